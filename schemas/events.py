@@ -1,0 +1,171 @@
+"""What detect workers say: alarms, aggregates, device status. (Rejects are `schemas.reports.Reject`.)
+
+Every event knows the telemetry record it follows from: `source_offset` in the telemetry partition of the same number,
+and `source_ordinal`, its place among the events of that record. Detection is deterministic, so after a crash the same
+events come again at the same places, and within a partition of an output topic the places only ever rise but for such
+repeats: a consumer recognises a repeat by a place at or below the highest it has seen (ARCHITECTURE.md, delivery).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from hashlib import blake2b
+from typing import Any, Final, Self
+
+import orjson
+
+VERSION: Final = 1
+
+
+class Severity(IntEnum):
+    """How bad. WARNING is the field's 预警, ALARM its 报警; NOTICE is for what only informs."""
+
+    NOTICE = 0
+    WARNING = 1
+    ALARM = 2
+
+    @property
+    def label(self) -> str:
+        """The word users see (domain.md, rule 10)."""
+        return ("提示", "警告", "紧急")[self]
+
+
+class AlarmKind(StrEnum):
+    """What an alarm is about. One alarm at most is open per device, component and kind."""
+
+    RESIDUAL_CURRENT = "residual_current"
+    RESIDUAL_CURRENT_RISE = "residual_current_rise"
+    TEMPERATURE = "temperature"
+    TEMPERATURE_RISE = "temperature_rise"
+    ARC_FAULT = "arc_fault"
+
+    @property
+    def label(self) -> str:
+        return _ALARM_LABELS[self]
+
+
+_ALARM_LABELS: Final = {
+    AlarmKind.RESIDUAL_CURRENT: "剩余电流超限",
+    AlarmKind.RESIDUAL_CURRENT_RISE: "剩余电流异常升高",
+    AlarmKind.TEMPERATURE: "温度超限",
+    AlarmKind.TEMPERATURE_RISE: "温升过快",
+    AlarmKind.ARC_FAULT: "故障电弧",
+}
+
+
+class AlarmEvent(StrEnum):
+    """What happened to an alarm. It stays open (latched) until a person resets it, whatever its value does."""
+
+    OPENED = "opened"
+    ESCALATED = "escalated"
+    RECOVERED = "recovered"
+    REACTIVATED = "reactivated"
+
+    @property
+    def label(self) -> str:
+        return {"opened": "发生", "escalated": "升级", "recovered": "恢复正常", "reactivated": "再次发生"}[self]
+
+
+class _Event:
+    """JSON in and out, shared by all events."""
+
+    __slots__ = ()
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(self)
+
+    @classmethod
+    def from_json(cls, value: bytes) -> Self:
+        """Read an event back. Raises ValueError if it is not one of this version."""
+        fields: Any = orjson.loads(value)
+        if not isinstance(fields, dict):
+            raise ValueError(f"expected an object, got {type(fields).__name__}")
+        if fields.get("v") != VERSION:
+            raise ValueError(f"version {fields.get('v')}; this program reads version {VERSION}")
+        names = cls.__dataclass_fields__  # type: ignore[attr-defined]
+        if missing := names.keys() - fields.keys():
+            raise ValueError(f"{min(missing)} is missing")
+        return cls(**{name: fields[name] for name in names})
+
+
+def alarm_id(device_id: str, component: int, kind: str, onset_ts: int, test: bool) -> str:
+    """The id of an alarm, 32 hexadecimal digits computed from what it is about, so that a repeat is recognisable."""
+    about = f"{device_id}\n{component}\n{kind}\n{onset_ts}\n{int(test)}"
+    return blake2b(about.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm(_Event):
+    """One event in the life of an alarm, on `emberline.alarms`.
+
+    `component` counts from 0. `onset_ts` is when the value first went over the limit that opened the alarm, `event_ts`
+    the report this event follows from. `value` is what was compared with `limit`, in the unit of the quantity (for
+    `temperature_rise` in ℃/min); `peak` the worst so far; `baseline` the device's own normal where one is compared.
+    `limit_from` names the standard and edition the limit comes from. `detected_ts` is the worker's clock.
+    """
+
+    v: int
+    alarm_id: str
+    event: str
+    severity: int
+    severity_label: str
+    kind: str
+    device_id: str
+    device_kind: str
+    quantity: str
+    component: int
+    event_ts: int
+    onset_ts: int
+    ingest_ts: int
+    detected_ts: int
+    value: float
+    limit: float
+    peak: float
+    baseline: float | None
+    limit_from: str
+    test: bool
+    message: str
+    source_offset: int
+    source_ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate(_Event):
+    """One minute of one device, on `emberline.aggregates`: per quantity, per statistic, one number a component.
+
+    `quantities` maps a quantity to `{"count": [...], "min": [...], "max": [...], "mean": [...], "last": [...]}`; a
+    component without a value in the minute has count 0 and null elsewhere. `minute_ts` is the minute's beginning.
+    """
+
+    v: int
+    device_id: str
+    device_kind: str
+    test: bool
+    minute_ts: int
+    quantities: dict[str, dict[str, list[Any]]]
+    source_offset: int
+    source_ordinal: int
+
+
+class Status(StrEnum):
+    """Whether a device is heard (requirement A2) and whether it reports faults of its own."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    OVERDUE_OFFLINE = "overdue_offline"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus(_Event):
+    """A change of a device's state, on `emberline.device-status`. `since_ts` is when the state began."""
+
+    v: int
+    device_id: str
+    device_kind: str
+    test: bool
+    status: str
+    faults: list[str]
+    since_ts: int
+    source_offset: int
+    source_ordinal: int

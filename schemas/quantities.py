@@ -1,0 +1,74 @@
+"""The physical quantities a report may carry, and the kinds of device that carry them.
+
+The order of `QUANTITIES` and `DEVICE_KINDS` is part of what is stored (codes in checkpoints): append, never reorder.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+MAX_COMPONENTS: Final = 64
+"""Most components of one quantity in one device: the largest multi-loop monitors have 64 loops [ours]."""
+
+
+class Quantity(NamedTuple):
+    """One measured quantity; its name ends with its unit and is the key on the wire and the column in tables.
+
+    `low` and `high` bound what is physically possible, not what is normal: outside them a report is rejected.
+    `absent` is the sentinel by which field devices say "not fitted" or "undefined" (domain.md, rule 7).
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    label: str
+    absent: float | None = None
+
+    @property
+    def code(self) -> int:
+        """Position in `QUANTITIES`, as stored in checkpoints."""
+        return CODES[self.name]
+
+
+QUANTITIES: Final = (
+    Quantity("residual_current_ma", "mA", 0.0, 100_000.0, "剩余电流"),
+    Quantity("temperature_c", "℃", -100.0, 1_500.0, "温度", absent=-200.0),
+    Quantity("current_a", "A", 0.0, 10_000.0, "电流"),
+    Quantity("voltage_v", "V", 0.0, 2_000.0, "电压"),
+    Quantity("power_w", "W", -10_000_000.0, 10_000_000.0, "功率"),
+    # 50 Hz has 100 half-cycles a second, 60 Hz has 120: no second holds more.
+    Quantity("arc_half_cycles", "个", 0.0, 120.0, "故障电弧"),
+    Quantity("smoke", "", 0.0, 1.0, "烟雾"),
+    Quantity("insulation_mohm", "MΩ", 0.0, 1_000_000.0, "绝缘电阻"),
+    Quantity("static_v", "V", -200_000.0, 200_000.0, "静电"),
+    Quantity("unbalance_pct", "%", 0.0, 100.0, "三相不平衡度", absent=200.0),
+)
+BY_NAME: Final = {quantity.name: quantity for quantity in QUANTITIES}
+CODES: Final = {quantity.name: code for code, quantity in enumerate(QUANTITIES)}
+
+
+class DeviceKind(NamedTuple):
+    """A kind of device. Quantities of one `axis` run over the same parts (phases): their arrays agree in length."""
+
+    name: str
+    label: str
+    axis: tuple[str, ...]
+
+
+DEVICE_KINDS: Final = (
+    DeviceKind("electrical_monitor", "电气火灾监控探测器", ("current_a", "voltage_v")),
+    DeviceKind("charging_pile", "电动自行车充电桩", ("current_a", "power_w")),
+    DeviceKind("smoke_detector", "感烟探测器", ()),
+    DeviceKind("circuit_breaker", "智能断路器", ("current_a", "voltage_v")),
+)
+KIND_CODES: Final = {kind.name: code for code, kind in enumerate(DEVICE_KINDS)}
+
+
+def absent_to_nan(quantity: Quantity, values: np.ndarray) -> np.ndarray:
+    """Replace the quantity's sentinel by NaN, which is absence in every array of ours. float64[n] in and out."""
+    if quantity.absent is None:
+        return values
+    return np.where(values == quantity.absent, np.nan, values)

@@ -1,0 +1,51 @@
+"""The topics: what is on them, how many partitions, how long they are kept.
+
+Every topic has as many partitions as `emberline.telemetry`, and what follows from telemetry partition p goes to
+partition p, so that the order of a device's events is the order of its reports.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+DAY_MS: Final = 86_400_000
+MAX_REJECT_BYTES: Final = 16 * 1_048_576
+"""What `emberline.telemetry` lets in, so that even a 10 MB record becomes a reject and is not lost [ours]."""
+
+
+class Topic(NamedTuple):
+    """One topic. `settings` are Kafka topic settings."""
+
+    name: str
+    what: str
+    settings: dict[str, str]
+
+
+def _keep(days: int, **more: str) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)} | {
+        name.replace("_", "."): value for name, value in more.items()
+    }
+
+
+TELEMETRY: Final = Topic(
+    "emberline.telemetry",
+    "reports of devices, keyed by device",
+    # The broker's time of arrival is `ingest_ts`: gateways' clocks differ, one broker's order does not.
+    _keep(7, max_message_bytes=str(MAX_REJECT_BYTES), message_timestamp_type="LogAppendTime"),
+)
+ALARMS: Final = Topic("emberline.alarms", "events in the life of alarms, keyed by device", _keep(30))
+AGGREGATES: Final = Topic("emberline.aggregates", "one record a device and minute, keyed by device", _keep(7))
+DEVICE_STATUS: Final = Topic("emberline.device-status", "devices online, offline, faulty, keyed by device", _keep(30))
+REJECTS: Final = Topic(
+    "emberline.rejects",
+    "records that are not reports: key, value and headers as they came, the reason in headers",
+    _keep(30, max_message_bytes=str(MAX_REJECT_BYTES + 65_536)),
+)
+CHECKPOINTS: Final = Topic(
+    "emberline.checkpoints",
+    "state of detectors, one row a device, keyed by device",
+    {"cleanup.policy": "compact", "max.message.bytes": "1048576"},
+)
+
+OUTPUTS: Final = (ALARMS, AGGREGATES, DEVICE_STATUS, REJECTS)
+TOPICS: Final = (TELEMETRY, *OUTPUTS, CHECKPOINTS)
