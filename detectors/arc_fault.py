@@ -1,0 +1,20 @@
+"""Arc faults by the 9/14 rule: 9 arc half-cycles within 1 s must not alarm, 14 must (GB 31252-2014 4.3.4).
+
+`arc_half_cycles` is the most the device counted within any 1 s since its last report, so each report stands alone and
+no confirm time is wanted: the device has confirmed already.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detectors.latch import LATCH, Elements, Findings, step
+
+STATE: Final = np.dtype(LATCH)
+
+
+def detect(state: np.ndarray, elements: Elements) -> Findings:
+    """Compare each count of arc half-cycles with its limits."""
+    return step(state, elements)

@@ -1,0 +1,124 @@
+"""The alarm latch every detector shares: confirm times, two levels, recovery with hysteresis, and what happened.
+
+A latch belongs to one component and alarm kind. It opens when a value has stayed at or above a level for the level's
+confirm time, goes from warning to alarm once, notes when the value is normal again and when it exceeds once more, and
+never closes by itself: an electrical-fire alarm stays until a person resets it (domain.md, rule 1).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from schemas.events import AlarmEvent, Severity
+
+LATCH: Final = [
+    ("warning_since", "i8"),
+    ("alarm_since", "i8"),
+    ("onset_ts", "i8"),
+    ("peak", "f8"),
+    ("severity", "i1"),
+    ("active", "i1"),
+]
+"""Fields of a latch. The `since` are epoch ms of the first report of an unbroken stretch at or above the level, else 0.
+
+`severity` is that of the open alarm, 0 when none is open; `active` is 1 while its condition holds."""
+
+EVENTS: Final = (AlarmEvent.OPENED, AlarmEvent.ESCALATED, AlarmEvent.RECOVERED, AlarmEvent.REACTIVATED)
+
+
+class Elements(NamedTuple):
+    """m measured values, of m different components, as arrays of length m.
+
+    `slots` index the detector's state, `limits` are LIMIT rows, `ts` epoch ms, `values` finite float64.
+    """
+
+    slots: np.ndarray
+    values: np.ndarray
+    ts: np.ndarray
+    limits: np.ndarray
+
+    def take(self, which: np.ndarray) -> Elements:
+        """The elements `which` (a mask or indices) selects."""
+        return Elements(*(column[which] for column in self))
+
+
+class Findings(NamedTuple):
+    """k things that happened, as arrays of length k. `element` says which of the elements; `event` indexes `EVENTS`."""
+
+    element: np.ndarray
+    event: np.ndarray
+    severity: np.ndarray
+    value: np.ndarray
+    limit: np.ndarray
+    onset_ts: np.ndarray
+    peak: np.ndarray
+    baseline: np.ndarray
+
+    @classmethod
+    def none(cls) -> Findings:
+        """Nothing happened."""
+        return cls(*(np.empty(0, np.int64) for _ in cls._fields))
+
+
+def step(state: np.ndarray, elements: Elements, baseline: np.ndarray | None = None) -> Findings:
+    """Move the latches of `elements.slots` on by one value each, in place, and say what happened.
+
+    `baseline`, float64[m], is only passed through to the findings.
+    """
+    slots, values, ts, limits = elements
+    held = state[slots]
+    # The peak is the worst since the onset, so it counts from the stretch that is yet to be confirmed.
+    counting = (held["severity"] > 0) | (held["warning_since"] > 0) | (held["alarm_since"] > 0)
+    held["peak"] = np.where(counting, np.maximum(held["peak"], values), values)
+    held["warning_since"] = _since(held["warning_since"], values >= limits["warning"], ts)
+    held["alarm_since"] = _since(held["alarm_since"], values >= limits["alarm"], ts)
+    confirmed_warning = _confirmed(held["warning_since"], limits["confirm_warning_ms"], ts)
+    confirmed_alarm = _confirmed(held["alarm_since"], limits["confirm_alarm_ms"], ts)
+
+    before = held["severity"]
+    reached = np.where(confirmed_alarm, Severity.ALARM, np.where(confirmed_warning, Severity.WARNING, 0))
+    is_open, was_active = before > 0, held["active"] == 1
+    opened = ~is_open & (reached > 0)
+    escalated = is_open & (reached > before)
+    recovered = was_active & (values < limits["recovery"])
+    reactivated = is_open & ~was_active & ~escalated & (reached > 0)
+
+    onset = np.where(reached == Severity.ALARM, held["alarm_since"], held["warning_since"])
+    held["onset_ts"] = np.where(opened, onset, held["onset_ts"])
+    held["severity"] = np.maximum(before, reached)
+    held["active"] = (was_active & ~recovered) | opened | escalated | reactivated
+    state[slots] = held
+    return _findings((opened, escalated, recovered, reactivated), held, elements, baseline)
+
+
+def _since(since: np.ndarray, above: np.ndarray, ts: np.ndarray) -> np.ndarray:
+    return np.where(above, np.where(since == 0, ts, since), 0)
+
+
+def _confirmed(since: np.ndarray, confirm_ms: np.ndarray, ts: np.ndarray) -> np.ndarray:
+    confirmed: np.ndarray = (since > 0) & (ts - since >= confirm_ms)
+    return confirmed
+
+
+def _findings(
+    happened: tuple[np.ndarray, ...], held: np.ndarray, elements: Elements, baseline: np.ndarray | None
+) -> Findings:
+    element = np.flatnonzero(np.logical_or.reduce(happened))
+    if not len(element):
+        return Findings.none()
+    held, limits = held[element], elements.limits[element]
+    # A component's events exclude each other, so the one that happened is the sum of its codes.
+    event = sum(code * mask[element] for code, mask in enumerate(happened))
+    alarm_limit = (held["severity"] == Severity.ALARM) | ~np.isfinite(limits["warning"])
+    return Findings(
+        element=element,
+        event=np.asarray(event),
+        severity=held["severity"].astype(np.int64),
+        value=elements.values[element],
+        limit=np.where(alarm_limit, limits["alarm"], limits["warning"]),
+        onset_ts=held["onset_ts"],
+        peak=held["peak"],
+        baseline=np.full(len(element), np.nan) if baseline is None else baseline[element],
+    )

@@ -1,0 +1,170 @@
+"""Limits as configuration: per alarm kind, per kind of device, per device, each with the document it comes from.
+
+A `LimitTable` holds one profile a kind of device and one for each device that has limits of its own; a device's row in
+the state remembers its profile, so that a detector gathers the limits of a whole batch with one index.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from schemas.events import AlarmKind, Severity
+from schemas.quantities import DEVICE_KINDS, KIND_CODES
+
+LIMIT: Final = np.dtype(
+    [
+        ("warning", "f8"),
+        ("alarm", "f8"),
+        ("recovery", "f8"),
+        ("confirm_warning_ms", "i8"),
+        ("confirm_alarm_ms", "i8"),
+        ("learn_ms", "i8"),
+        ("learn_samples", "i8"),
+        ("memory_ms", "i8"),
+        ("window_ms", "i8"),
+    ]
+)
+"""Limits of one alarm kind in one profile. A level that does not exist is +inf; below `recovery` a value is normal."""
+
+_LEVELS: Final = ("warning", "alarm")
+_SECONDS: Final = ("confirm_warning_s", "confirm_alarm_s", "learn_s", "memory_s", "window_s")
+_NUMBERS: Final = ("recovery_margin", "learn_samples", *_SECONDS)
+_MOST: Final = 1e12
+"""Beyond every level and every time; in milliseconds it still fits an int64 [ours]."""
+_DEFAULTS: Final = Path(__file__).with_name("limits.toml")
+
+Section = Mapping[str, Any]
+
+
+class LimitsError(ValueError):
+    """A limits file that cannot be used; the text says which entry and what it may be."""
+
+
+@dataclass(frozen=True)
+class LimitTable:
+    """Limits of all profiles. `of[kind]` is LIMIT[profiles]; `sources[kind][profile]` the (warning, alarm) documents.
+
+    The profiles of the kinds of device come first, in their order; `devices` says where those of a device begin.
+    """
+
+    of: Mapping[AlarmKind, np.ndarray]
+    sources: Mapping[AlarmKind, list[tuple[str, str]]]
+    devices: Mapping[str, int]
+
+    def profile(self, device_id: str, device_kind: int) -> int:
+        """The profile of a device: its own, if it has limits of its own, else that of its kind."""
+        return self.devices.get(device_id, 0) + device_kind
+
+    def source(self, kind: AlarmKind, profile: int, severity: int) -> str:
+        """The document that the limit of this severity comes from."""
+        return self.sources[kind][profile][severity == Severity.ALARM]
+
+
+def load_limits(path: Path | None = None) -> LimitTable:
+    """The shipped limits, changed by the file at `path` if there is one. Raises LimitsError."""
+    document = _parse(_DEFAULTS)
+    if path is not None:
+        document = _merged(document, _checked(_parse(path), path))
+    return _table(document)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LimitsError(f"cannot read the limits file {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise LimitsError(f"the limits file {path} is not valid TOML: {error}") from error
+
+
+def _checked(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    scopes = {name: document[name] for name in document if name != "device"}
+    if unknown := scopes.keys() - {"default", *KIND_CODES}:
+        raise LimitsError(f"{path}: [{min(unknown)}] is not default, device or one of {', '.join(KIND_CODES)}")
+    devices = document.get("device", {})
+    if not isinstance(devices, dict):
+        raise LimitsError(f"{path}: device holds one table a device; found {devices!r}")
+    for scope in (*scopes.values(), *devices.values()):
+        if not isinstance(scope, dict) or scope.keys() - set(AlarmKind) or not all(map(_is_table, scope.values())):
+            raise LimitsError(f"{path}: a scope holds tables named {', '.join(AlarmKind)}; found {scope!r}")
+    return document
+
+
+def _is_table(entry: object) -> bool:
+    return isinstance(entry, dict)
+
+
+def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`change` over `base`, table by table; a level is replaced whole, so that it never keeps a wrong source."""
+    merged = dict(base)
+    for name, value in change.items():
+        deeper = isinstance(value, dict) and isinstance(merged.get(name), dict) and name not in _LEVELS
+        merged[name] = _merged(merged[name], value) if deeper else value
+    return merged
+
+
+def _table(document: Mapping[str, Any]) -> LimitTable:
+    overrides: Mapping[str, Section] = document.get("device", {})
+    # A device's kind is not known from its id, so its own limits are laid over those of every kind.
+    scopes = [(document.get(kind.name, {}), own) for own in ({}, *overrides.values()) for kind in DEVICE_KINDS]
+    of: dict[AlarmKind, np.ndarray] = {}
+    sources: dict[AlarmKind, list[tuple[str, str]]] = {}
+    for kind in AlarmKind:
+        sections = [
+            _merged(_merged(document["default"][kind], of_kind.get(kind, {})), own.get(kind, {}))
+            for of_kind, own in scopes
+        ]
+        of[kind] = np.array([_limit(kind, section) for section in sections], dtype=LIMIT)
+        sources[kind] = [(_source(section, "warning"), _source(section, "alarm")) for section in sections]
+    devices = {device: len(DEVICE_KINDS) * number for number, device in enumerate(overrides, start=1)}
+    return LimitTable(of, sources, devices)
+
+
+def _limit(kind: AlarmKind, section: Section) -> tuple[float, ...]:
+    if unknown := section.keys() - {*_LEVELS, *_NUMBERS, "settable"}:
+        raise LimitsError(f"{kind}: {min(unknown)!r} is no setting; known are {', '.join((*_LEVELS, *_NUMBERS))}")
+    warning, alarm = (_level(kind, section, name) for name in _LEVELS)
+    if math.isfinite(warning) and warning > alarm:
+        raise LimitsError(f"{kind}: the warning level {warning:g} lies above the alarm level {alarm:g}")
+    numbers = {name: _number(kind, name, section.get(name, 0)) for name in _NUMBERS}
+    confirm_warning, confirm_alarm, learn, memory, window = (round(numbers[name] * 1000) for name in _SECONDS)
+    recovery = min(warning, alarm) - numbers["recovery_margin"]
+    samples = int(numbers["learn_samples"])
+    return warning, alarm, recovery, confirm_warning, confirm_alarm, learn, samples, memory, window
+
+
+def _level(kind: AlarmKind, section: Section, name: str) -> float:
+    entry = section.get(name, {})
+    value = entry.get("value") if isinstance(entry, dict) else entry
+    if value is None:
+        return math.inf
+    level = _number(kind, name, value)
+    low, high = _settable(kind, section["settable"])
+    if not low <= level <= high:
+        raise LimitsError(f"{kind}: the {name} level {level:g} lies outside what may be set, {low:g} to {high:g}")
+    return level
+
+
+def _settable(kind: AlarmKind, bounds: object) -> tuple[float, float]:
+    if not isinstance(bounds, list) or len(bounds) != 2:
+        raise LimitsError(f"{kind}: settable must be two numbers, the least and the most, got {bounds!r}")
+    low, high = (_number(kind, "settable", bound) for bound in bounds)
+    return low, high
+
+
+def _number(kind: AlarmKind, name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
+        raise LimitsError(f"{kind}: {name} must be a number from 0 up to {_MOST:g}, got {value!r}")
+    return float(value)
+
+
+def _source(section: Section, name: str) -> str:
+    entry = section.get(name, {})
+    return str(entry.get("from", "set by the operator")) if isinstance(entry, dict) else "set by the operator"

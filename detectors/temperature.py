@@ -1,0 +1,19 @@
+"""Cable temperature by its level. PVC insulation ages fast above 70 ℃ and then fails.
+
+The alarm is due within 40 s (GB 50166-2019 4.8.5).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detectors.latch import LATCH, Elements, Findings, step
+
+STATE: Final = np.dtype(LATCH)
+
+
+def detect(state: np.ndarray, elements: Elements) -> Findings:
+    """Compare each value, in ℃, with its limits."""
+    return step(state, elements)

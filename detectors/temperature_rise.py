@@ -1,0 +1,33 @@
+"""Temperature by its rate of rise: a failing joint heats in minutes, long before it reaches a level.
+
+The rate is taken over windows of at least `window_ms`: from a window's first report to the first one at or past its
+end, which begins the next. A window longer than that (a device that reports seldom) gives its mean rate.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from detectors.latch import LATCH, Elements, Findings, step
+
+STATE: Final = np.dtype([*LATCH, ("window_ts", "i8"), ("window_value", "f8")])
+
+MS_PER_MINUTE: Final = 60_000
+
+
+def detect(state: np.ndarray, elements: Elements) -> Findings:
+    """Compare the rate of rise of each window that ends here, in ℃/min, with the limits."""
+    slots, values, ts, limits = elements
+    held = state[slots]
+    first = held["window_ts"] == 0
+    elapsed = ts - held["window_ts"]
+    ended = ~first & (elapsed >= limits["window_ms"])
+    rate = (values - held["window_value"]) * MS_PER_MINUTE / np.maximum(elapsed, 1)
+    begun = first | ended
+    held["window_ts"] = np.where(begun, ts, held["window_ts"])
+    held["window_value"] = np.where(begun, values, held["window_value"])
+    state[slots] = held
+    findings = step(state, elements._replace(values=rate).take(ended))
+    return findings._replace(element=np.flatnonzero(ended)[findings.element])
