@@ -1,0 +1,270 @@
+"""chDB as a storage engine: one `Engine` a process, one `EngineSession` a client.
+
+chDB's connections to one path share their data and run side by side: a slow query on one holds
+up neither a query nor an INSERT on another (chDB lets go of the GIL), so nothing is serialised
+here. One connection runs one statement at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+# chDB reads the time zone once, when it is imported; the server says UTC in its hello.
+os.environ["TZ"] = "UTC"
+
+from chdb.state import connect
+
+from embedded.clickhouse import blocks
+from embedded.clickhouse.blocks import Column
+from embedded.clickhouse.errors import (
+    UNKNOWN_SETTING,
+    ServerError,
+    from_chdb,
+)
+from embedded.clickhouse.statements import Insert, Other, Reading, Select
+from embedded.manners import CannotStartError
+
+_LOCK_NAME = "emberline.lock"
+
+
+class Engine:
+    """The chDB of this process, on its data directory."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Open the data directory, or raise `CannotStartError`."""
+        self._lock = _lock(data_dir)
+        self._path = str(data_dir.resolve())
+        try:
+            self._control = EngineSession(self._path, frozenset())
+            self.version = self._control.value("SELECT version()")
+            # log_comment carries the tag that `kill` finds a session's statements by.
+            self._settings = self._control.setting_names() - {"log_comment"}
+        except Exception as error:
+            raise CannotStartError(f"chDB cannot open {data_dir}: {error}") from error
+
+    def session(self) -> EngineSession:
+        """Return a session for one client."""
+        return EngineSession(self._path, self._settings)
+
+    def kill(self, tag: str) -> None:
+        """Stop the statement that a session runs, from another thread."""
+        self._control.value(f"KILL QUERY WHERE Settings['log_comment'] = '{tag}' ASYNC")
+
+    def close(self) -> None:
+        """Close chDB and release the data directory."""
+        self._control.close()
+        os.close(self._lock)
+
+
+class EngineSession:
+    """One connection to chDB: its current database, its settings, one statement at a time."""
+
+    def __init__(self, path: str, settings: frozenset[str]) -> None:
+        self._path = path
+        self._connection = connect(path)
+        self._database = "default"
+        self._tag = ""
+        self._known = settings
+        self._applied: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+    def tag(self, tag: str) -> None:
+        """Mark this session's statements, for `Engine.kill`."""
+        self._query(f"SET log_comment = {_quoted(tag)}")
+        self._tag = tag
+
+    def use(self, database: str) -> None:
+        """Make a database the current one."""
+        name = database.replace("\\", "\\\\").replace("`", "\\`")
+        self._query(f"USE `{name}`")
+        self._database = database
+
+    def apply(self, settings: Mapping[str, tuple[str, bool]]) -> None:
+        """Make these the settings of the next statement; each is (value, is it important).
+
+        As in ClickHouse, an unknown setting is an error if it is important and skipped if not.
+        Those of the statement before are taken back: they belong to it, not to the session.
+        """
+        for name, (_, important) in settings.items():
+            if important and name not in self._known:
+                raise ServerError(UNKNOWN_SETTING, f"Unknown setting '{name}'. (UNKNOWN_SETTING)")
+        wanted = {name: value for name, (value, _) in settings.items() if name in self._known}
+        try:
+            for name in self._applied.keys() - wanted.keys():
+                self._query(f"SET {name} = DEFAULT")
+                del self._applied[name]
+        except ServerError:
+            self._reopen()  # a setting such as readonly does not let itself be taken back
+        for name, value in wanted.items():
+            if self._applied.get(name) != value:
+                self._query(f"SET {name} = {_quoted(value)}")
+                self._applied[name] = value
+
+    def run(self, statement: Select | Reading | Other) -> Iterator[bytes]:
+        """Run a statement and yield its result; nothing for a DDL.
+
+        The first block is a header of no rows, which drivers take the columns' types from.
+        """
+        match statement:
+            case Select(sql):
+                yield from self._select(sql)
+            case Reading(sql):
+                data = self._blocks(sql)
+                yield blocks.empty_block(blocks.columns_in(data[0]) if data else self._columns(sql))
+                yield from data
+            case Other(sql):
+                for block in self._blocks(sql):  # KILL QUERY, OPTIMIZE ... and the like have rows
+                    yield from (blocks.empty_block(blocks.columns_in(block)), block)
+                self._database = self.value("SELECT currentDatabase()")
+
+    def columns(self, insert: Insert) -> list[Column]:
+        """Return the columns an INSERT expects, in its order."""
+        try:
+            # Its own words, run with its own rights: nothing is injected that it could not say.
+            columns = self._describe(f"SELECT {insert.columns} FROM {insert.table}")  # noqa: S608
+        except ServerError:
+            self._begin(insert).cancel()  # says better what is wrong with an INSERT
+            raise
+        for column in columns:
+            blocks.layout(column.type)
+        return columns
+
+    def insert(self, insert: Insert, data: Sequence[bytes]) -> int:
+        """Insert blocks as one INSERT and return the number of rows written."""
+        inserter = self._begin(insert)
+        try:
+            for block in data:
+                inserter.append(block)
+            return int(inserter.finish().rows_written)
+        except RuntimeError as error:
+            inserter.cancel()
+            raise from_chdb(error) from error
+
+    def value(self, sql: str) -> str:
+        """Run a query and return its result as text, a line a row."""
+        return str(self._query(sql, "TabSeparatedRaw")).rstrip("\n")
+
+    def setting_names(self) -> frozenset[str]:
+        """Return the names of all settings there are."""
+        return frozenset(self.value("SELECT name FROM system.settings").splitlines())
+
+    def _reopen(self) -> None:
+        self._connection.close()
+        self._connection = connect(self._path)
+        self._applied = {}
+        self.tag(self._tag)
+        self.use(self._database)
+
+    def _select(self, sql: str) -> Iterator[bytes]:
+        stream = self._stream(sql)
+        header: list[Column] = []
+        try:
+            while (chunk := _next(stream)) is not None:
+                data: bytes = chunk.bytes()
+                if not header:
+                    header = self._header(sql, data)
+                    zoned = _has_zoned_date_time(header)
+                    yield blocks.empty_block(header)
+                for block in blocks.split(data, chunk.rows_read()):
+                    yield blocks.retype(block, header) if zoned else block
+        finally:
+            stream.cancel()
+        if not header:
+            yield blocks.empty_block(self._describe(sql))
+
+    def _stream(self, sql: str) -> Any:
+        try:
+            return self._connection.send_query(sql, "Native")
+        except Exception as error:
+            raise from_chdb(error) from error
+
+    def _header(self, sql: str, data: bytes) -> list[Column]:
+        """Return the columns of a query whose first data is `data`.
+
+        `Native` without a client's revision leaves out the time zone of DateTime (not of
+        DateTime64), for the sake of clients of 2018, so then chDB is asked; as for types whose
+        values cannot be walked. On a connection of its own: any statement on this one would end
+        the stream it is sending, silently.
+        """
+        try:
+            columns = blocks.columns_in(data)
+            if all(column.type != "DateTime" for column in columns):
+                return columns
+        except ServerError:
+            pass  # a type that only passes through
+        other = EngineSession(self._path, frozenset())
+        try:
+            other.use(self._database)
+            return other._describe(sql)
+        finally:
+            other.close()
+
+    def _describe(self, sql: str) -> list[Column]:
+        rows = json.loads(str(self._query(f"DESCRIBE TABLE (\n{sql}\n)", "JSONCompact")))["data"]
+        return [Column(name=row[0], type=row[1]) for row in rows]
+
+    def _columns(self, sql: str) -> list[Column]:
+        meta = json.loads(str(self._query(sql, "JSONCompact")))["meta"]
+        return [Column(name=column["name"], type=column["type"]) for column in meta]
+
+    def _blocks(self, sql: str) -> list[bytes]:
+        result = self._query(sql, "Native")
+        data: bytes = result.bytes()
+        return blocks.split(data, result.rows_read()) if data else []
+
+    def _begin(self, insert: Insert) -> Any:
+        try:
+            return self._connection.send_insert(insert.sql, "Native")
+        except RuntimeError as error:
+            raise from_chdb(error) from error
+
+    def _query(self, sql: str, output_format: str = "TabSeparated") -> Any:
+        try:
+            return self._connection.query(sql, output_format)
+        except Exception as error:
+            raise from_chdb(error) from error
+
+
+def _next(stream: Any) -> Any:
+    try:
+        return stream.fetch()
+    except Exception as error:
+        raise from_chdb(error) from error
+
+
+def _has_zoned_date_time(columns: Sequence[Column]) -> bool:
+    return any(column.type.startswith("DateTime(") for column in columns)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _lock(data_dir: Path) -> int:
+    """Take the data directory for this process; the lock goes when the process goes."""
+    if "?" in str(data_dir.resolve()):  # chDB reads what follows as options
+        raise CannotStartError(f"The data directory {data_dir} has a ? in its name; choose another.")
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = os.open(data_dir / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise CannotStartError(
+            f"Cannot write to the data directory {data_dir}: {error.strerror}. "
+            "Choose another with --data-dir, or make it writable."
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise CannotStartError(
+            f"Another server already uses the data directory {data_dir}. Stop it, or choose another with --data-dir."
+        ) from error
+    return lock

@@ -1,0 +1,149 @@
+"""Listener, one thread a client, and a stop that lets running inserts end."""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from embedded.clickhouse.engine import Engine
+from embedded.clickhouse.errors import (
+    ABORTED,
+    TOO_MANY_CONNECTIONS,
+    DisconnectedError,
+    ProtocolError,
+    ServerError,
+)
+from embedded.clickhouse.session import Account, Session, exception_packet
+from embedded.clickhouse.watch import ClientWatch
+
+_LOG = logging.getLogger(__name__)
+
+_MAX_CLIENTS = 100  # A thread each; a demo has a dozen.
+_WRITES_END_SECONDS = 10.0  # The longest a stop waits for running writes.
+_THREADS_END_SECONDS = 1.0  # For clients to be let go after that; chDB is consistent without.
+
+
+class Server:
+    """A ClickHouse server on one listening socket."""
+
+    def __init__(self, engine: Engine, listener: socket.socket, account: Account) -> None:
+        self._engine = engine
+        self._listener = listener
+        self._listener.setblocking(False)  # a client may go between select and accept
+        self._account = account
+        self._watch = ClientWatch(engine.kill)
+        self._wake, self._woken = socket.socketpair()
+        self._clients: dict[str, tuple[socket.socket, threading.Thread]] = {}
+        self._changed = threading.Condition()
+        self._writes = 0
+        self._stopping = False
+        self._accepted = 0
+
+    def serve(self) -> bool:
+        """Serve until `stop` is called, then end in order; return whether all clients are gone."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
+            while all(key.fileobj is not self._woken for key, _ in selector.select()):
+                self._accept()
+        return self._end()
+
+    def stop(self) -> None:
+        """Make `serve` end; may be called from a signal handler and from any thread."""
+        self._wake.send(b"\x00")
+
+    def _accept(self) -> None:
+        try:
+            sock, address = self._listener.accept()
+        except OSError as error:  # the client went already, or no descriptor is free
+            _LOG.warning("cannot accept a connection: %s", error)
+            return
+        self._accepted += 1
+        tag = f"emberline-{self._accepted}"
+        peer = "{}:{}".format(*address[:2])
+        thread = threading.Thread(target=self._serve, args=(sock, tag, peer), name=tag, daemon=True)
+        with self._changed:
+            full = len(self._clients) >= _MAX_CLIENTS
+            if not full:
+                self._clients[tag] = (sock, thread)
+        if full:
+            _refuse(sock)
+            return
+        thread.start()
+
+    def _serve(self, sock: socket.socket, tag: str, peer: str) -> None:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            self._converse(sock, tag)
+        except DisconnectedError:
+            _LOG.debug("%s left", peer)
+        except ProtocolError as error:
+            _LOG.warning("dropped %s: %s", peer, error)
+        except OSError as error:
+            _LOG.warning("lost %s: %s", peer, error)
+        except Exception:
+            _LOG.exception("dropped %s after an error of the server", peer)
+        finally:
+            sock.close()
+            with self._changed:
+                self._clients.pop(tag, None)
+                self._changed.notify_all()
+
+    def _converse(self, sock: socket.socket, tag: str) -> None:
+        engine = self._engine.session()
+        try:
+            Session(
+                sock,
+                engine,
+                self._engine.version,
+                self._account,
+                tag,
+                self._watch,
+                self._writing,
+            ).serve()
+        finally:
+            engine.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._changed:
+            if self._stopping:
+                raise ServerError(ABORTED, "The server is shutting down. (ABORTED)")
+            self._writes += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._writes -= 1
+                self._changed.notify_all()
+
+    def _end(self) -> bool:
+        self._listener.close()
+        with self._changed:
+            self._stopping = True
+            if not self._changed.wait_for(lambda: not self._writes, _WRITES_END_SECONDS):
+                _LOG.warning("stopping although %d statements still write", self._writes)
+            clients = list(self._clients.values())
+        for sock, _ in clients:
+            _hang_up(sock)  # which also makes the watch stop what they run
+        deadline = time.monotonic() + _THREADS_END_SECONDS
+        for _, thread in clients:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for _, thread in clients)
+
+
+def _hang_up(sock: socket.socket) -> None:
+    with suppress(OSError):  # gone already
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _refuse(sock: socket.socket) -> None:
+    error = ServerError(TOO_MANY_CONNECTIONS, f"More than {_MAX_CLIENTS} clients are connected.")
+    with sock, suppress(OSError):  # it left before it was refused
+        sock.sendall(exception_packet(error))

@@ -1,0 +1,66 @@
+"""How the servers of this package behave as processes: clear refusals, signals, a parent that dies.
+
+A child that is started with `--stop-with-stdin` has the read end of a pipe as its standard input.
+The kernel closes the other end however the parent ends, SIGKILL included, so end-of-file means "the
+parent is gone". Unlike PR_SET_PDEATHSIG this works on every Unix, and is not tied to the thread of
+the parent that happened to start the child.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+
+_STDIN = 0
+
+
+class CannotStartError(Exception):
+    """A server cannot start; the text is one sentence that says what to do."""
+
+
+def listen(host: str, port: int, backlog: int = 128) -> socket.socket:
+    """Return a socket listening on host and port, or raise `CannotStartError`."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+    except OSError as error:
+        raise CannotStartError(f"Cannot listen on {host}:{port}: {error}.") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        raise CannotStartError(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}. "
+            "Stop what uses it, or choose another with --port (0 picks a free one)."
+        ) from error
+    return listener
+
+
+def port_number(text: str) -> int:
+    """Parse a TCP port for argparse."""
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise ValueError(f"{port} is not a port")
+    return port
+
+
+def when_stdin_closes(stop: Callable[[], object]) -> None:
+    """Call `stop`, from another thread, once standard input reaches its end."""
+
+    def watch() -> None:
+        while os.read(_STDIN, 4096):
+            pass
+        stop()
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def refuse(error: CannotStartError) -> int:
+    """Say why the server did not start, and return the exit status for it."""
+    print(error, file=sys.stderr, flush=True)
+    return 1

@@ -1,0 +1,47 @@
+"""Children live and die with the process that started them."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+_PARENT = """
+import sys, time
+from pathlib import Path
+from embedded.processes import running_broker, running_clickhouse
+folder = Path(sys.argv[1])
+with running_broker(log=folder / "b") as broker:
+    with running_clickhouse(folder / "data", log=folder / "c") as clickhouse:
+        print(broker.port, clickhouse.port, flush=True)
+        time.sleep(60)
+"""
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+def test_children_end_with_their_parent(tmp_path: Path, ending: signal.Signals) -> None:
+    command = [sys.executable, "-c", _PARENT, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+        assert parent.stdout
+        ports = [int(port) for port in parent.stdout.readline().split()]
+        assert len(ports) == 2
+        assert all(map(_answers, ports))
+        parent.send_signal(ending)
+        parent.wait(10)
+    deadline = time.monotonic() + 5
+    while any(map(_answers, ports)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(map(_answers, ports))
