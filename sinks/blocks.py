@@ -1,0 +1,91 @@
+"""What one does with blocks before they are written: keep some rows, merge several, cut, drop repeats. Pure functions.
+
+Output topics repeat events after a crash, always at places at or below the highest seen in their partition (see
+`schemas.events`). `drop_repeats` keeps the records whose place is above all places before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
+
+import numpy as np
+
+from sinks.columns import join, keep
+from sinks.contract import Block, Place
+
+
+def keep_rows(block: Block, rows: np.ndarray) -> Block:
+    """The rows of a block where the mask, bool[rows], is true."""
+    columns = {name: keep(column, rows) for name, column in block.columns.items()}
+    return block._replace(columns=columns, rows=int(np.count_nonzero(rows)))
+
+
+def merge(blocks: Sequence[Block]) -> Block:
+    """Blocks of one table as one, in the order given: that of the offsets, within each partition."""
+    first = blocks[0]
+    if len({block.table for block in blocks}) > 1:
+        raise ValueError(f"blocks of different tables: {sorted({block.table for block in blocks})}")
+    if len(blocks) == 1:
+        return first
+    return Block(
+        table=first.table,
+        columns={name: join([block.columns[name] for block in blocks]) for name in first.columns},
+        rows=sum(block.rows for block in blocks),
+        malformed=tuple(chain.from_iterable(block.malformed for block in blocks)),
+    )
+
+
+def cut(block: Block, changes: np.ndarray) -> Iterator[Block]:
+    """The block in pieces, cut before every row where `changes`, bool[rows], is true. The first row's is ignored."""
+    edges = [0, *(np.flatnonzero(changes[1:]) + 1), block.rows]
+    if block.rows and len(edges) == 2:
+        yield block
+        return
+    number = np.arange(block.rows)
+    for first, beyond in pairwise(edges):
+        if first < beyond:
+            yield keep_rows(block, (number >= first) & (number < beyond))
+
+
+def drop_repeats(block: Block, place: Place | None) -> tuple[Block, Place | None]:
+    """Drop the records at or below the highest place before them, of this block and, as `place`, of earlier ones.
+
+    The block is of one partition of an output topic. All rows of a record share its place, and stay or go together.
+    Returns what is left and the place to hand in with the next block.
+    """
+    if block.rows == 0:
+        return block, place
+    places = _places(block)
+    record = _record_numbers(np.asarray(block.columns["offset"]))
+    first_rows = np.flatnonzero(np.diff(record, prepend=-1))
+    before = np.array([place if place is not None else (-1, -1)], dtype=np.int64)
+    rank = _rank(np.concatenate([before, places[first_rows]]))
+    highest = np.maximum.accumulate(rank)
+    rising = highest[1:] > highest[:-1]
+    if not rising.any():
+        return keep_rows(block, np.zeros(block.rows, dtype=np.bool_)), place
+    last = places[first_rows[np.argmax(rank[1:])]]
+    kept = block if rising.all() else keep_rows(block, rising[record])
+    return kept, (int(last[0]), int(last[1]))
+
+
+def _places(block: Block) -> np.ndarray:
+    """(source_offset, source_ordinal or source_index) of each row, int64[rows, 2]."""
+    second = "source_ordinal" if "source_ordinal" in block.columns else "source_index"
+    return np.stack([np.asarray(block.columns[name], dtype=np.int64) for name in ("source_offset", second)], axis=1)
+
+
+def _record_numbers(offset: np.ndarray) -> np.ndarray:
+    """Number the records of a block from 0, by row: int64[rows]."""
+    return np.cumsum(np.diff(offset, prepend=offset[:1]) != 0)
+
+
+def _rank(places: np.ndarray) -> np.ndarray:
+    """The dense rank of each place in lexicographic order; equal places rank equal. int64[n]."""
+    order = np.lexsort((places[:, 1], places[:, 0]))
+    ordered = places[order]
+    steps = np.any(ordered[1:] != ordered[:-1], axis=1)
+    rank = np.zeros(len(places), dtype=np.int64)
+    rank[order[1:]] = np.cumsum(steps)
+    return rank

@@ -1,0 +1,148 @@
+"""Connections to ClickHouse, and the one place that decides whether to try again: by error code, with a deadline.
+
+The driver's Client is for one thread at a time, so each thread gets its own.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from clickhouse_driver import errors
+
+from sinks.clickhouse.config import Config
+from sinks.clickhouse.wire import BlockClient
+from sinks.contract import SinkRefused, SinkUnavailable
+
+T = TypeVar("T")
+Codes = errors.ErrorCodes
+
+FIRST_PAUSE_S: Final = 0.1
+MAX_PAUSE_S: Final = 5.0
+"""Pauses double up to this: a server that comes back is found within it, a busy one is asked 12 times a minute."""
+
+NO_ANSWER: Final = frozenset({Codes.NETWORK_ERROR, Codes.SOCKET_TIMEOUT})
+BUSY: Final = {
+    Codes.TOO_MANY_PARTS: "it cannot merge as fast as it is written to; write fewer, larger blocks or look at its disk",
+    Codes.MEMORY_LIMIT_EXCEEDED: "its memory is used up; raise max_server_memory_usage or find the query that takes it",
+    Codes.NOT_ENOUGH_SPACE: "its disk is full; make room",
+    Codes.CANNOT_WRITE_TO_FILE_DESCRIPTOR: "it cannot write to its disk; look at its log",
+    Codes.TOO_MANY_SIMULTANEOUS_QUERIES: "it has too many queries; raise max_concurrent_queries or use fewer clients",
+    Codes.NO_FREE_CONNECTION: "it has no free connection; raise max_connections or use fewer clients",
+    Codes.TIMEOUT_EXCEEDED: "it takes too long; look at its load",
+    Codes.TABLE_IS_READ_ONLY: "the table is read-only; look at its replication and its disk",
+    Codes.KEEPER_EXCEPTION: "its Keeper does not work; look at its log",
+    Codes.UNKNOWN_STATUS_OF_INSERT: "its Keeper does not work; look at its log",
+    Codes.ABORTED: "it is being shut down; start it again",
+    Codes.QUERY_WAS_CANCELLED: "somebody cancelled the query, or it is being shut down",
+    Codes.QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING: "an INSERT of another worker has not ended; see system.processes",
+    Codes.ATTEMPT_TO_READ_AFTER_EOF: "the connection broke off",
+    Codes.CANNOT_READ_ALL_DATA: "the connection broke off",
+}
+"""What passes by itself or by an operator's hand while we wait, and what to do about it. All other codes are final."""
+REFUSED: Final = {
+    Codes.UNKNOWN_TABLE: "the tables are not there or not ours; run `emberline migrate`",
+    Codes.UNKNOWN_DATABASE: "the database is not there; run `emberline migrate`",
+    Codes.NO_SUCH_COLUMN_IN_TABLE: "the tables are not of this version; run `emberline migrate`",
+}
+ACCESS: Final = frozenset({192, 193, 194, 497, 516})
+"""Unknown user, wrong password, password required, access denied, authentication failed."""
+
+
+class StillRunning(errors.Error):  # type: ignore[misc]
+    """An INSERT that another worker left behind has not ended; it may pass."""
+
+    code = Codes.QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING
+
+
+class Service:
+    """Runs calls on the thread's own connection until they succeed, are refused, or the deadline passes."""
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+        self.config = config
+        self._clock = clock
+        self._closing = threading.Event()
+        self._local = threading.local()
+        self._clients: list[BlockClient] = []
+
+    def call(self, ask: Callable[[BlockClient], T], database: str | None = None) -> T:
+        """`ask` is called again after a failure that may pass, so it must be safe to repeat."""
+        give_up = self._clock() + self.config.deadline_s
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                return ask(self._client(database))
+            except (errors.Error, EOFError, OSError) as error:
+                if not may_pass(error):
+                    raise SinkRefused(self._sentence(error)) from None
+                if self._clock() + pause > give_up or self._closing.wait(pause):
+                    raise SinkUnavailable(self._sentence(error)) from None
+            pause = min(2 * pause, MAX_PAUSE_S)
+
+    def query(self, sql: str, params: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+        rows: list[tuple[Any, ...]] = self.call(lambda client: client.execute(sql, params))
+        return rows
+
+    def close(self) -> None:
+        self._closing.set()
+        for client in self._clients:
+            client.disconnect()
+
+    def _client(self, database: str | None) -> BlockClient:
+        wanted = self.config.database if database is None else database
+        known: dict[str, BlockClient] = self._local.__dict__.setdefault("clients", {})
+        if wanted not in known:
+            known[wanted] = self._connect(wanted)
+            self._clients.append(known[wanted])
+        return known[wanted]
+
+    def _connect(self, database: str) -> BlockClient:
+        config = self.config
+        return BlockClient(
+            config.host,
+            port=config.port,
+            database=database,
+            user=config.user,
+            password=config.password,
+            secure=config.secure,
+            ca_certs=config.ca_certs,
+            client_name="emberline",
+            connect_timeout=config.connect_timeout_s,
+            send_receive_timeout=config.request_timeout_s,
+            sync_request_timeout=config.connect_timeout_s,
+            tcp_keepalive=True,
+        )
+
+    def _sentence(self, error: Exception) -> str:
+        """What is wrong and what to do, without the password and without the stack trace a server's text may hold."""
+        config, code = self.config, code_of(error)
+        if code in ACCESS:
+            return f"ClickHouse at {config.address} refuses user {config.user!r}; check user, password and grants"
+        if code in NO_ANSWER:
+            return (
+                f"ClickHouse at {config.address} does not answer; is it running? Start it, or correct host and port "
+                f"(tried for {config.deadline_s:g} s)"
+            )
+        advice = BUSY.get(code) or REFUSED.get(code) or _first_line(error, config.password)
+        return f"ClickHouse at {config.address}, database {config.database!r}, error {code}: {advice}"
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether trying the same again may succeed."""
+    code = code_of(error)
+    return code in NO_ANSWER or code in BUSY
+
+
+def code_of(error: Exception) -> int:
+    """The server's or the driver's error code; what is neither is a broken connection."""
+    if isinstance(error, errors.Error) and error.code is not None:
+        return int(error.code)
+    return int(Codes.NETWORK_ERROR)
+
+
+def _first_line(error: Exception, password: str) -> str:
+    text = (getattr(error, "message", None) or str(error)).partition(" Stack trace:")[0].strip().partition("\n")[0]
+    return text.replace(password, "***") if password else text

@@ -1,0 +1,102 @@
+"""Columns as bytes of ClickHouse's native protocol.
+
+The driver packs values one by one: 16 µs a report of 12 values, against 0.5 here, where the columns that make up a
+report are arrays already and go out as they are. Its `use_numpy` needs pandas and knows no arrays in a column.
+Only texts and nested columns, rare or small, go through the driver's own writers.
+`Client.send_data` is where the driver takes rows to the connection; overriding it leaves all else to the driver.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+import numpy as np
+from clickhouse_driver import Client, defines
+from clickhouse_driver.block import BlockInfo, ColumnOrientedBlock
+from clickhouse_driver.columns.service import write_column
+from clickhouse_driver.protocol import ClientPacketTypes
+from clickhouse_driver.varint import write_varint
+from clickhouse_driver.writer import write_binary_str
+
+from schemas.reports import Ragged
+from sinks.columns import Column, Labels
+from sinks.contract import Block
+
+_DTYPES: Final = {
+    "Bool": "<u1", "UInt8": "<u1", "UInt16": "<u2", "UInt32": "<u4", "UInt64": "<u8", "UUID": "<u8",
+    "Int8": "<i1", "Int16": "<i2", "Int32": "<i4", "Int64": "<i8", "Float32": "<f4", "Float64": "<f8",
+    "DateTime": "<u4", "DateTime64": "<i8",
+}  # fmt: skip
+_LOW_CARDINALITY_VERSION: Final = 1
+# Additional keys follow, and the dictionary is new in every block; the lowest byte says how wide the keys are.
+_LOW_CARDINALITY_FLAGS: Final = (1 << 9) | (1 << 10)
+_KEY_WIDTHS: Final = ((0, "<u1", 1 << 8), (1, "<u2", 1 << 16), (2, "<u4", 1 << 32))
+
+
+class BlockClient(Client):  # type: ignore[misc]
+    """A driver Client to whose `execute` the data of an INSERT is one `Block`, sent as one block of the protocol."""
+
+    def send_data(self, sample_block: Any, data: Block, types_check: bool = False, columnar: bool = False) -> int:
+        """Write the block in the order of the server's columns, then the empty block that ends the data."""
+        _send(self.connection, sample_block.columns_with_types, data)
+        self.receive_profile_events()
+        self.connection.send_data(ColumnOrientedBlock())
+        self.receive_profile_events()
+        return data.rows
+
+
+def _send(connection: Any, columns_with_types: list[tuple[str, str]], block: Block) -> None:
+    out, revision = connection.fout, connection.server_info.used_revision
+    write_varint(ClientPacketTypes.DATA, out)
+    write_binary_str("", out)
+    BlockInfo().write(out)
+    write_varint(len(columns_with_types), out)
+    write_varint(block.rows, out)
+    for name, type_name in columns_with_types:
+        write_binary_str(name, out)
+        write_binary_str(type_name, out)
+        if revision >= defines.DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION:
+            out.write(b"\0")
+        write(connection.context, name, type_name, block.columns[name], out)
+    out.flush()
+
+
+def write(context: Any, name: str, type_name: str, column: Column, out: Any) -> None:
+    """Write the values of one column as `type_name`."""
+    if isinstance(column, Ragged):
+        _write_ragged(type_name.removeprefix("Array(")[:-1], column, out)
+    elif isinstance(column, Labels):
+        _write_labels(column, out)
+    elif isinstance(column, np.ndarray):
+        _write_numbers(type_name, column, out)
+    else:
+        # A copy, for the driver puts its null values in place.
+        write_column(context, name, type_name, list(column), out)
+
+
+def _write_numbers(type_name: str, values: np.ndarray, out: Any) -> None:
+    nullable = type_name.startswith("Nullable(")
+    inner = type_name.removeprefix("Nullable(").partition("(")[0].rstrip(")")
+    if nullable:
+        null = np.isnan(values)
+        out.write(null.tobytes())
+        values = np.where(null, 0, values)
+    out.write(values.astype(_DTYPES[inner], copy=False).tobytes())
+
+
+def _write_ragged(inner: str, column: Ragged, out: Any) -> None:
+    out.write(column.starts[1:].astype("<u8").tobytes())
+    _write_numbers(inner, column.values, out)
+
+
+def _write_labels(column: Labels, out: Any) -> None:
+    """LowCardinality(String): its version, and if there are rows the dictionary and a key a row."""
+    out.write(struct.pack("<q", _LOW_CARDINALITY_VERSION))
+    if not len(column):
+        return
+    width, dtype = next((width, dtype) for width, dtype, most in _KEY_WIDTHS if len(column.names) <= most)
+    out.write(struct.pack("<qq", _LOW_CARDINALITY_FLAGS | width, len(column.names)))
+    out.write_strings(list(column.names), encoding="utf-8")
+    out.write(struct.pack("<q", len(column)))
+    out.write(column.codes.astype(dtype).tobytes())

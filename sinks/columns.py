@@ -1,0 +1,91 @@
+"""Columns of blocks, and what one does with them: keep some rows, or join the columns of several blocks.
+
+Four kinds, each kept as it is from decoding to the wire:
+
+- a numpy array: numbers, bool, times as int64 at the table's scale. NaN is NULL where the table has Nullable;
+  shape (n, 2) of uint64 is a UUID, high half first.
+- `Labels`: a text of few values, as codes into a short list of names.
+- `schemas.reports.Ragged`: an array of numbers a row, NaN is NULL.
+- any other sequence: str, bytes, None, or sequences of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, compress
+from typing import Any, cast
+from uuid import UUID
+
+import numpy as np
+
+from schemas.reports import Ragged
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Row i is the text `names[codes[i]]`."""
+
+    codes: np.ndarray
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+Column = np.ndarray | Labels | Ragged | Sequence[Any]
+
+
+def constant(name: str, rows: int) -> Labels:
+    """The same text in every row."""
+    return Labels(np.zeros(rows, dtype=np.int64), (name,))
+
+
+def uuids(value: UUID, rows: int) -> np.ndarray:
+    """The same UUID in every row, uint64[rows, 2]."""
+    halves = np.array([[value.int >> 64, value.int & (2**64 - 1)]], dtype=np.uint64)
+    return np.repeat(halves, rows, axis=0)
+
+
+def absent(rows: int) -> Ragged:
+    """An empty array in every row."""
+    return Ragged(np.zeros(rows + 1, dtype=np.int64), np.empty(0))
+
+
+def keep(column: Column, rows: np.ndarray) -> Column:
+    """The rows of a column where the mask, bool[n], is true. Rows of a `Ragged` begin at 0 again."""
+    if isinstance(column, np.ndarray):
+        return np.asarray(column[rows])
+    if isinstance(column, Labels):
+        return Labels(column.codes[rows], column.names)
+    if isinstance(column, Ragged):
+        return _ragged(column.counts[rows], column.values[np.repeat(rows, column.counts)])
+    return list(compress(column, rows))
+
+
+def join(columns: Sequence[Column]) -> Column:
+    """The rows of several columns of one kind, one after the other."""
+    first = columns[0]
+    if isinstance(first, np.ndarray):
+        return np.concatenate(cast("Sequence[np.ndarray]", columns))
+    if isinstance(first, Labels):
+        return _join_labels(cast("Sequence[Labels]", columns))
+    if isinstance(first, Ragged):
+        ragged = cast("Sequence[Ragged]", columns)
+        counts = np.concatenate([column.counts for column in ragged])
+        return _ragged(counts, np.concatenate([column.values for column in ragged]))
+    return list(chain.from_iterable(cast("Sequence[Sequence[Any]]", columns)))
+
+
+def _join_labels(columns: Sequence[Labels]) -> Labels:
+    codes: dict[str, int] = {}
+    for name in chain.from_iterable(column.names for column in columns):
+        codes.setdefault(name, len(codes))
+    joined = [np.array([codes[name] for name in column.names], dtype=np.int64)[column.codes] for column in columns]
+    return Labels(np.concatenate(joined), tuple(codes))
+
+
+def _ragged(counts: np.ndarray, values: np.ndarray) -> Ragged:
+    starts = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=starts[1:])
+    return Ragged(starts, values)

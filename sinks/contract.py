@@ -1,0 +1,69 @@
+"""What a sink is: it takes blocks of rows that know their offset, and can say how far it is.
+
+The delivery argument, from the sink's side. Every row carries topic, topic_id, partition, offset and index. A block
+holds whole records, in the order of their offsets, and `write` stores it as a sequence of atomic pieces in that order,
+each cut between records. So what is stored of a partition is always a prefix, `position` is its last record, and a
+worker that takes the partition over goes on at `position + 1`, whatever its predecessor died of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from sinks.columns import Column
+
+Place = tuple[int, int]
+"""Where in telemetry an event follows from: source_offset and source_ordinal, of a reject source_index."""
+
+
+class Malformed(NamedTuple):
+    """A record of an output topic that is not what that topic carries: not ours, so left out, counted and told."""
+
+    offset: int
+    reason: str
+
+
+class Block(NamedTuple):
+    """Rows of one table as columns, ready to insert, and the records that gave none because they are malformed."""
+
+    table: str
+    columns: Mapping[str, Column]
+    rows: int
+    malformed: Sequence[Malformed] = ()
+
+
+class SinkError(Exception):
+    """The sink did not take a block. The message says what to do, and holds no secret."""
+
+
+class SinkUnavailable(SinkError):  # noqa: N818
+    """Not now: the deadline passed. Nothing was lost; the same block may be written again, here or elsewhere."""
+
+
+class SinkRefused(SinkError):  # noqa: N818
+    """Not ever: a table is missing, a password is wrong, a value does not fit. A person must act."""
+
+
+class Sink(Protocol):
+    """Called from worker threads: every method may block, up to the sink's deadline, and raises nothing but SinkError.
+
+    One sink may be used by several threads at once, one partition by one thread at a time.
+    """
+
+    def position(self, topic: str, topic_id: UUID, partition: int) -> int | None:
+        """The highest offset stored, None if none. Ask it when taking a partition over, before reading from it."""
+        ...
+
+    def source_position(self, topic: str, topic_id: UUID, partition: int) -> Place | None:
+        """The highest place stored of an output topic's partition, None if none. See `sinks.repeats`."""
+        ...
+
+    def write(self, block: Block) -> None:
+        """Store the block. Returns only when it is durable; if it raises, a prefix of it may be stored."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connections; a `write` that waits to try again gives up. May be called from any thread."""
+        ...

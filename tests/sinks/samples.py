@@ -1,0 +1,148 @@
+"""Records of every topic, built by hand, with what is awkward in each: Chinese, NULLs, bytes that are not text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import orjson
+
+from schemas import topics
+from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.rejects import RejectEvent
+from schemas.reports import Records
+
+TOPIC_ID = UUID("12345678-9abc-def0-fedc-ba9876543210")
+NOON = 1_789_963_200_000
+"""2026-09-21 04:00 UTC, noon in Shanghai."""
+JULY = 1_785_542_399_000
+"""2026-07-31 23:59:59 UTC; a second later it is August."""
+
+
+def records(
+    topic: str,
+    values: Sequence[bytes | None],
+    *,
+    partition: int = 3,
+    first: int = 100,
+    timestamps: Sequence[int] | None = None,
+    keys: Sequence[bytes | None] | None = None,
+    headers: Sequence[Sequence[tuple[str, bytes]]] | None = None,
+) -> Records:
+    count = len(values)
+    return Records(
+        topic=topic,
+        partition=partition,
+        offsets=np.arange(first, first + count),
+        timestamps=np.array(timestamps if timestamps is not None else [NOON] * count, dtype=np.int64),
+        keys=keys if keys is not None else [b"LY-1"] * count,
+        values=values,
+        headers=headers if headers is not None else [()] * count,
+    )
+
+
+def report(**fields: Any) -> dict[str, Any]:
+    return {"v": 1, "device_id": "LY-1", "device_kind": "electrical_monitor", "event_ts": NOON} | fields
+
+
+def telemetry(*reports: Any, **more: Any) -> Records:
+    return records(topics.TELEMETRY.name, [orjson.dumps(one) for one in reports], **more)
+
+
+def alarm(**fields: Any) -> Alarm:
+    values: dict[str, Any] = {
+        "v": 1,
+        "alarm_id": "a" * 32,
+        "event": "opened",
+        "severity": 1,
+        "severity_label": "警告",
+        "kind": "temperature",
+        "device_id": "LY-1",
+        "device_kind": "electrical_monitor",
+        "quantity": "temperature_c",
+        "component": 2,
+        "event_ts": NOON,
+        "onset_ts": NOON - 5_000,
+        "ingest_ts": NOON + 200,
+        "detected_ts": NOON + 300,
+        "value": 61.25,
+        "limit": 60.0,
+        "peak": 61.25,
+        "baseline": None,
+        "limit_from": "GB 14287.3-2014",
+        "test": False,
+        "message": "温度超限:3 号线缆 61.2 ℃ ≥ 60 ℃",
+        "source_offset": 40,
+        "source_ordinal": 0,
+    }
+    return Alarm(**(values | fields))
+
+
+def aggregate(**fields: Any) -> Aggregate:
+    values: dict[str, Any] = {
+        "v": 1,
+        "device_id": "LY-1",
+        "device_kind": "electrical_monitor",
+        "test": False,
+        "minute_ts": NOON - 60_000,
+        "quantities": {
+            "temperature_c": {
+                "count": [2, 0],
+                "min": [30.5, None],
+                "max": [31.5, None],
+                "mean": [31.0, None],
+                "last": [30.5, None],
+            },
+            "current_a": {"count": [1], "min": [5], "max": [5], "mean": [5], "last": [5]},
+        },
+        "source_offset": 40,
+        "source_ordinal": 1,
+    }
+    return Aggregate(**(values | fields))
+
+
+def status(**fields: Any) -> DeviceStatus:
+    values: dict[str, Any] = {
+        "v": 1,
+        "device_id": "LY-1",
+        "device_kind": "smoke_detector",
+        "test": True,
+        "status": "online",
+        "faults": ["探头故障", "low_battery"],
+        "since_ts": NOON,
+        "source_offset": 40,
+        "source_ordinal": 2,
+    }
+    return DeviceStatus(**(values | fields))
+
+
+def reject(**fields: Any) -> RejectEvent:
+    values: dict[str, Any] = {
+        "reason": "not_json",
+        "detail": "不是 JSON",
+        "source_topic": topics.TELEMETRY.name,
+        "source_partition": 3,
+        "source_offset": 41,
+        "source_index": -1,
+        "ingest_ts": NOON,
+    }
+    return RejectEvent(**(values | fields))
+
+
+def alarms(*events: Alarm, **more: Any) -> Records:
+    return records(topics.ALARMS.name, [event.to_json() for event in events], **more)
+
+
+def aggregates(*events: Aggregate, **more: Any) -> Records:
+    return records(topics.AGGREGATES.name, [event.to_json() for event in events], **more)
+
+
+def statuses(*events: DeviceStatus, **more: Any) -> Records:
+    return records(topics.DEVICE_STATUS.name, [event.to_json() for event in events], **more)
+
+
+def rejects(*events: RejectEvent, original: Sequence[tuple[str, bytes]] = (), **more: Any) -> Records:
+    values = more.pop("values", [b"{"] * len(events))
+    return records(topics.REJECTS.name, values, headers=[event.to_headers(original) for event in events], **more)

@@ -1,0 +1,188 @@
+"""What happens when ClickHouse is away, says no, or loses an answer."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from clickhouse_driver import errors
+
+from embedded.processes import Running
+from sinks.clickhouse.config import Config
+from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.rows import telemetry_block
+from sinks.clickhouse.service import Service, may_pass
+from sinks.clickhouse.writer import ClickHouseSink
+from sinks.contract import SinkRefused, SinkUnavailable
+from tests.sinks.samples import TOPIC_ID, report, telemetry
+
+Query = Callable[..., list[tuple[Any, ...]]]
+BLOCK = telemetry_block(telemetry(report(), report()), TOPIC_ID)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_a_server_that_is_away_makes_the_sink_unavailable_after_the_deadline() -> None:
+    config = Config(port=free_port(), deadline_s=0.5)
+    start = time.monotonic()
+    with pytest.raises(SinkUnavailable, match=rf"ClickHouse at {config.address} does not answer; is it running\?"):
+        ClickHouseSink(config).write(BLOCK)
+    assert 0.2 < time.monotonic() - start < 5
+
+
+def test_closing_ends_the_wait_for_a_server_that_is_away() -> None:
+    sink = ClickHouseSink(Config(port=free_port(), deadline_s=60))
+    closer = threading.Timer(0.3, sink.close)
+    closer.start()
+    start = time.monotonic()
+    with pytest.raises(SinkUnavailable):
+        sink.write(BLOCK)
+    assert time.monotonic() - start < 10
+    closer.join()
+
+
+def test_a_wrong_password_is_refused_without_telling_it(config: Config, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    wrong = replace(config, password="hunter2-wrong")
+    with pytest.raises(SinkRefused) as refused:
+        ClickHouseSink(wrong).write(BLOCK)
+    assert str(refused.value) == (
+        f"ClickHouse at {config.address} refuses user 'default'; check user, password and grants"
+    )
+    assert refused.value.__cause__ is None
+    assert "hunter2" not in caplog.text + repr(wrong) + repr(refused.value)
+
+
+def test_missing_tables_are_refused_with_what_to_run(empty: Config) -> None:
+    with pytest.raises(SinkRefused, match="run `emberline migrate`"):
+        ClickHouseSink(empty).write(BLOCK)
+    migrate(empty, [])
+    with pytest.raises(SinkRefused, match="run `emberline migrate`"):
+        ClickHouseSink(empty).position("emberline.telemetry", TOPIC_ID, 0)
+
+
+def test_a_sentence_holds_no_password_and_no_stack_trace(config: Config) -> None:
+    service = Service(config)
+    with pytest.raises(SinkRefused) as refused:
+        service.query(f"SELECT unknown_function_of_{'x' * 3}('{config.password}')")
+    assert config.password not in str(refused.value)
+    assert "Stack trace" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("code", [252, 241, 243, 202, 242, 999, 319, 236])
+def test_what_an_operator_can_mend_is_tried_again(code: int) -> None:
+    assert may_pass(errors.ServerException("", code))
+
+
+@pytest.mark.parametrize("code", [60, 81, 16, 53, 62, 516, 497, 99999])
+def test_what_will_never_work_is_not_tried_again(code: int) -> None:
+    assert not may_pass(errors.ServerException("", code))
+
+
+def test_a_broken_connection_is_tried_again() -> None:
+    assert all(map(may_pass, (EOFError(), ConnectionResetError(), errors.NetworkError(), errors.SocketTimeoutError())))
+
+
+@contextmanager
+def deaf_proxy(server: Running, deaf_connections: int) -> Iterator[int]:
+    """A port before the server. Of the first connections, whatever the server says after an INSERT's data is lost."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    left = [deaf_connections]
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            upstream = socket.create_connection((server.host, server.port))
+            deaf = left[0] > 0
+            left[0] -= 1
+            inserting = threading.Event()
+            threading.Thread(target=pump, args=(client, upstream, inserting, False), daemon=True).start()
+            threading.Thread(target=pump, args=(upstream, client, inserting, deaf), daemon=True).start()
+
+    def pump(source: socket.socket, target: socket.socket, inserting: threading.Event, deaf: bool) -> None:
+        try:
+            while data := source.recv(65536):
+                if b"LY-1" in data:
+                    inserting.set()
+                if deaf and inserting.is_set():
+                    break
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        listener.close()
+
+
+def test_a_run_whose_answer_was_lost_is_stored_once(config: Config, server: Running, query: Query) -> None:
+    with deaf_proxy(server, deaf_connections=1) as port:
+        sink = ClickHouseSink(replace(config, port=port))
+        sink.write(BLOCK)
+        sink.close()
+    assert query("SELECT count(), uniqExact(topic, topic_id, partition, offset, index) FROM telemetry") == [(2, 2)]
+
+
+def test_the_same_rows_written_by_two_calls_are_not_taken_for_a_retry(sink: ClickHouseSink, query: Query) -> None:
+    sink.write(BLOCK)
+    sink.write(BLOCK)
+    assert query("SELECT count() FROM telemetry") == [(4,)]
+
+
+def test_a_retry_that_overtakes_its_first_attempt_is_stored_once(sink: ClickHouseSink, query: Query) -> None:
+    """Both carry the token; here both are sent whatever the first one's answer."""
+    settings = {"insert_deduplication_token": "a-token", "async_insert": 0}
+    names = ", ".join(f"`{name}`" for name in BLOCK.columns)
+    for _ in range(2):
+        sink._service.call(
+            lambda client: client.execute(f"INSERT INTO telemetry ({names}) VALUES", BLOCK, settings=settings)
+        )
+    assert query("SELECT count() FROM telemetry") == [(2,)]
+
+
+def test_threads_share_a_sink(sink: ClickHouseSink, query: Query) -> None:
+    def write(partition: int) -> None:
+        for first in (0, 2):
+            batch = telemetry(report(), report(), partition=partition, first=first)
+            sink.write(telemetry_block(batch, TOPIC_ID))
+
+    threads = [threading.Thread(target=write, args=(partition,)) for partition in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert query("SELECT count(), uniqExact(partition, offset) FROM telemetry") == [(16, 16)]
+
+
+def test_position_waits_for_what_a_predecessor_left_running(sink: ClickHouseSink, query: Query) -> None:
+    insert = (
+        "INSERT INTO telemetry (topic, topic_id, partition, offset, ingest_ts) "
+        "SELECT 'emberline.telemetry', %(id)s, 3, 7 + sleep(2), now64(3)"
+    )
+    predecessor = threading.Thread(target=query, args=(insert, {"id": str(TOPIC_ID)}))
+    predecessor.start()
+    running = "SELECT count() FROM system.processes WHERE startsWith(query, 'INSERT INTO telemetry ')"
+    while query(running) == [(0,)] and predecessor.is_alive():
+        time.sleep(0.02)
+    assert sink.position("emberline.telemetry", TOPIC_ID, 3) == 7
+    predecessor.join()

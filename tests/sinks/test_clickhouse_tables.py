@@ -1,0 +1,265 @@
+"""Every topic's records arrive in their table, every column, and the tables are what the code writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import orjson
+import pytest
+
+from schemas import topics
+from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.quantities import QUANTITIES
+from schemas.reports import Records
+from sinks.blocks import merge
+from sinks.clickhouse.rows import BLOCKS, TABLES, telemetry_block
+from sinks.clickhouse.writer import ClickHouseSink
+from tests.sinks.samples import (
+    JULY,
+    NOON,
+    TOPIC_ID,
+    aggregate,
+    aggregates,
+    alarm,
+    alarms,
+    records,
+    reject,
+    rejects,
+    report,
+    status,
+    statuses,
+    telemetry,
+)
+
+Query = Callable[..., list[tuple[Any, ...]]]
+SAMPLES: dict[str, Records] = {
+    topics.TELEMETRY.name: telemetry(report(temperature_c=[30.5, -200.0])),
+    topics.ALARMS.name: alarms(alarm()),
+    topics.AGGREGATES.name: aggregates(aggregate()),
+    topics.DEVICE_STATUS.name: statuses(status()),
+    topics.REJECTS.name: rejects(reject()),
+}
+
+
+def at(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)
+
+
+def rows(query: Query, table: str, *, raw: bool = False) -> list[dict[str, Any]]:
+    columns = (
+        "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = %(table)s ORDER BY position"
+    )
+    names = [name for (name,) in query(columns, {"table": table})]
+    found = query(f"SELECT * FROM {table} ORDER BY offset, index", raw=raw)  # noqa: S608
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+@pytest.mark.parametrize("topic", BLOCKS)
+def test_columns_of_the_table_are_the_columns_of_the_code_in_their_order(
+    topic: str, sink: ClickHouseSink, query: Query
+) -> None:
+    block = BLOCKS[topic](SAMPLES[topic], TOPIC_ID)
+    sink.write(block)
+    assert block.table == TABLES[topic]
+    assert list(rows(query, block.table)[0]) == list(block.columns)
+
+
+@pytest.mark.usefixtures("config")
+def test_every_quantity_is_in_the_long_form(query: Query) -> None:
+    text = query("SELECT as_select FROM system.tables WHERE name = 'telemetry_values' AND database = currentDatabase()")
+    assert all(quantity.name in text[0][0] for quantity in QUANTITIES)
+
+
+def test_a_report_arrives_with_every_column(sink: ClickHouseSink, query: Query) -> None:
+    full = report(
+        device_id="晋江-0001", device_kind="charging_pile", event_ts=NOON + 123, seq=2**31 - 1, test=True,
+        faults=["传感器断线", "low_battery"],
+        temperature_c=[30.5, -200.0], residual_current_ma=[61.25], current_a=[], power_w=[0],
+        unbalance_pct=[200.0], static_v=[-5000.5],
+    )  # fmt: skip
+    sink.write(telemetry_block(telemetry(full, report(), timestamps=[NOON + 456, NOON + 789]), TOPIC_ID))
+    first, second = rows(query, "telemetry")
+    assert first == {
+        "device_id": "晋江-0001", "device_kind": "charging_pile",
+        "event_ts": at(NOON + 123), "ingest_ts": at(NOON + 456), "seq": 2**31 - 1, "test": True,
+        "faults": ["传感器断线", "low_battery"],
+        "residual_current_ma": [61.25], "temperature_c": [30.5, None], "current_a": [], "voltage_v": [],
+        "power_w": [0.0], "arc_half_cycles": [], "smoke": [], "insulation_mohm": [], "static_v": [-5000.5],
+        "unbalance_pct": [None],
+        "topic": "emberline.telemetry", "topic_id": TOPIC_ID, "partition": 3, "offset": 100, "index": 0,
+    }  # fmt: skip
+    assert (second["seq"], second["test"], second["faults"], second["offset"]) == (None, False, [], 101)
+
+
+def test_rejected_reports_leave_their_neighbours(sink: ClickHouseSink, query: Query) -> None:
+    batch = telemetry([report(seq=1), report(v=9), report(seq=3)], report(seq=4))
+    sink.write(telemetry_block(batch, TOPIC_ID))
+    assert [(row["offset"], row["index"], row["seq"]) for row in rows(query, "telemetry")] == [
+        (100, 0, 1), (100, 2, 3), (101, 0, 4),
+    ]  # fmt: skip
+
+
+def test_an_alarm_arrives_with_every_column(sink: ClickHouseSink, query: Query) -> None:
+    opened, escalated = (
+        alarm(),
+        alarm(event="escalated", severity=2, severity_label="紧急", baseline=31.5, source_ordinal=1),
+    )
+    sink.write(BLOCKS[topics.ALARMS.name](alarms(opened, escalated), TOPIC_ID))
+    first, second = rows(query, "alarm_events")
+    expected = orjson.loads(opened.to_json())
+    del expected["v"]
+    expected |= {name: at(expected[name]) for name in expected if name.endswith("_ts")}
+    expected |= {"topic": "emberline.alarms", "topic_id": TOPIC_ID, "partition": 3, "offset": 100, "index": 0}
+    assert first == expected
+    assert (second["event"], second["baseline"], second["offset"]) == ("escalated", 31.5, 101)
+
+
+def test_an_aggregate_becomes_a_row_a_component(sink: ClickHouseSink, query: Query) -> None:
+    sink.write(
+        BLOCKS[topics.AGGREGATES.name](aggregates(aggregate(), aggregate(test=True, source_ordinal=2)), TOPIC_ID)
+    )
+    found = rows(query, "aggregates_1m")
+    assert [(row["offset"], row["index"], row["quantity"], row["component"]) for row in found] == [
+        (100, 0, "temperature_c", 0), (100, 1, "temperature_c", 1), (100, 2, "current_a", 0),
+        (101, 0, "temperature_c", 0), (101, 1, "temperature_c", 1), (101, 2, "current_a", 0),
+    ]  # fmt: skip
+    assert found[0] == {
+        "device_id": "LY-1", "device_kind": "electrical_monitor", "test": False,
+        "quantity": "temperature_c", "component": 0, "minute_ts": at(NOON - 60_000), "ingest_ts": at(NOON),
+        "count": 2, "min": 30.5, "max": 31.5, "mean": 31.0, "last": 30.5, "source_offset": 40, "source_ordinal": 1,
+        "topic": "emberline.aggregates", "topic_id": TOPIC_ID, "partition": 3, "offset": 100, "index": 0,
+    }  # fmt: skip
+    assert [found[1][name] for name in ("count", "min", "max", "mean", "last")] == [0, None, None, None, None]
+    assert [row["test"] for row in found] == [False] * 3 + [True] * 3
+
+
+def test_a_device_status_arrives_with_every_column(sink: ClickHouseSink, query: Query) -> None:
+    sink.write(BLOCKS[topics.DEVICE_STATUS.name](statuses(status(), status(faults=[], source_ordinal=3)), TOPIC_ID))
+    first, second = rows(query, "device_status_events")
+    assert first == {
+        "device_id": "LY-1", "device_kind": "smoke_detector", "test": True, "status": "online",
+        "faults": ["探头故障", "low_battery"], "since_ts": at(NOON), "ingest_ts": at(NOON),
+        "source_offset": 40, "source_ordinal": 2,
+        "topic": "emberline.device-status", "topic_id": TOPIC_ID, "partition": 3, "offset": 100, "index": 0,
+    }  # fmt: skip
+    assert second["faults"] == []
+
+
+def test_a_reject_keeps_its_bytes_whatever_they_are(sink: ClickHouseSink, query: Query) -> None:
+    garbage = bytes(range(256)) * 3
+    batch = rejects(
+        reject(), reject(source_index=4), reject(source_offset=42),
+        values=[garbage, None, b""], keys=[b"\xff\xfe", None, b""],
+        original=[("trace", b"\x80\x81"), ("trace", b""), ("站点", "晋江".encode())],
+    )  # fmt: skip
+    sink.write(BLOCKS[topics.REJECTS.name](batch, TOPIC_ID))
+    found = rows(query, "rejects", raw=True)
+    assert [row["value"] for row in found] == [garbage, None, b""]
+    assert [row["key"] for row in found] == [b"\xff\xfe", None, b""]
+    assert found[0]["headers"] == [(b"trace", b"\x80\x81"), (b"trace", b""), ("站点".encode(), "晋江".encode())]
+    assert found[0]["detail"] == "不是 JSON".encode()
+    assert found[0]["source_index"] == -1
+    assert (found[1]["source_index"], found[1]["ingest_ts"]) == (4, at(NOON))
+
+
+STATISTICS = ("count", "min", "max", "mean", "last")
+
+
+def smoke(*values: Any) -> bytes:
+    """An aggregate whose statistics of smoke are these, or all the one that is given."""
+    each = values if len(values) > 1 else values * len(STATISTICS)
+    return aggregate(quantities={"smoke": dict(zip(STATISTICS, each, strict=True))}).to_json()
+
+
+MALFORMED: dict[str, list[bytes | None]] = {
+    topics.ALARMS.name: [
+        None, b"", b"{", b"[]", b"7", b'{"v":1}', b'{"v":2}',
+        alarm(component=256).to_json(), alarm(value="hot").to_json(), alarm(value=None).to_json(),
+        alarm(ingest_ts=5).to_json(), alarm(ingest_ts=2**62).to_json(), alarm(test=1).to_json(),
+        alarm(message=None).to_json(), alarm(source_ordinal=-1).to_json(), alarm(severity=True).to_json(),
+    ],
+    topics.AGGREGATES.name: [
+        b"{}", aggregate(quantities=[]).to_json(), aggregate(quantities={"weight_kg": {}}).to_json(),
+        aggregate(quantities={"smoke": {"count": [1]}}).to_json(),
+        smoke(7), smoke([None]), smoke([1] * 65), smoke([1], [1], [], [1], [1]),
+    ],
+    topics.DEVICE_STATUS.name: [b"null", status(faults="x").to_json(), status(faults=[1]).to_json()],
+}  # fmt: skip
+GOOD: dict[str, Alarm | Aggregate | DeviceStatus] = {
+    topics.ALARMS.name: alarm(),
+    topics.AGGREGATES.name: aggregate(),
+    topics.DEVICE_STATUS.name: status(),
+}
+
+
+@pytest.mark.parametrize("topic", MALFORMED)
+def test_a_malformed_event_is_told_and_leaves_its_neighbours(topic: str, sink: ClickHouseSink, query: Query) -> None:
+    bad, good = MALFORMED[topic], GOOD[topic].to_json()
+    block = BLOCKS[topic](records(topic, [good, *bad, good]), TOPIC_ID)
+    sink.write(block)
+    assert [one.offset for one in block.malformed] == list(range(101, 101 + len(bad)))
+    assert all(one.reason for one in block.malformed)
+    assert {row["offset"] for row in rows(query, block.table)} == {100, 101 + len(bad)}
+
+
+def test_a_reject_without_our_headers_is_malformed() -> None:
+    batch = records(topics.REJECTS.name, [b"x", b"y"], headers=[[("a", b"b")], [("emberline.reason", b"\xff")]])
+    block = BLOCKS[topics.REJECTS.name](batch, TOPIC_ID)
+    assert (block.rows, [one.offset for one in block.malformed]) == (0, [100, 101])
+
+
+@pytest.mark.parametrize("topic", BLOCKS)
+def test_position_is_the_highest_offset_of_that_topic_incarnation_and_partition(
+    topic: str, sink: ClickHouseSink
+) -> None:
+    assert sink.position(topic, TOPIC_ID, 3) is None
+    sink.write(BLOCKS[topic](SAMPLES[topic], TOPIC_ID))
+    sink.write(BLOCKS[topic](SAMPLES[topic]._replace(offsets=np.array([2**40])), TOPIC_ID))
+    assert sink.position(topic, TOPIC_ID, 3) == 2**40
+    assert sink.position(topic, TOPIC_ID, 4) is None
+    assert sink.position(topic, UUID(int=1), 3) is None
+
+
+def test_source_position_is_the_highest_place_not_the_highest_of_each_number(sink: ClickHouseSink) -> None:
+    assert sink.source_position(topics.ALARMS.name, TOPIC_ID, 3) is None
+    events = alarms(alarm(source_offset=7, source_ordinal=9), alarm(source_offset=8, source_ordinal=2))
+    sink.write(BLOCKS[topics.ALARMS.name](events, TOPIC_ID))
+    assert sink.source_position(topics.ALARMS.name, TOPIC_ID, 3) == (8, 2)
+    sink.write(BLOCKS[topics.REJECTS.name](rejects(reject()), TOPIC_ID))
+    assert sink.source_position(topics.REJECTS.name, TOPIC_ID, 3) == (41, -1)
+
+
+@pytest.mark.parametrize("topic", BLOCKS)
+def test_position_reads_the_projection_and_not_the_table(topic: str, sink: ClickHouseSink, query: Query) -> None:
+    sink.write(BLOCKS[topic](SAMPLES[topic], TOPIC_ID))
+    second = "source_index" if topic == topics.REJECTS.name else "source_ordinal"
+    what = ["max(offset)"] + ([f"max((source_offset, {second}))"] if topic != topics.TELEMETRY.name else [])
+    for one in what:
+        plan = query(
+            f"EXPLAIN SELECT {one} FROM {TABLES[topic]} WHERE topic = 'x' AND topic_id = %(id)s AND partition = 3 "  # noqa: S608
+            "GROUP BY topic, topic_id, partition",
+            {"id": str(TOPIC_ID)},
+        )
+        assert any("positions" in line for (line,) in plan)
+
+
+def test_a_block_over_a_month_boundary_is_stored_whole_one_part_a_run(sink: ClickHouseSink, query: Query) -> None:
+    times = [JULY - 1, JULY, JULY + 1000, JULY + 1001]
+    block = telemetry_block(telemetry(*[report(event_ts=JULY)] * 4, timestamps=times), TOPIC_ID)
+    sink.write(block)
+    parts = query("SELECT partition, rows FROM system.parts WHERE database = currentDatabase() AND table = 'telemetry'")
+    assert sorted(parts) == [("202607", 2), ("202608", 2)]
+    assert sink.position(topics.TELEMETRY.name, TOPIC_ID, 3) == 103
+
+
+def test_a_large_block_becomes_one_part(sink: ClickHouseSink, query: Query) -> None:
+    one = telemetry_block(telemetry(*[report(temperature_c=[20.0] * 8)] * 5_000), TOPIC_ID)
+    sink.write(merge([one] * 30))
+    parts = query(
+        "SELECT rows FROM system.parts WHERE database = currentDatabase() AND table = 'telemetry' AND level = 0"
+    )
+    assert parts == [(150_000,)]

@@ -1,0 +1,156 @@
+"""Every view returns what its comment says, on small known data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from schemas import topics
+from sinks.clickhouse.rows import BLOCKS
+from sinks.clickhouse.writer import ClickHouseSink
+from tests.sinks.samples import (
+    NOON,
+    TOPIC_ID,
+    alarm,
+    alarms,
+    reject,
+    rejects,
+    report,
+    status,
+    statuses,
+    telemetry,
+)
+from tests.sinks.test_clickhouse_tables import at
+
+Query = Callable[..., list[tuple[Any, ...]]]
+HOUR = 3_600_000
+MIDNIGHT = NOON + 12 * HOUR
+"""The next day's beginning in Shanghai."""
+
+
+def some_alarms(sink: ClickHouseSink) -> None:
+    """One that escalates and recovers, one that comes back, one of yesterday evening and this night, one test."""
+
+    def event(name: str, event: str, ts: int, place: int, **more: Any) -> Any:
+        return alarm(alarm_id=name * 32, event=event, event_ts=ts, ingest_ts=ts, source_offset=place, **more)
+
+    sink.write(
+        BLOCKS[topics.ALARMS.name](
+            alarms(
+                event("a", "opened", NOON, 1, onset_ts=NOON, peak=61.0),
+                event("a", "escalated", NOON + 1000, 2, onset_ts=NOON, severity=2, severity_label="紧急", peak=75.0),
+                event("a", "recovered", NOON + 9000, 3, onset_ts=NOON, severity=2, severity_label="紧急", peak=80.0),
+                event("b", "opened", NOON, 4, component=1, onset_ts=MIDNIGHT - 1),
+                event("b", "recovered", NOON + 1, 5, component=1, onset_ts=MIDNIGHT - 1),
+                event("b", "reactivated", NOON + 2, 6, component=1, onset_ts=MIDNIGHT - 1),
+                event("c", "opened", NOON, 7, device_id="JJ-7", onset_ts=MIDNIGHT),
+                event("d", "opened", NOON, 8, onset_ts=NOON, test=True),
+            ),
+            TOPIC_ID,
+        )
+    )
+
+
+def test_alarms_folds_the_history_of_each(sink: ClickHouseSink, query: Query) -> None:
+    some_alarms(sink)
+    found = query(
+        "SELECT substring(alarm_id, 1, 1), area, severity, severity_label, active, opened_ts, escalated_ts, "
+        "recovered_ts, reactivations, peak, test FROM alarms ORDER BY alarm_id"
+    )
+    assert found == [
+        ("a", "LY", 2, "紧急", 0, at(NOON), at(NOON + 1000), at(NOON + 9000), 0, 80.0, False),
+        ("b", "LY", 1, "警告", 1, at(NOON), None, None, 1, 61.25, False),
+        ("c", "JJ", 1, "警告", 1, at(NOON), None, None, 0, 61.25, False),
+        ("d", "LY", 1, "警告", 1, at(NOON), None, None, 0, 61.25, True),
+    ]
+
+
+def test_open_alarms_has_the_recovered_too_and_one_a_device_component_and_kind(
+    sink: ClickHouseSink, query: Query
+) -> None:
+    some_alarms(sink)
+    later = alarm(alarm_id="e" * 32, onset_ts=NOON + HOUR, source_offset=9)
+    sink.write(BLOCKS[topics.ALARMS.name](alarms(later, first=200), TOPIC_ID))
+    found = query("SELECT substring(alarm_id, 1, 1), active FROM open_alarms ORDER BY alarm_id")
+    assert found == [("b", 1), ("c", 1), ("d", 1), ("e", 1)]
+
+
+def test_alarms_daily_counts_by_the_day_in_shanghai(sink: ClickHouseSink, query: Query) -> None:
+    some_alarms(sink)
+    found = query(
+        "SELECT day, area, device_id, severity, alarms, recovered, escalated FROM alarms_daily WHERE NOT test "
+        "ORDER BY day, area, severity"
+    )
+    assert found == [
+        (date(2026, 9, 21), "LY", "LY-1", 1, 1, 0, 0),
+        (date(2026, 9, 21), "LY", "LY-1", 2, 1, 1, 1),
+        (date(2026, 9, 22), "JJ", "JJ-7", 1, 1, 0, 0),
+    ]
+    assert query("SELECT sum(alarms) FROM alarms_daily WHERE test") == [(1,)]
+
+
+def some_reports(sink: ClickHouseSink) -> None:
+    batch = telemetry(
+        report(temperature_c=[20, -200], current_a=[1]),
+        report(temperature_c=[22, 23], event_ts=NOON + 50_000),
+        report(temperature_c=[99], event_ts=NOON + HOUR, test=True),
+        report(temperature_c=[25], event_ts=NOON + 12 * HOUR, device_id="JJ-2"),
+        report(temperature_c=[26], event_ts=NOON + 70_000, device_id="JJ-2"),
+        timestamps=[NOON + 1000, NOON + 51_000, NOON + 51_000, NOON + 61_000, NOON + 71_000],
+    )
+    sink.write(BLOCKS[topics.TELEMETRY.name](batch, TOPIC_ID))
+
+
+def test_telemetry_values_has_a_row_a_component_that_has_a_value(sink: ClickHouseSink, query: Query) -> None:
+    some_reports(sink)
+    found = query(
+        "SELECT quantity, component, value FROM telemetry_values WHERE offset <= 101 ORDER BY offset, quantity, 2"
+    )
+    assert found == [
+        ("current_a", 0, 1.0), ("temperature_c", 0, 20.0), ("temperature_c", 0, 22.0), ("temperature_c", 1, 23.0),
+    ]  # fmt: skip
+
+
+def test_latest_values_trusts_no_clock_that_runs_ahead(sink: ClickHouseSink, query: Query) -> None:
+    some_reports(sink)
+    found = query("SELECT device_id, test, quantity, component, value FROM latest_values ORDER BY 1, 2, 3, 4")
+    assert found == [
+        ("JJ-2", False, "temperature_c", 0, 26.0),
+        ("LY-1", False, "current_a", 0, 1.0),
+        ("LY-1", False, "temperature_c", 0, 22.0),
+        ("LY-1", False, "temperature_c", 1, 23.0),
+        ("LY-1", True, "temperature_c", 0, 99.0),
+    ]
+
+
+def test_reports_per_minute_goes_by_arrival(sink: ClickHouseSink, query: Query) -> None:
+    some_reports(sink)
+    found = query("SELECT minute_ts, test, reports, devices FROM reports_per_minute ORDER BY 1, 2")
+    assert [(minute.timestamp() * 1000, *rest) for minute, *rest in found] == [
+        (NOON, False, 2, 1), (NOON, True, 1, 1), (NOON + 60_000, False, 2, 1),
+    ]  # fmt: skip
+
+
+def test_device_status_now_is_the_latest_state(sink: ClickHouseSink, query: Query) -> None:
+    batch = statuses(
+        status(), status(status="offline", since_ts=NOON + 5, faults=[], source_ordinal=3), status(device_id="JJ-2")
+    )
+    sink.write(BLOCKS[topics.DEVICE_STATUS.name](batch, TOPIC_ID))
+    assert query("SELECT device_id, status, faults, since_ts FROM device_status_now ORDER BY 1") == [
+        ("JJ-2", "online", ["探头故障", "low_battery"], at(NOON)),
+        ("LY-1", "offline", [], at(NOON + 5)),
+    ]
+
+
+def test_rejects_by_reason_counts_by_the_day_in_shanghai(sink: ClickHouseSink, query: Query) -> None:
+    batch = rejects(
+        reject(), reject(source_offset=42, detail="the latest"), reject(source_offset=43, reason="null_key"),
+        reject(source_offset=44, ingest_ts=MIDNIGHT),
+    )  # fmt: skip
+    sink.write(BLOCKS[topics.REJECTS.name](batch, TOPIC_ID))
+    assert query("SELECT day, reason, rejects, last_detail FROM rejects_by_reason ORDER BY 1, 2") == [
+        (date(2026, 9, 21), "not_json", 2, "the latest"),
+        (date(2026, 9, 21), "null_key", 1, "不是 JSON"),
+        (date(2026, 9, 22), "not_json", 1, "不是 JSON"),
+    ]
