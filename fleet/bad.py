@@ -1,0 +1,158 @@
+"""Records that must be rejected: every reason of `schemas.reports`, with own ids or in a healthy device's name."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from schemas.quantities import MAX_COMPONENTS
+from schemas.reports import MAX_REPORTS_PER_RECORD
+
+_LARGE_BYTES: Final = 1_100_000
+"""Just over what a record may be (1 MiB)."""
+_YEAR_2090_TS: Final = 3_786_912_000_000
+_JUST_1970_TS: Final = 86_400_000
+
+Report = dict[str, Any]
+
+
+class BadRecord(NamedTuple):
+    """A record, and how it must be taken: `rejects` of this reason, and `reports` good ones beside them."""
+
+    scheduled_ts: int
+    key: bytes | None
+    value: bytes
+    reports: int
+    rejects: int
+    reason: str
+
+
+class _Case(NamedTuple):
+    reason: str
+    value: Callable[[Report, random.Random], bytes]
+    key: bool = True
+    reports: int = 0
+
+
+def _good(device_id: str, ts: int) -> Report:
+    return {
+        "v": 1,
+        "device_id": device_id,
+        "device_kind": "electrical_monitor",
+        "event_ts": ts,
+        "seq": 7,
+        "components": 12,
+        "residual_current_ma": [61.5],
+        "temperature_c": [31.0, 30.5, 32.1, -200.0],
+        "current_a": [12.1, 11.8, 12.4],
+        "voltage_v": [229.1, 230.4, 228.8],
+        "arc_half_cycles": [0],
+    }
+
+
+def _with(**changed: Any) -> Callable[[Report, random.Random], bytes]:
+    return lambda report, rng: orjson.dumps(report | changed)
+
+
+def _without(name: str) -> Callable[[Report, random.Random], bytes]:
+    return lambda report, rng: orjson.dumps({key: value for key, value in report.items() if key != name})
+
+
+def _written(value: bytes) -> Callable[[Report, random.Random], bytes]:
+    return lambda report, rng: value
+
+
+def _spelled(number: bytes) -> Callable[[Report, random.Random], bytes]:
+    return lambda report, rng: orjson.dumps(report).replace(b"61.5", number)
+
+
+def _truncated(report: Report, rng: random.Random) -> bytes:
+    text = orjson.dumps(report)
+    return text[: rng.randrange(1, len(text))]
+
+
+def _random_bytes(report: Report, rng: random.Random) -> bytes:
+    return b"\xff" + rng.randbytes(rng.randrange(20, 300))  # 0xff begins no UTF-8 text, so it can never be JSON
+
+
+def _one_bad_of_five(report: Report, rng: random.Random) -> bytes:
+    reports = [report | {"event_ts": report["event_ts"] - 1_000 * back, "seq": 4 - back} for back in range(4, -1, -1)]
+    reports[2]["voltage_v"] = "high"
+    return orjson.dumps(reports)
+
+
+def _padded(size_bytes: int) -> Callable[[Report, random.Random], bytes]:
+    return lambda report, rng: orjson.dumps(report | {"note": "x" * size_bytes})
+
+
+CASES: Final = (
+    _Case("not_json", _truncated),
+    _Case("not_finite", _spelled(b"NaN")),
+    _Case("impossible_time", _with(event_ts=_JUST_1970_TS)),
+    _Case("components_differ", _with(temperature_c=[31.0, 30.5, 32.1])),
+    _Case("null_key", _with(), key=False),
+    _Case("wrong_type", _one_bad_of_five, reports=4),
+    _Case("not_json", _random_bytes),
+    _Case("not_finite", _spelled(b"Infinity")),
+    _Case("impossible_time", _with(event_ts=_YEAR_2090_TS)),
+    _Case("components_differ", _with(components=None, voltage_v=[229.1, 230.4])),
+    _Case("array_too_long", _with(components=None, temperature_c=[31.0] * (MAX_COMPONENTS + 1))),
+    _Case("missing_field", _without("device_id")),
+    _Case("unknown_version", _with(v=9)),
+    _Case("unknown_device_kind", _with(device_kind="toaster")),
+    _Case("bad_device_id", _with(device_id="LY 000123")),
+    _Case("impossible_value", _with(temperature_c=[99_999.0, 30.5, 32.1, -200.0])),
+    _Case("wrong_type", _with(residual_current_ma=["61.5"])),
+    _Case("wrong_type", _with(event_ts="yesterday")),
+    _Case("wrong_type", _with(seq=-1)),
+    _Case("empty_record", _written(b"")),
+    _Case("empty_record", _written(b"[]")),
+    _Case("not_a_report", _written(b"42")),
+    _Case("too_many_reports", _written(orjson.dumps([0] * (MAX_REPORTS_PER_RECORD + 1)))),
+    _Case("array_too_long", _with(faults=["sensor"] * 17)),
+    _Case("record_too_large", _padded(_LARGE_BYTES)),
+)
+"""Taken in turn, so that a run with as many bad records has every one."""
+
+
+class BadRecords:
+    """`count` bad records evenly over the run, and one huge one in its middle if asked for."""
+
+    def __init__(self, *, seed: int, start_ts: int, end_ts: int, count: int, huge_bytes: int, names: list[str]) -> None:
+        self._seed, self._start_ts, self._run_ms = seed, start_ts, end_ts - start_ts
+        self._count, self._huge_bytes, self._names = count, huge_bytes, names
+
+    def due(self, from_ts: int, to_ts: int) -> list[BadRecord]:
+        """Those that leave in the window, in order."""
+        numbers = range(self._count)
+        first, last = (bisect_left(numbers, ts, key=self._at) for ts in (from_ts, to_ts))
+        found = [self._make(number, CASES[number % len(CASES)], self._at(number)) for number in range(first, last)]
+        middle_ts = self._start_ts + self._run_ms // 2
+        if self._huge_bytes and from_ts <= middle_ts < to_ts:
+            found.append(self._make(self._count, _Case("record_too_large", _padded(self._huge_bytes)), middle_ts))
+        return found
+
+    def rejects_by_reason(self) -> Counter[str]:
+        """How many rejects of each reason the whole run must give."""
+        turns, rest = divmod(self._count, len(CASES))
+        found: Counter[str] = Counter()
+        for index, case in enumerate(CASES):
+            found[case.reason] += turns + (index < rest)
+        found["record_too_large"] += self._huge_bytes > 0
+        return +found
+
+    def _at(self, number: int) -> int:
+        return self._start_ts + (2 * number + 1) * self._run_ms // (2 * self._count)
+
+    def _make(self, number: int, case: _Case, ts: int) -> BadRecord:
+        rng = random.Random(self._seed * 1_000_003 + number)
+        # Where good reports go along they are a device's own, as a healthy device's numbers would repeat.
+        own = case.reports > 0 or rng.random() < 0.5 or not self._names
+        device_id = f"LY-X{number:05d}" if own else rng.choice(self._names)
+        value = case.value(_good(device_id, ts), rng)
+        return BadRecord(ts, device_id.encode() if case.key else None, value, case.reports, 1, case.reason)

@@ -1,0 +1,108 @@
+"""What a recipe for a fault is given (a `Stage`) and gives back (a `Draft`), and the rules the truth is reckoned by.
+
+The limits and confirm times are copied from the detectors' defaults on purpose: the truth must not move when a detector
+does. Whatever a recipe plants stays clear of every limit it does not mean to pass, by the margins beside the numbers.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final, NamedTuple
+
+from fleet.config import Timeline
+from schemas.events import AlarmKind, Severity
+
+RESIDUAL_WARNING_S: Final = 10
+RESIDUAL_ALARM_S: Final = 3
+RISE_S: Final = 10
+RISE_SAMPLES: Final = 10
+TEMPERATURE_WARNING_S: Final = 10
+TEMPERATURE_RISE_WINDOW_S: Final = 15
+
+Truth = tuple[tuple[AlarmKind, Severity], ...]
+
+
+class Limits(NamedTuple):
+    """Of one kind of device. Residual currents in mA, temperatures in ℃, a temperature alarm's confirm time in s."""
+
+    residual_warning_ma: float | None
+    residual_alarm_ma: float
+    residual_rise_ma: float
+    temperature_warning_c: float
+    temperature_alarm_c: float
+    temperature_alarm_s: int
+
+
+MONITOR_LIMITS: Final = Limits(200, 300, 100, 60, 70, 5)
+PILE_LIMITS: Final = Limits(None, 30, 15, 70, 80, 30)
+
+
+class Draft(NamedTuple):
+    """A curve on one component and what it must raise, nothing of it before `after_ms`. Times: ms after the start."""
+
+    quantity: str
+    component: int
+    points: tuple[tuple[int, float], ...]
+    noise: float
+    raises: Truth
+    after_ms: int
+
+
+class Stage(NamedTuple):
+    """One device, one run. `spread` in [0, 1) says where among possible onsets; `recovers` whether it falls back."""
+
+    device: int
+    pile: bool
+    timeline: Timeline
+    period_ms: int
+    end_ms: int
+    learn_ms: int
+    spread: float
+    recovers: bool
+    rng: random.Random
+
+    @property
+    def limits(self) -> Limits:
+        return PILE_LIMITS if self.pile else MONITOR_LIMITS
+
+    @property
+    def margin_ms(self) -> int:
+        """Around each boundary in time: two reports and two seconds, so that no rounding decides what is true."""
+        return 2 * self.period_ms + 2_000
+
+    @property
+    def window_ms(self) -> int:
+        """The longest a window of the rate of rise gets: it ends with the first report that is 15 s after its first."""
+        return TEMPERATURE_RISE_WINDOW_S * 1_000 + self.period_ms
+
+    @property
+    def learned_ms(self) -> int:
+        """When every device has surely learned its baseline."""
+        return max(self.learn_ms, RISE_SAMPLES * self.period_ms) + self.period_ms + self.margin_ms
+
+    @property
+    def may_learn(self) -> bool:
+        """Whether a rise over the baseline could confirm anywhere in this run."""
+        earliest_ms = max(self.learn_ms, (RISE_SAMPLES - 1) * self.period_ms) + RISE_S * 1_000
+        return self.end_ms + self.margin_ms > earliest_ms
+
+    def onset(self, needs_ms: int, earliest_ms: int = 0) -> int | None:
+        """A time from which `needs_ms` and the margin fit into the run, or None; every device has reported by then."""
+        earliest_ms = max(earliest_ms, self.period_ms + 1)
+        latest_ms = self.end_ms - needs_ms - self.margin_ms
+        if latest_ms < earliest_ms:
+            return None
+        return earliest_ms + int(self.spread * (latest_ms - earliest_ms))
+
+    def next_report_ms(self, elapsed_ms: int) -> int:
+        """The device's first report at or after that time, which is at least a period before the end."""
+        start_ts = self.timeline.start_ts
+        reports = self.timeline.of_device(self.device, start_ts + elapsed_ms, self.timeline.end_ts)
+        return int(self.timeline.at(reports[0])) - start_ts
+
+    def hold(self, over_from_ms: int, needs_ms: int, level: float, normal: float) -> tuple[tuple[int, float], ...]:
+        """Stay at `level` until all has confirmed, then to the end of the run or back to `normal`."""
+        until_ms = over_from_ms + needs_ms + self.margin_ms
+        if not self.recovers:
+            return ((until_ms, level),)
+        return (until_ms, level), (until_ms + 1, normal)

@@ -1,0 +1,222 @@
+"""The fleet says of itself what is true: the same bytes for one seed, good records good, bad ones bad, faults exact."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from fleet_oracle import Key, alarms
+
+from fleet import Fleet, FleetConfig, Send
+from fleet.bad import CASES
+from fleet.faults import MONITORS_ONLY, PILES_TOO
+from schemas.events import AlarmKind, Severity
+from schemas.reports import Records, Reject, Reports, decode
+
+START_TS = 1_790_000_000_000
+DEMO = FleetConfig(
+    seed=7, devices=300, rate=500, seconds=60, start_ts=START_TS, learn_s=10, bad_records=len(CASES), share_late=0.1
+)
+
+
+def everything(fleet: Fleet) -> list[Send]:
+    return fleet.due(fleet.config.start_ts, fleet.config.end_ts)
+
+
+def in_windows(fleet: Fleet, width_ms: int) -> list[Send]:
+    begins = range(fleet.config.start_ts, fleet.config.end_ts, width_ms)
+    return [send for begin in begins for send in fleet.due(begin, begin + width_ms)]
+
+
+def decoded(sends: Sequence[Send]) -> tuple[Reports, list[Reject]]:
+    return decode(
+        Records(
+            topic="emberline.telemetry",
+            partition=0,
+            offsets=np.arange(len(sends), dtype=np.int64),
+            timestamps=np.array([send.scheduled_ts for send in sends], dtype=np.int64),
+            keys=[send.key for send in sends],
+            values=[send.value for send in sends],
+            headers=[()] * len(sends),
+        )
+    )
+
+
+def reports_of(sends: Sequence[Send]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for send in sends:
+        if not send.rejected:
+            parsed = orjson.loads(send.value)
+            found.extend(parsed if type(parsed) is list else [parsed])
+    return found
+
+
+def truth(fleet: Fleet) -> dict[Key, Severity]:
+    return {(alarm.device_id, alarm.component, alarm.kind): alarm.severity for alarm in fleet.expected}
+
+
+@pytest.fixture(scope="module")
+def demo() -> Fleet:
+    return Fleet(DEMO)
+
+
+@pytest.fixture(scope="module")
+def sends(demo: Fleet) -> list[Send]:
+    return everything(demo)
+
+
+def test_one_seed_gives_the_same_bytes_and_another_gives_others(sends: list[Send]) -> None:
+    assert everything(Fleet(DEMO)) == sends
+    other = FleetConfig(seed=8, devices=300, rate=500, seconds=60, start_ts=START_TS)
+    assert [send.value for send in everything(Fleet(other))][:100] != [send.value for send in sends][:100]
+
+
+@pytest.mark.parametrize("width_ms", [100, 2_500, 59_999])
+def test_many_small_windows_give_the_same_as_one_large_one(demo: Fleet, sends: list[Send], width_ms: int) -> None:
+    assert in_windows(demo, width_ms) == sends
+
+
+def test_windows_of_a_millisecond_give_the_same_too() -> None:
+    config = FleetConfig(devices=40, rate=400, seconds=4, share_late=0.5, share_repeated=0.2, share_swapped=0.3)
+    assert in_windows(Fleet(config), 1) == everything(Fleet(config))
+
+
+def test_nothing_leaves_outside_the_run_and_all_in_order(demo: Fleet, sends: list[Send]) -> None:
+    assert demo.due(DEMO.start_ts - 10_000, DEMO.start_ts) == []
+    assert demo.due(DEMO.end_ts, DEMO.end_ts + 10_000) == []
+    times = [send.scheduled_ts for send in sends]
+    assert times == sorted(times)
+    assert DEMO.start_ts <= times[0]
+    assert times[-1] < DEMO.end_ts
+
+
+def test_every_report_leaves_and_none_before_it_was_made(demo: Fleet, sends: list[Send]) -> None:
+    own = [send for send in sends if not send.rejected]
+    assert len({(report["device_id"], report["seq"]) for report in reports_of(own)}) == demo.reports == 30_000
+    for send in own:
+        assert max(report["event_ts"] for report in reports_of([send])) <= send.scheduled_ts
+
+
+def test_good_records_pass_and_bad_ones_give_exactly_their_reasons(demo: Fleet, sends: list[Send]) -> None:
+    reports, rejects = decoded(sends)
+    assert len(reports) == sum(send.reports for send in sends)
+    assert Counter(reject.fault.reason for reject in rejects) == demo.bad
+    assert Counter(reject.offset for reject in rejects) == {
+        offset: send.rejected for offset, send in enumerate(sends) if send.rejected
+    }
+
+
+def test_every_reject_reason_there_is_occurs(demo: Fleet) -> None:
+    assert set(demo.bad) == {
+        *("not_json", "not_finite", "wrong_type", "missing_field", "unknown_version", "impossible_time", "null_key"),
+        *("components_differ", "array_too_long", "empty_record", "unknown_device_kind", "not_a_report"),
+        *("too_many_reports", "record_too_large", "impossible_value", "bad_device_id"),
+    }
+
+
+def test_a_huge_record_comes_only_when_asked_for() -> None:
+    config = FleetConfig(devices=10, rate=10, seconds=10, faults_per_kind=0, huge_record_bytes=10_000_000)
+    huge = [send for send in everything(Fleet(config)) if len(send.value) >= 10_000_000]
+    assert [send.rejected for send in huge] == [1]
+    assert Fleet(config).bad == {"record_too_large": 1}
+
+
+def test_repeats_are_equal_byte_for_byte_and_swaps_and_late_arrays_occur(sends: list[Send]) -> None:
+    bytes_of: dict[tuple[str, int], set[bytes]] = defaultdict(set)
+    newest: dict[str, int] = {}
+    copies: Counter[bytes] = Counter()
+    swapped = late = 0
+    for send in (send for send in sends if not send.rejected):
+        late += send.reports > 1
+        copies[send.value] += 1
+        for report in reports_of([send]):
+            device, seq = report["device_id"], report["seq"]
+            known = bytes_of[device, seq]
+            swapped += not known and seq == newest.get(device, -1) - 1
+            known.add(orjson.dumps(report))
+            newest[device] = max(seq, newest.get(device, -1))
+    assert all(len(forms) == 1 for forms in bytes_of.values())
+    assert {1, 2, 3} <= set(copies.values())
+    assert swapped > 50
+    assert late > 10
+
+
+@pytest.mark.parametrize(
+    ("seed", "devices", "rate", "seconds", "learn_s"),
+    [
+        (1, 300, 500, 60, 10),
+        (2, 300, 500, 60, 3_600),
+        (3, 100, 20, 200, 10),
+        (4, 100, 20, 200, 100),
+        (5, 120, 400, 20, 10),
+        (6, 120, 400, 20, 3_600),
+        (7, 90, 4, 900, 60),
+        (8, 64, 64, 90, 10),
+    ],
+)
+def test_a_slow_reading_of_the_rules_finds_exactly_what_was_planted(
+    seed: int, devices: int, rate: float, seconds: float, learn_s: float
+) -> None:
+    fleet = Fleet(FleetConfig(seed=seed, devices=devices, rate=rate, seconds=seconds, learn_s=learn_s, share_late=0.1))
+    found = alarms(reports_of(everything(fleet)), learn_s)
+    assert {key: severity for key, (severity, _) in found.items()} == truth(fleet)
+    for alarm in fleet.expected:
+        assert found[alarm.device_id, alarm.component, alarm.kind][1] >= alarm.after_ts
+
+
+def test_everything_is_planted_in_a_minute(demo: Fleet) -> None:
+    assert {planted.name for planted in demo.planted} == {recipe.__name__ for recipe in (*MONITORS_ONLY, *PILES_TOO)}
+    assert {alarm.kind for alarm in demo.expected} == set(AlarmKind)
+    assert {alarm.severity for alarm in demo.expected} == {Severity.WARNING, Severity.ALARM}
+    assert len({planted.device for planted in demo.planted}) == len(demo.planted)
+
+
+def test_a_short_run_plants_only_what_can_confirm_in_it() -> None:
+    fleet = Fleet(FleetConfig(devices=300, rate=500, seconds=20))
+    kinds = {alarm.kind for alarm in fleet.expected}
+    assert kinds == {AlarmKind.ARC_FAULT, AlarmKind.RESIDUAL_CURRENT}
+
+
+def test_too_few_devices_for_the_faults_are_refused() -> None:
+    with pytest.raises(ValueError, match="too few"):
+        Fleet(FleetConfig(devices=12, rate=20, seconds=60))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_healthy_devices_keep_their_distance_from_every_limit_all_day(seed: int) -> None:
+    config = FleetConfig(seed=seed, devices=400, rate=4, seconds=86_400, faults_per_kind=0, start_ts=START_TS)
+    fleet = Fleet(config)
+    hours = [START_TS + hour * 3_600_000 for hour in range(24)]
+    sampled = [send for hour_ts in hours for send in fleet.due(hour_ts, hour_ts + 110_000)]
+    ranges: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for report in reports_of(sampled):
+        for quantity in ("residual_current_ma", "temperature_c", "arc_half_cycles", "voltage_v", "power_w"):
+            ranges[report["device_kind"], quantity] += [value for value in report.get(quantity, ()) if value != -200]
+    assert min(ranges["electrical_monitor", "residual_current_ma"]) > 15
+    assert max(ranges["electrical_monitor", "residual_current_ma"]) < 145
+    assert max(ranges["charging_pile", "residual_current_ma"]) < 12
+    assert max(ranges["electrical_monitor", "temperature_c"]) < 50
+    assert max(ranges["charging_pile", "temperature_c"]) < 50
+    assert max(ranges["electrical_monitor", "arc_half_cycles"]) <= 8
+    assert min(ranges["electrical_monitor", "voltage_v"]) > 215
+    assert max(ranges["electrical_monitor", "voltage_v"]) < 234
+    assert max(ranges["charging_pile", "power_w"]) < 500
+
+
+def test_healthy_values_swing_and_heat_gently_all_day() -> None:
+    config = FleetConfig(devices=16, rate=0.5, seconds=86_400, faults_per_kind=0, share_late=0, share_swapped=0)
+    residual: dict[str, list[float]] = defaultdict(list)
+    hottest: dict[tuple[str, int], tuple[int, float]] = {}
+    for report in reports_of(everything(Fleet(config))):
+        device = report["device_id"]
+        residual[device] += report["residual_current_ma"]
+        for component, value in enumerate(report["temperature_c"]):
+            ts, before = hottest.get((device, component), (0, value))
+            if report["event_ts"] > ts:
+                assert (value - before) / max(report["event_ts"] - ts, 1) * 60_000 < 2.5
+                hottest[device, component] = (report["event_ts"], value)
+    assert max(max(values) - min(values) for values in residual.values()) < 50
