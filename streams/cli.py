@@ -1,0 +1,268 @@
+"""The command line. Each command is thin: it reads settings, calls the part that does the work, and says how it went.
+
+Exit status: 0 done, 1 something only the operator can mend (one sentence on standard error), 2 wrong usage, 3 the demo
+ran but its account does not balance, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import orjson
+from aiokafka.errors import KafkaError
+
+from streams.errors import OperatorError
+from streams.settings import Settings, SettingsError, described
+
+T = TypeVar("T")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="emberline")
+def cli() -> None:
+    """Electrical-fire early warning: telemetry on Kafka in, alarms within a second out, everything in ClickHouse.
+
+    Settings are environment variables; `emberline settings` lists them. Start with `emberline demo`.
+    """
+
+
+@cli.command()
+@click.option("--seconds", default=60.0, show_default=True, help="How long devices report.")
+@click.option("--devices", default=3_000, show_default=True, help="How many devices.")
+@click.option("--rate", default=5_000.0, show_default=True, help="Reports a second over all devices.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the fleet: the same seed plants the same faults.")
+@click.option("--json", "as_json", is_flag=True, help="Print the account as one JSON object and nothing else.")
+def demo(seconds: float, devices: int, rate: float, seed: int, as_json: bool) -> None:
+    """Run everything here, under a simulated fleet with planted faults, and account for all of it."""
+    from streams.demo import demo_config, run_demo
+    from streams.show import DemoView, demo_table
+
+    settings = _settings()
+    config = demo_config(seconds, devices, rate, seed)
+    with DemoView(config, quiet=as_json) as view:
+        account = _run(run_demo(settings, config, view.say, view.show))
+    if as_json:
+        click.echo(orjson.dumps(account.as_json()).decode())
+    else:
+        demo_table(account)
+    sys.exit(0 if account.ok else 3)
+
+
+@cli.command()
+def run() -> None:
+    """Run the same stack as `demo`, without a fleet, until Ctrl-C. Send it reports, or `emberline simulate`."""
+    from streams.stack import running_stack
+
+    settings = _settings()
+
+    async def stay() -> None:
+        async with running_stack(settings, click.echo) as stack:
+            click.echo("running; Ctrl-C stops. Try `emberline simulate` and `emberline alarms` in other terminals.")
+            while True:
+                stack.check()
+                await asyncio.sleep(1)
+
+    _run(stay())
+
+
+@cli.group()
+def worker() -> None:
+    """Run one worker process until SIGTERM or Ctrl-C."""
+
+
+@worker.command()
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input does.")
+def detect(with_parent: bool) -> None:
+    """Telemetry in; alarms, aggregates, device status and rejects out."""
+    from detectors.limits import LimitsError, load_limits
+    from streams.detect import DetectJob
+
+    settings = _settings()
+    try:
+        limits = load_limits(settings.limits_path)
+    except LimitsError as error:
+        raise OperatorError(str(error)) from error
+    _work(settings, "detect", DetectJob(settings, limits), with_parent)
+
+
+@worker.command()
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input does.")
+def sink(with_parent: bool) -> None:
+    """Every topic in; rows in ClickHouse out."""
+    from streams.sink import SinkJob
+    from streams.storage import make_sink
+
+    settings = _settings()
+    _work(settings, "sink", SinkJob(settings, lambda: make_sink(settings)), with_parent)
+
+
+@cli.command()
+def migrate() -> None:
+    """Make or update the tables in ClickHouse. Safe to run twice."""
+    from streams.storage import run_migrations
+
+    settings = _settings()
+    applied = run_migrations(settings)
+    for name in applied:
+        click.echo(f"applied {name}")
+    click.echo(f"{settings.clickhouse_database} at {settings.clickhouse} is up to date")
+
+
+@cli.command()
+def topics() -> None:
+    """Make the topics in Kafka that are not there yet."""
+    from schemas.topics import TOPICS
+    from streams.topics import make_topics
+
+    settings = _settings()
+    made = _run(make_topics(settings), settings)
+    for topic in TOPICS:
+        click.echo(f"{'made ' if topic.name in made else 'there'}  {topic.name:<26}{topic.what}")
+
+
+@cli.command()
+@click.option("--seconds", default=60.0, show_default=True, help="How long devices report.")
+@click.option("--devices", default=3_000, show_default=True, help="How many devices.")
+@click.option("--rate", default=5_000.0, show_default=True, help="Reports a second over all devices.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the fleet.")
+@click.option("--faults", default=2, show_default=True, help="Planted faults of each kind.")
+@click.option("--bad", default=0, show_default=True, help="Planted bad records.")
+def simulate(seconds: float, devices: int, rate: float, seed: int, faults: int, bad: int) -> None:
+    """Send the reports of a simulated fleet to Kafka, in real time."""
+    from fleet import Fleet, FleetConfig
+    from streams.send import Sender
+    from streams.show import progress
+    from streams.simulate import Sent, now_ms
+    from streams.simulate import simulate as send_fleet
+
+    settings = _settings()
+    try:
+        config = FleetConfig(
+            seed=seed,
+            devices=devices,
+            rate=rate,
+            seconds=seconds,
+            start_ts=now_ms() + 500,
+            faults_per_kind=faults,
+            bad_records=bad,
+        )
+        fleet = Fleet(config)
+    except ValueError as error:
+        raise OperatorError(str(error)) from error
+    sent = Sent()
+
+    async def send() -> None:
+        async with Sender(settings.kafka) as sender:
+            with progress("sending", round(rate * seconds), lambda: sent.reports):
+                await send_fleet(fleet, sender, sent)
+
+    _run(send(), settings)
+    click.echo(f"sent {sent.reports} reports in {sent.records} records; {sent.rejected} bad ones among them")
+
+
+@cli.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--device", required=True, help="Device id that the readings are sent as.")
+@click.option("--time", "time_column", required=True, help="Column that holds the time (ISO 8601, or epoch s or ms).")
+@click.option(
+    "--map",
+    "mappings",
+    multiple=True,
+    required=True,
+    help="COLUMN=QUANTITY[COMPONENT], or COLUMN=QUANTITY[COMPONENT]:CONVERSION; may be repeated.",
+)
+@click.option("--kind", default="electrical_monitor", show_default=True, help="Kind of the device.")
+@click.option("--zone", default="Asia/Shanghai", show_default=True, help="Time zone of times without one.")
+@click.option("--speed", default=0.0, show_default=True, help="Times real time; 0 for as fast as it goes.")
+@click.option("--ending", help="Shift all times so that the last reading is at this time, or `now`.")
+@click.option("--json", "as_json", is_flag=True, help="Print what came out as one JSON object.")
+def replay(file: Path, as_json: bool, **options: Any) -> None:
+    """Send the readings of a CSV file as a device's reports, and say what came out of them."""
+    from streams.replay import Replay, replay_file
+
+    settings = _settings()
+    plan = Replay.of(file, **options)
+    outcome = _run(replay_file(settings, plan, quiet=as_json), settings)
+    click.echo(orjson.dumps(outcome.as_json()).decode() if as_json else outcome.told())
+
+
+@cli.command()
+@click.option("--from-beginning", is_flag=True, help="Show what the topic still holds, then go on.")
+@click.option("--json", "as_json", is_flag=True, help="Print each event as a JSON object on a line.")
+def alarms(from_beginning: bool, as_json: bool) -> None:
+    """Follow the alarms as they are raised, until Ctrl-C."""
+    from streams.follow import follow_alarms
+
+    settings = _settings()
+    _run(follow_alarms(settings, from_beginning, as_json), settings)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print them as one JSON object.")
+def settings(as_json: bool) -> None:
+    """List every setting, its default and what it means."""
+    rows = described()
+    if as_json:
+        click.echo(orjson.dumps({name: {"default": default, "what": what} for name, default, what in rows}).decode())
+        return
+    for name, default, what in rows:
+        click.echo(f"{name:<34}{default or '-':<18}{what}")
+
+
+def _settings() -> Settings:
+    from streams.log import set_up_logging
+
+    try:
+        found = Settings.from_environment()
+    except SettingsError as error:
+        raise OperatorError(str(error)) from error
+    set_up_logging(found.log_level)
+    return found
+
+
+def _work(settings: Settings, role: str, job: Any, with_parent: bool) -> None:
+    from embedded.manners import when_stdin_closes
+    from streams.worker import WorkerApp, run_worker
+
+    async def work() -> None:
+        if with_parent:
+            when_stdin_closes(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        await run_worker(WorkerApp(settings, role, job))
+
+    _run(work(), settings)
+
+
+def _run(work: Coroutine[Any, Any, T], settings: Settings | None = None) -> T:
+    """Run a coroutine to its end; what Kafka says when it is away becomes the operator's sentence."""
+    from streams.send import no_kafka
+
+    try:
+        return asyncio.run(work)
+    except KafkaError as error:
+        if settings is None:
+            raise OperatorError(f"Kafka: {error}") from error
+        away = type(error).__name__ in ("KafkaConnectionError", "KafkaTimeoutError", "NodeNotReadyError")
+        raise OperatorError(no_kafka(settings.kafka) if away else f"Kafka: {error}") from error
+
+
+def main() -> None:
+    """Entry point: an operator's error is one sentence and status 1."""
+    try:
+        cli(standalone_mode=True)
+    except OperatorError as error:
+        click.echo(f"emberline: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

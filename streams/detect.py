@@ -1,0 +1,256 @@
+"""The detect job: chunks of telemetry in; alarms, aggregates, device status and rejects out; state checkpointed.
+
+What may be committed is what a checkpoint covers, and a checkpoint is written only after everything it reflects has
+been acknowledged by the broker (ARCHITECTURE.md, delivery). Between two checkpoints outputs are only in flight, so that
+alarms wait for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from faust.types import TP
+
+from detectors.checkpoint import encode
+from detectors.limits import LimitTable
+from detectors.process import Result, process, tick
+from detectors.state import PartitionState
+from schemas.events import Aggregate, Alarm, DeviceStatus, Severity
+from schemas.rejects import event_of
+from schemas.reports import Reject, decode
+from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
+from streams.checkpoints import read_checkpoint
+from streams.errors import OperatorError
+from streams.ledger import Ledger
+from streams.settings import Settings
+from streams.transport import Chunk
+from streams.worker import WorkerApp
+
+log = logging.getLogger("emberline.detect")
+
+MAX_BATCH_BYTES: Final = 900_000
+"""Under the 1 MiB that brokers take in one batch by default."""
+TICK_INTERVAL_S: Final = 1.0
+REJECT_WINDOW: Final = 2_000
+"""Items by which the share of bad input is judged: enough that a few bad gateways do not stop a city [ours]."""
+
+
+@dataclass(slots=True)
+class Partition:
+    """One partition while this worker holds it: its devices' state, and the chunks a checkpoint has yet to cover."""
+
+    ledger: Ledger
+    state: PartitionState
+    sending: list[asyncio.Future[Any]] = field(default_factory=list)
+    uncovered: list[Chunk] = field(default_factory=list)
+    next_offset: int = 0
+    checkpointed_at: float = field(default_factory=time.monotonic)
+    looked_after_at: float = field(default_factory=time.monotonic)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class DetectJob:
+    """See the module. One agent feeds it, one chunk at a time; the checkpoints run beside it."""
+
+    topics: Sequence[str] = (TELEMETRY.name,)
+
+    def __init__(self, settings: Settings, limits: LimitTable) -> None:
+        self._settings = settings
+        self._limits = limits
+        self._partitions: dict[TP, Partition] = {}
+        self._checkpointing = asyncio.Lock()
+        self._share = RejectShare(settings.reject_share)
+
+    async def start(self, app: WorkerApp) -> None:
+        """Connect the producer of the output topics and start the checkpoints."""
+        self._app = app
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._settings.kafka,
+            acks="all",
+            linger_ms=0,
+            # A checkpoint is megabytes to one partition; in the client's 16 KiB batches it would take a second.
+            max_batch_size=MAX_BATCH_BYTES,
+            max_request_size=2 * MAX_REJECT_BYTES,
+        )
+        await self._producer.start()
+        app.spawn(self._run_checkpoints())
+
+    async def handle(self, chunk: Chunk) -> None:
+        """Decode, detect, send."""
+        partition = await self._partition_of(chunk)
+        began = time.perf_counter()
+        reports, rejects = decode(chunk.records)
+        decoded = time.perf_counter()
+        async with partition.lock:
+            result = process(reports, partition.state, self._limits, _now_ms())
+            detected = time.perf_counter()
+            partition.next_offset = chunk.range.last + 1
+            partition.uncovered.append(chunk)
+            await self._send_rejects(rejects, chunk, partition)
+            await self._send(result, partition, chunk.tp.partition)
+        self._app.progressed()
+        self._note(result, rejects, chunk, (decoded - began, detected - decoded, time.perf_counter() - detected))
+        self._share.note(len(reports), rejects)
+        self._check_size()
+
+    async def release(self, revoked: set[TP]) -> None:
+        """Drop the state: whoever has the partition next begins at our last checkpoint."""
+        async with self._checkpointing:
+            self._partitions.clear()
+
+    async def stop(self) -> None:
+        """A last checkpoint of everything, so that the next worker has nothing to do again."""
+        async with self._checkpointing:
+            for tp, partition in self._partitions.items():
+                await self._checkpoint(tp, partition)
+        await self._producer.stop()
+
+    async def _partition_of(self, chunk: Chunk) -> Partition:
+        """The partition's state, restored from its checkpoint when this worker has newly got it."""
+        partition = self._partitions.get(chunk.tp)
+        if partition is not None and partition.ledger is chunk.ledger:
+            return partition
+        began = time.monotonic()
+        state = await read_checkpoint(self._settings.kafka, chunk.tp.partition)
+        log.info(
+            "partition %d: %d devices restored in %.1f s", chunk.tp.partition, len(state), time.monotonic() - began
+        )
+        partition = self._partitions[chunk.tp] = Partition(chunk.ledger, state)
+        return partition
+
+    async def _send_rejects(self, rejects: list[Reject], chunk: Chunk, partition: Partition) -> None:
+        for reject in rejects:
+            event = event_of(reject, chunk.tp.topic, chunk.tp.partition)
+            headers = event.to_headers(reject.headers)
+            sent = await self._producer.send(
+                REJECTS.name, reject.value, reject.key, partition=chunk.tp.partition, headers=headers
+            )
+            partition.sending.append(sent)
+
+    async def _send(self, result: Result, partition: Partition, number: int) -> None:
+        """Fire first (domain.md, rule 4): alarms before status before aggregates."""
+        sent: list[tuple[str, Alarm | Aggregate | DeviceStatus]] = [(ALARMS.name, event) for event in result.alarms]
+        sent += [(DEVICE_STATUS.name, event) for event in result.statuses]
+        sent += [(AGGREGATES.name, event) for event in result.aggregates]
+        for topic, event in sent:
+            key = event.device_id.encode()
+            partition.sending.append(await self._producer.send(topic, event.to_json(), key, partition=number))
+
+    async def _run_checkpoints(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_INTERVAL_S / max(1, len(self._partitions)))
+            if not self._partitions:
+                continue
+            # One partition at a time, so that checkpoints never make alarms wait for long.
+            async with self._checkpointing:
+                await self._look_after(min(self._partitions.items(), key=lambda item: item[1].looked_after_at))
+
+    async def _look_after(self, item: tuple[TP, Partition]) -> None:
+        tp, partition = item
+        partition.looked_after_at = time.monotonic()
+        await self._tick(tp, partition)
+        if time.monotonic() - partition.checkpointed_at >= self._settings.checkpoint_interval_s:
+            await self._checkpoint(tp, partition)
+
+    async def _tick(self, tp: TP, partition: Partition) -> None:
+        if partition.next_offset < (self._app.consumer.highwater(tp) or 0):
+            return
+        async with partition.lock:
+            statuses = tick(partition.state, _now_ms())
+            await self._send(Result(statuses=statuses), partition, tp.partition)
+        self._note_statuses(statuses)
+
+    async def _checkpoint(self, tp: TP, partition: Partition) -> None:
+        """Write the rows that changed, then let the chunks they reflect be committed.
+
+        The lock makes rows and outputs of one chunk appear together; the waiting happens outside it.
+        """
+        began = time.monotonic()
+        async with partition.lock:
+            state = partition.state
+            rows = state.dirty.nonzero()[0]
+            encoded = list(encode(state, rows.tolist()))
+            state.dirty[rows] = False
+            covered, partition.uncovered = partition.uncovered, []
+            sending, partition.sending = partition.sending, []
+        await asyncio.gather(*sending)
+        written = [
+            await self._producer.send(CHECKPOINTS.name, value, key, partition=tp.partition) for key, value in encoded
+        ]
+        await asyncio.gather(*written)
+        for chunk in covered:
+            chunk.finish()
+        partition.checkpointed_at = time.monotonic()
+        if covered:
+            self._app.progressed()
+        self._app.metrics.add("emberline_checkpoint_rows_total", len(encoded))
+        self._app.metrics.observe("emberline_checkpoint_seconds", partition.checkpointed_at - began)
+        self._app.metrics.set("emberline_devices", len(state), partition=str(tp.partition))
+
+    def _check_size(self) -> None:
+        devices = sum(len(partition.state) for partition in self._partitions.values())
+        if devices > self._settings.devices_most:
+            raise OperatorError(
+                f"{devices} devices are more than EMBERLINE_DEVICES_MOST allows one worker "
+                f"({self._settings.devices_most}); start another worker or raise it"
+            )
+
+    def _note(self, result: Result, rejects: list[Reject], chunk: Chunk, seconds: tuple[float, float, float]) -> None:
+        metrics = self._app.metrics
+        for stage, taken in zip(("decode", "detect", "send"), seconds, strict=True):
+            metrics.observe("emberline_chunk_seconds", taken, stage=stage)
+        metrics.add("emberline_reports_total", result.reports)
+        metrics.add("emberline_repeated_reports_total", result.repeated)
+        metrics.add("emberline_late_reports_total", result.late)
+        metrics.add("emberline_skipped_reports_total", result.skipped)
+        metrics.add("emberline_clock_ahead_reports_total", result.clock_ahead)
+        metrics.add("emberline_aggregates_total", len(result.aggregates))
+        for reject in rejects:
+            metrics.add("emberline_rejects_total", reason=reject.fault.reason)
+            log.debug("%s %d: %s: %s", chunk.tp, reject.offset, *reject.fault)
+        for alarm in result.alarms:
+            self._note_alarm(alarm)
+        self._note_statuses(result.statuses)
+
+    def _note_alarm(self, alarm: Alarm) -> None:
+        severity = Severity(alarm.severity).name.lower()
+        self._app.metrics.add("emberline_alarms_total", kind=alarm.kind, event=alarm.event, severity=severity)
+        self._app.metrics.observe("emberline_alarm_delay_seconds", (alarm.detected_ts - alarm.ingest_ts) / 1000)
+
+    def _note_statuses(self, statuses: list[DeviceStatus]) -> None:
+        for status in statuses:
+            self._app.metrics.add("emberline_status_changes_total", status=status.status)
+
+
+class RejectShare:
+    """Says loudly when input is mostly bad, rather than emptying a topic into the rejects (design.md, rule 4)."""
+
+    def __init__(self, most: float) -> None:
+        self._most = most
+        self._recent: deque[bool] = deque(maxlen=REJECT_WINDOW)
+        self._bad = 0
+
+    def note(self, good: int, rejects: list[Reject]) -> None:
+        """Count a chunk. Raises OperatorError when the share of the last `REJECT_WINDOW` exceeds what is allowed."""
+        for is_bad in [False] * min(good, REJECT_WINDOW) + [True] * min(len(rejects), REJECT_WINDOW):
+            if len(self._recent) == REJECT_WINDOW:
+                self._bad -= self._recent[0]
+            self._recent.append(is_bad)
+            self._bad += is_bad
+        if len(self._recent) == REJECT_WINDOW and self._bad > self._most * REJECT_WINDOW:
+            why = f"{rejects[-1].fault.reason}: {rejects[-1].fault.detail}" if rejects else "see the rejects"
+            raise OperatorError(
+                f"{self._bad} of the last {REJECT_WINDOW} reports are bad, more than EMBERLINE_REJECT_SHARE allows; "
+                f"mend the senders or raise it. The last reason: {why}"
+            )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,58 @@
+"""Which records of a partition are still being worked on, and so how far it may be committed.
+
+Stock Faust commits past records in flight when acknowledgements come out of order; emberline commits by this ledger
+instead. It knows only ranges of offsets: what lies between two ranges (compacted away, control records) is no work.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Range:
+    """The records `first` to `last`, both included, of one fetched chunk."""
+
+    first: int
+    last: int
+    finished: bool = False
+
+
+class Ledger:
+    """The ranges in flight of one partition, for as long as this worker holds it. Begin in order, finish in any order.
+
+    Each assignment has a new ledger: what finishes late on an old one changes nothing any more. `beginning` is the
+    first offset it ever held.
+    """
+
+    def __init__(self) -> None:
+        self._ranges: deque[Range] = deque()
+        self._position: int | None = None
+        self.beginning = 0
+
+    def begin(self, first: int, last: int) -> Range:
+        """Take a fetched range on. Ranges come in the order of their offsets."""
+        if self._ranges and first <= self._ranges[-1].last:
+            raise ValueError(f"range {first}-{last} begins before {self._ranges[-1].last} has passed")
+        if self._position is None and not self._ranges:
+            self.beginning = first
+        begun = Range(first, last)
+        self._ranges.append(begun)
+        return begun
+
+    def finish(self, begun: Range) -> None:
+        """Every record of the range is done with: stored, or answered and checkpointed."""
+        begun.finished = True
+        while self._ranges and self._ranges[0].finished:
+            self._position = self._ranges.popleft().last + 1
+
+    @property
+    def committable(self) -> int | None:
+        """The offset to commit, that of the lowest record not finished; None while nothing is known to be finished."""
+        return self._position
+
+    @property
+    def in_flight(self) -> int:
+        """How many ranges are begun and not passed yet."""
+        return len(self._ranges)

@@ -1,0 +1,265 @@
+"""Recorded readings of one device, from a CSV file through the same workers as live ones."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import orjson
+
+from schemas.quantities import BY_NAME, KIND_CODES, MAX_COMPONENTS
+from schemas.reports import VERSION
+from schemas.topics import TELEMETRY
+from sinks.clickhouse.service import Service
+from sinks.contract import SinkError
+from streams.errors import OperatorError
+from streams.send import Sender
+from streams.settings import Settings
+from streams.show import progress
+from streams.simulate import now_ms
+from streams.storage import config_of
+from streams.topics import topic_ids
+
+CONVERSIONS: Final[dict[str, Callable[[float], float]]] = {
+    "fahrenheit": lambda value: (value - 32) / 1.8,
+    "tenth": lambda value: value / 10,
+    "hundredth": lambda value: value / 100,
+    "milli": lambda value: value * 1_000,
+    "kilo": lambda value: value / 1_000,
+}
+"""Vendors' units into ours (domain.md, rule 9)."""
+SETTLE_S: Final = 60.0
+_MAPPING: Final = re.compile(r"(?P<column>.+)=(?P<quantity>[a-z_]+)(\[(?P<component>\d+)\])?(:(?P<conversion>\w+))?")
+
+
+class Mapping(NamedTuple):
+    """Which column is which component of which quantity."""
+
+    column: str
+    quantity: str
+    component: int
+    convert: Callable[[float], float]
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Read `COLUMN=QUANTITY[COMPONENT]:CONVERSION`. Raises OperatorError."""
+        match = _MAPPING.fullmatch(text)
+        if match is None:
+            raise OperatorError(f"--map {text!r} is not COLUMN=QUANTITY[COMPONENT]:CONVERSION")
+        quantity, conversion = match["quantity"], match["conversion"]
+        if quantity not in BY_NAME:
+            raise OperatorError(f"--map {text!r}: {quantity} is no quantity; known are {', '.join(BY_NAME)}")
+        if conversion is not None and conversion not in CONVERSIONS:
+            raise OperatorError(f"--map {text!r}: {conversion} is no conversion; known are {', '.join(CONVERSIONS)}")
+        component = int(match["component"] or 0)
+        if component >= MAX_COMPONENTS:
+            raise OperatorError(f"--map {text!r}: component numbers end at {MAX_COMPONENTS - 1}")
+        return cls(match["column"], quantity, component, CONVERSIONS[conversion] if conversion else lambda value: value)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A checked plan: the readings, in order of time, and how fast they go."""
+
+    device_id: str
+    device_kind: str
+    readings: Sequence[tuple[int, dict[str, list[float]]]]
+    speed: float
+
+    @classmethod
+    def of(
+        cls,
+        file: Path,
+        device: str,
+        time_column: str,
+        mappings: Sequence[str],
+        kind: str,
+        zone: str,
+        speed: float,
+        ending: str | None,
+    ) -> Self:
+        """Read the file. Raises OperatorError for what does not fit."""
+        if kind not in KIND_CODES:
+            raise OperatorError(f"--kind {kind} is not known; known are {', '.join(KIND_CODES)}")
+        if speed < 0:
+            raise OperatorError("--speed is times real time; 0 is as fast as it goes")
+        try:
+            local = ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise OperatorError(f"--zone {zone} is no time zone; Asia/Shanghai and UTC are") from None
+        readings = sorted(
+            _read(file, time_column, [Mapping.of(text) for text in mappings], local), key=lambda one: one[0]
+        )
+        if not readings:
+            raise OperatorError(f"{file} holds no readings")
+        shift = 0
+        if ending is not None:
+            end = now_ms() if ending == "now" else _epoch_ms(ending, local, "--ending")
+            shift = end - readings[-1][0]
+        return cls(device, kind, [(ts + shift, values) for ts, values in readings], speed)
+
+    def reports(self) -> Iterator[tuple[int, bytes]]:
+        """Event time and JSON of each report."""
+        for seq, (ts, quantities) in enumerate(self.readings):
+            fields = {
+                "v": VERSION,
+                "device_id": self.device_id,
+                "device_kind": self.device_kind,
+                "event_ts": ts,
+                "seq": seq,
+            }
+            yield ts, orjson.dumps(fields | quantities)
+
+
+def _read(
+    file: Path, time_column: str, mappings: Sequence[Mapping], zone: ZoneInfo
+) -> Iterator[tuple[int, dict[str, list[float]]]]:
+    widths = {one.quantity: 1 + max(m.component for m in mappings if m.quantity == one.quantity) for one in mappings}
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = csv.DictReader(lines)
+            columns = set(rows.fieldnames or ())
+            if missing := {time_column, *(one.column for one in mappings)} - columns:
+                raise OperatorError(
+                    f"{file} has no column {min(missing)}; it has {', '.join(sorted(columns)) or 'none'}"
+                )
+            for row in rows:
+                where = f"{file} line {rows.line_num}"
+                quantities = {quantity: [float("nan")] * width for quantity, width in widths.items()}
+                for one in mappings:
+                    quantities[one.quantity][one.component] = one.convert(_number(row[one.column], where))
+                yield _epoch_ms(row[time_column], zone, where), quantities
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise OperatorError(f"{file} is no CSV file in UTF-8: {error}") from error
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        raise OperatorError(f"{where}: {text!r} is no number") from None
+
+
+def _epoch_ms(text: str, zone: ZoneInfo, where: str) -> int:
+    """ISO 8601, or epoch seconds, or (from 10¹¹ up, which seconds reach in the year 5138) epoch milliseconds."""
+    try:
+        number = float(text)
+        return round(number if number >= 1e11 else number * 1000)
+    except ValueError:
+        pass
+    try:
+        when = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise OperatorError(f"{where}: {text!r} is no time; ISO 8601 or epoch seconds or milliseconds are") from None
+    return round((when if when.tzinfo else when.replace(tzinfo=zone)).timestamp() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came out of a replay, as ClickHouse tells it."""
+
+    device: str
+    reports_sent: int
+    seconds: float
+    reports_stored: int
+    reports_rejected: int
+    minutes_aggregated: int
+    alarm_events: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return asdict(self)
+
+    def told(self) -> str:
+        """A few lines for a person."""
+        rate = self.reports_sent / max(self.seconds, 1e-9)
+        lines = [
+            f"{self.reports_sent} readings of {self.device} sent in {self.seconds:.1f} s ({rate:.0f}/s)",
+            f"stored {self.reports_stored}, rejected {self.reports_rejected}, minutes {self.minutes_aggregated}",
+            f"alarm events {len(self.alarm_events)}" + ("" if self.alarm_events else ": no limit was reached"),
+        ]
+        return "\n".join(lines + [f"  {message}" for message in self.alarm_events])
+
+
+async def replay_file(settings: Settings, plan: Replay, quiet: bool) -> Outcome:
+    """Send the plan's reports, wait until the workers have them all, and say what came out."""
+    incarnation = str((await topic_ids(settings.kafka, [TELEMETRY.name]))[TELEMETRY.name])
+    service = Service(config_of(settings))
+    try:
+        before = await asyncio.to_thread(_results, service, plan.device_id, incarnation)
+        began = time.monotonic()
+        await _send(settings, plan, quiet)
+        sent_s = time.monotonic() - began
+        after = await _settled(service, plan, incarnation, before)
+        stored, rejected, minutes, messages = after
+        return Outcome(
+            device=plan.device_id,
+            reports_sent=len(plan.readings),
+            seconds=round(sent_s, 2),
+            reports_stored=stored - before[0],
+            reports_rejected=rejected - before[1],
+            minutes_aggregated=minutes - before[2],
+            alarm_events=messages[len(before[3]) :],
+        )
+    except SinkError as error:
+        raise OperatorError(str(error)) from error
+    finally:
+        service.close()
+
+
+async def _send(settings: Settings, plan: Replay, quiet: bool) -> None:
+    count = 0
+    first_ts = plan.readings[0][0]
+    async with Sender(settings.kafka) as sender:
+        bar = progress("sending", 0 if quiet else len(plan.readings), lambda: count)
+        began = time.monotonic()
+        with bar:
+            for ts, value in plan.reports():
+                due_s = (ts - first_ts) / 1000 / plan.speed if plan.speed else 0.0
+                if (wait_s := due_s - (time.monotonic() - began)) > 0:
+                    await asyncio.sleep(wait_s)
+                await sender.send(plan.device_id.encode(), value)
+                count += 1
+            await sender.flush()
+
+
+Results = tuple[int, int, int, list[str]]
+
+
+async def _settled(service: Service, plan: Replay, incarnation: str, before: Results) -> Results:
+    """The results once all that was sent is stored or rejected and the events that follow have come to rest."""
+    deadline = time.monotonic() + SETTLE_S
+    seen = before
+    while time.monotonic() < deadline:
+        now = await asyncio.to_thread(_results, service, plan.device_id, incarnation)
+        if now[0] + now[1] - before[0] - before[1] >= len(plan.readings) and now == seen:
+            break
+        seen = now
+        await asyncio.sleep(1)
+    return seen
+
+
+def _results(service: Service, device_id: str, incarnation: str) -> Results:
+    asked = {"device": device_id, "key": device_id, "topic_id": incarnation}
+    stored = service.query(
+        "SELECT count() FROM telemetry WHERE device_id = %(device)s AND topic_id = %(topic_id)s", asked
+    )
+    rejected = service.query("SELECT count() FROM rejects WHERE key = %(key)s", asked)
+    minutes = service.query("SELECT uniqExact(minute_ts) FROM aggregates_1m WHERE device_id = %(device)s", asked)
+    alarms = service.query(
+        "SELECT message FROM alarm_events WHERE device_id = %(device)s ORDER BY ingest_ts, event_ts", asked
+    )
+    return stored[0][0], rejected[0][0], minutes[0][0], [message for (message,) in alarms]
+
+
+def utc(ts: int) -> datetime:
+    """Epoch milliseconds as a time."""
+    return datetime.fromtimestamp(ts / 1000, UTC)

@@ -1,0 +1,156 @@
+"""The whole of emberline on one machine: embedded broker and ClickHouse, topics, tables, one worker of each kind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from socket import socket
+from typing import Final
+
+import aiohttp
+
+from embedded.processes import StartFailedError, running_broker, running_clickhouse
+from streams.errors import OperatorError
+from streams.settings import Settings, host_port
+from streams.storage import run_migrations
+from streams.topics import make_topics
+
+READY_DEADLINE_S: Final = 60.0
+STOP_DEADLINE_S: Final = 20.0
+"""A worker leaves within 10 s (streams.worker); as much again for a busy machine."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Worker:
+    """A worker process of the stack."""
+
+    role: str
+    process: subprocess.Popen[bytes]
+    http: str
+    log: Path
+
+    def check(self) -> None:
+        """Raise OperatorError, with the worker's last words, if it has ended."""
+        if self.process.poll() is not None:
+            raise OperatorError(f"the {self.role} worker ended: {last_line(self.log)} (log: {self.log})")
+
+
+@dataclass(slots=True)
+class Stack:
+    """What runs, and where."""
+
+    settings: Settings
+    workers: list[Worker]
+
+    def check(self) -> None:
+        """Raise OperatorError if a worker has ended."""
+        for worker in self.workers:
+            worker.check()
+
+
+@asynccontextmanager
+async def running_stack(settings: Settings, say: Say, any_port: bool = False) -> AsyncIterator[Stack]:
+    """Start everything, and stop it in the reverse order when the block ends.
+
+    With `any_port` the servers listen on free ports instead of those of the settings.
+    """
+    folder = Path(settings.data_dir)
+    logs = folder / "logs"
+    async with AsyncExitStack() as stack:
+        try:
+            kafka_host, kafka_port = host_port(settings.kafka)
+            broker = stack.enter_context(running_broker(logs / "broker.log", kafka_host, 0 if any_port else kafka_port))
+            say(f"Kafka protocol    {broker.address}  (embedded, in memory)")
+            clickhouse_host, clickhouse_port = host_port(settings.clickhouse)
+            clickhouse = stack.enter_context(
+                running_clickhouse(
+                    folder / "clickhouse",
+                    logs / "clickhouse.log",
+                    clickhouse_host,
+                    0 if any_port else clickhouse_port,
+                    settings.clickhouse_user,
+                    settings.clickhouse_password,
+                )
+            )
+            say(f"ClickHouse        {clickhouse.address}  (embedded, data in {folder / 'clickhouse'})")
+        except (StartFailedError, OSError) as error:
+            raise OperatorError(str(error)) from error
+        settings = replace(settings, kafka=broker.address, clickhouse=clickhouse.address)
+        await make_topics(settings)
+        await asyncio.to_thread(run_migrations, settings)
+        workers = [stack.enter_context(_running_worker(role, settings, logs)) for role in ("detect", "sink")]
+        for worker in workers:
+            await _wait_until_ready(worker)
+            say(f"{worker.role + ' worker':<18}{worker.http}  (/metrics /healthz /readyz)")
+        yield Stack(settings, workers)
+
+
+@contextmanager
+def _running_worker(role: str, settings: Settings, logs: Path):  # type: ignore[no-untyped-def]
+    http = f"127.0.0.1:{_free_port()}"
+    log = logs / f"{role}.log"
+    environment = os.environ | replace(settings, http=http).to_environment()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streams", "worker", role, "--with-parent"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # the terminal's Ctrl-C is ours to pass on, in order
+        )
+    try:
+        yield Worker(role, process, http, log)
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_DEADLINE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+async def _wait_until_ready(worker: Worker) -> None:
+    deadline = time.monotonic() + READY_DEADLINE_S
+    async with aiohttp.ClientSession() as session:
+        while time.monotonic() < deadline:
+            worker.check()
+            if await _answers(session, f"http://{worker.http}/readyz"):
+                return
+            await asyncio.sleep(0.1)
+    raise OperatorError(f"the {worker.role} worker was not ready within {READY_DEADLINE_S:.0f} s; see {worker.log}")
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+def _free_port() -> int:
+    with socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def last_line(log: Path) -> str:
+    """The last thing a process wrote."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it said nothing"

@@ -1,0 +1,37 @@
+"""ClickHouse as the settings say it: the sink, the migrations, and plain questions."""
+
+from __future__ import annotations
+
+from sinks.clickhouse.config import Config
+from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.writer import ClickHouseSink
+from sinks.contract import SinkError
+from streams.errors import OperatorError
+from streams.settings import Settings, host_port
+
+
+def config_of(settings: Settings) -> Config:
+    """The settings of the ClickHouse sink."""
+    host, port = host_port(settings.clickhouse)
+    return Config(
+        host=host,
+        port=port,
+        database=settings.clickhouse_database,
+        user=settings.clickhouse_user,
+        password=settings.clickhouse_password,
+        retention_days=settings.retention_days,
+        deadline_s=settings.clickhouse_deadline_s,
+    )
+
+
+def make_sink(settings: Settings) -> ClickHouseSink:
+    """The sink that the sink worker writes to."""
+    return ClickHouseSink(config_of(settings))
+
+
+def run_migrations(settings: Settings) -> list[str]:
+    """Bring the tables up to this version; the names of what was applied. Raises OperatorError."""
+    try:
+        return [f"{migration.number:04} {migration.name}" for migration in migrate(config_of(settings))]
+    except SinkError as error:
+        raise OperatorError(str(error)) from error

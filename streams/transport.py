@@ -1,0 +1,158 @@
+"""A Faust transport whose consumer hands over whole fetched chunks: one event per partition and fetch.
+
+Faust finds it by its entry point for the scheme `chunked://`. It keeps Faust's groups, rebalances, flow control and
+commit timer, and replaces three things: what an event holds (a `Chunk`), which offset may be committed (the `Ledger`'s,
+never by acknowledgement of an event), and how long a fetch may wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Protocol
+
+import numpy as np
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from faust.transport.consumer import RecordMap
+from faust.transport.drivers import aiokafka as stock
+from faust.types import TP, ConsumerMessage, Message
+from mode.utils.futures import notify
+
+from schemas.reports import Records
+from streams.ledger import Ledger, Range
+
+FETCH_WAIT_MS: Final = 50
+"""How long a broker may hold a fetch back for more data. Bounds the latency it adds; Faust's own 1.5 s is too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The records of one fetch of one partition, and the entry in the ledger to finish when they are done with."""
+
+    tp: TP
+    records: Records
+    range: Range
+    ledger: Ledger
+
+    def finish(self) -> None:
+        """Let the partition be committed past this chunk, once all before it are finished too."""
+        self.ledger.finish(self.range)
+
+
+def to_records(tp: TP, fetched: Sequence[ConsumerRecord]) -> Records:
+    """The fetched records as columns."""
+    size = len(fetched)
+    return Records(
+        topic=tp.topic,
+        partition=tp.partition,
+        offsets=np.fromiter((record.offset for record in fetched), np.int64, size),
+        timestamps=np.fromiter((record.timestamp for record in fetched), np.int64, size),
+        keys=[record.key for record in fetched],
+        values=[record.value for record in fetched],
+        headers=[record.headers for record in fetched],
+    )
+
+
+class Holder(Protocol):
+    """Who works on chunks. `release` is called while a partition is being taken away, before its last commit."""
+
+    async def release(self, revoked: set[TP]) -> None:
+        """Forget the partitions' state; nothing of theirs may be written from here on."""
+
+
+class _ConsumerThread(stock.AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust has no setting for it, and the client reads it when it starts, after this.
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+
+class Consumer(stock.Consumer):
+    """Yields chunks and commits by ledger."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.ledgers: dict[TP, Ledger] = {}
+        super().__init__(*args, **kwargs)
+
+    def _new_consumer_thread(self) -> _ConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109 - Faust's signature
+        """Fetch once and yield one message per partition, whose value is a `Chunk`."""
+        fetched, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if fetched is None or self.should_stop:
+            return
+        if not self.flow_active:
+            await self.perform_seek()
+            return
+        for tp, records in self._chunks(fetched):
+            # What is not yielded here was not begun in the ledger, and is fetched again after the seek that follows.
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                break
+            if active is None or tp in active or tp in self._buffered_partitions:
+                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                yield tp, self._chunk_message(tp, records)
+
+    def _chunks(self, fetched: RecordMap) -> Iterator[tuple[TP, Sequence[ConsumerRecord]]]:
+        for tp, records in fetched.items():
+            if records:
+                yield TP(tp.topic, tp.partition), records
+
+    def _chunk_message(self, tp: TP, fetched: Sequence[ConsumerRecord]) -> Message:
+        ledger = self.ledgers.setdefault(tp, Ledger())
+        first, last = fetched[0].offset, fetched[-1].offset
+        chunk = Chunk(tp, to_records(tp, fetched), ledger.begin(first, last), ledger)
+        return ConsumerMessage(
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=first,
+            timestamp=fetched[0].timestamp / 1000,
+            timestamp_type=fetched[0].timestamp_type,
+            headers=None,
+            key=None,
+            value=chunk,
+            checksum=None,
+            serialized_key_size=0,
+            serialized_value_size=0,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def perform_seek(self) -> None:
+        """Go back to what is committed; what was in flight is fetched anew and begun on new ledgers."""
+        self.ledgers.clear()
+        await super().perform_seek()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Stop the flow, let the holder forget, commit what is finished."""
+        await super().on_partitions_revoked(revoked)
+        await self.app.holder.release(revoked)
+        await self.commit()
+        self.ledgers.clear()
+
+    def ack(self, message: Message) -> bool:
+        """The agent has let go of an event. That lets a rebalance go on; it finishes nothing (see `Chunk.finish`)."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        notify(self._waiting_for_ack)
+        return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (tp for tp in self.ledgers if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        ledger = self.ledgers.get(tp)
+        return None if ledger is None else ledger.committable
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Nothing to note: the ledger needs no gaps."""
+        await asyncio.sleep(0)
+
+
+class Transport(stock.Transport):
+    """`chunked://host:port`: Kafka by aiokafka, a chunk an event."""
+
+    Consumer: ClassVar[type[Consumer]] = Consumer
