@@ -1,8 +1,10 @@
 """The alarm latch every detector shares: confirm times, two levels, recovery with hysteresis, and what happened.
 
 A latch belongs to one component and alarm kind. It opens when a value has stayed at or above a level for the level's
-confirm time, goes from warning to alarm once, notes when the value is normal again and when it exceeds once more, and
-never closes by itself: an electrical-fire alarm stays until a person resets it (domain.md, rule 1).
+confirm time, or at once where its device reports more seldom than that: such a device has confirmed it itself, and to
+wait for its next report would miss the time an alarm is due in. It goes from warning to alarm once, notes when the
+value is normal again and when it exceeds once more, and never closes by itself: an electrical-fire alarm stays until a
+person resets it (domain.md, rule 1).
 """
 
 from __future__ import annotations
@@ -31,12 +33,14 @@ EVENTS: Final = (AlarmEvent.OPENED, AlarmEvent.ESCALATED, AlarmEvent.RECOVERED, 
 class Elements(NamedTuple):
     """m measured values, of m different components, as arrays of length m.
 
-    `slots` index the detector's state, `limits` are LIMIT rows, `ts` epoch ms, `values` finite float64.
+    `slots` index the detector's state, `limits` are LIMIT rows, `ts` epoch ms, `values` finite float64. `gap_ms` is the
+    time since the device's report before, 0 for its first.
     """
 
     slots: np.ndarray
     values: np.ndarray
     ts: np.ndarray
+    gap_ms: np.ndarray
     limits: np.ndarray
 
     def take(self, which: np.ndarray) -> Elements:
@@ -45,11 +49,15 @@ class Elements(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """k things that happened, as arrays of length k. `element` says which of the elements; `event` indexes `EVENTS`."""
+    """k things that happened, as arrays of length k. `element` says which of the elements; `event` indexes `EVENTS`.
+
+    `severity` is the alarm's, the highest it has reached; `level` the one whose `limit` the `value` was compared with.
+    """
 
     element: np.ndarray
     event: np.ndarray
     severity: np.ndarray
+    level: np.ndarray
     value: np.ndarray
     limit: np.ndarray
     onset_ts: np.ndarray
@@ -67,15 +75,15 @@ def step(state: np.ndarray, elements: Elements, baseline: np.ndarray | None = No
 
     `baseline`, float64[m], is only passed through to the findings.
     """
-    slots, values, ts, limits = elements
+    slots, values, ts, gap_ms, limits = elements
     held = state[slots]
     # The peak is the worst since the onset, so it counts from the stretch that is yet to be confirmed.
     counting = (held["severity"] > 0) | (held["warning_since"] > 0) | (held["alarm_since"] > 0)
     held["peak"] = np.where(counting, np.maximum(held["peak"], values), values)
     held["warning_since"] = _since(held["warning_since"], values >= limits["warning"], ts)
     held["alarm_since"] = _since(held["alarm_since"], values >= limits["alarm"], ts)
-    confirmed_warning = _confirmed(held["warning_since"], limits["confirm_warning_ms"], ts)
-    confirmed_alarm = _confirmed(held["alarm_since"], limits["confirm_alarm_ms"], ts)
+    confirmed_warning = _confirmed(held["warning_since"], limits["confirm_warning_ms"], ts, gap_ms)
+    confirmed_alarm = _confirmed(held["alarm_since"], limits["confirm_alarm_ms"], ts, gap_ms)
 
     before = held["severity"]
     reached = np.where(confirmed_alarm, Severity.ALARM, np.where(confirmed_warning, Severity.WARNING, 0))
@@ -90,20 +98,26 @@ def step(state: np.ndarray, elements: Elements, baseline: np.ndarray | None = No
     held["severity"] = np.maximum(before, reached)
     held["active"] = (was_active & ~recovered) | opened | escalated | reactivated
     state[slots] = held
-    return _findings((opened, escalated, recovered, reactivated), held, elements, baseline)
+    # A reactivation may be at warning level while the alarm keeps the severity it once reached.
+    compared = np.where(reached > 0, reached, Severity.WARNING)
+    return _findings((opened, escalated, recovered, reactivated), held, compared, elements, baseline)
 
 
 def _since(since: np.ndarray, above: np.ndarray, ts: np.ndarray) -> np.ndarray:
     return np.where(above, np.where(since == 0, ts, since), 0)
 
 
-def _confirmed(since: np.ndarray, confirm_ms: np.ndarray, ts: np.ndarray) -> np.ndarray:
-    confirmed: np.ndarray = (since > 0) & (ts - since >= confirm_ms)
+def _confirmed(since: np.ndarray, confirm_ms: np.ndarray, ts: np.ndarray, gap_ms: np.ndarray) -> np.ndarray:
+    confirmed: np.ndarray = (since > 0) & (np.maximum(ts - since, gap_ms) >= confirm_ms)
     return confirmed
 
 
 def _findings(
-    happened: tuple[np.ndarray, ...], held: np.ndarray, elements: Elements, baseline: np.ndarray | None
+    happened: tuple[np.ndarray, ...],
+    held: np.ndarray,
+    compared: np.ndarray,
+    elements: Elements,
+    baseline: np.ndarray | None,
 ) -> Findings:
     element = np.flatnonzero(np.logical_or.reduce(happened))
     if not len(element):
@@ -111,13 +125,14 @@ def _findings(
     held, limits = held[element], elements.limits[element]
     # A component's events exclude each other, so the one that happened is the sum of its codes.
     event = sum(code * mask[element] for code, mask in enumerate(happened))
-    alarm_limit = (held["severity"] == Severity.ALARM) | ~np.isfinite(limits["warning"])
+    at_alarm = (compared[element] == Severity.ALARM) | ~np.isfinite(limits["warning"])
     return Findings(
         element=element,
         event=np.asarray(event),
         severity=held["severity"].astype(np.int64),
+        level=np.where(at_alarm, Severity.ALARM, Severity.WARNING),
         value=elements.values[element],
-        limit=np.where(alarm_limit, limits["alarm"], limits["warning"]),
+        limit=np.where(at_alarm, limits["alarm"], limits["warning"]),
         onset_ts=held["onset_ts"],
         peak=held["peak"],
         baseline=np.full(len(element), np.nan) if baseline is None else baseline[element],

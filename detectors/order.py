@@ -30,9 +30,14 @@ def effective_ts(event_ts: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
     return np.where(event_ts > ingest_ts + AHEAD_MS, ingest_ts, event_ts)
 
 
-def identity(ts: np.ndarray, seq: np.ndarray) -> np.ndarray:
-    """Time and the low bits of the sequence number in one int64 that sorts by time first."""
-    return (ts << _SEQ_BITS) | (seq & ((1 << _SEQ_BITS) - 1))
+def identity(ts: np.ndarray, seq: np.ndarray, event_ts: np.ndarray) -> np.ndarray:
+    """Effective time and the low bits of the sequence number in one int64 that sorts by time first.
+
+    Without a sequence number the device's own time stands in for it: it tells reports apart that a wrong clock has
+    brought to the same effective time.
+    """
+    low = np.where(seq < 0, event_ts, seq)
+    return (ts << _SEQ_BITS) | (low & ((1 << _SEQ_BITS) - 1))
 
 
 def arrive(remembered: np.ndarray, rows: np.ndarray, identities: np.ndarray) -> np.ndarray:

@@ -56,6 +56,17 @@ class _Round:
         return _Round(self.reports[which], self.rows[which], self.ts[which])
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """The new reports of a round, and per report: its aggregate's bucket or -1, whether it is its device's newest, and
+    the time since the device's newest before it, 0 for its first."""
+
+    batch: _Round
+    bucket: np.ndarray
+    newest: np.ndarray
+    gap_ms: np.ndarray
+
+
 def process(reports: Reports, state: PartitionState, limits: LimitTable, now: int) -> Result:
     """Work `reports` off against `state`, in place, and say what they mean.
 
@@ -107,22 +118,24 @@ def _rounds(rows: np.ndarray) -> Iterator[np.ndarray]:
 def _work_off(
     batch: _Round, reports: Reports, state: PartitionState, limits: LimitTable, now: int, result: Result
 ) -> None:
-    identities = order.identity(batch.ts, reports.seq[batch.reports])
+    identities = order.identity(batch.ts, reports.seq[batch.reports], reports.event_ts[batch.reports])
     judged = order.arrive(state.rows["remembered"], batch.rows, identities)
     result.repeated += int(np.count_nonzero(judged == order.REPEATED))
     result.late += int(np.count_nonzero(judged == order.LATE))
     newest = judged == order.NEWEST
     result.statuses += _heard(batch, newest, reports, state)
 
-    new = batch.take(judged != order.REPEATED)
-    state.rows["newest_ts"][new.rows] = np.maximum(state.rows["newest_ts"][new.rows], new.ts)
-    newest_ts = state.rows["newest_ts"][new.rows]
-    closed = aggregates.close(state.rows["minutes"], new.rows, newest_ts)
-    result.aggregates += _aggregates(closed, new, reports, state)
-    bucket = aggregates.open_bucket(state.rows["minutes"], new.rows, new.ts, newest_ts)
-    is_newest = newest[judged != order.REPEATED]
+    new = judged != order.REPEATED
+    taken = batch.take(new)
+    before_ts = state.rows["newest_ts"][taken.rows]
+    newest_ts = state.rows["newest_ts"][taken.rows] = np.maximum(before_ts, taken.ts)
+    closed = aggregates.close(state.rows["minutes"], taken.rows, newest_ts)
+    result.aggregates += _aggregates(closed, taken, reports, state)
+    bucket = aggregates.open_bucket(state.rows["minutes"], taken.rows, taken.ts, newest_ts)
+    gap_ms = np.where(before_ts > 0, newest_ts - before_ts, 0)
+    measured = _Measured(taken, bucket, newest[new], gap_ms)
     for name, ragged in reports.quantities.items():
-        result.alarms += _measure(name, ragged, new, bucket, is_newest, reports, state, limits, now)
+        result.alarms += _measure(name, ragged, measured, reports, state, limits, now)
 
 
 def _heard(batch: _Round, newest: np.ndarray, reports: Reports, state: PartitionState) -> list[DeviceStatus]:
@@ -237,15 +250,14 @@ def _take_quantity(
 def _measure(
     name: str,
     ragged: Ragged,
-    batch: _Round,
-    bucket: np.ndarray,
-    newest: np.ndarray,
+    measured: _Measured,
     reports: Reports,
     state: PartitionState,
     limits: LimitTable,
     now: int,
 ) -> list[Alarm]:
     """Count one quantity's values of a round, and show those of newest reports to the quantity's detectors."""
+    batch, bucket = measured.batch, measured.bucket
     which, component, values = ragged.of(batch.reports)
     present = np.isfinite(values)
     if not present.any():
@@ -260,12 +272,12 @@ def _measure(
     )
     if not (detectors := _DETECTORS_OF[name]):
         return []
-    shown = newest[which]
+    shown = measured.newest[which]
     which, component, values, slots = which[shown], component[shown], values[shown], slots[shown]
     profiles = state.rows["profile"][batch.rows[which]]
     alarms: list[Alarm] = []
     for table, (number, detector) in zip(components.tables[1:], detectors, strict=True):
-        elements = Elements(slots, values, batch.ts[which], limits.of[detector.kind][profiles])
+        elements = Elements(slots, values, batch.ts[which], measured.gap_ms[which], limits.of[detector.kind][profiles])
         findings = detector.detect(table, elements)
         if len(findings.element):
             found = _Found(number, detector, which[findings.element], component[findings.element], findings)
@@ -311,20 +323,19 @@ def _alarm(
     now: int,
 ) -> Alarm:
     kind, quantity = found.detector.kind, BY_NAME[found.detector.quantity]
-    element, event, severity, value, limit, onset_ts, peak, baseline = (
+    _, event, severity, level, value, limit, onset_ts, peak, baseline = (
         column[number].item() for column in found.findings
     )
-    del element
     component = int(found.component[number])
     device_id, test = state.device_ids[row], bool(state.rows[row]["test"])
     known_baseline = None if np.isnan(baseline) else baseline
-    level, happened = Severity(severity), EVENTS[event]
+    reached, happened = Severity(severity), EVENTS[event]
     return Alarm(
         v=VERSION,
         alarm_id=alarm_id(device_id, component, kind, onset_ts, test),
         event=happened,
         severity=severity,
-        severity_label=level.label,
+        severity_label=reached.label,
         kind=kind,
         device_id=device_id,
         device_kind=DEVICE_KINDS[state.rows[row]["device_kind"]].name,
@@ -338,10 +349,10 @@ def _alarm(
         limit=limit,
         peak=peak,
         baseline=known_baseline,
-        limit_from=limits.source(kind, int(state.rows[row]["profile"]), severity),
+        limit_from=limits.source(kind, int(state.rows[row]["profile"]), level),
         test=test,
         message=alarm_message(
-            kind, happened, level, device_id, component, quantity, value, limit, known_baseline, test
+            kind, happened, reached, device_id, component, quantity, value, limit, known_baseline, test
         ),
         source_offset=int(reports.offset[report]),
         source_ordinal=int(reports.index[report]) << 16 | found.number << 8 | component,

@@ -37,7 +37,7 @@ def _learn(state: np.ndarray, elements: Elements) -> None:
 
     Rational on purpose: exp() differs in its last bit between numpy and Python, and the slow twin compares exactly.
     """
-    slots, values, ts, limits = elements
+    slots, values, ts, _, limits = elements
     held = state[slots]
     first = held["samples"] == 0
     samples = np.minimum(held["samples"] + 1, MAX_SAMPLES)

@@ -19,7 +19,7 @@ MS_PER_MINUTE: Final = 60_000
 
 def detect(state: np.ndarray, elements: Elements) -> Findings:
     """Compare the rate of rise of each window that ends here, in ℃/min, with the limits."""
-    slots, values, ts, limits = elements
+    slots, values, ts, _, limits = elements
     held = state[slots]
     first = held["window_ts"] == 0
     elapsed = ts - held["window_ts"]
@@ -29,5 +29,7 @@ def detect(state: np.ndarray, elements: Elements) -> Findings:
     held["window_ts"] = np.where(begun, ts, held["window_ts"])
     held["window_value"] = np.where(begun, values, held["window_value"])
     state[slots] = held
-    findings = step(state, elements._replace(values=rate).take(ended))
+    # Two windows in a row confirm, however seldom a device reports: one wrong reading makes one steep window.
+    rates = elements._replace(values=rate, gap_ms=np.zeros_like(ts))
+    findings = step(state, rates.take(ended))
     return findings._replace(element=np.flatnonzero(ended)[findings.element])

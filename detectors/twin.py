@@ -44,6 +44,7 @@ class Finding(NamedTuple):
 
     event: AlarmEvent
     severity: Severity
+    level: Severity
     value: float
     limit: float
     onset_ts: int
@@ -61,13 +62,15 @@ class Latch:
         self.onset_ts = 0
         self.peak = float("-inf")
 
-    def step(self, ts: int, value: float, limits: Limits) -> Finding | None:
+    def step(self, ts: int, value: float, gap_ms: int, limits: Limits) -> Finding | None:
         self._track(ts, value, limits)
-        reached = self._reached(ts, limits)
+        reached = self._reached(ts, gap_ms, limits)
         event = self._move(reached, value < limits["recovery"])
         if event is None or self.severity is None:
             return None
-        return Finding(event, self.severity, value, self._limit(limits), self.onset_ts, self.peak)
+        level = self._level(reached, limits)
+        limit = float(limits["alarm" if level is Severity.ALARM else "warning"])
+        return Finding(event, self.severity, level, value, limit, self.onset_ts, self.peak)
 
     def _track(self, ts: int, value: float, limits: Limits) -> None:
         """Note since when the value has been at or above each level, and the worst of this alarm or stretch."""
@@ -80,10 +83,10 @@ class Latch:
             elif self.since[severity] is None:
                 self.since[severity] = ts
 
-    def _reached(self, ts: int, limits: Limits) -> Severity | None:
+    def _reached(self, ts: int, gap_ms: int, limits: Limits) -> Severity | None:
         for severity, name in ((Severity.ALARM, "confirm_alarm_ms"), (Severity.WARNING, "confirm_warning_ms")):
             since = self.since[severity]
-            if since is not None and ts - since >= limits[name]:
+            if since is not None and max(ts - since, gap_ms) >= limits[name]:
                 return severity
         return None
 
@@ -103,10 +106,11 @@ class Latch:
             return AlarmEvent.RECOVERED
         return None
 
-    def _limit(self, limits: Limits) -> float:
-        if self.severity is Severity.ALARM or limits["warning"] == float("inf"):
-            return float(limits["alarm"])
-        return float(limits["warning"])
+    def _level(self, reached: Severity | None, limits: Limits) -> Severity:
+        """The level that the value was compared with."""
+        if reached is Severity.ALARM or limits["warning"] == float("inf"):
+            return Severity.ALARM
+        return Severity.WARNING
 
 
 class Rise:
@@ -119,7 +123,7 @@ class Rise:
         self.first_ts = 0
         self.last_ts = 0
 
-    def step(self, ts: int, value: float, limits: Limits) -> Finding | None:
+    def step(self, ts: int, value: float, gap_ms: int, limits: Limits) -> Finding | None:
         baseline = self.baseline
         if self.samples < limits["learn_samples"] or ts - self.first_ts < limits["learn_ms"]:
             self._learn(ts, value, limits["memory_ms"])
@@ -127,7 +131,7 @@ class Rise:
         rise = value - baseline
         if rise < limits["warning"]:
             self._learn(ts, value, limits["memory_ms"])
-        finding = self.latch.step(ts, rise, limits)
+        finding = self.latch.step(ts, rise, gap_ms, limits)
         return finding and finding._replace(baseline=baseline)
 
     def _learn(self, ts: int, value: float, memory_ms: int) -> None:
@@ -148,7 +152,7 @@ class Rate:
         self.latch = Latch()
         self.begin: tuple[int, float] | None = None
 
-    def step(self, ts: int, value: float, limits: Limits) -> Finding | None:
+    def step(self, ts: int, value: float, gap_ms: int, limits: Limits) -> Finding | None:
         if self.begin is None:
             self.begin = ts, value
             return None
@@ -156,7 +160,8 @@ class Rate:
         if ts - begin_ts < limits["window_ms"]:
             return None
         self.begin = ts, value
-        return self.latch.step(ts, (value - begin_value) * 60_000 / max(ts - begin_ts, 1), limits)
+        rate = (value - begin_value) * 60_000 / max(ts - begin_ts, 1)
+        return self.latch.step(ts, rate, 0, limits)  # two windows confirm, however seldom a device reports
 
 
 TWINS: Final[dict[AlarmKind, type[Latch] | type[Rise] | type[Rate]]] = {
@@ -262,21 +267,24 @@ class Oracle:
         now.statuses += _heard(device, place, newest)
         if repeated:
             return
+        gap_ms = max(0, place.ts - device.newest_ts) if device.newest_ts else 0
         device.newest_ts = max(device.newest_ts, place.ts)
         now.aggregates += _closed(device, place)
         values = _values(place.report)
         _count(device, place, values)
         if newest:
             for (quantity, component), value in values.items():
-                now.alarms += self._watch(device, place, quantity, component, value)
+                now.alarms += self._watch(device, place, gap_ms, quantity, component, value)
 
-    def _watch(self, device: Device, place: Place, quantity: str, component: int, value: float) -> Iterable[Alarm]:
+    def _watch(
+        self, device: Device, place: Place, gap_ms: int, quantity: str, component: int, value: float
+    ) -> Iterable[Alarm]:
         for kind in WATCHED.get(quantity, ()):
             held = self.limits.of[kind][device.profile]
             limits = dict(zip(held.dtype.names, held.item(), strict=True))
             latch = device.latches.setdefault((kind, component), TWINS[kind]())
-            if finding := latch.step(place.ts, value, limits):
-                source = self.limits.source(kind, device.profile, finding.severity)
+            if finding := latch.step(place.ts, value, gap_ms, limits):
+                source = self.limits.source(kind, device.profile, finding.level)
                 yield _alarm(device, place, kind, quantity, component, finding, source)
 
 
@@ -323,7 +331,7 @@ def _not_json(value: bytes) -> str:
 def _arrived(device: Device, place: Place) -> tuple[bool, bool]:
     """Whether the report was here before (or is too old to tell), and whether it is the device's newest."""
     seq = place.report.get("seq")
-    identity = place.ts, (65_535 if seq is None else seq % 65_536)
+    identity = place.ts, (place.report["event_ts"] if seq is None else seq) % 65_536
     seen = device.identities
     if identity in seen or (len(seen) == REMEMBERED and identity < min(seen)):
         return True, False
@@ -437,7 +445,7 @@ def _statistic(held: list[tuple[int, float]]) -> dict[str, Any]:
 def _alarm(
     device: Device, place: Place, kind: AlarmKind, quantity: str, component: int, finding: Finding, source: str
 ) -> Alarm:
-    event, severity, value, limit, onset_ts, peak, baseline = finding
+    event, severity, _, value, limit, onset_ts, peak, baseline = finding
     return Alarm(
         v=VERSION,
         alarm_id=alarm_id(device.device_id, component, kind, onset_ts, device.test),

@@ -170,7 +170,9 @@ def near_arc(stage: Stage) -> Draft | None:
 
 
 def near_spike(stage: Stage) -> Draft | None:
-    """One report of 400 mA: shorter than any confirm time."""
+    """One report of 400 mA: shorter than any confirm time, unless the device reports so seldom that one must do."""
+    if 2 * stage.period_ms >= RESIDUAL_ALARM_S * 1_000:
+        return None
     return _single(stage, _RESIDUAL, 400, ())
 
 

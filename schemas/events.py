@@ -158,7 +158,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus(_Event):
-    """A change of a device's state, on `emberline.device-status`. `since_ts` is when the state began."""
+    """A change of a device's state, on `emberline.device-status`. `since_ts` is when the state began.
+
+    A device that falls silent sends no record to take a place from: then `source_offset` is that of its last report and
+    `source_ordinal` -1. So a repeat of a status is known by (device_id, test, status, since_ts), not by its place.
+    """
 
     v: int
     device_id: str

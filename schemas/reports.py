@@ -485,13 +485,16 @@ def _shapes_agree(device_kind: np.ndarray, stated: np.ndarray, quantities: Mappi
     if ((stated >= 0) & (stated != total)).any():
         return False
     for code, kind in enumerate(DEVICE_KINDS):
-        along = [quantities[name].counts for name in kind.axis if name in quantities]
-        of_kind = device_kind == code
-        for counts in along[1:]:
-            differ = (counts != along[0]) & (counts > 0) & (along[0] > 0)
-            if (differ & of_kind).any():
-                return False
+        lengths = [quantities[name].counts[device_kind == code] for name in kind.axis if name in quantities]
+        if lengths and _any_differ(np.stack(lengths)):
+            return False
     return True
+
+
+def _any_differ(lengths: np.ndarray) -> bool:
+    """Whether in any column the lengths above 0 differ. int64[axis, reports]."""
+    shortest = np.where(lengths > 0, lengths, MAX_COMPONENTS).min(axis=0, initial=MAX_COMPONENTS)
+    return bool(((lengths > 0) & (lengths != shortest)).any())
 
 
 def _all_of(values: list[Any], wanted: type) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from detectors.checkpoint import restore
+from detectors.checkpoint import CheckpointError, restore
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS
+from streams.errors import OperatorError
 
 
 async def read_checkpoint(kafka: str, partition: int) -> PartitionState:
@@ -18,8 +19,11 @@ async def read_checkpoint(kafka: str, partition: int) -> PartitionState:
     finally:
         await consumer.stop()
     state = PartitionState()
-    for key, value in newest.items():
-        restore(state, key, value)
+    try:
+        for key, value in newest.items():
+            restore(state, key, value)
+    except CheckpointError as error:
+        raise OperatorError(str(error)) from error
     return state
 
 

@@ -255,12 +255,15 @@ def _run(work: Coroutine[Any, Any, T], settings: Settings | None = None) -> T:
 def main() -> None:
     """Entry point: an operator's error is one sentence and status 1."""
     try:
-        cli(standalone_mode=True)
+        sys.exit(cli(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except OperatorError as error:
         click.echo(f"emberline: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        click.echo("stopped", err=True)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("emberline: stopped", err=True)
         sys.exit(130)
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from fleet_oracle import Key, alarms
 
 from fleet import Fleet, FleetConfig, Send
 from fleet.bad import CASES
 from fleet.faults import MONITORS_ONLY, PILES_TOO
 from schemas.events import AlarmKind, Severity
 from schemas.reports import Records, Reject, Reports, decode
+from tests.fleet.fleet_oracle import Key, alarms
 
 START_TS = 1_790_000_000_000
 DEMO = FleetConfig(

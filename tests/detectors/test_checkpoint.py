@@ -1,0 +1,180 @@
+"""A state put down and taken up again goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from detectors import checkpoint
+from detectors.checkpoint import CheckpointError, encode, restore
+from detectors.limits import LimitTable, load_limits
+from detectors.state import DETECTORS, ROW, PartitionState
+from detectors.twin import Record, Told
+from tests.detectors.given_reports import T0, fleets, record, report, run, told
+
+PROFILE = settings(
+    max_examples=30, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate, Phase.shrink)
+)
+QUICK = """
+[default.residual_current_rise]
+learn_s = 5
+learn_samples = 2
+confirm_warning_s = 1
+[default.temperature_rise]
+window_s = 1
+confirm_warning_s = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def limits(tmp_path_factory: pytest.TempPathFactory) -> LimitTable:
+    path: Path = tmp_path_factory.mktemp("limits") / "limits.toml"
+    path.write_text(QUICK, encoding="utf-8")
+    return load_limits(path)
+
+
+def copied(state: PartitionState) -> PartitionState:
+    """The state by way of its checkpoints."""
+    fresh = PartitionState()
+    for key, value in encode(state, range(len(state))):
+        restore(fresh, key, value)
+    return fresh
+
+
+def bytes_of(state: PartitionState) -> dict[bytes, bytes]:
+    """All there is to a state, less where its limits lie."""
+    same = copied(state)
+    return dict(encode(same, range(len(same))))
+
+
+def after(found: Told, offset: int) -> Told:
+    """What follows from records past `offset`."""
+    return Told(
+        [event for event in found.alarms if event.source_offset > offset],
+        [event for event in found.aggregates if event.source_offset > offset],
+        [event for event in found.statuses if event.source_offset > offset],
+    )
+
+
+@PROFILE
+@given(records=fleets(), stop=st.integers(0, 40))
+def test_stopping_at_any_point_and_going_on_equals_never_having_stopped(
+    limits: LimitTable, records: list[Record], stop: int
+) -> None:
+    before, rest = records[:stop], records[stop:]
+    state = PartitionState()
+    told([before], state, limits)
+    restored = copied(state)
+    assert told([[one] for one in rest], restored, limits) == told([rest], state, limits)
+    assert bytes_of(restored) == bytes_of(state)
+
+
+@PROFILE
+@given(records=fleets(), stops=st.tuples(st.integers(0, 40), st.integers(0, 40)), older=st.sets(st.integers(0, 5)))
+def test_rows_at_mixed_offsets_are_exact_once_replayed_from_the_oldest(
+    limits: LimitTable, records: list[Record], stops: tuple[int, int], older: set[int]
+) -> None:
+    early, late = sorted(min(stop, len(records)) for stop in stops)
+    state = PartitionState()
+    told([records[:early]], state, limits)
+    kept = list(encode(state, range(len(state))))
+    told([records[early:late]], state, limits)
+    restored = PartitionState()
+    for key, value in [*kept, *encode(state, sorted(set(range(len(state))) - older))]:
+        restore(restored, key, value)
+    again = told([records[early:]], restored, limits)
+    never_stopped = told([records[late:]], state, limits)
+    assert after(again, records[late - 1][0] if late else -1) == Told(
+        never_stopped.alarms, never_stopped.aggregates, never_stopped.statuses
+    )
+    assert bytes_of(restored) == bytes_of(state)
+
+
+def monitor() -> PartitionState:
+    state = PartitionState()
+    fields: dict[str, Any] = {"temperature_c": [30, 31, 32], "residual_current_ma": [60], "faults": ["sensor_open"]}
+    run([record(7, report(T0, **fields))], state, load_limits())
+    return state
+
+
+def test_a_restored_row_is_clean_knows_its_offset_and_looks_its_limits_up_anew() -> None:
+    restored = copied(monitor())
+    assert (restored.rows["offset"][0], restored.rows["profile"][0], restored.dirty[0]) == (7, -1, False)
+    assert restored.faults == {0: ("sensor_open",)}
+
+
+def test_a_later_checkpoint_of_a_device_takes_the_place_of_an_earlier_one() -> None:
+    state = monitor()
+    earlier = list(encode(state, [0]))
+    run([record(8, report(T0 + 1_000, temperature_c=[90] * 5))], state, load_limits())
+    (later,) = encode(state, [0])
+    restored = PartitionState()
+    for key, value in [*earlier, later, later]:
+        restore(restored, key, value)
+    assert (len(restored), restored.faults, restored.rows["offset"][0]) == (1, {}, 8)
+    assert restored.components["temperature_c"].width[0] == 5
+    assert next(encode(restored, [0]))[1] == next(encode(copied(state), [0]))[1]
+
+
+def test_only_the_rows_asked_for_are_encoded_under_keys_of_their_own() -> None:
+    state = PartitionState()
+    run([record(0, report(T0), report(T0, test=True), report(T0, "电-2"))], state, load_limits())
+    assert [key for key, _ in encode(state, [2, 1])] == [checkpoint.key_of("电-2", False), b"1LY-1"]
+
+
+def test_a_checkpoint_of_a_monitor_of_twelve_components_takes_under_two_kilobytes() -> None:
+    state = PartitionState()
+    fields: dict[str, Any] = {"temperature_c": [30] * 4, "current_a": [12] * 3, "voltage_v": [230] * 3}
+    run([record(0, report(T0, residual_current_ma=[60], arc_half_cycles=[0], **fields))], state, load_limits())
+    assert len(next(encode(state, [0]))[1]) < 2_000
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda value: b"\x09" + value[1:], "has version 9, this program reads version 1"),
+        (lambda value: value[:1] + b"\0\0\0\0" + value[5:], "state layout 00000000, this program has"),
+        (lambda value: b"", "it is empty"),
+        (lambda value: value[:20], "cut off after 20 bytes"),
+        (lambda value: value[:-90], "cut off"),
+        (lambda value: value + b"x", "faults are not JSON"),
+        (lambda value: value.replace(b'["sensor_open"]', b"[17]"), "not an array of strings"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_read_is_refused_and_leaves_the_state_alone(change: object, says: str) -> None:
+    assert callable(change)
+    ((key, value),) = encode(monitor(), [0])
+    state = PartitionState()
+    with pytest.raises(CheckpointError, match=says):
+        restore(state, key, change(value))
+    assert len(state) == 0
+
+
+@pytest.mark.parametrize("key", [b"", b"0", b"2LY-1", b"0\xff"])
+def test_a_key_that_is_none_is_refused(key: bytes) -> None:
+    with pytest.raises(CheckpointError, match="is not that of a checkpoint"):
+        restore(PartitionState(), key, b"\x01")
+
+
+@PROFILE
+@given(garbage=st.binary(max_size=600), at=st.integers(0, 2_000))
+def test_garbage_is_refused_or_read_and_never_crashes(garbage: bytes, at: int) -> None:
+    ((key, value),) = encode(monitor(), [0])
+    for broken in (garbage, value[:at] + garbage + value[at + len(garbage) :]):
+        with contextlib.suppress(CheckpointError):
+            restore(PartitionState(), key, broken)
+
+
+def test_a_changed_layout_has_another_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checkpoint._layout() == checkpoint.LAYOUT
+    monkeypatch.setattr(checkpoint, "ROW", np.dtype([*ROW.descr, ("more", "i1")]))
+    assert checkpoint._layout() != checkpoint.LAYOUT
+    monkeypatch.undo()
+    monkeypatch.setattr(checkpoint, "DETECTORS", DETECTORS[::-1])
+    assert checkpoint._layout() != checkpoint.LAYOUT

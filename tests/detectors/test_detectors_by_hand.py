@@ -1,0 +1,266 @@
+"""What the detectors promise, worked out by hand from domain.md and the docstrings; the twin is held to the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detectors.latch import EVENTS, Elements, Findings
+from detectors.limits import LIMIT, LimitTable, load_limits
+from detectors.state import DETECTORS, Detector, PartitionState
+from detectors.twin import TWINS, Record, oracle_events
+from schemas.events import Alarm, AlarmKind
+from tests.detectors.given_reports import T0, readings, record, report, told
+
+LIMITS = load_limits()
+Seen = list[tuple[str, int, int]]
+
+
+def alarms(records: Sequence[Record], kind: str, limits: LimitTable = LIMITS) -> list[Alarm]:
+    """The alarms of one kind, of which the twin must say the same."""
+    found = told([records], PartitionState(), limits)
+    assert found == oracle_events(records, limits)
+    return [alarm for alarm in found.alarms if alarm.kind == kind]
+
+
+def seen(records: Sequence[Record], kind: str) -> Seen:
+    """Event, severity, and the number of the record."""
+    return [(str(alarm.event), alarm.severity, alarm.source_offset) for alarm in alarms(records, kind)]
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(0, []), (9, []), (10, [("opened", 1, 0)]), (13, [("opened", 1, 0)]), (14, [("opened", 2, 0)])],
+)
+def test_nine_arc_half_cycles_say_nothing_ten_warn_fourteen_alarm(count: int, expected: Seen) -> None:
+    assert seen(readings("arc_half_cycles", count), "arc_fault") == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "step_ms", "expected"),
+    [
+        ([199.9] * 20, 1_000, []),
+        ([200.0] * 20, 1_000, [("opened", 1, 10)]),
+        ([299.9] * 4 + [100.0] + [299.9] * 10, 1_000, []),
+        ([300.0] * 5, 1_000, [("opened", 2, 3)]),
+        ([300.0] * 2, 2_999, []),
+        ([300.0] * 2, 3_000, [("opened", 2, 1)]),
+        ([5_000.0], 1_000, []),
+    ],
+)
+def test_residual_current_alarms_once_it_has_stayed_at_a_level_for_the_confirm_time(
+    values: list[float], step_ms: int, expected: Seen
+) -> None:
+    assert seen(readings("residual_current_ma", *values, step_ms=step_ms), "residual_current") == expected
+
+
+def test_a_charging_pile_alarms_at_thirty_milliamperes() -> None:
+    found = alarms(readings("residual_current_ma", 29.9, 30, 30, 30, 30, kind="charging_pile"), "residual_current")
+    assert [(alarm.severity, alarm.limit, alarm.limit_from) for alarm in found] == [(2, 30.0, "T/GBC 48-2025 [M]")]
+
+
+def test_a_warning_escalates_once_and_keeps_its_onset_and_id() -> None:
+    found = alarms(readings("residual_current_ma", *[250] * 11, *[350] * 8), "residual_current")
+    assert [(alarm.event, alarm.severity) for alarm in found] == [("opened", 1), ("escalated", 2)]
+    assert {(alarm.onset_ts, alarm.alarm_id) for alarm in found} == {(T0, found[0].alarm_id)}
+
+
+def test_an_alarm_recovers_only_below_the_recovery_level_and_comes_back_confirmed_under_the_same_id() -> None:
+    values = [310.0] * 4 + [180.0, 179.9, 100.0] + [310.0] * 4
+    found = alarms(readings("residual_current_ma", *values), "residual_current")
+    assert [(str(alarm.event), alarm.source_offset) for alarm in found] == [
+        ("opened", 3),
+        ("recovered", 5),
+        ("reactivated", 10),
+    ]
+    assert len({alarm.alarm_id for alarm in found}) == 1
+
+
+def test_a_device_that_reports_more_seldom_than_the_confirm_time_alarms_at_once() -> None:
+    seldom = readings("residual_current_ma", 50, 900, step_ms=600_000)
+    assert seen(seldom, "residual_current") == [("opened", 2, 1)]
+
+
+def test_a_devices_first_report_waits_to_be_confirmed() -> None:
+    assert not alarms(readings("residual_current_ma", 900), "residual_current")
+
+
+def test_a_reactivation_names_the_limit_it_reached_and_keeps_the_severity_of_its_alarm() -> None:
+    found = alarms(readings("residual_current_ma", *[350.0] * 4, 50.0, *[250.0] * 11), "residual_current")
+    assert [(str(alarm.event), alarm.severity, alarm.limit) for alarm in found] == [
+        ("opened", 2, 300.0),
+        ("recovered", 2, 200.0),
+        ("reactivated", 2, 200.0),
+    ]
+
+
+def test_a_latch_never_closes_by_itself() -> None:
+    month = readings("arc_half_cycles", 20, *[0] * 100, 20, step_ms=6 * 3_600_000)
+    assert [str(alarm.event) for alarm in alarms(month, "arc_fault")] == ["opened", "recovered", "reactivated"]
+
+
+def test_the_peak_counts_from_the_onset_and_not_from_the_confirmation() -> None:
+    found = alarms(readings("residual_current_ma", 900, 310, 310, 310), "residual_current")
+    assert [(alarm.value, alarm.peak) for alarm in found] == [(310.0, 900.0)]
+
+
+def test_a_rise_over_the_learned_baseline_alarms_below_every_absolute_limit() -> None:
+    hour = readings("residual_current_ma", *[40.0] * 61, *[160.0] * 3, step_ms=60_000)
+    (alarm,) = alarms(hour, "residual_current_rise")
+    assert (alarm.value, alarm.baseline, alarm.limit, alarm.source_offset) == (120.0, 40.0, 100.0, 61)
+    assert "较基线 40mA 升高 120mA" in alarm.message
+
+
+def test_nothing_is_said_of_a_rise_while_the_baseline_is_being_learned() -> None:
+    values = [*[40.0] * 30, *[160.0] * 29]
+    assert not alarms(readings("residual_current_ma", *values, step_ms=60_000), "residual_current_rise")
+
+
+def test_a_risen_value_does_not_teach_the_baseline() -> None:
+    values = [40.0] * 61 + [160.0] * 600 + [40.0] * 2 + [160.0] * 3
+    found = alarms(readings("residual_current_ma", *values, step_ms=60_000), "residual_current_rise")
+    assert [(str(alarm.event), alarm.baseline) for alarm in found] == [
+        ("opened", 40.0),
+        ("recovered", 40.0),
+        ("reactivated", 40.0),
+    ]
+
+
+@pytest.mark.parametrize(("per_window", "expected"), [(2.4, []), (2.5, [("opened", 1, 2)])])
+def test_a_temperature_rising_ten_degrees_a_minute_warns_after_two_windows(per_window: float, expected: Seen) -> None:
+    rising = readings("temperature_c", *(20 + per_window * number for number in range(3)), step_ms=15_000)
+    assert seen(rising, "temperature_rise") == expected
+
+
+def test_a_window_ends_at_the_first_report_at_or_past_its_length() -> None:
+    steep = [20.0, 90.0, 20.0, 20.0]
+    assert not alarms(readings("temperature_c", *steep, step_ms=7_499), "temperature_rise")
+
+
+def test_a_sensor_that_is_not_fitted_is_no_temperature() -> None:
+    assert not alarms(readings("temperature_c", 80.0, -200.0, -200.0, step_ms=5_000), "temperature")
+    bridged = readings("temperature_c", 80.0, -200.0, 80.0, step_ms=2_500)
+    assert seen(bridged, "temperature") == [("opened", 2, 2)]
+
+
+def test_test_data_alarm_for_themselves_and_leave_the_real_device_alone() -> None:
+    real = [record(n, report(T0 + n * 1_000, arc_half_cycles=[0])) for n in (0, 2)]
+    tested = record(1, report(T0 + 1_000, arc_half_cycles=[50], test=True))
+    (alarm,) = alarms([real[0], tested, real[1]], "arc_fault")
+    assert alarm.test
+    assert alarm.message.startswith("【测试】")
+
+
+def test_a_clock_ahead_is_kept_but_does_not_move_the_devices_time() -> None:
+    ahead = record(0, report(T0 + 3_600_000, arc_half_cycles=[0]), ingest_ts=T0)
+    after = record(1, report(T0 + 1_000, arc_half_cycles=[20]), ingest_ts=T0 + 1_100)
+    assert [alarm.source_offset for alarm in alarms([ahead, after], "arc_fault")] == [1]
+
+
+def test_a_late_report_is_counted_but_not_shown_to_the_detectors() -> None:
+    newest, late = record(0, report(T0 + 5_000, arc_half_cycles=[0])), record(1, report(T0, arc_half_cycles=[20]))
+    closing = record(2, report(T0 + 200_000))
+    found = told([[newest, late, closing]], PartitionState(), LIMITS)
+    assert found.alarms == []
+    (aggregate,) = found.aggregates
+    assert aggregate.quantities == {
+        "arc_half_cycles": {"count": [2], "min": [0.0], "max": [20.0], "mean": [10.0], "last": [0.0]}
+    }
+
+
+SERIES = {
+    AlarmKind.RESIDUAL_CURRENT: [100.0, 179.9, 180, 199.9, 200, 299.9, 300, 900],
+    AlarmKind.RESIDUAL_CURRENT_RISE: [40.0, 40, 41.3, 139.9, 140, 160, 250.7],
+    AlarmKind.TEMPERATURE: [20.0, 54.9, 55, 59.9, 60, 69.9, 70, 90],
+    AlarmKind.TEMPERATURE_RISE: [20.0, 21.25, 22.5, 25, 27.5, 31.3],
+    AlarmKind.ARC_FAULT: [0.0, 9, 10, 13, 14, 40],
+}
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(data=st.data(), number=st.integers(0, len(DETECTORS) - 1))
+def test_a_detector_says_what_its_twin_says_over_any_series(data: st.DataObject, number: int) -> None:
+    detector = DETECTORS[number]
+    limits = limit_rows(detector.kind, 1)
+    limits["learn_ms"], limits["learn_samples"] = 10_000, 3
+    told_limits = dict(zip(limits.dtype.names or (), limits[0].item(), strict=True))
+    runs = st.tuples(
+        st.sampled_from(SERIES[detector.kind]), st.integers(1, 6), st.sampled_from([1_000, 5_000, 7_499, 15_000])
+    )
+    state, twin, ts = np.zeros(1, detector.state), TWINS[detector.kind](), T0
+    for value, count, step_ms in data.draw(st.lists(runs, max_size=15)):
+        for _ in range(count):
+            ts += step_ms
+            columns = np.array([0]), np.array([float(value)]), np.array([ts]), np.array([step_ms]), limits
+            found = detector.detect(state, Elements(*columns))
+            wanted = twin.step(ts, float(value), step_ms, told_limits)
+            assert len(found.element) == (wanted is not None)
+            if wanted is not None:
+                _, event, *rest, baseline = (column[0].item() for column in found)
+                assert (EVENTS[event], *rest, None if math.isnan(baseline) else baseline) == wanted
+
+
+# Every detector, on arrays.
+
+
+def limit_rows(kind: AlarmKind, count: int) -> np.ndarray:
+    return np.repeat(LIMITS.of[kind][:1], count)
+
+
+def detect(detector: Detector, state: np.ndarray, values: Sequence[float], ts: int = T0) -> Findings:
+    count = len(values)
+    column = np.array(values, dtype=np.float64)
+    slots, times = np.arange(count), np.full(count, ts, dtype=np.int64)
+    gaps = np.zeros(count, dtype=np.int64)
+    return detector.detect(state, Elements(slots, column, times, gaps, limit_rows(detector.kind, count)))
+
+
+every_detector = pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: str(detector.kind))
+
+
+@every_detector
+def test_no_elements_find_nothing_and_change_nothing(detector: Detector) -> None:
+    state = np.zeros(4, detector.state)
+    assert len(detect(detector, state, []).element) == 0
+    assert state.tobytes() == bytes(state.nbytes)
+
+
+@every_detector
+def test_a_constant_normal_value_never_alarms(detector: Detector) -> None:
+    state = np.zeros(1, detector.state)
+    assert not any(len(detect(detector, state, [5.0], T0 + n * 60_000).element) for n in range(100))
+
+
+@every_detector
+def test_what_a_detector_is_shown_is_not_touched(detector: Detector) -> None:
+    columns = [np.arange(3), np.full(3, 1e4), np.full(3, T0), np.zeros(3, np.int64), limit_rows(detector.kind, 3)]
+    for column in columns:
+        column.setflags(write=False)
+    detector.detect(np.zeros(3, detector.state), Elements(*columns))
+
+
+@every_detector
+def test_components_do_not_see_each_other(detector: Detector) -> None:
+    together, alone = np.zeros(3, detector.state), np.zeros(1, detector.state)
+    for n in range(200):
+        value = 20.0 + (n % 50) * 10
+        detect(detector, together, [5.0, value, 5.0], T0 + n * 30_000)
+        detect(detector, alone, [value], T0 + n * 30_000)
+    assert together[1] == alone[0]
+    assert together[0] == together[2]
+    assert together[0] != together[1]
+
+
+@every_detector
+def test_a_limit_that_does_not_exist_is_never_reached(detector: Detector) -> None:
+    state, limits = np.zeros(1, detector.state), np.zeros(1, LIMIT)
+    limits["warning"] = limits["alarm"] = limits["recovery"] = math.inf
+    for n in range(10):
+        columns = np.array([0]), np.array([1e9 * n]), np.array([T0 + n * 60_000]), np.array([60_000])
+        elements = Elements(*columns, limits)
+        assert len(detector.detect(state, elements).element) == 0

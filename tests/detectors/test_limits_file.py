@@ -1,0 +1,110 @@
+"""Limits files: what they may change, what is refused and in which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detectors.limits import LimitsError, LimitTable, load_limits
+from schemas.events import AlarmKind, Severity
+from schemas.quantities import KIND_CODES
+
+MONITOR, PILE = KIND_CODES["electrical_monitor"], KIND_CODES["charging_pile"]
+
+
+def loaded(folder: Path, text: str) -> LimitTable:
+    path = folder / "limits.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_limits(path)
+
+
+def level(limits: LimitTable, kind: AlarmKind, profile: int, name: str = "alarm") -> float:
+    return float(limits.of[kind][profile][name])
+
+
+def test_the_shipped_limits_are_those_of_the_standards() -> None:
+    limits = load_limits()
+    assert limits.of[AlarmKind.RESIDUAL_CURRENT][MONITOR].item() == (200, 300, 180, 10_000, 3_000, 0, 0, 0, 0)
+    assert limits.of[AlarmKind.ARC_FAULT][MONITOR].item()[:3] == (10, 14, 10)
+    assert limits.of[AlarmKind.RESIDUAL_CURRENT][PILE].item()[:3] == (np.inf, 30, 25)
+    assert "GB 50116-2013" in limits.source(AlarmKind.RESIDUAL_CURRENT, MONITOR, Severity.ALARM)
+    assert "T/GBC 48-2025" in limits.source(AlarmKind.RESIDUAL_CURRENT, PILE, Severity.ALARM)
+
+
+def test_every_shipped_level_names_its_source() -> None:
+    limits = load_limits()
+    for kind in AlarmKind:
+        for profile, sources in enumerate(limits.sources[kind]):
+            for name, source in zip(("warning", "alarm"), sources, strict=True):
+                assert np.isinf(level(limits, kind, profile, name)) or source != "set by the operator"
+
+
+def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+    changed, shipped = loaded(tmp_path, "[default.residual_current]\nalarm = 500\n"), load_limits()
+    assert level(changed, AlarmKind.RESIDUAL_CURRENT, MONITOR) == 500
+    assert level(changed, AlarmKind.RESIDUAL_CURRENT, PILE) == 30
+    assert changed.of[AlarmKind.TEMPERATURE].tolist() == shipped.of[AlarmKind.TEMPERATURE].tolist()
+
+
+def test_a_level_that_is_set_never_keeps_the_source_of_the_old_one(tmp_path: Path) -> None:
+    limits = loaded(tmp_path, '[default.temperature]\nwarning = 65\nalarm = { value = 75, from = "insurer" }\n')
+    severities = Severity.WARNING, Severity.ALARM
+    sources = [limits.source(AlarmKind.TEMPERATURE, MONITOR, severity) for severity in severities]
+    assert sources == ["set by the operator", "insurer"]
+
+
+def test_a_device_has_its_own_limits_laid_over_those_of_its_kind(tmp_path: Path) -> None:
+    limits = loaded(tmp_path, '[device."LY-1".temperature]\nwarning = 50\n[device."LY-2".arc_fault]\nalarm = 12\n')
+    own, pile = limits.profile("LY-1", MONITOR), limits.profile("LY-1", PILE)
+    assert level(limits, AlarmKind.TEMPERATURE, own, "warning") == 50
+    assert (level(limits, AlarmKind.TEMPERATURE, own), level(limits, AlarmKind.TEMPERATURE, pile)) == (70, 80)
+    assert level(limits, AlarmKind.ARC_FAULT, limits.profile("LY-2", MONITOR)) == 12
+    assert limits.profile("LY-3", PILE) == PILE
+
+
+def test_an_empty_level_switches_it_off(tmp_path: Path) -> None:
+    limits = loaded(tmp_path, "[default.temperature]\nwarning = {}\n")
+    assert np.isinf(level(limits, AlarmKind.TEMPERATURE, MONITOR, "warning"))
+    assert level(limits, AlarmKind.TEMPERATURE, MONITOR, "recovery") == 65
+
+
+def test_fractions_of_seconds_become_whole_milliseconds(tmp_path: Path) -> None:
+    limits = loaded(tmp_path, "[default.temperature]\nconfirm_alarm_s = 1.001\n")
+    assert level(limits, AlarmKind.TEMPERATURE, MONITOR, "confirm_alarm_ms") == 1_001
+
+
+REFUSED = [
+    ("= 5", "is not valid TOML"),
+    ("[toaster.temperature]\nalarm = 70", r"\[toaster\] is not default, device or one of electrical_monitor"),
+    ("[default.humidity]\nalarm = 70", "a scope holds tables named residual_current"),
+    ('[device."LY-1".humidity]\nalarm = 70', "a scope holds tables named residual_current"),
+    ("default = 5", "a scope holds tables"),
+    ("device = 5", "device"),
+    ("[device]\nLY-1 = 5", "a scope holds tables"),
+    ("[default]\ntemperature = 5", "temperature"),
+    ("[device.LY-1]\ntemperature = 5", "temperature"),
+    ("[default.temperature]\nalarms = 70", "'alarms' is no setting; known are warning, alarm, recovery_margin"),
+    ("[default.temperature]\nalarm = 141", "the alarm level 141 lies outside what may be set, 45 to 140"),
+    ("[default.arc_fault]\nwarning = 9", "the warning level 9 lies outside what may be set, 10 to 14"),
+    ("[default.temperature]\nwarning = 71", "the warning level 71 lies above the alarm level 70"),
+    ("[default.temperature]\nalarm = 'hot'", "alarm must be a number from 0 up to 1e\\+12, got 'hot'"),
+    ("[default.temperature]\nalarm = true", "alarm must be a number from 0 up to 1e\\+12, got True"),
+    ("[default.temperature]\nalarm = nan", "alarm must be a number from 0 up to 1e\\+12, got nan"),
+    ("[default.temperature]\nconfirm_alarm_s = -1", "confirm_alarm_s must be a number from 0 up to 1e\\+12, got -1"),
+    ("[default.temperature]\nconfirm_alarm_s = 1e300", "confirm_alarm_s"),
+    ("[default.temperature]\nsettable = 5", "settable"),
+    ("[default.temperature]\nsettable = ['a', 'b']", "settable"),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), REFUSED)
+def test_a_file_that_cannot_be_used_is_refused_in_plain_words(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(LimitsError, match=says):
+        loaded(tmp_path, text)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LimitsError, match=r"cannot read the limits file .*nowhere\.toml: No such file"):
+        load_limits(tmp_path / "nowhere.toml")
