@@ -30,7 +30,7 @@ from streams.checkpoints import read_checkpoint
 from streams.errors import OperatorError
 from streams.ledger import Ledger
 from streams.settings import Settings
-from streams.transport import Chunk
+from streams.transport import Chunk, Fetch
 from streams.worker import WorkerApp
 
 log = logging.getLogger("emberline.detect")
@@ -60,6 +60,8 @@ class DetectJob:
     """See the module. One agent feeds it, one chunk at a time; the checkpoints run beside it."""
 
     topics: Sequence[str] = (TELEMETRY.name,)
+    # What is there is fetched at once; the wait only spares the broker empty answers.
+    fetch = Fetch(wait_ms=50, bytes_least=1)
 
     def __init__(self, settings: Settings, limits: LimitTable) -> None:
         self._settings = settings

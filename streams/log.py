@@ -7,7 +7,7 @@ import sys
 
 from streams.errors import OperatorError
 
-_QUIET = ("aiokafka", "faust", "mode", "streams.worker", "aiohttp", "asyncio", "clickhouse_driver")
+_QUIET = ("aiokafka", "faust", "mode", "streams.worker", "streams.transport", "aiohttp", "asyncio", "clickhouse_driver")
 """Libraries speak only when something is wrong; at DEBUG they speak freely."""
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -36,6 +37,7 @@ CONVERSIONS: Final[dict[str, Callable[[float], float]]] = {
     "kilo": lambda value: value / 1_000,
 }
 """Vendors' units into ours (domain.md, rule 9)."""
+BATCH_REPORTS: Final = 500
 SETTLE_S: Final = 60.0
 _MAPPING: Final = re.compile(r"(?P<column>.+)=(?P<quantity>[a-z_]+)(\[(?P<component>\d+)\])?(:(?P<conversion>\w+))?")
 
@@ -222,13 +224,19 @@ async def _send(settings: Settings, plan: Replay, quiet: bool) -> None:
         bar = progress("sending", 0 if quiet else len(plan.readings), lambda: count)
         began = time.monotonic()
         with bar:
-            for ts, value in plan.reports():
-                due_s = (ts - first_ts) / 1000 / plan.speed if plan.speed else 0.0
+            for reports in batched(plan.reports(), 1 if plan.speed else BATCH_REPORTS):
+                due_s = (reports[0][0] - first_ts) / 1000 / plan.speed if plan.speed else 0.0
                 if (wait_s := due_s - (time.monotonic() - began)) > 0:
                     await asyncio.sleep(wait_s)
-                await sender.send(plan.device_id.encode(), value)
-                count += 1
+                await sender.send((plan.device_id.encode(), value) for _, value in reports)
+                count += len(reports)
             await sender.flush()
+
+
+def batched(reports: Iterator[tuple[int, bytes]], size: int) -> Iterator[list[tuple[int, bytes]]]:
+    """The reports in lists of `size`, the last one shorter."""
+    while some := list(islice(reports, size)):
+        yield some
 
 
 Results = tuple[int, int, int, list[str]]

@@ -37,7 +37,7 @@ class Settings:
     clickhouse_database: str = _setting("emberline", "ClickHouse database, made by `emberline migrate`")
     clickhouse_user: str = _setting("default", "ClickHouse user")
     clickhouse_password: str = _setting("", "ClickHouse password; never logged")
-    clickhouse_deadline_s: float = _setting(300.0, "a sink worker gives up, and exits, after this long", 1, 86_400)
+    clickhouse_deadline_s: float = _setting(45.0, "a sink worker tries for this long, then exits", 1, 86_400)
     retention_days: int = _setting(400, "days that rows are kept; a year is the least allowed (A8)", 365, 36_500)
     insert_interval_s: float = _setting(0.8, "a sink worker inserts at least this often", 0.05, 60)
     insert_rows: int = _setting(50_000, "rows that make a sink worker insert at once", 1_000, 1_000_000)

@@ -30,11 +30,11 @@ async def simulate(fleet: Fleet, sender: Sender, sent: Sent) -> None:
     for from_ts in range(config.start_ts, config.end_ts, WINDOW_MS):
         to_ts = min(from_ts + WINDOW_MS, config.end_ts)
         await _until(to_ts)
-        for send in fleet.due(from_ts, to_ts):
-            await sender.send(send.key, send.value)
-            sent.records += 1
-            sent.reports += send.reports
-            sent.rejected += send.rejected
+        due = fleet.due(from_ts, to_ts)
+        await sender.send((send.key, send.value) for send in due)
+        sent.records += len(due)
+        sent.reports += sum(send.reports for send in due)
+        sent.rejected += sum(send.rejected for send in due)
         sent.behind_ms_max = max(sent.behind_ms_max, now_ms() - to_ts)
     await sender.flush()
 

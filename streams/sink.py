@@ -1,8 +1,9 @@
 """The sink job: chunks of every topic in, rows in ClickHouse out, each exactly once.
 
-Chunks become blocks as they come and wait, per table, for the next insert. A partition newly taken over is first asked
-of ClickHouse: what is stored already is left out, whatever the group's committed offset says. A chunk is finished when
-its rows are durable. Each table has a thread of its own, so that a slow one keeps no other waiting.
+Chunks wait as they came, per table, for the next insert: rows are cheapest made many at a time, and nobody here waits
+for milliseconds. A partition newly taken over is first asked of ClickHouse: what is stored already is left out,
+whatever the group's committed offset says. A chunk is finished when its rows are durable. Each table has a thread of its own, so
+that a slow one keeps no other waiting.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import numpy as np
@@ -23,12 +24,12 @@ from schemas.reports import Records
 from schemas.topics import DEVICE_STATUS, OUTPUTS, TELEMETRY
 from sinks.blocks import drop_repeats, merge
 from sinks.clickhouse.rows import BLOCKS
-from sinks.contract import Block, Place, Sink, SinkError
+from sinks.contract import Malformed, Place, Sink, SinkError
 from streams.errors import OperatorError
 from streams.ledger import Ledger
 from streams.settings import Settings
 from streams.topics import topic_ids
-from streams.transport import Chunk
+from streams.transport import Chunk, Fetch
 from streams.worker import WorkerApp
 
 log = logging.getLogger("emberline.sink")
@@ -36,11 +37,6 @@ log = logging.getLogger("emberline.sink")
 _PLACED: Final = {topic.name for topic in OUTPUTS} - {DEVICE_STATUS.name}
 """Topics whose events come in rising places, so that a repeat is known. A device that falls silent has no record to
 take its place from: a repeated status is recognised by its content instead (see the view `device_status_now`)."""
-
-
-class _Waiting(NamedTuple):
-    chunk: Chunk
-    block: Block
 
 
 @dataclass(slots=True)
@@ -56,48 +52,54 @@ class _Progress:
 class _Table:
     """What waits to be inserted into one table. `wanted` wakes its writer, `room` those who bring more."""
 
+    topic: str
+    topic_id: UUID
     threads: ThreadPoolExecutor
-    waiting: list[_Waiting] = field(default_factory=list)
-    rows: int = 0
+    waiting: list[Chunk] = field(default_factory=list)
+    records: int = 0
+    progress: dict[int, _Progress] = field(default_factory=dict)
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
     room: asyncio.Event = field(default_factory=asyncio.Event)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class _Written(NamedTuple):
+    """What an insert came to."""
+
+    table: str
+    rows: int
+    repeats: int
+    malformed: Sequence[Malformed]
 
 
 class SinkJob:
     """See the module. `make_sink` is called once the worker starts."""
 
     topics: Sequence[str] = (TELEMETRY.name, *(topic.name for topic in OUTPUTS))
+    # An insert waits for longer than that; fewer and fuller fetches spare the broker.
+    fetch = Fetch(wait_ms=250, bytes_least=65_536)
 
     def __init__(self, settings: Settings, make_sink: Callable[[], Sink]) -> None:
         self._settings = settings
         self._make_sink = make_sink
-        self._progress: dict[TP, _Progress] = {}
         self._tables: dict[str, _Table] = {}
 
     async def start(self, app: WorkerApp) -> None:
         """Connect, and learn which incarnation of the topics this is."""
         self._app = app
-        self._topic_ids = await topic_ids(self._settings.kafka, self.topics)
+        ids = await topic_ids(self._settings.kafka, self.topics)
         self._sink = await asyncio.to_thread(self._make_sink)
         for topic in self.topics:
-            table = self._tables[topic] = _Table(ThreadPoolExecutor(1, thread_name_prefix=topic))
-            app.spawn(self._write_table(topic, table))
+            table = self._tables[topic] = _Table(topic, ids[topic], ThreadPoolExecutor(1, thread_name_prefix=topic))
+            app.spawn(self._write_table(table))
 
     async def handle(self, chunk: Chunk) -> None:
-        """Turn a chunk into rows that wait for the next insert. Waits itself while too many do."""
+        """Let a chunk wait for the next insert. Waits itself while too many do."""
         table = self._tables[chunk.tp.topic]
-        progress = await self._progress_of(chunk, table)
-        records = _after(chunk.records, progress.position)
-        if not len(records.offsets):
-            chunk.finish()
-            return
-        block = self._block(records, self._topic_ids[chunk.tp.topic], progress)
-        progress.position = chunk.range.last
-        table.waiting.append(_Waiting(chunk, block))
-        table.rows += block.rows
+        table.waiting.append(chunk)
+        table.records += len(chunk.records.offsets)
         table.wanted.set()
-        while table.rows > 2 * self._settings.insert_rows:
+        while table.records > 2 * self._settings.insert_rows:
             table.room.clear()
             await table.room.wait()
 
@@ -105,84 +107,115 @@ class SinkJob:
         """Forget what waits: whoever has the partitions next asks ClickHouse. A running insert is waited for."""
         for table in self._tables.values():
             table.waiting.clear()
-            table.rows = 0
+            table.records = 0
             table.room.set()
             async with table.writing:
-                pass
-        self._progress.clear()
+                table.progress.clear()
 
     async def stop(self) -> None:
         """Insert what waits, then let go."""
-        for topic, table in self._tables.items():
-            await self._insert(topic, table)
+        for table in self._tables.values():
+            await self._insert(table)
             table.threads.shutdown(wait=False)
         self._sink.close()
 
-    async def _progress_of(self, chunk: Chunk, table: _Table) -> _Progress:
-        progress = self._progress.get(chunk.tp)
-        if progress is not None and progress.ledger is chunk.ledger:
-            return progress
-        topic, number = chunk.tp
-        incarnation = self._topic_ids[topic]
-        position = await self._ask(table, self._sink.position, topic, incarnation, number)
-        place = None
-        if topic in _PLACED:
-            place = await self._ask(table, self._sink.source_position, topic, incarnation, number)
-        progress = self._progress[chunk.tp] = _Progress(chunk.ledger, -1 if position is None else position, place)
-        return progress
-
-    def _block(self, records: Records, topic_id: UUID, progress: _Progress) -> Block:
-        block = BLOCKS[records.topic](records, topic_id)
-        for offset, reason in block.malformed:
-            self._app.metrics.add("emberline_malformed_events_total", topic=records.topic)
-            log.warning("%s-%d offset %d is no event of ours: %s", records.topic, records.partition, offset, reason)
-        if records.topic not in _PLACED:
-            return block
-        kept, progress.place = drop_repeats(block, progress.place)
-        if repeats := block.rows - kept.rows:
-            self._app.metrics.add("emberline_repeated_rows_total", repeats, table=block.table)
-        return kept
-
-    async def _write_table(self, topic: str, table: _Table) -> None:
+    async def _write_table(self, table: _Table) -> None:
         """Insert as soon as enough waits, or at the latest after the interval."""
-        interval = self._settings.insert_interval_s
         while True:
             await table.wanted.wait()
-            await self._wait_for_rows(table, interval)
+            await self._wait_for_more(table)
             table.wanted.clear()
-            await self._insert(topic, table)
+            await self._insert(table)
 
-    async def _wait_for_rows(self, table: _Table, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while table.rows < self._settings.insert_rows and (left := deadline - time.monotonic()) > 0:
+    async def _wait_for_more(self, table: _Table) -> None:
+        deadline = time.monotonic() + self._settings.insert_interval_s
+        while table.records < self._settings.insert_rows and (left := deadline - time.monotonic()) > 0:
             table.wanted.clear()
             try:
                 await asyncio.wait_for(table.wanted.wait(), left)
             except TimeoutError:
                 return
 
-    async def _insert(self, topic: str, table: _Table) -> None:
+    async def _insert(self, table: _Table) -> None:
         async with table.writing:
-            waiting, table.waiting, table.rows = table.waiting, [], 0
+            waiting, table.waiting, table.records = table.waiting, [], 0
             table.room.set()
-            blocks = [block for _, block in waiting if block.rows]
-            if blocks:
-                block = merge(blocks)
-                began = time.perf_counter()
-                await self._ask(table, self._sink.write, block)
-                self._app.metrics.observe("emberline_insert_seconds", time.perf_counter() - began, table=block.table)
-                self._app.metrics.add("emberline_inserted_rows_total", block.rows, table=block.table)
-            for chunk, _ in waiting:
+            if not waiting:
+                return
+            began = time.perf_counter()
+            try:
+                loop = asyncio.get_running_loop()
+                written = await loop.run_in_executor(table.threads, self._write, table, waiting)
+            except SinkError as error:
+                raise OperatorError(str(error)) from error
+            for chunk in waiting:
                 chunk.finish()
-            if waiting:
-                self._app.progressed()
+            self._app.progressed()
+            self._note(table, written, time.perf_counter() - began)
 
-    async def _ask(self, table: _Table, call: Callable[..., Any], *arguments: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(table.threads, call, *arguments)
-        except SinkError as error:
-            raise OperatorError(str(error)) from error
+    def _write(self, table: _Table, waiting: Sequence[Chunk]) -> _Written:
+        """In the table's thread: make rows of the chunks, leave out what is stored already, store the rest."""
+        blocks = []
+        repeats = 0
+        for chunks in _by_partition(waiting):
+            progress = self._progress_of(table, chunks[-1])
+            block = BLOCKS[table.topic](_after(_joined(chunks), progress.position), table.topic_id)
+            progress.position = chunks[-1].range.last
+            kept = block
+            if table.topic in _PLACED:
+                kept, progress.place = drop_repeats(block, progress.place)
+            repeats += block.rows - kept.rows
+            blocks.append(kept)
+        merged = merge(blocks)
+        if merged.rows:
+            self._sink.write(merged)
+        return _Written(merged.table, merged.rows, repeats, merged.malformed)
+
+    def _progress_of(self, table: _Table, chunk: Chunk) -> _Progress:
+        number = chunk.tp.partition
+        progress = table.progress.get(number)
+        if progress is not None and progress.ledger is chunk.ledger:
+            return progress
+        position = self._sink.position(table.topic, table.topic_id, number)
+        place = None
+        if table.topic in _PLACED:
+            place = self._sink.source_position(table.topic, table.topic_id, number)
+        progress = _Progress(chunk.ledger, -1 if position is None else position, place)
+        table.progress[number] = progress
+        return progress
+
+    def _note(self, table: _Table, written: _Written, seconds: float) -> None:
+        metrics = self._app.metrics
+        metrics.observe("emberline_insert_seconds", seconds, table=written.table)
+        metrics.add("emberline_inserted_rows_total", written.rows, table=written.table)
+        metrics.add("emberline_repeated_rows_total", written.repeats, table=written.table)
+        for offset, reason in written.malformed:
+            metrics.add("emberline_malformed_events_total", topic=table.topic)
+            log.warning("%s offset %d is no event of ours: %s", table.topic, offset, reason)
+
+
+def _by_partition(chunks: Sequence[Chunk]) -> Iterable[Sequence[Chunk]]:
+    """The chunks of each partition, in order. Those of an earlier assignment have been released and finish nothing."""
+    found: dict[TP, list[Chunk]] = {}
+    for chunk in chunks:
+        found.setdefault(chunk.tp, []).append(chunk)
+    return found.values()
+
+
+def _joined(chunks: Sequence[Chunk]) -> Records:
+    """The records of consecutive chunks of one partition as one."""
+    if len(chunks) == 1:
+        return chunks[0].records
+    parts = [chunk.records for chunk in chunks]
+    return Records(
+        topic=parts[0].topic,
+        partition=parts[0].partition,
+        offsets=np.concatenate([part.offsets for part in parts]),
+        timestamps=np.concatenate([part.timestamps for part in parts]),
+        keys=[key for part in parts for key in part.keys],
+        values=[value for part in parts for value in part.values],
+        headers=[headers for part in parts for headers in part.headers],
+    )
 
 
 def _after(records: Records, position: int) -> Records:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -21,9 +21,6 @@ from mode.utils.futures import notify
 
 from schemas.reports import Records
 from streams.ledger import Ledger, Range
-
-FETCH_WAIT_MS: Final = 50
-"""How long a broker may hold a fetch back for more data. Bounds the latency it adds; Faust's own 1.5 s is too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +51,17 @@ def to_records(tp: TP, fetched: Sequence[ConsumerRecord]) -> Records:
     )
 
 
+class Fetch(NamedTuple):
+    """How chunks are fetched: the broker answers once it has `bytes_least`, or after `wait_ms`."""
+
+    wait_ms: int
+    bytes_least: int
+
+
 class Holder(Protocol):
     """Who works on chunks. `release` is called while a partition is being taken away, before its last commit."""
+
+    fetch: Fetch
 
     async def release(self, revoked: set[TP]) -> None:
         """Forget the partitions' state; nothing of theirs may be written from here on."""
@@ -64,8 +70,8 @@ class Holder(Protocol):
 class _ConsumerThread(stock.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        # Faust has no setting for it, and the client reads it when it starts, after this.
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        # Faust has no settings for these, and the client reads them when it starts, after this.
+        consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = self.consumer.app.holder.fetch
         return consumer
 
 

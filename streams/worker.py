@@ -15,13 +15,14 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Final, Protocol
 
 import faust
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from streams.errors import OperatorError
 from streams.health import serve_http
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.transport import Chunk
+from streams.transport import Chunk, Holder
 
 log = logging.getLogger("emberline")
 
@@ -33,7 +34,7 @@ STOP_DEADLINE_S: Final = 10.0
 """A worker told to stop leaves within this time; what is unfinished then is worked on by its successor."""
 
 
-class Job(Protocol):
+class Job(Holder, Protocol):
     """What a worker does. All calls come from one event loop; an exception from any of them ends the worker."""
 
     topics: Sequence[str]
@@ -43,9 +44,6 @@ class Job(Protocol):
 
     async def handle(self, chunk: Chunk) -> None:
         """Take a chunk on. Whoever finishes it later calls `chunk.finish()`; to wait here is backpressure."""
-
-    async def release(self, revoked: set[TP]) -> None:
-        """Forget these partitions: another worker may have them already."""
 
     async def stop(self) -> None:
         """Finish what was taken on, as far as that is possible now. No chunk comes any more."""
@@ -143,13 +141,19 @@ class WorkerApp(faust.App):
         """Why this worker should get no trust just now, or None."""
         if self.crashed or self.should_stop:
             return "the worker is ending"
-        if self.rebalancing or not self.consumer.assignment():
+        if self.rebalancing or not self._has_partitions():
             return "no partitions are assigned yet"
         idle = time.monotonic() - self.last_progress
         lag = sum(self.lag().values())
         if lag and idle > self.emberline.stall_s / 2:
             return f"{lag} records wait and none was finished for {idle:.0f} s"
         return None
+
+    def _has_partitions(self) -> bool:
+        try:
+            return bool(self.consumer.assignment())
+        except ConsumerNotStarted:
+            return False
 
     async def watch(self) -> None:
         """Note lag, and end the worker when it has lag and no progress for too long."""
