@@ -1,8 +1,8 @@
 """A device's row of state as one record of the checkpoints topic, and back. Pure: bytes in, bytes out.
 
     key    b"1" for test data, b"0" for real, then the device id in UTF-8
-    value  version 1 B | layout 4 B | ROW | number of quantities 1 B
-           | per quantity the device has: code 1 B, width 1 B, the bytes of its slots in each table
+    value  version 1 B | layout 4 B | ROW | number of segments 1 B
+           | per space and quantity the device has: code 1 B, width 1 B, the bytes of its slots
            | the device's own faults as a JSON array, nothing where it has none
 
 The bytes are numpy's own, so `LAYOUT`, a hash over the dtypes and the order of detectors, goes with each record: a
@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import orjson
 
-from detectors.state import DETECTORS, ROW, Components, PartitionState
+from detectors.state import DETECTORS, ROW, PartitionState
 from schemas.quantities import MAX_COMPONENTS, QUANTITIES
 
 VERSION: Final = 1
@@ -28,29 +28,33 @@ class CheckpointError(ValueError):
     """A checkpoint that this program cannot read; the text says whose, why and what to do."""
 
 
-class _Quantity(NamedTuple):
-    """One quantity's tables: their dtypes and the bytes that one component takes in all of them."""
+class _Segment(NamedTuple):
+    """The slots of one quantity in one space: which, and the bytes of one slot."""
 
-    name: str
-    tables: tuple[np.dtype, ...]
+    space: int
+    quantity: int
     slot_bytes: int
 
 
-def _quantities() -> tuple[_Quantity, ...]:
-    tables = {name: tuple(table.dtype for table in held.tables) for name, held in PartitionState().components.items()}
-    return tuple(_Quantity(name, of, sum(table.itemsize for table in of)) for name, of in tables.items())
+def _segments() -> tuple[_Segment, ...]:
+    return tuple(
+        _Segment(number, quantity, space.table.itemsize)
+        for number, space in enumerate(PartitionState().spaces)
+        for quantity in np.flatnonzero(space.column >= 0).tolist()
+    )
 
 
 def _layout() -> bytes:
     told = [
         repr(ROW.descr),
-        *(f"{quantity.name} {[table.descr for table in quantity.tables]}" for quantity in _QUANTITIES),
+        *(repr(space.table.dtype.descr) for space in PartitionState().spaces),
+        *(f"{segment.space} {QUANTITIES[segment.quantity].name}" for segment in _SEGMENTS),
         *(f"{detector.kind} {detector.quantity}" for detector in DETECTORS),
     ]
     return blake2b("\n".join(told).encode(), digest_size=4).digest()
 
 
-_QUANTITIES: Final = _quantities()
+_SEGMENTS: Final = _segments()
 LAYOUT: Final = _layout()
 _HEAD: Final = bytes([VERSION]) + LAYOUT
 _ROW_END: Final = len(_HEAD) + ROW.itemsize
@@ -67,15 +71,15 @@ def encode(state: PartitionState, rows: Iterable[int]) -> Iterator[tuple[bytes, 
     numbers = np.fromiter(rows, np.int64)
     row_bytes = _bytes_of(state.rows)
     tests = state.rows["test"][numbers].tolist()
-    held = [_Held.of(code, state.components[quantity.name], numbers) for code, quantity in enumerate(_QUANTITIES)]
-    held = [quantity for quantity in held if any(quantity.width)]
+    held = [_Held.of(code, segment, state, numbers) for code, segment in enumerate(_SEGMENTS)]
+    held = [segment for segment in held if any(segment.width)]
     for number, (row, test) in enumerate(zip(numbers.tolist(), tests, strict=True)):
         parts: list[bytes | memoryview] = [_HEAD, row_bytes[row * ROW.itemsize : (row + 1) * ROW.itemsize], b""]
         present = 0
-        for quantity in held:
-            if quantity.width[number]:
+        for segment in held:
+            if segment.width[number]:
                 present += 1
-                parts += quantity.parts(number)
+                parts += segment.parts(number)
         parts[2] = bytes((present,))
         if faults := state.faults.get(row):
             parts.append(orjson.dumps(faults))
@@ -83,22 +87,24 @@ def encode(state: PartitionState, rows: Iterable[int]) -> Iterator[tuple[bytes, 
 
 
 class _Held(NamedTuple):
-    """One quantity of the rows at hand: where each row's slots lie, and the tables' bytes with their width."""
+    """One segment of the rows at hand: where each row's slots lie, and the bytes of the table."""
 
     code: int
     first: list[int]
     width: list[int]
-    tables: list[tuple[memoryview, int]]
+    table: memoryview
+    slot_bytes: int
 
     @classmethod
-    def of(cls, code: int, components: Components, rows: np.ndarray) -> _Held:
-        tables = [(_bytes_of(table), table.dtype.itemsize) for table in components.tables]
-        return cls(code, components.first[rows].tolist(), components.width[rows].tolist(), tables)
+    def of(cls, code: int, segment: _Segment, state: PartitionState, rows: np.ndarray) -> _Held:
+        space = state.spaces[segment.space]
+        first = space.first[rows, space.column[segment.quantity]].tolist()
+        width = state.width[rows, segment.quantity].tolist()
+        return cls(code, first, width, _bytes_of(space.table), segment.slot_bytes)
 
     def parts(self, number: int) -> list[bytes | memoryview]:
         first, width = self.first[number], self.width[number]
-        slots = [table[first * size : (first + width) * size] for table, size in self.tables]
-        return [bytes((self.code, width)), *slots]
+        return [bytes((self.code, width)), self.table[first * self.slot_bytes : (first + width) * self.slot_bytes]]
 
 
 def restore(state: PartitionState, key: bytes, value: bytes) -> None:
@@ -123,8 +129,9 @@ def restore(state: PartitionState, key: bytes, value: bytes) -> None:
     if faults:
         state.faults[row] = faults
     whole = np.frombuffer(value, np.uint8)
-    for quantity, width, begin in slots:
-        _fill(state.components[quantity.name], row, width, whole[begin:])
+    for segment, width, begin in slots:
+        state.make_room(row, segment.quantity, width)
+        _fill(state, row, segment, whole[begin : begin + width * segment.slot_bytes])
 
 
 def _device_of(key: bytes) -> tuple[str, bool]:
@@ -153,16 +160,16 @@ def _check_head(device_id: str, value: bytes) -> None:
         )
 
 
-def _body_of(device_id: str, value: bytes) -> tuple[list[tuple[_Quantity, int, int]], tuple[str, ...]]:
-    """What follows the row: each quantity with its width and where its bytes begin, and the faults."""
-    slots: list[tuple[_Quantity, int, int]] = []
+def _body_of(device_id: str, value: bytes) -> tuple[list[tuple[_Segment, int, int]], tuple[str, ...]]:
+    """What follows the row: each segment with its width and where its bytes begin, and the faults."""
+    slots: list[tuple[_Segment, int, int]] = []
     at, code = _ROW_END + 1, -1
     for _ in range(value[_ROW_END]):
-        if at + 2 > len(value) or not code < value[at] < len(QUANTITIES) or not 0 < value[at + 1] <= MAX_COMPONENTS:
-            raise _garbled(device_id, f"no quantity can stand at byte {at}")
+        if at + 2 > len(value) or not code < value[at] < len(_SEGMENTS) or not 0 < value[at + 1] <= MAX_COMPONENTS:
+            raise _garbled(device_id, f"no component can stand at byte {at}")
         code, width = value[at], value[at + 1]
-        slots.append((_QUANTITIES[code], width, at + 2))
-        at += 2 + width * _QUANTITIES[code].slot_bytes
+        slots.append((_SEGMENTS[code], width, at + 2))
+        at += 2 + width * _SEGMENTS[code].slot_bytes
     if at > len(value):
         raise _garbled(device_id, f"it is cut off after {len(value)} bytes")
     return slots, _faults_of(device_id, value[at:])
@@ -181,22 +188,18 @@ def _faults_of(device_id: str, text: bytes) -> tuple[str, ...]:
 
 
 def _forget(state: PartitionState, row: int) -> None:
+    """Empty every slot of the row; its room stays."""
     state.faults.pop(row, None)
-    for components in state.components.values():
-        slots = components.slots_of(row)
-        for table in components.tables:
-            table[slots] = np.zeros((), table.dtype)
+    for segment in _SEGMENTS:
+        if width := int(state.width[row, segment.quantity]):
+            _fill(state, row, segment, np.zeros(width * segment.slot_bytes, np.uint8))
 
 
-def _fill(components: Components, row: int, width: int, value: np.ndarray) -> None:
-    components.widen(row, width)
-    first, begin = int(components.first[row]), 0
-    for table in components.tables:
-        # As bytes: numpy copies structured dtypes field by field, at many times the price.
-        size = table.itemsize
-        end = begin + width * size
-        table.view(np.uint8)[first * size : (first + width) * size] = value[begin:end]
-        begin = end
+def _fill(state: PartitionState, row: int, segment: _Segment, value: np.ndarray) -> None:
+    """Put bytes into a segment's first slots. As bytes: numpy copies structured dtypes field by field, far slower."""
+    space = state.spaces[segment.space]
+    begin = int(space.first[row, space.column[segment.quantity]]) * segment.slot_bytes
+    space.table.view(np.uint8)[begin : begin + len(value)] = value
 
 
 def _bytes_of(array: np.ndarray) -> memoryview:

@@ -49,14 +49,20 @@ class LimitsError(ValueError):
 
 @dataclass(frozen=True)
 class LimitTable:
-    """Limits of all profiles. `of[kind]` is LIMIT[profiles]; `sources[kind][profile]` the (warning, alarm) documents.
+    """Limits of all profiles. `table` is LIMIT[alarm kinds, profiles], the kinds in the order of `AlarmKind`;
+    `sources[kind][profile]` are the (warning, alarm) documents.
 
     The profiles of the kinds of device come first, in their order; `devices` says where those of a device begin.
     """
 
-    of: Mapping[AlarmKind, np.ndarray]
+    table: np.ndarray
     sources: Mapping[AlarmKind, list[tuple[str, str]]]
     devices: Mapping[str, int]
+
+    def of(self, kind: AlarmKind) -> np.ndarray:
+        """The limits of one kind, LIMIT[profiles]."""
+        row: np.ndarray = self.table[list(AlarmKind).index(kind)]
+        return row
 
     def profile(self, device_id: str, device_kind: int) -> int:
         """The profile of a device: its own, if it has limits of its own, else that of its kind."""
@@ -114,17 +120,17 @@ def _table(document: Mapping[str, Any]) -> LimitTable:
     overrides: Mapping[str, Section] = document.get("device", {})
     # A device's kind is not known from its id, so its own limits are laid over those of every kind.
     scopes = [(document.get(kind.name, {}), own) for own in ({}, *overrides.values()) for kind in DEVICE_KINDS]
-    of: dict[AlarmKind, np.ndarray] = {}
+    rows: list[list[tuple[float, ...]]] = []
     sources: dict[AlarmKind, list[tuple[str, str]]] = {}
     for kind in AlarmKind:
         sections = [
             _merged(_merged(document["default"][kind], of_kind.get(kind, {})), own.get(kind, {}))
             for of_kind, own in scopes
         ]
-        of[kind] = np.array([_limit(kind, section) for section in sections], dtype=LIMIT)
+        rows.append([_limit(kind, section) for section in sections])
         sources[kind] = [(_source(section, "warning"), _source(section, "alarm")) for section in sections]
     devices = {device: len(DEVICE_KINDS) * number for number, device in enumerate(overrides, start=1)}
-    return LimitTable(of, sources, devices)
+    return LimitTable(np.array(rows, dtype=LIMIT), sources, devices)
 
 
 def _limit(kind: AlarmKind, section: Section) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -16,17 +16,11 @@ from detectors import aggregates, device_status, order
 from detectors.latch import EVENTS, Elements, Findings
 from detectors.limits import LimitTable
 from detectors.messages import alarm_message
-from detectors.state import DETECTORS, Components, Detector, PartitionState
+from detectors.state import DETECTORS, FAMILIES, Family, PartitionState
 from schemas.events import VERSION, Aggregate, Alarm, DeviceStatus, Severity, alarm_id
-from schemas.quantities import BY_NAME, DEVICE_KINDS, QUANTITIES
-from schemas.reports import Ragged, Reports
+from schemas.quantities import BY_NAME, CODES, DEVICE_KINDS, QUANTITIES
+from schemas.reports import Reports
 
-_DETECTORS_OF: Final = {
-    quantity.name: [
-        (number, detector) for number, detector in enumerate(DETECTORS) if detector.quantity == quantity.name
-    ]
-    for quantity in QUANTITIES
-}
 _OFFLINE_AFTER_MS: Final = np.array([device_status.OFFLINE_AFTER_MS[kind.name] for kind in DEVICE_KINDS])
 
 
@@ -56,14 +50,32 @@ class _Round:
         return _Round(self.reports[which], self.rows[which], self.ts[which])
 
 
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """The new reports of a round, and per report: its aggregate's bucket or -1, whether it is its device's newest, and
-    the time since the device's newest before it, 0 for its first."""
+class _Values(NamedTuple):
+    """All values of a chunk that are there, by report: those of report i are `starts[i]:starts[i + 1]`."""
+
+    starts: np.ndarray
+    quantity: np.ndarray
+    component: np.ndarray
+    value: np.ndarray
+
+
+class _Measured(NamedTuple):
+    """m values of a round's new reports: which of the reports, its row, the value's quantity, component, value."""
+
+    which: np.ndarray
+    row: np.ndarray
+    quantity: np.ndarray
+    component: np.ndarray
+    value: np.ndarray
+
+    def take(self, chosen: np.ndarray) -> _Measured:
+        return _Measured(*(column[chosen] for column in self))
+
+
+class _Seen(NamedTuple):
+    """The new reports of a round, and the time since each device's newest before it, 0 for its first."""
 
     batch: _Round
-    bucket: np.ndarray
-    newest: np.ndarray
     gap_ms: np.ndarray
 
 
@@ -82,9 +94,10 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
     ts = order.effective_ts(reports.event_ts, reports.ingest_ts)
     result.skipped = len(reports) - len(fresh)
     result.clock_ahead = int(np.count_nonzero(ts[fresh] != reports.event_ts[fresh]))
+    values = _values_of(reports)
     for chosen in _rounds(rows[fresh]):
         which = fresh[chosen]
-        _work_off(_Round(which, rows[which], ts[which]), reports, state, limits, now, result)
+        _work_off(_Round(which, rows[which], ts[which]), values, reports, state, limits, now, result)
     state.rows["offset"][rows[fresh]] = reports.offset[fresh]
     state.dirty[rows[fresh]] = True
     for events in (result.alarms, result.aggregates, result.statuses):
@@ -116,7 +129,13 @@ def _rounds(rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _work_off(
-    batch: _Round, reports: Reports, state: PartitionState, limits: LimitTable, now: int, result: Result
+    batch: _Round,
+    values: _Values,
+    reports: Reports,
+    state: PartitionState,
+    limits: LimitTable,
+    now: int,
+    result: Result,
 ) -> None:
     identities = order.identity(batch.ts, reports.seq[batch.reports], reports.event_ts[batch.reports])
     judged = order.arrive(state.rows["remembered"], batch.rows, identities)
@@ -133,9 +152,11 @@ def _work_off(
     result.aggregates += _aggregates(closed, taken, reports, state)
     bucket = aggregates.open_bucket(state.rows["minutes"], taken.rows, taken.ts, newest_ts)
     gap_ms = np.where(before_ts > 0, newest_ts - before_ts, 0)
-    measured = _Measured(taken, bucket, newest[new], gap_ms)
-    for name, ragged in reports.quantities.items():
-        result.alarms += _measure(name, ragged, measured, reports, state, limits, now)
+    measured = _measured(values, taken, state)
+    _count(measured, taken, bucket, state)
+    shown = measured.take(newest[new][measured.which])
+    for number, family in enumerate(FAMILIES):
+        result.alarms += _watch(number, family, shown, _Seen(taken, gap_ms), reports, state, limits, now)
 
 
 def _heard(batch: _Round, newest: np.ndarray, reports: Reports, state: PartitionState) -> list[DeviceStatus]:
@@ -197,12 +218,12 @@ def _status_event(state: PartitionState, row: int, offset: int, ordinal: int) ->
     )
 
 
+Statistics = dict[str, dict[str, list[object]]]
+
+
 def _aggregates(closed: aggregates.Closed, batch: _Round, reports: Reports, state: PartitionState) -> list[Aggregate]:
     if not len(closed.row):
         return []
-    quantities: list[dict[str, dict[str, list[object]]]] = [{} for _ in closed.row]
-    for name, components in state.components.items():
-        _take_quantity(name, components, closed, quantities)
     return [
         Aggregate(
             v=VERSION,
@@ -210,123 +231,132 @@ def _aggregates(closed: aggregates.Closed, batch: _Round, reports: Reports, stat
             device_kind=DEVICE_KINDS[state.rows[row]["device_kind"]].name,
             test=bool(state.rows[row]["test"]),
             minute_ts=minute_ts,
-            quantities=of_device,
+            quantities=statistics,
             source_offset=int(reports.offset[report]),
             source_ordinal=int(reports.index[report]) << 1 | bucket,
         )
-        for of_device, row, minute_ts, bucket, report in zip(
-            quantities,
+        for statistics, row, minute_ts, bucket, report in zip(
+            _taken(closed, state),
             closed.row.tolist(),
             closed.minute_ts.tolist(),
             closed.bucket.tolist(),
             batch.reports[closed.report].tolist(),
             strict=True,
         )
-        if of_device
+        if statistics
     ]
 
 
-def _take_quantity(
-    name: str,
-    components: Components,
-    closed: aggregates.Closed,
-    quantities: list[dict[str, dict[str, list[object]]]],
-) -> None:
-    """Empty the closed buckets of one quantity into the dict of each closed minute."""
-    if not components.used:
-        return
-    width = components.width[closed.row]
+def _taken(closed: aggregates.Closed, state: PartitionState) -> list[Statistics]:
+    """Empty the buckets of the closed minutes; the statistics of each, by quantity."""
+    taken: list[Statistics] = [{} for _ in closed.row]
+    minute, quantity = np.nonzero(state.width[closed.row])
+    width = state.width[closed.row[minute], quantity]
     ends = np.cumsum(width)
-    which = np.repeat(np.arange(len(width)), width)
-    slots = components.first[closed.row][which] + np.arange(len(which)) - (ends - width)[which]
-    statistics = aggregates.take(components.tables[0], slots, closed.bucket[which])
+    run = np.repeat(np.arange(len(width)), width)
+    slots = state.aggregates.first[closed.row[minute], quantity][run] + np.arange(len(run)) - (ends - width)[run]
+    statistics = aggregates.take(state.aggregates.table, slots, closed.bucket[minute][run])
     begin = 0
-    for number, end in enumerate(ends.tolist()):
-        if end > begin and any(statistics["count"][begin:end]):
-            quantities[number][name] = {key: column[begin:end] for key, column in statistics.items()}
+    for number, code, end in zip(minute.tolist(), quantity.tolist(), ends.tolist(), strict=True):
+        if any(statistics["count"][begin:end]):
+            part = {name: column[begin:end] for name, column in statistics.items()}
+            taken[number][QUANTITIES[code].name] = part
         begin = end
+    return taken
 
 
-def _measure(
-    name: str,
-    ragged: Ragged,
+def _values_of(reports: Reports) -> _Values:
+    """Once a chunk, so that its rounds only pick: every quantity's values, without the absent ones, by report."""
+    report, quantity, component, value = [], [], [], []
+    for name, ragged in reports.quantities.items():
+        there = np.flatnonzero(np.isfinite(ragged.values))
+        of_report = np.repeat(np.arange(len(reports)), ragged.counts)[there]
+        report.append(of_report)
+        quantity.append(np.full(len(there), CODES[name]))
+        component.append(there - ragged.starts[of_report])
+        value.append(ragged.values[there])
+    if not report:
+        nothing = np.empty(0, np.int64)
+        return _Values(np.zeros(len(reports) + 1, np.int64), nothing, nothing, nothing)
+    by_report = np.concatenate(report)
+    order_of = np.argsort(by_report, kind="stable")
+    starts = np.searchsorted(by_report[order_of], np.arange(len(reports) + 1))
+    columns = (np.concatenate(parts)[order_of] for parts in (quantity, component, value))
+    return _Values(starts, *columns)
+
+
+def _measured(values: _Values, batch: _Round, state: PartitionState) -> _Measured:
+    """The values of a round's reports; there is room in the state for all of them."""
+    begins = values.starts[batch.reports]
+    counts = values.starts[batch.reports + 1] - begins
+    which = np.repeat(np.arange(len(counts)), counts)
+    at = np.arange(len(which)) + (begins - (np.cumsum(counts) - counts))[which]
+    found = _Measured(which, batch.rows[which], values.quantity[at], values.component[at], values.value[at])
+    short = found.take(found.component >= state.width[found.row, found.quantity])
+    width: dict[tuple[int, int], int] = {}
+    for row, quantity, component in zip(*(column.tolist() for column in short[1:4]), strict=True):
+        width[row, quantity] = max(width.get((row, quantity), 0), component + 1)
+    for (row, quantity), wanted in width.items():
+        state.make_room(row, quantity, wanted)
+    return found
+
+
+def _count(measured: _Measured, batch: _Round, bucket: np.ndarray, state: PartitionState) -> None:
+    """Count the values in their minute, where it is open."""
+    counted = measured.take(bucket[measured.which] >= 0)
+    space = state.aggregates
+    slots = space.first[counted.row, counted.quantity] + counted.component
+    aggregates.add(space.table, slots, bucket[counted.which], batch.ts[counted.which], counted.value)
+
+
+def _watch(
+    number: int,
+    family: Family,
     measured: _Measured,
+    seen: _Seen,
     reports: Reports,
     state: PartitionState,
     limits: LimitTable,
     now: int,
 ) -> list[Alarm]:
-    """Count one quantity's values of a round, and show those of newest reports to the quantity's detectors."""
-    batch, bucket = measured.batch, measured.bucket
-    which, component, values = ragged.of(batch.reports)
-    present = np.isfinite(values)
-    if not present.any():
+    """Show the values a family of detectors watches to it."""
+    column = family.column[measured.quantity]
+    watched = np.flatnonzero(column >= 0)
+    if not len(watched):
         return []
-    which, component, values = which[present], component[present], values[present]
-    components = state.components[name]
-    _make_room(components, batch.rows[which], component)
-    slots = components.first[batch.rows[which]] + component
-    counted = bucket[which] >= 0
-    aggregates.add(
-        components.tables[0], slots[counted], bucket[which][counted], batch.ts[which][counted], values[counted]
+    which, row, quantity, component, value = measured.take(watched)
+    space = state.watched[number]
+    slots = space.first[row, column[watched]] + component
+    limit = limits.table[family.kind[quantity], state.rows["profile"][row]]
+    findings = family.detect(space.table, Elements(slots, value, seen.batch.ts[which], seen.gap_ms[which], limit))
+    if not len(findings.element):
+        return []
+    found = _Found(
+        number=family.number[quantity][findings.element],
+        report=seen.batch.reports[which][findings.element],
+        row=row[findings.element],
+        component=component[findings.element],
+        findings=findings,
     )
-    if not (detectors := _DETECTORS_OF[name]):
-        return []
-    shown = measured.newest[which]
-    which, component, values, slots = which[shown], component[shown], values[shown], slots[shown]
-    profiles = state.rows["profile"][batch.rows[which]]
-    alarms: list[Alarm] = []
-    for table, (number, detector) in zip(components.tables[1:], detectors, strict=True):
-        elements = Elements(slots, values, batch.ts[which], measured.gap_ms[which], limits.of[detector.kind][profiles])
-        findings = detector.detect(table, elements)
-        if len(findings.element):
-            found = _Found(number, detector, which[findings.element], component[findings.element], findings)
-            alarms += _alarms(found, batch, reports, state, limits, now)
-    return alarms
+    return [_alarm(found, place, reports, state, limits, now) for place in range(len(findings.element))]
 
 
-def _make_room(components: Components, rows: np.ndarray, component: np.ndarray) -> None:
-    short = component >= components.width[rows]
-    # Backwards: a row's highest component comes last, so that the row grows once and wastes no slots.
-    for row, highest in zip(rows[short][::-1].tolist(), component[short][::-1].tolist(), strict=True):
-        components.widen(row, highest + 1)
+class _Found(NamedTuple):
+    """What a family found: the detector's number, the report, row and component, as arrays like the findings."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What one detector found: `which` of the round's reports and which component, as arrays like the findings."""
-
-    number: int
-    detector: Detector
-    which: np.ndarray
+    number: np.ndarray
+    report: np.ndarray
+    row: np.ndarray
     component: np.ndarray
     findings: Findings
 
 
-def _alarms(
-    found: _Found, batch: _Round, reports: Reports, state: PartitionState, limits: LimitTable, now: int
-) -> list[Alarm]:
-    return [
-        _alarm(found, number, int(batch.reports[which]), int(batch.rows[which]), reports, state, limits, now)
-        for number, which in enumerate(found.which.tolist())
-    ]
-
-
-def _alarm(
-    found: _Found,
-    number: int,
-    report: int,
-    row: int,
-    reports: Reports,
-    state: PartitionState,
-    limits: LimitTable,
-    now: int,
-) -> Alarm:
-    kind, quantity = found.detector.kind, BY_NAME[found.detector.quantity]
+def _alarm(found: _Found, place: int, reports: Reports, state: PartitionState, limits: LimitTable, now: int) -> Alarm:
+    number, report, row, component = (int(column[place]) for column in found[:4])
+    kind, quantity = DETECTORS[number].kind, BY_NAME[DETECTORS[number].quantity]
     _, event, severity, level, value, limit, onset_ts, peak, baseline = (
-        column[number].item() for column in found.findings
+        column[place].item() for column in found.findings
     )
-    component = int(found.component[number])
     device_id, test = state.device_ids[row], bool(state.rows[row]["test"])
     known_baseline = None if np.isnan(baseline) else baseline
     reached, happened = Severity(severity), EVENTS[event]
@@ -355,5 +385,5 @@ def _alarm(
             kind, happened, reached, device_id, component, quantity, value, limit, known_baseline, test
         ),
         source_offset=int(reports.offset[report]),
-        source_ordinal=int(reports.index[report]) << 16 | found.number << 8 | component,
+        source_ordinal=int(reports.index[report]) << 16 | number << 8 | component,
     )

@@ -8,7 +8,7 @@ what it has seen already, which is what makes state exact after a crash without 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -25,7 +25,7 @@ from detectors import (
 from detectors.latch import Elements, Findings
 from detectors.order import REMEMBERED
 from schemas.events import AlarmKind
-from schemas.quantities import QUANTITIES
+from schemas.quantities import CODES, QUANTITIES
 
 ROW: Final = np.dtype(
     [
@@ -72,45 +72,70 @@ DETECTORS: Final = (
 """All detectors. The order is part of events' places and of checkpoints: append, never reorder."""
 
 
-def _tables_of(quantity: str) -> list[np.dtype]:
-    return [aggregates.STATE, *(detector.state for detector in DETECTORS if detector.quantity == quantity)]
+KINDS: Final = tuple(AlarmKind)
 
 
-@dataclass(slots=True)
-class Components:
-    """The components of one quantity: where each device's slots lie, and the tables those slots index.
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Detectors that share a state and a function, and so are run in one pass. Arrays are by quantity code.
 
-    `first` is int64[rows], -1 for a device without the quantity; `width` the number of its components. `tables[0]` are
-    the aggregates, the others the quantity's detectors in the order of `DETECTORS`.
+    `column` is the quantity's column in the family's space, -1 where the family does not watch it; `number` the
+    detector's place in `DETECTORS`; `kind` the place of its alarm kind in `AlarmKind`.
     """
 
-    tables: list[np.ndarray]
-    first: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    width: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    used: int = 0
+    state: np.dtype
+    detect: Callable[[np.ndarray, Elements], Findings]
+    column: np.ndarray
+    number: np.ndarray
+    kind: np.ndarray
 
-    def widen(self, row: int, width: int) -> None:
-        """Give `row` at least `width` slots. A device that grows moves to new slots and takes its state along."""
-        held, old = int(self.width[row]), int(self.first[row])
-        if width <= held:
-            return
-        end = self.used + width
-        if end > len(self.tables[0]):
-            self.tables = [grown(table, end) for table in self.tables]
-        for table in self.tables if held else ():
-            table[self.used : self.used + held] = table[old : old + held]
-        self.first[row], self.width[row], self.used = self.used, width, end
 
-    def slots_of(self, row: int) -> slice:
-        """The slots of one device."""
-        first = int(self.first[row])
-        return slice(first, first + int(self.width[row]))
+def _families() -> tuple[Family, ...]:
+    shared: dict[Callable[[np.ndarray, Elements], Findings], list[int]] = {}
+    for number, detector in enumerate(DETECTORS):
+        shared.setdefault(detector.detect, []).append(number)
+    return tuple(_family(numbers) for numbers in shared.values())
+
+
+def _family(numbers: list[int]) -> Family:
+    column, number_of, kind = (np.full(len(QUANTITIES), -1) for _ in range(3))
+    for place, number in enumerate(numbers):
+        code = CODES[DETECTORS[number].quantity]
+        column[code], number_of[code], kind[code] = place, number, KINDS.index(DETECTORS[number].kind)
+    first = DETECTORS[numbers[0]]
+    return Family(first.state, first.detect, column, number_of, kind)
+
+
+FAMILIES: Final = _families()
+
+
+class Space:
+    """The slots of some quantities' components, and the table those slots index.
+
+    `column` is as in `Family`. `first` is int64[rows, columns], where the slots of a device's quantity begin.
+    """
+
+    def __init__(self, state: np.dtype, column: np.ndarray) -> None:
+        self.table = np.zeros(0, state)
+        self.column = column
+        self.first = np.zeros((0, int(column.max()) + 1), np.int64)
+        self.used = 0
+
+    def widen(self, row: int, quantity: int, held: int, width: int) -> None:
+        """Give a quantity that has `held` slots `width` of them. It moves to new slots and takes its state along."""
+        column = self.column[quantity]
+        old, new = int(self.first[row, column]), self.used
+        self.used += width
+        self.table = grown(self.table, self.used)
+        self.table[new : new + held] = self.table[old : old + held]
+        self.first[row, column] = new
 
 
 class PartitionState:
     """The state of all devices of one partition. Empty when made; `rows_of` makes a row for each device it first sees.
 
-    `dirty`, bool[rows], marks the rows that changed since they were last checkpointed.
+    `dirty`, bool[rows], marks the rows that changed since they were last checkpointed. `width`, int64[rows,
+    quantities], is how many components a device has of each quantity.
     """
 
     def __init__(self) -> None:
@@ -118,14 +143,28 @@ class PartitionState:
         self.faults: dict[int, tuple[str, ...]] = {}
         self.dirty = np.zeros(0, np.bool_)
         self.rows = np.zeros(0, ROW)
-        self.components = {
-            quantity.name: Components([np.zeros(0, table) for table in _tables_of(quantity.name)])
-            for quantity in QUANTITIES
-        }
+        self.width = np.zeros((0, len(QUANTITIES)), np.int64)
+        self.aggregates = Space(aggregates.STATE, np.arange(len(QUANTITIES)))
+        self.watched = [Space(family.state, family.column) for family in FAMILIES]
         self._row_of: dict[tuple[str, bool], int] = {}
 
     def __len__(self) -> int:
         return len(self.device_ids)
+
+    @property
+    def spaces(self) -> list[Space]:
+        """Every space: the aggregates', then one for each of `FAMILIES`."""
+        return [self.aggregates, *self.watched]
+
+    def make_room(self, row: int, quantity: int, width: int) -> None:
+        """Let the device have at least `width` components of a quantity, given by its code."""
+        held = int(self.width[row, quantity])
+        if width <= held:
+            return
+        for space in self.spaces:
+            if space.column[quantity] >= 0:
+                space.widen(row, quantity, held, width)
+        self.width[row, quantity] = width
 
     def rows_of(self, device_ids: Sequence[str], test: np.ndarray, device_kind: np.ndarray) -> np.ndarray:
         """The row of each report's device, int64[n], made where it is new."""
@@ -151,18 +190,16 @@ class PartitionState:
         self.rows[row]["profile"] = -1
         self.rows[row]["device_kind"] = device_kind
         self.rows[row]["test"] = test
-        for components in self.components.values():
-            components.first = grown(components.first, row + 1, -1)
-            components.width = grown(components.width, row + 1)
+        self.width = grown(self.width, row + 1)
+        for space in self.spaces:
+            space.first = grown(space.first, row + 1)
         return row
 
 
-def grown(array: np.ndarray, size: int, fill: int = 0) -> np.ndarray:
+def grown(array: np.ndarray, size: int) -> np.ndarray:
     """`array` with room for `size` entries, doubled when it must grow so that adding one at a time stays cheap."""
     if size <= len(array):
         return array
-    larger = np.zeros(max(size, 2 * len(array), 64), array.dtype)
-    if fill:
-        larger[len(array) :] = fill
+    larger = np.zeros((max(size, 2 * len(array), 64), *array.shape[1:]), array.dtype)
     larger[: len(array)] = array
     return larger

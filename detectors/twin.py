@@ -280,7 +280,7 @@ class Oracle:
         self, device: Device, place: Place, gap_ms: int, quantity: str, component: int, value: float
     ) -> Iterable[Alarm]:
         for kind in WATCHED.get(quantity, ()):
-            held = self.limits.of[kind][device.profile]
+            held = self.limits.of(kind)[device.profile]
             limits = dict(zip(held.dtype.names, held.item(), strict=True))
             latch = device.latches.setdefault((kind, component), TWINS[kind]())
             if finding := latch.step(place.ts, value, gap_ms, limits):

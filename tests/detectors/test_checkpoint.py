@@ -16,6 +16,7 @@ from detectors.checkpoint import CheckpointError, encode, restore
 from detectors.limits import LimitTable, load_limits
 from detectors.state import DETECTORS, ROW, PartitionState
 from detectors.twin import Record, Told
+from schemas.quantities import CODES
 from tests.detectors.given_reports import T0, fleets, record, report, run, told
 
 PROFILE = settings(
@@ -118,7 +119,7 @@ def test_a_later_checkpoint_of_a_device_takes_the_place_of_an_earlier_one() -> N
     for key, value in [*earlier, later, later]:
         restore(restored, key, value)
     assert (len(restored), restored.faults, restored.rows["offset"][0]) == (1, {}, 8)
-    assert restored.components["temperature_c"].width[0] == 5
+    assert restored.width[0, CODES["temperature_c"]] == 5
     assert next(encode(restored, [0]))[1] == next(encode(copied(state), [0]))[1]
 
 

@@ -209,7 +209,7 @@ def test_a_detector_says_what_its_twin_says_over_any_series(data: st.DataObject,
 
 
 def limit_rows(kind: AlarmKind, count: int) -> np.ndarray:
-    return np.repeat(LIMITS.of[kind][:1], count)
+    return np.repeat(LIMITS.of(kind)[:1], count)
 
 
 def detect(detector: Detector, state: np.ndarray, values: Sequence[float], ts: int = T0) -> Findings:

@@ -21,14 +21,14 @@ def loaded(folder: Path, text: str) -> LimitTable:
 
 
 def level(limits: LimitTable, kind: AlarmKind, profile: int, name: str = "alarm") -> float:
-    return float(limits.of[kind][profile][name])
+    return float(limits.of(kind)[profile][name])
 
 
 def test_the_shipped_limits_are_those_of_the_standards() -> None:
     limits = load_limits()
-    assert limits.of[AlarmKind.RESIDUAL_CURRENT][MONITOR].item() == (200, 300, 180, 10_000, 3_000, 0, 0, 0, 0)
-    assert limits.of[AlarmKind.ARC_FAULT][MONITOR].item()[:3] == (10, 14, 10)
-    assert limits.of[AlarmKind.RESIDUAL_CURRENT][PILE].item()[:3] == (np.inf, 30, 25)
+    assert limits.of(AlarmKind.RESIDUAL_CURRENT)[MONITOR].item() == (200, 300, 180, 10_000, 3_000, 0, 0, 0, 0)
+    assert limits.of(AlarmKind.ARC_FAULT)[MONITOR].item()[:3] == (10, 14, 10)
+    assert limits.of(AlarmKind.RESIDUAL_CURRENT)[PILE].item()[:3] == (np.inf, 30, 25)
     assert "GB 50116-2013" in limits.source(AlarmKind.RESIDUAL_CURRENT, MONITOR, Severity.ALARM)
     assert "T/GBC 48-2025" in limits.source(AlarmKind.RESIDUAL_CURRENT, PILE, Severity.ALARM)
 
@@ -45,7 +45,7 @@ def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
     changed, shipped = loaded(tmp_path, "[default.residual_current]\nalarm = 500\n"), load_limits()
     assert level(changed, AlarmKind.RESIDUAL_CURRENT, MONITOR) == 500
     assert level(changed, AlarmKind.RESIDUAL_CURRENT, PILE) == 30
-    assert changed.of[AlarmKind.TEMPERATURE].tolist() == shipped.of[AlarmKind.TEMPERATURE].tolist()
+    assert changed.of(AlarmKind.TEMPERATURE).tolist() == shipped.of(AlarmKind.TEMPERATURE).tolist()
 
 
 def test_a_level_that_is_set_never_keeps_the_source_of_the_old_one(tmp_path: Path) -> None:

@@ -80,12 +80,12 @@ def test_feeding_offsets_again_says_nothing_and_changes_nothing(
 ) -> None:
     state = PartitionState()
     told(cut(records, cuts), state, limits)
-    rows, tables = state.rows.copy(), [table.copy() for held in state.components.values() for table in held.tables]
+    rows, tables = state.rows.copy(), [space.table.copy() for space in state.spaces]
     again = run(records[-back:], state, limits)
     assert (again.alarms, again.aggregates, again.statuses) == ([], [], [])
     assert again.skipped == again.reports
     assert (rows == state.rows).all()
-    held = [table for held in state.components.values() for table in held.tables]
+    held = [space.table for space in state.spaces]
     assert all(before.tobytes() == after.tobytes() for before, after in zip(tables, held, strict=True))
 
 
@@ -152,7 +152,7 @@ def test_a_device_that_changes_its_kind_keeps_the_limits_it_began_with(limits: L
 def test_a_device_takes_no_more_slots_than_it_has_components(limits: LimitTable) -> None:
     state = PartitionState()
     run([record(0, report(T0, temperature_c=[30] * 8), report(T0, "LY-2", temperature_c=[30] * 8))], state, limits)
-    assert state.components["temperature_c"].used == 16
+    assert state.aggregates.used == 16
 
 
 def test_a_component_beyond_those_known_takes_the_state_of_the_others_along(limits: LimitTable) -> None:
