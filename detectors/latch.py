@@ -22,10 +22,12 @@ LATCH: Final = [
     ("peak", "f8"),
     ("severity", "i1"),
     ("active", "i1"),
+    ("engaged", "i1"),
 ]
 """Fields of a latch. The `since` are epoch ms of the first report of an unbroken stretch at or above the level, else 0.
 
-`severity` is that of the open alarm, 0 when none is open; `active` is 1 while its condition holds."""
+`severity` is that of the open alarm, 0 when none is open; `active` is 1 while its condition holds; `engaged` is 1 while
+there is a stretch or an open alarm, that is while a normal value means something."""
 
 EVENTS: Final = (AlarmEvent.OPENED, AlarmEvent.ESCALATED, AlarmEvent.RECOVERED, AlarmEvent.REACTIVATED)
 
@@ -64,10 +66,9 @@ class Findings(NamedTuple):
     peak: np.ndarray
     baseline: np.ndarray
 
-    @classmethod
-    def none(cls) -> Findings:
-        """Nothing happened."""
-        return cls(*(np.empty(0, np.int64) for _ in cls._fields))
+
+NOTHING: Final = Findings(*(np.empty(0, np.int64) for _ in Findings._fields))
+"""Nothing happened."""
 
 
 def step(state: np.ndarray, elements: Elements, baseline: np.ndarray | None = None) -> Findings:
@@ -75,11 +76,20 @@ def step(state: np.ndarray, elements: Elements, baseline: np.ndarray | None = No
 
     `baseline`, float64[m], is only passed through to the findings.
     """
+    slots, values, _, _, limits = elements
+    # Nearly all values are normal and meet a latch at rest; they change nothing.
+    told = ((values >= limits["lowest"]) | (state["engaged"][slots] == 1)).nonzero()[0]
+    if not len(told):
+        return NOTHING
+    findings = _move(state, elements.take(told), None if baseline is None else baseline[told])
+    return findings._replace(element=told[findings.element])
+
+
+def _move(state: np.ndarray, elements: Elements, baseline: np.ndarray | None) -> Findings:
     slots, values, ts, gap_ms, limits = elements
     held = state[slots]
     # The peak is the worst since the onset, so it counts from the stretch that is yet to be confirmed.
-    counting = (held["severity"] > 0) | (held["warning_since"] > 0) | (held["alarm_since"] > 0)
-    held["peak"] = np.where(counting, np.maximum(held["peak"], values), values)
+    held["peak"] = np.where(held["engaged"] == 1, np.maximum(held["peak"], values), values)
     held["warning_since"] = _since(held["warning_since"], values >= limits["warning"], ts)
     held["alarm_since"] = _since(held["alarm_since"], values >= limits["alarm"], ts)
     confirmed_warning = _confirmed(held["warning_since"], limits["confirm_warning_ms"], ts, gap_ms)
@@ -97,6 +107,7 @@ def step(state: np.ndarray, elements: Elements, baseline: np.ndarray | None = No
     held["onset_ts"] = np.where(opened, onset, held["onset_ts"])
     held["severity"] = np.maximum(before, reached)
     held["active"] = (was_active & ~recovered) | opened | escalated | reactivated
+    held["engaged"] = (held["severity"] > 0) | (held["warning_since"] > 0) | (held["alarm_since"] > 0)
     state[slots] = held
     # A reactivation may be at warning level while the alarm keeps the severity it once reached.
     compared = np.where(reached > 0, reached, Severity.WARNING)
@@ -119,9 +130,9 @@ def _findings(
     elements: Elements,
     baseline: np.ndarray | None,
 ) -> Findings:
-    element = np.flatnonzero(np.logical_or.reduce(happened))
+    element = np.logical_or.reduce(happened).nonzero()[0]
     if not len(element):
-        return Findings.none()
+        return NOTHING
     held, limits = held[element], elements.limits[element]
     # A component's events exclude each other, so the one that happened is the sum of its codes.
     event = sum(code * mask[element] for code, mask in enumerate(happened))

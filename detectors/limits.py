@@ -22,6 +22,7 @@ LIMIT: Final = np.dtype(
     [
         ("warning", "f8"),
         ("alarm", "f8"),
+        ("lowest", "f8"),
         ("recovery", "f8"),
         ("confirm_warning_ms", "i8"),
         ("confirm_alarm_ms", "i8"),
@@ -31,7 +32,8 @@ LIMIT: Final = np.dtype(
         ("window_ms", "i8"),
     ]
 )
-"""Limits of one alarm kind in one profile. A level that does not exist is +inf; below `recovery` a value is normal."""
+"""Limits of one alarm kind in one profile. A level that does not exist is +inf; `lowest` is the
+lower of the two, and below `recovery` a value is normal again."""
 
 _LEVELS: Final = ("warning", "alarm")
 _SECONDS: Final = ("confirm_warning_s", "confirm_alarm_s", "learn_s", "memory_s", "window_s")
@@ -141,9 +143,10 @@ def _limit(kind: AlarmKind, section: Section) -> tuple[float, ...]:
         raise LimitsError(f"{kind}: the warning level {warning:g} lies above the alarm level {alarm:g}")
     numbers = {name: _number(kind, name, section.get(name, 0)) for name in _NUMBERS}
     confirm_warning, confirm_alarm, learn, memory, window = (round(numbers[name] * 1000) for name in _SECONDS)
-    recovery = min(warning, alarm) - numbers["recovery_margin"]
+    lowest = min(warning, alarm)
+    recovery = lowest - numbers["recovery_margin"]
     samples = int(numbers["learn_samples"])
-    return warning, alarm, recovery, confirm_warning, confirm_alarm, learn, samples, memory, window
+    return warning, alarm, lowest, recovery, confirm_warning, confirm_alarm, learn, samples, memory, window
 
 
 def _level(kind: AlarmKind, section: Section, name: str) -> float:

@@ -90,7 +90,7 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
         return result
     rows = state.rows_of(reports.device_id, reports.test, reports.device_kind)
     _look_up_limits(rows, reports, state, limits)
-    fresh = np.flatnonzero(reports.offset > state.rows["offset"][rows])
+    fresh = (reports.offset > state.rows["offset"][rows]).nonzero()[0]
     ts = order.effective_ts(reports.event_ts, reports.ingest_ts)
     result.skipped = len(reports) - len(fresh)
     result.clock_ahead = int(np.count_nonzero(ts[fresh] != reports.event_ts[fresh]))
@@ -106,7 +106,7 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
 
 
 def _look_up_limits(rows: np.ndarray, reports: Reports, state: PartitionState, limits: LimitTable) -> None:
-    for report in np.flatnonzero(state.rows["profile"][rows] < 0).tolist():
+    for report in (state.rows["profile"][rows] < 0).nonzero()[0].tolist():
         # By the row's kind and not the report's: a device that changes its kind keeps its limits, in any chunks.
         row = rows[report]
         state.rows["profile"][row] = limits.profile(reports.device_id[report], int(state.rows["device_kind"][row]))
@@ -120,7 +120,7 @@ def _rounds(rows: np.ndarray) -> Iterator[np.ndarray]:
     """Indices into `rows`: first every row's first occurrence, then every row's second, and so on."""
     by_row = np.argsort(rows, kind="stable")
     ordered = rows[by_row]
-    begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(rows) else np.empty(0, np.int64)
+    begins = np.r_[True, ordered[1:] != ordered[:-1]].nonzero()[0] if len(rows) else np.empty(0, np.int64)
     occurrence = np.arange(len(rows)) - np.repeat(begins, np.diff(np.r_[begins, len(rows)]))
     by_round = np.argsort(occurrence, kind="stable")
     ends = np.cumsum(np.bincount(occurrence)) if len(rows) else np.empty(0, np.int64)
@@ -171,7 +171,7 @@ def _heard(batch: _Round, newest: np.ndarray, reports: Reports, state: Partition
     if reports.faults:
         faulty |= np.isin(batch.reports, list(reports.faults))
     changed = returned.copy()
-    for number in np.flatnonzero(faulty & newest).tolist():
+    for number in (faulty & newest).nonzero()[0].tolist():
         row = int(batch.rows[number])
         found = reports.faults.get(int(batch.reports[number]), ())
         if found != state.faults.get(row, ()):
@@ -181,7 +181,7 @@ def _heard(batch: _Round, newest: np.ndarray, reports: Reports, state: Partition
             changed[number] = True
     return [
         _status_event(state, int(batch.rows[number]), int(reports.offset[report]), int(reports.index[report]))
-        for number in np.flatnonzero(changed).tolist()
+        for number in changed.nonzero()[0].tolist()
         for report in (batch.reports[number],)
     ]
 
@@ -269,7 +269,7 @@ def _values_of(reports: Reports) -> _Values:
     """Once a chunk, so that its rounds only pick: every quantity's values, without the absent ones, by report."""
     report, quantity, component, value = [], [], [], []
     for name, ragged in reports.quantities.items():
-        there = np.flatnonzero(np.isfinite(ragged.values))
+        there = np.isfinite(ragged.values).nonzero()[0]
         of_report = np.repeat(np.arange(len(reports)), ragged.counts)[there]
         report.append(of_report)
         quantity.append(np.full(len(there), CODES[name]))
@@ -321,7 +321,7 @@ def _watch(
 ) -> list[Alarm]:
     """Show the values a family of detectors watches to it."""
     column = family.column[measured.quantity]
-    watched = np.flatnonzero(column >= 0)
+    watched = (column >= 0).nonzero()[0]
     if not len(watched):
         return []
     which, row, quantity, component, value = measured.take(watched)

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.latch import LATCH, Elements, Findings, step
+from detectors.latch import LATCH, NOTHING, Elements, Findings, step
 
 STATE: Final = np.dtype([*LATCH, ("baseline", "f8"), ("first_ts", "i8"), ("last_ts", "i8"), ("samples", "i4")])
 
@@ -27,9 +27,11 @@ def detect(state: np.ndarray, elements: Elements) -> Findings:
     rise = elements.values - held["baseline"]
     normal = ~learned | (rise < limits["warning"])
     _learn(state, elements.take(normal))
+    if not learned.any():
+        return NOTHING
     risen = elements._replace(values=rise).take(learned)
     findings = step(state, risen, held["baseline"][learned])
-    return findings._replace(element=np.flatnonzero(learned)[findings.element])
+    return findings._replace(element=learned.nonzero()[0][findings.element])
 
 
 def _learn(state: np.ndarray, elements: Elements) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.latch import LATCH, Elements, Findings, step
+from detectors.latch import LATCH, NOTHING, Elements, Findings, step
 
 STATE: Final = np.dtype([*LATCH, ("window_ts", "i8"), ("window_value", "f8")])
 
@@ -29,7 +29,9 @@ def detect(state: np.ndarray, elements: Elements) -> Findings:
     held["window_ts"] = np.where(begun, ts, held["window_ts"])
     held["window_value"] = np.where(begun, values, held["window_value"])
     state[slots] = held
+    if not ended.any():
+        return NOTHING
     # Two windows in a row confirm, however seldom a device reports: one wrong reading makes one steep window.
     rates = elements._replace(values=rate, gap_ms=np.zeros_like(ts))
     findings = step(state, rates.take(ended))
-    return findings._replace(element=np.flatnonzero(ended)[findings.element])
+    return findings._replace(element=ended.nonzero()[0][findings.element])

@@ -80,15 +80,8 @@ class Ragged:
     @property
     def counts(self) -> np.ndarray:
         """Components of each report, int64[n]."""
-        return np.diff(self.starts)
-
-    def of(self, reports: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The values of the `reports` (indices, int64[k]), flat: which of the k, component number from 0, value."""
-        counts = self.starts[reports + 1] - self.starts[reports]
-        ends = np.cumsum(counts)
-        component = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
-        which = np.repeat(np.arange(len(reports)), counts)
-        return which, component, self.values[self.starts[reports][which] + component]
+        counts: np.ndarray = self.starts[1:] - self.starts[:-1]
+        return counts
 
 
 @dataclass(frozen=True, slots=True)
