@@ -7,6 +7,7 @@ ran but its account does not balance, 130 interrupted.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -84,7 +85,7 @@ def detect(with_parent: bool) -> None:
     from detectors.limits import LimitsError, load_limits
     from streams.detect import DetectJob
 
-    settings = _settings()
+    settings = _settings(logging.ERROR)
     try:
         limits = load_limits(settings.limits_path)
     except LimitsError as error:
@@ -99,7 +100,7 @@ def sink(with_parent: bool) -> None:
     from streams.sink import SinkJob
     from streams.storage import make_sink
 
-    settings = _settings()
+    settings = _settings(logging.ERROR)
     _work(settings, "sink", SinkJob(settings, lambda: make_sink(settings)), with_parent)
 
 
@@ -216,14 +217,14 @@ def settings(as_json: bool) -> None:
         click.echo(f"{name:<34}{default or '-':<18}{what}")
 
 
-def _settings() -> Settings:
+def _settings(libraries: int = logging.CRITICAL) -> Settings:
     from streams.log import set_up_logging
 
     try:
         found = Settings.from_environment()
     except SettingsError as error:
         raise OperatorError(str(error)) from error
-    set_up_logging(found.log_level)
+    set_up_logging(found.log_level, libraries)
     return found
 
 

@@ -12,34 +12,24 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.events import Alarm
 from schemas.topics import ALARMS
 from streams.settings import Settings
-from streams.topics import topic_ids
+from streams.topics import count_partitions
 
 SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 
 
 async def follow_alarms(settings: Settings, from_beginning: bool, as_json: bool) -> None:
     """Print every alarm event as it comes, until cancelled."""
-    await topic_ids(settings.kafka, [ALARMS.name])
+    partitions = await count_partitions(settings.kafka, ALARMS.name)
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False, fetch_max_wait_ms=50)
     await consumer.start()
     try:
-        await consumer._client.force_metadata_update()
-        partitions = consumer.partitions_for_topic(ALARMS.name) or await _partitions(consumer)
-        tps = [TopicPartition(ALARMS.name, number) for number in sorted(partitions)]
+        tps = [TopicPartition(ALARMS.name, number) for number in range(partitions)]
         consumer.assign(tps)
         await (consumer.seek_to_beginning(*tps) if from_beginning else consumer.seek_to_end(*tps))
         async for record in consumer:
             click.echo(record.value.decode() if as_json else told(Alarm.from_json(record.value)))
     finally:
         await consumer.stop()
-
-
-async def _partitions(consumer: AIOKafkaConsumer) -> set[int]:
-    consumer.subscribe([ALARMS.name])
-    await consumer._client.force_metadata_update()
-    found = consumer.partitions_for_topic(ALARMS.name) or set()
-    consumer.unsubscribe()
-    return found
 
 
 def told(alarm: Alarm) -> str:

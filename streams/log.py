@@ -8,7 +8,7 @@ import sys
 from streams.errors import OperatorError
 
 _QUIET = ("aiokafka", "faust", "mode", "streams.worker", "streams.transport", "aiohttp", "asyncio", "clickhouse_driver")
-"""Libraries speak only when something is wrong; at DEBUG they speak freely."""
+"""At DEBUG they speak freely."""
 
 
 class _Formatter(logging.Formatter):
@@ -20,8 +20,11 @@ class _Formatter(logging.Formatter):
         return super().format(record)
 
 
-def set_up_logging(level: str) -> None:
-    """Log to standard error at `level`."""
+def set_up_logging(level: str, libraries: int = logging.CRITICAL) -> None:
+    """Log to standard error at `level`; the libraries from `libraries` up.
+
+    A worker wants to hear them from ERROR up; a command that ends with its own sentence does not.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     root = logging.getLogger()
@@ -29,4 +32,4 @@ def set_up_logging(level: str) -> None:
     root.setLevel(level)
     if level != "DEBUG":
         for name in _QUIET:
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(libraries)

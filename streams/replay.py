@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -22,12 +22,13 @@ from schemas.topics import TELEMETRY
 from sinks.clickhouse.service import Service
 from sinks.contract import SinkError
 from streams.errors import OperatorError
+from streams.offsets import Offsets
 from streams.send import Sender
 from streams.settings import Settings
 from streams.show import progress
 from streams.simulate import now_ms
 from streams.storage import config_of
-from streams.topics import topic_ids
+from streams.topics import count_partitions, topic_ids
 
 CONVERSIONS: Final[dict[str, Callable[[float], float]]] = {
     "fahrenheit": lambda value: (value - 32) / 1.8,
@@ -38,7 +39,10 @@ CONVERSIONS: Final[dict[str, Callable[[float], float]]] = {
 }
 """Vendors' units into ours (domain.md, rule 9)."""
 BATCH_REPORTS: Final = 500
+WORK_S: Final = 600.0
+"""A year of one device's minutes takes some minutes; longer than this a worker is missing or hangs."""
 SETTLE_S: Final = 60.0
+LOOK_S: Final = 1.0
 _MAPPING: Final = re.compile(r"(?P<column>.+)=(?P<quantity>[a-z_]+)(\[(?P<component>\d+)\])?(:(?P<conversion>\w+))?")
 
 
@@ -200,8 +204,8 @@ async def replay_file(settings: Settings, plan: Replay, quiet: bool) -> Outcome:
         began = time.monotonic()
         await _send(settings, plan, quiet)
         sent_s = time.monotonic() - began
-        after = await _settled(service, plan, incarnation, before)
-        stored, rejected, minutes, messages = after
+        await _worked_off(settings, quiet)
+        stored, rejected, minutes, messages = await _settled(service, plan, incarnation, before)
         return Outcome(
             device=plan.device_id,
             reports_sent=len(plan.readings),
@@ -242,6 +246,20 @@ def batched(reports: Iterator[tuple[int, bytes]], size: int) -> Iterator[list[tu
 Results = tuple[int, int, int, list[str]]
 
 
+async def _worked_off(settings: Settings, quiet: bool) -> None:
+    """Wait until the detect workers have committed past everything that telemetry holds now."""
+    deadline = time.monotonic() + WORK_S
+    partitions = await count_partitions(settings.kafka, TELEMETRY.name)
+    async with Offsets(settings.kafka, f"{settings.group}-detect", TELEMETRY.name, partitions) as offsets:
+        total = waiting = await offsets.lag()
+        with progress("detecting", 0 if quiet else waiting, lambda: total - waiting):
+            while waiting and time.monotonic() < deadline:
+                await asyncio.sleep(LOOK_S)
+                waiting = await offsets.lag()
+    if waiting:
+        raise OperatorError(f"{waiting} records still wait for a detect worker after {WORK_S:.0f} s; is one running?")
+
+
 async def _settled(service: Service, plan: Replay, incarnation: str, before: Results) -> Results:
     """The results once all that was sent is stored or rejected and the events that follow have come to rest."""
     deadline = time.monotonic() + SETTLE_S
@@ -251,7 +269,7 @@ async def _settled(service: Service, plan: Replay, incarnation: str, before: Res
         if now[0] + now[1] - before[0] - before[1] >= len(plan.readings) and now == seen:
             break
         seen = now
-        await asyncio.sleep(1)
+        await asyncio.sleep(2 * LOOK_S)
     return seen
 
 
@@ -266,8 +284,3 @@ def _results(service: Service, device_id: str, incarnation: str) -> Results:
         "SELECT message FROM alarm_events WHERE device_id = %(device)s ORDER BY ingest_ts, event_ts", asked
     )
     return stored[0][0], rejected[0][0], minutes[0][0], [message for (message,) in alarms]
-
-
-def utc(ts: int) -> datetime:
-    """Epoch milliseconds as a time."""
-    return datetime.fromtimestamp(ts / 1000, UTC)

@@ -2,8 +2,8 @@
 
 Chunks wait as they came, per table, for the next insert: rows are cheapest made many at a time, and nobody here waits
 for milliseconds. A partition newly taken over is first asked of ClickHouse: what is stored already is left out,
-whatever the group's committed offset says. A chunk is finished when its rows are durable. Each table has a thread of its own, so
-that a slow one keeps no other waiting.
+whatever the group's committed offset says. A chunk is finished when its rows are durable. Each table has a thread of
+its own, so that a slow one keeps no other waiting.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ async def running_stack(settings: Settings, say: Say, any_port: bool = False) ->
             )
             say(f"ClickHouse        {clickhouse.address}  (embedded, data in {folder / 'clickhouse'})")
         except (StartFailedError, OSError) as error:
-            raise OperatorError(str(error)) from error
+            raise OperatorError(f"{error} EMBERLINE_KAFKA and EMBERLINE_CLICKHOUSE name other ports.") from error
         settings = replace(settings, kafka=broker.address, clickhouse=clickhouse.address)
         await make_topics(settings)
         await asyncio.to_thread(run_migrations, settings)

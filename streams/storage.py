@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.writer import ClickHouseSink
 from sinks.contract import SinkError
 from streams.errors import OperatorError
 from streams.settings import Settings, host_port
+
+COMMAND_DEADLINE_S: Final = 10.0
+"""A person waits for a command; a worker has more patience."""
 
 
 def config_of(settings: Settings) -> Config:
@@ -31,7 +37,8 @@ def make_sink(settings: Settings) -> ClickHouseSink:
 
 def run_migrations(settings: Settings) -> list[str]:
     """Bring the tables up to this version; the names of what was applied. Raises OperatorError."""
+    config = replace(config_of(settings), deadline_s=min(settings.clickhouse_deadline_s, COMMAND_DEADLINE_S))
     try:
-        return [f"{migration.number:04} {migration.name}" for migration in migrate(config_of(settings))]
+        return [f"{migration.number:04} {migration.name}" for migration in migrate(config)]
     except SinkError as error:
         raise OperatorError(str(error)) from error

@@ -50,6 +50,19 @@ async def _make(admin: AIOKafkaAdminClient, topic: Topic, settings: Settings) ->
             raise error(f"cannot make the topic {name}")
 
 
+async def count_partitions(kafka: str, topic: str) -> int:
+    """How many partitions a topic has. Raises UnknownTopicOrPartitionError where it does not exist."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        (described,) = await admin.describe_topics([topic])
+    finally:
+        await admin.close()
+    if code := described["error_code"]:
+        raise for_code(code)(f"the topic {topic} does not exist; make it with `emberline topics`")
+    return len(described["partitions"])
+
+
 class _Uuid(AbstractType[UUID]):
     @classmethod
     def encode(cls, value: UUID) -> bytes:

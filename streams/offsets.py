@@ -1,0 +1,37 @@
+"""How far a consumer group is, seen from outside."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+
+class Offsets:
+    """Committed offsets and ends of one topic. Use it as an async context manager."""
+
+    def __init__(self, kafka: str, group: str, topic: str, partitions: int) -> None:
+        self._tps = [TopicPartition(topic, partition) for partition in range(partitions)]
+        # Assigned by hand it asks for the group's offsets without joining it.
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=group, enable_auto_commit=False)
+
+    async def __aenter__(self) -> Self:
+        await self._consumer.start()
+        self._consumer.assign(self._tps)
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._consumer.stop()
+
+    async def committed(self) -> dict[int, int]:
+        """The group's committed offset per partition, 0 where it has committed nothing."""
+        return {tp.partition: await self._consumer.committed(tp) or 0 for tp in self._tps}
+
+    async def ends(self) -> dict[int, int]:
+        """The offset after the last record, per partition."""
+        return {tp.partition: end for tp, end in (await self._consumer.end_offsets(self._tps)).items()}
+
+    async def lag(self) -> int:
+        """Records that the group has not committed past."""
+        committed = await self.committed()
+        return sum(max(0, end - committed[partition]) for partition, end in (await self.ends()).items())
