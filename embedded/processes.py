@@ -16,10 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
+
+from embedded.kafka import Cluster, open_cluster
+from embedded.manners import CannotStartError
 
 _START_SECONDS = 60.0  # Importing chDB takes 2 s; a busy machine with a cold disk far more.
 _STOP_SECONDS = 15.0  # A little more than a server gives its running inserts.
@@ -69,6 +72,17 @@ def running_clickhouse(
     account = {"EMBERLINE_CLICKHOUSE_USER": user, "EMBERLINE_CLICKHOUSE_PASSWORD": password}
     with _running("embedded.clickhouse", arguments, account, log) as running:
         yield running
+
+
+@contextmanager
+def running_kafka(data_dir: Path, log_dir: Path, brokers: int = 3, port: int = 0) -> Iterator[Cluster]:
+    """Run Apache Kafka; its brokers can be killed, paused and started again. Raises `StartFailedError`."""
+    with ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(open_cluster(data_dir, log_dir, brokers, port=port))
+        except CannotStartError as error:
+            raise StartFailedError(str(error)) from error
+        yield cluster
 
 
 @contextmanager
