@@ -1,18 +1,80 @@
-"""Reading the state of a partition back from the compacted checkpoint topic."""
+"""The state of a partition in the compacted checkpoint topic: written by its one holder, read by the next.
+
+Where the broker has transactions, each partition's rows are written under a transactional id of its own. Whoever takes
+the partition over claims the id first: from then on a predecessor that was only paused can write no row any more, and
+of a checkpoint it left half-written nothing is seen.
+"""
 
 from __future__ import annotations
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import ProducerFenced
 
 from detectors.checkpoint import CheckpointError, restore
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS
 from streams.errors import OperatorError
+from streams.settings import Settings
+
+MAX_BATCH_BYTES: Final = 900_000
+"""Under the 1 MiB that brokers take in one batch by default. A checkpoint is megabytes to one partition; in the
+client's own 16 KiB batches it would take a second."""
+
+
+class CheckpointWriter:
+    """Writes the checkpoints of one partition, whole or not at all where the broker has transactions."""
+
+    def __init__(self, producer: AIOKafkaProducer, partition: int, fencing: bool) -> None:
+        self._producer = producer
+        self._partition = partition
+        self._fencing = fencing
+
+    @classmethod
+    async def start(cls, settings: Settings, partition: int) -> Self:
+        """Claim the partition's checkpoints."""
+        transactional_id = f"{settings.group}-checkpoint-{partition}" if settings.fencing else None
+        producer = AIOKafkaProducer(
+            bootstrap_servers=settings.kafka,
+            acks="all",
+            max_batch_size=MAX_BATCH_BYTES,
+            transactional_id=transactional_id,
+        )
+        await producer.start()
+        return cls(producer, partition, settings.fencing)
+
+    async def write(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Write rows (key, value); they are there when this returns. Raises OperatorError if another took over."""
+        if not rows:
+            return
+        if not self._fencing:
+            await self._send(rows)
+            return
+        try:
+            async with self._producer.transaction():
+                await self._send(rows)
+        except ProducerFenced as error:
+            raise OperatorError(f"partition {self._partition} is another worker's now; this one was away") from error
+
+    async def _send(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        sent = [
+            await self._producer.send(CHECKPOINTS.name, value, key, partition=self._partition) for key, value in rows
+        ]
+        await asyncio.gather(*sent)
+
+    async def stop(self) -> None:
+        """Let go of the partition."""
+        await self._producer.stop()
 
 
 async def read_checkpoint(kafka: str, partition: int) -> PartitionState:
     """The state that the newest rows of this partition hold; empty where there are none."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, fetch_max_wait_ms=50)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka, enable_auto_commit=False, fetch_max_wait_ms=50, isolation_level="read_committed"
+    )
     await consumer.start()
     try:
         newest = await _newest_rows(consumer, TopicPartition(CHECKPOINTS.name, partition))

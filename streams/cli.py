@@ -34,13 +34,27 @@ def cli() -> None:
     """
 
 
+BROKER = click.option(
+    "--broker",
+    type=click.Choice(["embedded", "kafka"]),
+    default="embedded",
+    show_default=True,
+    help="The embedded broker, or Apache Kafka (wants Java 17 and Maven; fetched once).",
+)
+BROKERS = click.option(
+    "--brokers", type=click.Choice(["1", "3"]), default="1", show_default=True, help="Brokers of Apache Kafka."
+)
+
+
 @cli.command()
+@BROKER
+@BROKERS
 @click.option("--seconds", default=60.0, show_default=True, help="How long devices report.")
 @click.option("--devices", default=3_000, show_default=True, help="How many devices.")
 @click.option("--rate", default=5_000.0, show_default=True, help="Reports a second over all devices.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the fleet: the same seed plants the same faults.")
 @click.option("--json", "as_json", is_flag=True, help="Print the account as one JSON object and nothing else.")
-def demo(seconds: float, devices: int, rate: float, seed: int, as_json: bool) -> None:
+def demo(broker: str, brokers: str, seconds: float, devices: int, rate: float, seed: int, as_json: bool) -> None:
     """Run everything here, under a simulated fleet with planted faults, and account for all of it."""
     from streams.demo import demo_config, run_demo
     from streams.show import DemoView, demo_table
@@ -48,7 +62,7 @@ def demo(seconds: float, devices: int, rate: float, seed: int, as_json: bool) ->
     settings = _settings()
     config = demo_config(seconds, devices, rate, seed)
     with DemoView(config, quiet=as_json) as view:
-        account = _run(run_demo(settings, config, view.say, view.show))
+        account = _run(run_demo(settings, config, view.say, view.show, _kafka(broker, brokers)))
     if as_json:
         click.echo(orjson.dumps(account.as_json()).decode())
     else:
@@ -56,21 +70,52 @@ def demo(seconds: float, devices: int, rate: float, seed: int, as_json: bool) ->
     sys.exit(0 if account.ok else 3)
 
 
+def _kafka(broker: str, brokers: str) -> int:
+    """How many brokers of Apache Kafka; 0 for the embedded one."""
+    return int(brokers) if broker == "kafka" else 0
+
+
 @cli.command()
-def run() -> None:
+@BROKER
+@BROKERS
+def run(broker: str, brokers: str) -> None:
     """Run the same stack as `demo`, without a fleet, until Ctrl-C. Send it reports, or `emberline simulate`."""
     from streams.stack import running_stack
 
     settings = _settings()
 
     async def stay() -> None:
-        async with running_stack(settings, click.echo) as stack:
+        async with running_stack(settings, click.echo, kafka=_kafka(broker, brokers)) as stack:
             click.echo("running; Ctrl-C stops. Try `emberline simulate` and `emberline alarms` in other terminals.")
             while True:
                 stack.check()
                 await asyncio.sleep(1)
 
     _run(stay())
+
+
+@cli.group()
+def kafka() -> None:
+    """Apache Kafka on this machine, for development and tests."""
+
+
+@kafka.command()
+@BROKERS
+def up(brokers: str) -> None:
+    """Run Apache Kafka until Ctrl-C, at EMBERLINE_KAFKA and the ports after it; data are kept in EMBERLINE_DATA_DIR."""
+    from embedded.processes import StartFailedError, running_kafka
+    from streams.settings import host_port
+
+    settings = _settings()
+    folder = Path(settings.data_dir)
+    _, port = host_port(settings.kafka.split(",")[0])
+    click.echo(f"starting {brokers} of Apache Kafka's brokers, data in {folder / 'kafka'}")
+    try:
+        with running_kafka(folder / "kafka", folder / "logs", brokers=int(brokers), port=port) as cluster:
+            click.echo(f"running; Ctrl-C stops. export EMBERLINE_KAFKA={cluster.bootstrap}")
+            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    except StartFailedError as error:
+        raise OperatorError(str(error)) from error
 
 
 @cli.group()

@@ -94,10 +94,10 @@ class Live:
 Show = Callable[[Live], Awaitable[None]]
 
 
-async def run_demo(settings: Settings, config: FleetConfig, say: Say, show: Show) -> Account:
+async def run_demo(settings: Settings, config: FleetConfig, say: Say, show: Show, kafka: int = 0) -> Account:
     """Run the stack under the fleet for its seconds and account for everything. Raises OperatorError."""
     settings = replace(settings, limits_file=str(_quick_limits(Path(settings.data_dir))))
-    async with running_stack(settings, say, any_port=True) as stack:
+    async with running_stack(settings, say, any_port=True, kafka=kafka) as stack:
         live = Live()
         ids = await topic_ids(stack.settings.kafka, [TELEMETRY.name, REJECTS.name])
         service = Service(config_of(stack.settings))
@@ -118,9 +118,12 @@ async def run_demo(settings: Settings, config: FleetConfig, say: Say, show: Show
 
 
 def _quick_limits(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "demo-limits.toml"
-    path.write_text(f"[default.residual_current_rise]\nlearn_s = {LEARN_S}\n", encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"[default.residual_current_rise]\nlearn_s = {LEARN_S}\n", encoding="utf-8")
+    except OSError as error:
+        raise OperatorError(f"cannot write {path}: {error.strerror}; set EMBERLINE_DATA_DIR") from error
     return path
 
 

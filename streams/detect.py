@@ -25,8 +25,8 @@ from detectors.state import PartitionState
 from schemas.events import Aggregate, Alarm, DeviceStatus, Severity
 from schemas.rejects import event_of
 from schemas.reports import Reject, decode
-from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
-from streams.checkpoints import read_checkpoint
+from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
+from streams.checkpoints import CheckpointWriter, read_checkpoint
 from streams.errors import OperatorError
 from streams.ledger import Ledger
 from streams.settings import Settings
@@ -35,8 +35,6 @@ from streams.worker import WorkerApp
 
 log = logging.getLogger("emberline.detect")
 
-MAX_BATCH_BYTES: Final = 900_000
-"""Under the 1 MiB that brokers take in one batch by default."""
 TICK_INTERVAL_S: Final = 1.0
 REJECT_WINDOW: Final = 2_000
 """Items by which the share of bad input is judged: enough that a few bad gateways do not stop a city [ours]."""
@@ -67,6 +65,7 @@ class DetectJob:
         self._settings = settings
         self._limits = limits
         self._partitions: dict[TP, Partition] = {}
+        self._writers: dict[int, CheckpointWriter] = {}
         self._checkpointing = asyncio.Lock()
         self._share = RejectShare(settings.reject_share)
 
@@ -76,9 +75,9 @@ class DetectJob:
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.kafka,
             acks="all",
+            # Without it a batch may fail and the next one go through: events would be missing between two places.
+            enable_idempotence=self._settings.fencing,
             linger_ms=0,
-            # A checkpoint is megabytes to one partition; in the client's 16 KiB batches it would take a second.
-            max_batch_size=MAX_BATCH_BYTES,
             max_request_size=2 * MAX_REJECT_BYTES,
         )
         await self._producer.start()
@@ -93,6 +92,7 @@ class DetectJob:
         async with partition.lock:
             result = process(reports, partition.state, self._limits, _now_ms())
             detected = time.perf_counter()
+            self._app.check_not_paused()
             partition.next_offset = chunk.range.last + 1
             partition.uncovered.append(chunk)
             await self._send_rejects(rejects, chunk, partition)
@@ -106,13 +106,19 @@ class DetectJob:
         """Drop the state: whoever has the partition next begins at our last checkpoint."""
         async with self._checkpointing:
             self._partitions.clear()
+            await self._stop_writers()
 
     async def stop(self) -> None:
         """A last checkpoint of everything, so that the next worker has nothing to do again."""
         async with self._checkpointing:
             for tp, partition in self._partitions.items():
                 await self._checkpoint(tp, partition)
+            await self._stop_writers()
         await self._producer.stop()
+
+    async def _stop_writers(self) -> None:
+        writers, self._writers = self._writers, {}
+        await asyncio.gather(*(writer.stop() for writer in writers.values()))
 
     async def _partition_of(self, chunk: Chunk) -> Partition:
         """The partition's state, restored from its checkpoint when this worker has newly got it."""
@@ -120,7 +126,11 @@ class DetectJob:
         if partition is not None and partition.ledger is chunk.ledger:
             return partition
         began = time.monotonic()
-        state = await read_checkpoint(self._settings.kafka, chunk.tp.partition)
+        number = chunk.tp.partition
+        if number not in self._writers:
+            # Before reading: from here on nobody else writes this partition's checkpoints.
+            self._writers[number] = await CheckpointWriter.start(self._settings, number)
+        state = await read_checkpoint(self._settings.kafka, number)
         log.info(
             "partition %d: %d devices restored in %.1f s", chunk.tp.partition, len(state), time.monotonic() - began
         )
@@ -183,10 +193,8 @@ class DetectJob:
             covered, partition.uncovered = partition.uncovered, []
             sending, partition.sending = partition.sending, []
         await asyncio.gather(*sending)
-        written = [
-            await self._producer.send(CHECKPOINTS.name, value, key, partition=tp.partition) for key, value in encoded
-        ]
-        await asyncio.gather(*written)
+        self._app.check_not_paused()
+        await self._writers[tp.partition].write(encoded)
         for chunk in covered:
             chunk.finish()
         partition.checkpointed_at = time.monotonic()

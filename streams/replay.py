@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -128,7 +129,7 @@ class Replay:
 def _read(
     file: Path, time_column: str, mappings: Sequence[Mapping], zone: ZoneInfo
 ) -> Iterator[tuple[int, dict[str, list[float]]]]:
-    widths = {one.quantity: 1 + max(m.component for m in mappings if m.quantity == one.quantity) for one in mappings}
+    unread = _unread(mappings)
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             rows = csv.DictReader(lines)
@@ -139,7 +140,7 @@ def _read(
                 )
             for row in rows:
                 where = f"{file} line {rows.line_num}"
-                quantities = {quantity: [float("nan")] * width for quantity, width in widths.items()}
+                quantities = {quantity: list(values) for quantity, values in unread.items()}
                 for one in mappings:
                     quantities[one.quantity][one.component] = one.convert(_number(row[one.column], where))
                 yield _epoch_ms(row[time_column], zone, where), quantities
@@ -147,11 +148,27 @@ def _read(
         raise OperatorError(f"{file} is no CSV file in UTF-8: {error}") from error
 
 
+def _unread(mappings: Sequence[Mapping]) -> dict[str, list[float]]:
+    """Every mapped quantity before its columns are read: a component that no column gives stays at the sentinel."""
+    unread: dict[str, list[float]] = {}
+    for name in {one.quantity: None for one in mappings}:
+        given = {one.component for one in mappings if one.quantity == name}
+        absent, width = BY_NAME[name].absent, max(given) + 1
+        if absent is None and len(given) < width:
+            missing = min(set(range(width)) - given)
+            raise OperatorError(f"--map gives {name}[{width - 1}] but not {name}[{missing}], which cannot be left out")
+        unread[name] = [0.0 if absent is None else absent] * width
+    return unread
+
+
 def _number(text: str, where: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except (TypeError, ValueError):
-        raise OperatorError(f"{where}: {text!r} is no number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise OperatorError(f"{where}: {text!r} is no number")
+    return number
 
 
 def _epoch_ms(text: str, zone: ZoneInfo, where: str) -> int:

@@ -29,6 +29,10 @@ class Settings:
     kafka: str = _setting("127.0.0.1:9092", "Kafka brokers, host:port, separated by commas")
     partitions: int = _setting(8, "partitions of every topic when `emberline topics` makes them", 1, 1024)
     replication: int = _setting(1, "replicas of every topic when `emberline topics` makes them", 1, 9)
+    fencing: bool = _setting(
+        True,
+        "yes: a paused worker cannot write over its successor (idempotence, transactions); no: a broker without them",
+    )
     group: str = _setting("emberline", "prefix of the consumer groups, `GROUP-detect` and `GROUP-sink`")
     group_instance: str = _setting("", "static group membership: a name of this worker that stays over restarts")
     session_timeout_s: float = _setting(10.0, "a worker silent for this long loses its partitions", 3, 300)
@@ -61,7 +65,7 @@ class Settings:
 
     def to_environment(self) -> dict[str, str]:
         """These settings as environment variables, for a child process."""
-        return {PREFIX + one.name.upper(): str(getattr(self, one.name)) for one in fields(self)}
+        return {PREFIX + one.name.upper(): _written(getattr(self, one.name)) for one in fields(self)}
 
     @property
     def limits_path(self) -> Path | None:
@@ -71,11 +75,13 @@ class Settings:
 
 def described() -> list[tuple[str, str, str]]:
     """Every setting as (variable, default, what it is), in the order of the fields."""
-    return [(PREFIX + one.name.upper(), str(one.default), one.metadata["what"]) for one in fields(Settings)]
+    return [(PREFIX + one.name.upper(), _written(one.default), one.metadata["what"]) for one in fields(Settings)]
 
 
 def _read(one: Any, name: str, text: str) -> Any:
     wanted = type(one.default)
+    if wanted is bool:
+        return _read_bool(name, text)
     try:
         value = wanted(text)
     except ValueError:
@@ -88,6 +94,16 @@ def _read(one: Any, name: str, text: str) -> Any:
     if one.name == "log_level" and text not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise SettingsError(f"{name} must be DEBUG, INFO, WARNING or ERROR, got {text!r}")
     return value
+
+
+def _read_bool(name: str, text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise SettingsError(f"{name} must be yes or no, got {text!r}")
+    return text == "yes"
+
+
+def _written(value: Any) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
 
 
 def _is_address(name: str, text: str) -> bool:

@@ -168,6 +168,7 @@ class SinkJob:
             blocks.append(kept)
         merged = merge(blocks)
         if merged.rows:
+            self._app.check_not_paused()
             self._sink.write(merged)
         return _Written(merged.table, merged.rows, repeats, merged.malformed)
 

@@ -17,7 +17,7 @@ from typing import Final
 
 import aiohttp
 
-from embedded.processes import StartFailedError, running_broker, running_clickhouse
+from embedded.processes import StartFailedError, running_broker, running_clickhouse, running_kafka
 from streams.errors import OperatorError
 from streams.settings import Settings, host_port
 from streams.storage import run_migrations
@@ -59,33 +59,19 @@ class Stack:
 
 
 @asynccontextmanager
-async def running_stack(settings: Settings, say: Say, any_port: bool = False) -> AsyncIterator[Stack]:
+async def running_stack(settings: Settings, say: Say, any_port: bool = False, kafka: int = 0) -> AsyncIterator[Stack]:
     """Start everything, and stop it in the reverse order when the block ends.
 
-    With `any_port` the servers listen on free ports instead of those of the settings.
+    With `any_port` the servers listen on free ports instead of those of the settings. `kafka` is how many brokers of
+    Apache Kafka to run, 0 for the embedded broker.
     """
-    folder = Path(settings.data_dir)
-    logs = folder / "logs"
+    logs = Path(settings.data_dir) / "logs"
     async with AsyncExitStack() as stack:
         try:
-            kafka_host, kafka_port = host_port(settings.kafka)
-            broker = stack.enter_context(running_broker(logs / "broker.log", kafka_host, 0 if any_port else kafka_port))
-            say(f"Kafka protocol    {broker.address}  (embedded, in memory)")
-            clickhouse_host, clickhouse_port = host_port(settings.clickhouse)
-            clickhouse = stack.enter_context(
-                running_clickhouse(
-                    folder / "clickhouse",
-                    logs / "clickhouse.log",
-                    clickhouse_host,
-                    0 if any_port else clickhouse_port,
-                    settings.clickhouse_user,
-                    settings.clickhouse_password,
-                )
-            )
-            say(f"ClickHouse        {clickhouse.address}  (embedded, data in {folder / 'clickhouse'})")
+            settings = _with_kafka(stack, settings, logs, say, any_port, kafka)
+            settings = _with_clickhouse(stack, settings, logs, say, any_port)
         except (StartFailedError, OSError) as error:
             raise OperatorError(f"{error} EMBERLINE_KAFKA and EMBERLINE_CLICKHOUSE name other ports.") from error
-        settings = replace(settings, kafka=broker.address, clickhouse=clickhouse.address)
         await make_topics(settings)
         await asyncio.to_thread(run_migrations, settings)
         workers = [stack.enter_context(_running_worker(role, settings, logs)) for role in ("detect", "sink")]
@@ -93,6 +79,34 @@ async def running_stack(settings: Settings, say: Say, any_port: bool = False) ->
             await _wait_until_ready(worker)
             say(f"{worker.role + ' worker':<18}{worker.http}  (/metrics /healthz /readyz)")
         yield Stack(settings, workers)
+
+
+def _with_kafka(
+    stack: AsyncExitStack, settings: Settings, logs: Path, say: Say, any_port: bool, brokers: int
+) -> Settings:
+    host, port = host_port(settings.kafka.split(",")[0])
+    if any_port:
+        port = 0
+    if brokers:
+        folder = Path(settings.data_dir) / "kafka"
+        say(f"starting {brokers} of Apache Kafka's brokers, data in {folder}")
+        cluster = stack.enter_context(running_kafka(folder, logs, brokers=brokers, port=port))
+        say(f"Kafka             {cluster.bootstrap}")
+        return replace(settings, kafka=cluster.bootstrap, replication=brokers)
+    broker = stack.enter_context(running_broker(logs / "broker.log", host, port))
+    say(f"Kafka protocol    {broker.address}  (embedded, in memory)")
+    # The embedded broker has neither idempotent producers nor transactions.
+    return replace(settings, kafka=broker.address, fencing=False)
+
+
+def _with_clickhouse(stack: AsyncExitStack, settings: Settings, logs: Path, say: Say, any_port: bool) -> Settings:
+    folder = Path(settings.data_dir) / "clickhouse"
+    host, port = host_port(settings.clickhouse)
+    account = settings.clickhouse_user, settings.clickhouse_password
+    server = running_clickhouse(folder, logs / "clickhouse.log", host, 0 if any_port else port, *account)
+    clickhouse = stack.enter_context(server)
+    say(f"ClickHouse        {clickhouse.address}  (embedded, data in {folder})")
+    return replace(settings, clickhouse=clickhouse.address)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ CHUNKS_BUFFERED: Final = 4
 """Chunks that wait in front of an agent. A chunk is up to 1 MiB fetched, some 30 MiB decoded [measured]."""
 COMMIT_INTERVAL_S: Final = 1.0
 WATCH_INTERVAL_S: Final = 1.0
+BEAT_INTERVAL_S: Final = 0.5
 STOP_DEADLINE_S: Final = 10.0
 """A worker told to stop leaves within this time; what is unfinished then is worked on by its successor."""
 
@@ -57,6 +58,7 @@ class WorkerApp(faust.App):
         self.emberline = settings
         self.metrics = Metrics()
         self.last_progress = time.monotonic()
+        self._last_beat = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
         super().__init__(
             f"{settings.group}-{role}",
@@ -97,6 +99,7 @@ class WorkerApp(faust.App):
     async def on_start(self) -> None:
         """Start the job before anything is fetched."""
         await super().on_start()
+        self.spawn(self._beat())
         await self.holder.start(self)
 
     async def on_stop(self) -> None:
@@ -124,6 +127,20 @@ class WorkerApp(faust.App):
             await work
         except Exception as error:
             await self.crash(error)
+
+    async def _beat(self) -> None:
+        while True:
+            self._last_beat = time.monotonic()
+            await asyncio.sleep(BEAT_INTERVAL_S)
+
+    def check_not_paused(self) -> None:
+        """Raise OperatorError if this process stood still for longer than its session: others have its partitions.
+
+        A job asks right before it writes. The group tells us too, but only some time after we wake.
+        """
+        paused_s = time.monotonic() - self._last_beat
+        if paused_s > self.emberline.session_timeout_s:
+            raise OperatorError(f"paused for {paused_s:.0f} s, longer than the session: my partitions are others' now")
 
     def progressed(self) -> None:
         """Something was finished."""
