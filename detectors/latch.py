@@ -115,7 +115,8 @@ def _move(state: np.ndarray, elements: Elements, baseline: np.ndarray | None) ->
 
 
 def _since(since: np.ndarray, above: np.ndarray, ts: np.ndarray) -> np.ndarray:
-    return np.where(above, np.where(since == 0, ts, since), 0)
+    # A since in the future is from before the device's clock was set back.
+    return np.where(above, np.where((since == 0) | (since > ts), ts, since), 0)
 
 
 def _confirmed(since: np.ndarray, confirm_ms: np.ndarray, ts: np.ndarray, gap_ms: np.ndarray) -> np.ndarray:

@@ -1,5 +1,8 @@
 """Which reports are new: repeats and reports out of order are normal on NB-IoT and GPRS (domain.md, rule 6).
 
+A device whose clock was set back, as after a power loss, would look late until its clock has caught up. Its reports are
+told from handed-in old ones by their pace: they come one by one, as far apart as they are dated.
+
 A report's identity within its device is its time and sequence number in one int64. Each device remembers the greatest
 `REMEMBERED` identities it has had, so for anything greater than the least of them it is certain whether it came before.
 """
@@ -15,6 +18,9 @@ REMEMBERED: Final = 16
 
 AHEAD_MS: Final = 300_000
 """A clock more than 5 min ahead of arrival is wrong (domain.md, rule 8); NB-IoT time is good to seconds [ours]."""
+
+SET_BACK_REPORTS: Final = 3
+"""So many in a row, dated before the newest but in pace with their arrival, and the clock was set back [ours]."""
 
 REPEATED, LATE, NEWEST = 0, 1, 2
 """A report seen before or too old to tell; one that is new but older than its device's newest; the device's newest."""
@@ -40,15 +46,38 @@ def identity(ts: np.ndarray, seq: np.ndarray, event_ts: np.ndarray) -> np.ndarra
     return (ts << _SEQ_BITS) | (low & ((1 << _SEQ_BITS) - 1))
 
 
-def arrive(remembered: np.ndarray, rows: np.ndarray, identities: np.ndarray) -> np.ndarray:
-    """Judge one report for each of the distinct `rows`, and remember the new ones in `remembered`, in place.
+def arrive(rows: np.ndarray, devices: np.ndarray, identities: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
+    """Judge one report for each of the distinct `devices`, and remember the new ones in `rows`, in place.
 
-    `remembered` is int64[devices, REMEMBERED], 0 where nothing is remembered yet. Returns REPEATED, LATE or NEWEST.
+    `rows` is the state's ROW[devices]; what is remembered is 0 where there is nothing yet. Returns REPEATED, LATE or
+    NEWEST for each.
     """
-    before = remembered[rows]
+    remembered = rows["remembered"]
+    before = remembered[devices]
     least = before.argmin(axis=1)
-    known = (before == identities[:, None]).any(axis=1) | (identities <= before[np.arange(len(rows)), least])
+    same = (before == identities[:, None]).any(axis=1)
+    too_old = identities <= before[np.arange(len(devices)), least]
     newest = identities > before.max(axis=1)
-    new = ~known
-    remembered[rows[new], least[new]] = identities[new]
-    return np.where(known, REPEATED, np.where(newest, NEWEST, LATE))
+    new = ~(same | too_old)
+    remembered[devices[new], least[new]] = identities[new]
+    judged = np.where(~new, REPEATED, np.where(newest, NEWEST, LATE))
+    rows["back_count"][devices[newest]] = 0
+    behind = (~(newest | same)).nonzero()[0]
+    if len(behind):
+        set_back = behind[_paced(rows, devices[behind], identities[behind], ingest_ts[behind])]
+        remembered[devices[set_back]] = 0
+        remembered[devices[set_back], 0] = identities[set_back]
+        judged[set_back] = NEWEST
+    return judged
+
+
+def _paced(rows: np.ndarray, devices: np.ndarray, identities: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
+    """Whether these reports, all behind their device's newest, make its clock one that was set back."""
+    ts = identities >> _SEQ_BITS
+    dated_ms, arrived_ms = ts - rows["back_ts"][devices], ingest_ts - rows["back_ingest_ts"][devices]
+    in_pace = (dated_ms > 0) & (dated_ms <= 2 * arrived_ms) & (arrived_ms <= 2 * dated_ms)
+    count = np.where(in_pace, rows["back_count"][devices] + 1, 1)
+    set_back = count >= SET_BACK_REPORTS
+    rows["back_ts"][devices], rows["back_ingest_ts"][devices] = ts, ingest_ts
+    rows["back_count"][devices] = np.where(set_back, 0, count)
+    return set_back

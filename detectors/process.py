@@ -138,7 +138,7 @@ def _work_off(
     result: Result,
 ) -> None:
     identities = order.identity(batch.ts, reports.seq[batch.reports], reports.event_ts[batch.reports])
-    judged = order.arrive(state.rows["remembered"], batch.rows, identities)
+    judged = order.arrive(state.rows, batch.rows, identities, reports.ingest_ts[batch.reports])
     result.repeated += int(np.count_nonzero(judged == order.REPEATED))
     result.late += int(np.count_nonzero(judged == order.LATE))
     newest = judged == order.NEWEST

@@ -43,7 +43,7 @@ def _learn(state: np.ndarray, elements: Elements) -> None:
     held = state[slots]
     first = held["samples"] == 0
     samples = np.minimum(held["samples"] + 1, MAX_SAMPLES)
-    elapsed = np.where(first, 0, ts - held["last_ts"])
+    elapsed = np.where(first, 0, np.maximum(ts - held["last_ts"], 0))
     weight = np.maximum(1.0 / samples, elapsed / np.maximum(limits["memory_ms"] + elapsed, 1))
     held["baseline"] = np.where(first, values, held["baseline"] + weight * (values - held["baseline"]))
     held["first_ts"] = np.where(first, ts, held["first_ts"])

@@ -33,6 +33,9 @@ ROW: Final = np.dtype(
         ("newest_ts", "i8"),
         ("remembered", "i8", (REMEMBERED,)),
         ("minutes", "i8", (2,)),
+        ("back_ts", "i8"),
+        ("back_ingest_ts", "i8"),
+        ("back_count", "i4"),
         ("heard_ts", "i8"),
         ("since_ts", "i8"),
         ("profile", "i4"),
@@ -43,7 +46,8 @@ ROW: Final = np.dtype(
     ]
 )
 """One device. `offset` is the last record reflected, -1 for none; `newest_ts` the newest event time; `heard_ts` the
-newest arrival; `since_ts` when `status` began; `faulty` whether `PartitionState.faults` holds any of its own;
+newest arrival; `since_ts` when `status` began; `back_...` the last report behind the newest and how
+many of them came in pace (`detectors.order`); `faulty` whether `PartitionState.faults` holds any of its own;
 `profile` its limits in the `LimitTable`, -1 until looked up."""
 
 

@@ -21,7 +21,7 @@ def detect(state: np.ndarray, elements: Elements) -> Findings:
     """Compare the rate of rise of each window that ends here, in ℃/min, with the limits."""
     slots, values, ts, _, limits = elements
     held = state[slots]
-    first = held["window_ts"] == 0
+    first = (held["window_ts"] == 0) | (held["window_ts"] > ts)  # begun anew by a clock that was set back
     elapsed = ts - held["window_ts"]
     ended = ~first & (elapsed >= limits["window_ms"])
     rate = (values - held["window_value"]) * MS_PER_MINUTE / np.maximum(elapsed, 1)

@@ -25,6 +25,7 @@ from schemas.reports import MAX_RECORD_BYTES, MAX_REPORTS_PER_RECORD, fault_of
 MINUTE_MS: Final = 60_000
 LATENESS_MS: Final = 30_000
 REMEMBERED: Final = 16
+SET_BACK_REPORTS: Final = 3
 AHEAD_MS: Final = 300_000
 
 WATCHED: Final = {
@@ -80,7 +81,7 @@ class Latch:
         for severity, name in ((Severity.WARNING, "warning"), (Severity.ALARM, "alarm")):
             if value < limits[name]:
                 self.since[severity] = None
-            elif self.since[severity] is None:
+            elif self.since[severity] is None or (self.since[severity] or 0) > ts:
                 self.since[severity] = ts
 
     def _reached(self, ts: int, gap_ms: int, limits: Limits) -> Severity | None:
@@ -139,7 +140,7 @@ class Rise:
         if self.samples == 1:
             self.baseline, self.first_ts, self.last_ts = value, ts, ts
             return
-        elapsed = ts - self.last_ts
+        elapsed = max(0, ts - self.last_ts)
         weight = max(1.0 / self.samples, elapsed / max(memory_ms + elapsed, 1))
         self.baseline += weight * (value - self.baseline)
         self.last_ts = ts
@@ -153,7 +154,7 @@ class Rate:
         self.begin: tuple[int, float] | None = None
 
     def step(self, ts: int, value: float, gap_ms: int, limits: Limits) -> Finding | None:
-        if self.begin is None:
+        if self.begin is None or self.begin[0] > ts:
             self.begin = ts, value
             return None
         begin_ts, begin_value = self.begin
@@ -185,6 +186,7 @@ class Device:
     heard_ts: int = 0
     newest_ts: int = 0
     identities: list[tuple[int, int]] = field(default_factory=list)
+    behind: list[tuple[int, int]] = field(default_factory=list)
     status: Status | None = None
     since_ts: int = 0
     faults: list[str] = field(default_factory=list)
@@ -333,11 +335,33 @@ def _arrived(device: Device, place: Place) -> tuple[bool, bool]:
     seq = place.report.get("seq")
     identity = place.ts, (place.report["event_ts"] if seq is None else seq) % 65_536
     seen = device.identities
-    if identity in seen or (len(seen) == REMEMBERED and identity < min(seen)):
+    if identity in seen:
         return True, False
-    newest = not seen or identity > max(seen)
+    if not seen or identity > max(seen):
+        device.behind = []
+        device.identities = sorted([*seen, identity])[-REMEMBERED:]
+        return False, True
+    if _set_back(device, place):
+        device.identities = [identity]
+        return False, True
+    if len(seen) == REMEMBERED and identity < min(seen):
+        return True, False
     device.identities = sorted([*seen, identity])[-REMEMBERED:]
-    return False, newest
+    return False, False
+
+
+def _set_back(device: Device, place: Place) -> bool:
+    """Whether the third report in a row now comes behind the newest, as far apart as they are dated."""
+    if device.behind:
+        before_ts, before_ingest_ts = device.behind[-1]
+        dated, arrived = place.ts - before_ts, place.ingest_ts - before_ingest_ts
+        if not (dated > 0 and dated <= 2 * arrived and arrived <= 2 * dated):
+            device.behind = []
+    device.behind.append((place.ts, place.ingest_ts))
+    if len(device.behind) < SET_BACK_REPORTS:
+        return False
+    device.behind = []
+    return True
 
 
 def _heard(device: Device, place: Place, newest: bool) -> Iterable[DeviceStatus]:

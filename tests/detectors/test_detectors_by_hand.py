@@ -173,6 +173,22 @@ def test_a_late_report_is_counted_but_not_shown_to_the_detectors() -> None:
     }
 
 
+def test_a_device_whose_clock_was_set_back_is_heard_again_from_its_third_report() -> None:
+    hour = 3_600_000
+    before = [record(n, report(T0 + n * 1_000, arc_half_cycles=[0]), ingest_ts=T0 + n * 1_000) for n in range(3)]
+    after = [
+        record(n, report(T0 + n * 1_000 - hour, arc_half_cycles=[20]), ingest_ts=T0 + n * 1_000) for n in range(3, 9)
+    ]
+    (alarm,) = alarms([*before, *after], "arc_fault")
+    assert alarm.source_offset == 5
+
+
+def test_old_reports_handed_in_at_once_are_no_clock_that_was_set_back() -> None:
+    newest = record(0, report(T0, arc_half_cycles=[0]), ingest_ts=T0)
+    cached = [record(n, report(T0 - 600_000 + n * 1_000, arc_half_cycles=[20]), ingest_ts=T0 + n) for n in range(1, 30)]
+    assert not alarms([newest, *cached], "arc_fault")
+
+
 SERIES = {
     AlarmKind.RESIDUAL_CURRENT: [100.0, 179.9, 180, 199.9, 200, 299.9, 300, 900],
     AlarmKind.RESIDUAL_CURRENT_RISE: [40.0, 40, 41.3, 139.9, 140, 160, 250.7],
