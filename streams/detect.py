@@ -109,10 +109,11 @@ class DetectJob:
             await self._stop_writers()
 
     async def stop(self) -> None:
-        """A last checkpoint of everything, so that the next worker has nothing to do again."""
+        """A last checkpoint of everything, so that the next worker has nothing to do again. None after a crash."""
         async with self._checkpointing:
             for tp, partition in self._partitions.items():
                 await self._checkpoint(tp, partition)
+            self._partitions.clear()
             await self._stop_writers()
         await self._producer.stop()
 
@@ -158,11 +159,10 @@ class DetectJob:
     async def _run_checkpoints(self) -> None:
         while True:
             await asyncio.sleep(TICK_INTERVAL_S / max(1, len(self._partitions)))
-            if not self._partitions:
-                continue
             # One partition at a time, so that checkpoints never make alarms wait for long.
             async with self._checkpointing:
-                await self._look_after(min(self._partitions.items(), key=lambda item: item[1].looked_after_at))
+                if self._partitions:
+                    await self._look_after(min(self._partitions.items(), key=lambda item: item[1].looked_after_at))
 
     async def _look_after(self, item: tuple[TP, Partition]) -> None:
         tp, partition = item
@@ -186,6 +186,9 @@ class DetectJob:
         """
         began = time.monotonic()
         async with partition.lock:
+            if self._app.crashed:
+                # The state may reflect what was not sent, or not reflect what came before.
+                return
             state = partition.state
             rows = state.dirty.nonzero()[0]
             encoded = list(encode(state, rows.tolist()))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.migrate import migrate
+from sinks.clickhouse.service import Service
 from sinks.clickhouse.writer import ClickHouseSink
 from sinks.contract import SinkError
 from streams.errors import OperatorError
@@ -35,9 +38,25 @@ def make_sink(settings: Settings) -> ClickHouseSink:
     return ClickHouseSink(config_of(settings))
 
 
+@contextmanager
+def asking(settings: Settings) -> Iterator[Service]:
+    """Questions of a command, which a person waits for. What ClickHouse refuses becomes an OperatorError."""
+    service = Service(_impatient(settings))
+    try:
+        yield service
+    except SinkError as error:
+        raise OperatorError(str(error)) from error
+    finally:
+        service.close()
+
+
+def _impatient(settings: Settings) -> Config:
+    return replace(config_of(settings), deadline_s=min(settings.clickhouse_deadline_s, COMMAND_DEADLINE_S))
+
+
 def run_migrations(settings: Settings) -> list[str]:
     """Bring the tables up to this version; the names of what was applied. Raises OperatorError."""
-    config = replace(config_of(settings), deadline_s=min(settings.clickhouse_deadline_s, COMMAND_DEADLINE_S))
+    config = _impatient(settings)
     try:
         return [f"{migration.number:04} {migration.name}" for migration in migrate(config)]
     except SinkError as error:

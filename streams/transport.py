@@ -127,6 +127,10 @@ class Consumer(stock.Consumer):
             generation_id=self.app.consumer_generation_id,
         )
 
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit what is finished. After a crash there is no thread any more that could."""
+        return not self.crashed and bool(await super().commit(topics, start_new_transaction))
+
     async def perform_seek(self) -> None:
         """Go back to what is committed; what was in flight is fetched anew and begun on new ledgers."""
         self.ledgers.clear()

@@ -88,6 +88,9 @@ class WorkerApp(faust.App):
         return work
 
     async def _handle(self, chunk: Chunk) -> None:
+        if self.crashed:
+            # What comes after a chunk that failed must not be worked on without it.
+            return
         try:
             await self.holder.handle(chunk)
         except Exception as error:
@@ -105,8 +108,6 @@ class WorkerApp(faust.App):
     async def on_stop(self) -> None:
         """Stop fetching, let the job finish; the consumer commits what is finished when it stops after this."""
         await super().on_stop()
-        for task in self._tasks:
-            task.cancel()
         try:
             await asyncio.wait_for(self.holder.stop(), STOP_DEADLINE_S)
         except TimeoutError:
@@ -115,6 +116,9 @@ class WorkerApp(faust.App):
             )
         except Exception as error:
             log.warning("left work unfinished: %s", error)
+        # Only now: a checkpoint or an insert cut short would be left unfinished.
+        for task in self._tasks:
+            task.cancel()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside the agents; if it fails, the worker ends."""

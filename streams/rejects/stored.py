@@ -1,0 +1,226 @@
+"""Rejects as ClickHouse holds them.
+
+A reject's id is its place on `emberline.rejects`: the topic's incarnation, partition and offset (a record there is one
+reject). People see the last 8 digits of the incarnation: those are random in every kind of UUID, the first are not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple, Self
+from uuid import UUID
+
+from sinks.clickhouse.service import Service
+from streams.errors import OperatorError
+
+REPLAY_OF: Final = "emberline-replay-of"
+"""Header of a record that was sent again: the id of its reject. It does not begin with `emberline.`, so that it is kept
+with the record's own headers when the record is rejected again."""
+PAGE_ROWS: Final = 1_000
+BATCH_ROWS: Final = 200
+BATCH_BYTES: Final = 16 * 1_048_576
+"""Bodies fetched and sent at once: one record of the largest size, or some hundred of the usual."""
+_SHOWN_DIGITS: Final = 8
+_ID: Final = re.compile(r"([0-9a-f]{8,32})-(\d{1,9})-(\d{1,18})")
+_FULL_ID: Final = "concat(replaceAll(toString(topic_id), '-', ''), '-', toString(`partition`), '-', toString(`offset`))"
+_REPLAY_OF: Final = f"arrayFirst(one -> one.1 = '{REPLAY_OF}', headers).2"
+_META: Final = f"""
+    SELECT topic_id, `partition`, `offset`, reason, detail, source_topic, source_partition, source_offset, source_index,
+        toUnixTimestamp64Milli(ingest_ts), length(value), {_REPLAY_OF}
+    FROM rejects
+"""  # noqa: S608
+_BODIES: Final = "SELECT topic_id, `partition`, `offset`, key, value, headers FROM rejects"
+
+
+class RejectId(NamedTuple):
+    """A place on the rejects topic."""
+
+    topic_id: UUID
+    partition: int
+    offset: int
+
+    @property
+    def full(self) -> str:
+        """Never the same for two rejects: the key on `emberline.replays`, and what the header of a replay says."""
+        return f"{self.topic_id.hex}-{self.partition}-{self.offset}"
+
+    def __str__(self) -> str:
+        return shortened(self.full)
+
+
+def shortened(full: str) -> str:
+    """An id as people see it."""
+    head, dash, rest = full.partition("-")
+    return head[-_SHOWN_DIGITS:] + dash + rest
+
+
+class Stored(NamedTuple):
+    """A reject without its bytes. `replay_of` is the full id of the reject it was a replay of, or empty."""
+
+    id: RejectId
+    reason: str
+    detail: str
+    source_topic: str
+    source_partition: int
+    source_offset: int
+    source_index: int
+    ingest_ts: int
+    size: int
+    replay_of: str
+
+
+class Body(NamedTuple):
+    """The rejected record's own key, bytes and headers."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rejects are meant; what is None is not asked for. `ids` are as people write them."""
+
+    ids: Sequence[str] = ()
+    reason: str | None = None
+    topic: str | None = None
+    from_ts: int | None = None
+    to_ts: int | None = None
+    partition: int | None = None
+    after: RejectId | None = None
+    unfolded: bool = True
+    _extra: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, ids: Sequence[str], **filters: Any) -> Self:
+        """Check the ids. Raises OperatorError."""
+        for text in ids:
+            if not _ID.fullmatch(text):
+                raise OperatorError(f"{text!r} is no id of a reject; `emberline rejects list` shows them")
+        if ids and any(value is not None for value in filters.values()):
+            raise OperatorError("give ids or filters, not both")
+        found = cls(ids, **filters)
+        if found.from_ts is not None and found.to_ts is not None and found.from_ts >= found.to_ts:
+            raise OperatorError("--from must lie before --to")
+        return found
+
+    def where(self) -> tuple[str, dict[str, Any]]:
+        """As SQL and its parameters."""
+        asked: dict[str, Any] = {}
+        conditions = ["1"]
+        for name, (condition, value) in self._conditions().items():
+            if value is not None:
+                conditions.append(condition)
+                asked[name] = value
+        if self.ids:
+            conditions.append("(" + " OR ".join(_by_id(number, asked, text) for number, text in _numbered(self)) + ")")
+        if self.after is not None:
+            conditions.append("(topic_id, `offset`) > (toUUID(%(after_topic)s), %(after_offset)s)")
+            asked |= {"after_topic": str(self.after.topic_id), "after_offset": self.after.offset}
+        if not self.unfolded:
+            conditions.append(f"{_FULL_ID} NOT IN (SELECT {_REPLAY_OF} FROM rejects WHERE {_REPLAY_OF} != '')")  # noqa: S608
+        return " WHERE " + " AND ".join(conditions), asked
+
+    def _conditions(self) -> dict[str, tuple[str, Any]]:
+        return {
+            "reason": ("reason = %(reason)s", self.reason),
+            "source": ("source_topic = %(source)s", self.topic),
+            "begin": ("ingest_ts >= fromUnixTimestamp64Milli(toInt64(%(begin)s))", self.from_ts),
+            "end": ("ingest_ts < fromUnixTimestamp64Milli(toInt64(%(end)s))", self.to_ts),
+            "number": ("`partition` = %(number)s", self.partition),
+        }
+
+
+def _numbered(wanted: Wanted) -> Iterator[tuple[int, str]]:
+    return enumerate(wanted.ids)
+
+
+def _by_id(number: int, asked: dict[str, Any], text: str) -> str:
+    match = _ID.fullmatch(text)
+    assert match is not None  # noqa: S101 - checked by Wanted.of
+    asked |= {f"t{number}": match[1], f"p{number}": int(match[2]), f"o{number}": int(match[3])}
+    topic = f"endsWith(replaceAll(toString(topic_id), '-', ''), %(t{number})s)"
+    return f"(`partition` = %(p{number})s AND `offset` = %(o{number})s AND {topic})"
+
+
+def newest(service: Service, wanted: Wanted, limit: int) -> list[Stored]:
+    """The newest of the wanted, newest first."""
+    where, asked = wanted.where()
+    rows = service.query(f"{_META}{where} ORDER BY ingest_ts DESC, `offset` DESC LIMIT {limit}", asked)
+    return [_stored(row) for row in rows]
+
+
+def count(service: Service, wanted: Wanted) -> int:
+    """How many are wanted."""
+    where, asked = wanted.where()
+    return int(service.query(f"SELECT count() FROM rejects{where}", asked)[0][0])
+
+
+def partitions(service: Service, wanted: Wanted) -> list[int]:
+    """The partitions that hold any of the wanted."""
+    where, asked = wanted.where()
+    rows = service.query(f"SELECT DISTINCT `partition` FROM rejects{where} ORDER BY `partition`", asked)
+    return [int(number) for (number,) in rows]
+
+
+def of_partition(service: Service, wanted: Wanted, partition: int) -> Iterator[Stored]:
+    """The wanted of one partition, in the order of their offsets, fetched a page at a time."""
+    wanted = replace(wanted, partition=partition)
+    while True:
+        where, asked = wanted.where()
+        rows = service.query(f"{_META}{where} ORDER BY topic_id, `offset` LIMIT {PAGE_ROWS}", asked)
+        page = [_stored(row) for row in rows]
+        yield from page
+        if len(page) < PAGE_ROWS:
+            return
+        wanted = replace(wanted, after=page[-1].id)
+
+
+def by_ids(service: Service, ids: Sequence[str]) -> list[Stored]:
+    """Exactly one reject for each id. Raises OperatorError where there is none, or more than one."""
+    found = newest(service, Wanted.of(ids), len(ids) + PAGE_ROWS) if ids else []
+    for text in ids:
+        match = [one for one in found if _is(one.id, text)]
+        if not match:
+            raise OperatorError(f"there is no reject {text}; `emberline rejects list` shows them")
+        if len(match) > 1:
+            raise OperatorError(f"{text} may be any of {', '.join(one.id.full for one in match)}; give the whole id")
+    return found
+
+
+def _is(found: RejectId, text: str) -> bool:
+    return found.full.endswith(text) and found.full.partition("-")[2] == text.partition("-")[2]
+
+
+def bodies(service: Service, ids: Sequence[RejectId]) -> dict[RejectId, Body]:
+    """Keys, bytes and headers as they came."""
+    wanted = Wanted(tuple(one.full for one in ids))
+    where, asked = wanted.where()
+    rows = service.call(
+        lambda client: client.execute(f"{_BODIES}{where}", asked, settings={"strings_as_bytes": True})
+    )
+    return {
+        RejectId(topic_id, partition, offset): Body(key, value, [(name.decode(), one) for name, one in headers])
+        for topic_id, partition, offset, key, value, headers in rows
+    }
+
+
+def batches(rejects: Iterator[Stored]) -> Iterator[list[Stored]]:
+    """The rejects in lists small enough to fetch with their bytes."""
+    batch: list[Stored] = []
+    size = 0
+    for one in rejects:
+        if batch and (len(batch) >= BATCH_ROWS or size + one.size > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += one.size
+    if batch:
+        yield batch
+
+
+def _stored(row: tuple[Any, ...]) -> Stored:
+    topic_id, partition, offset, *rest, size, replay_of = row
+    return Stored(RejectId(topic_id, partition, offset), *rest, size=size or 0, replay_of=replay_of)

@@ -1,0 +1,145 @@
+"""The broker seen from outside: what is on a topic, what a group has committed.
+
+`Kafka` answers in plain calls, `Outside` to coroutines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+
+from schemas.topics import CHECKPOINTS, TELEMETRY
+
+T = TypeVar("T")
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Sent(NamedTuple):
+    """A record to be written."""
+
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Outside:
+    """Clients of one broker, for as long as the block lasts."""
+
+    def __init__(self, address: str, partitions: int) -> None:
+        self._address = address
+        self._partitions = partitions
+        self._members: dict[str, AIOKafkaConsumer] = {}
+
+    async def __aenter__(self) -> Self:
+        largest = 17 * 1_048_576
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._address, max_request_size=largest, max_batch_size=262_144, linger_ms=2
+        )
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._address,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=20,
+        )
+        await self._producer.start()
+        await self._consumer.start()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._producer.stop()
+        for consumer in (self._consumer, *self._members.values()):
+            await consumer.stop()
+
+    async def send(self, records: Iterable[Sent], topic: str = TELEMETRY.name) -> None:
+        sending = [
+            await self._producer.send(topic, one.value, one.key, partition=one.partition, headers=list(one.headers))
+            for one in records
+        ]
+        await self._producer.flush()
+        for sent in sending:
+            sent.result()
+
+    async def ends(self, topic: str) -> list[int]:
+        tps = self._tps(topic)
+        listed = await self._consumer.end_offsets(tps)
+        # The embedded broker lists the offset after the first record of the last batch, so that is read to its end.
+        await self._fetch({tp: max(0, listed[tp] - 1) for tp in tps}, listed)
+        return [await self._consumer.position(tp) for tp in tps]
+
+    async def read(self, topic: str) -> list[list[ConsumerRecord]]:
+        tps = self._tps(topic)
+        found = await self._fetch(dict.fromkeys(tps, 0), await self._consumer.end_offsets(tps))
+        return [found[tp] for tp in tps]
+
+    async def _fetch(
+        self, begins: dict[TopicPartition, int], ends: dict[TopicPartition, int]
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """The records from the one offset to the batch that holds the last one before the other."""
+        self._consumer.assign(list(begins))
+        for tp, begin in begins.items():
+            self._consumer.seek(tp, begin)
+        found: dict[TopicPartition, list[ConsumerRecord]] = {tp: [] for tp in begins}
+        while missing := [tp for tp in begins if await self._consumer.position(tp) < ends[tp]]:
+            for tp, records in (await self._consumer.getmany(*missing, timeout_ms=1_000)).items():
+                found[tp] += records
+        return found
+
+    async def committed(self, group: str, topic: str = TELEMETRY.name) -> list[int]:
+        if group not in self._members:
+            # Partitions assigned by hand: it asks for the group's offsets and never joins.
+            member = AIOKafkaConsumer(bootstrap_servers=self._address, group_id=group, enable_auto_commit=False)
+            await member.start()
+            self._members[group] = member
+        member, tps = self._members[group], self._tps(topic)
+        member.assign(tps)
+        return [await member.committed(tp) or 0 for tp in tps]
+
+    def _tps(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for number in range(self._partitions)]
+
+
+class Kafka:
+    """An `Outside` with an event loop of its own, which runs while a call is being answered."""
+
+    def __init__(self, address: str, partitions: int) -> None:
+        self.address = address
+        self._outside = Outside(address, partitions)
+        self._loop = asyncio.new_event_loop()
+
+    def __enter__(self) -> Self:
+        self._run(self._outside.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._run(self._outside.__aexit__())
+        self._loop.close()
+
+    def send(self, records: Iterable[Sent], topic: str = TELEMETRY.name) -> None:
+        """Write the records and wait until the broker has acknowledged all of them."""
+        self._run(self._outside.send(records, topic))
+
+    def ends(self, topic: str) -> list[int]:
+        """The offset after the last record of each partition."""
+        return self._run(self._outside.ends(topic))
+
+    def read(self, topic: str) -> list[list[ConsumerRecord]]:
+        """Everything that is on the topic now, by partition."""
+        return self._run(self._outside.read(topic))
+
+    def newest_checkpoints(self) -> list[dict[bytes, bytes]]:
+        """What compaction would leave of the checkpoints, by partition."""
+        return [{record.key: record.value for record in records} for records in self.read(CHECKPOINTS.name)]
+
+    def committed(self, group: str, topic: str = TELEMETRY.name) -> list[int]:
+        """The group's committed offset of each partition, 0 where there is none."""
+        return self._run(self._outside.committed(group, topic))
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run_until_complete(work)

@@ -1,0 +1,85 @@
+"""What a fleet sends, and what the events on a topic say once repeats are dropped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+from zlib import crc32
+
+from aiokafka import ConsumerRecord
+
+from detectors.limits import LimitTable
+from detectors.twin import Oracle, Told
+from fleet import Fleet, FleetConfig
+from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.rejects import RejectEvent
+from tests.streams.conftest import PARTITIONS
+from tests.streams.kafka_outside import Sent
+
+LEARN_S = 10
+Placed = TypeVar("Placed", Alarm, Aggregate, DeviceStatus)
+
+
+def quick_limits(folder: Path) -> Path:
+    """A limits file by which baselines are learned in seconds, so that a short run can show a rise."""
+    path = folder / "limits.toml"
+    path.write_text(f"[default.residual_current_rise]\nlearn_s = {LEARN_S}\n")
+    return path
+
+
+def fleet_sends(seed: int, seconds: float, devices: int = 60, rate: float = 120.0, bad: int = 50) -> list[Sent]:
+    """Everything a small fleet with planted faults, late batches, repeats and bad records sent until just now."""
+    config = FleetConfig(
+        seed=seed,
+        devices=devices,
+        rate=rate,
+        seconds=seconds,
+        start_ts=time.time_ns() // 1_000_000 - int(seconds * 1_000),
+        share_late=0.1,
+        share_repeated=0.05,
+        faults_per_kind=1,
+        bad_records=bad,
+        learn_s=LEARN_S,
+    )
+    sends = Fleet(config).due(config.start_ts, config.end_ts)
+    return [Sent(crc32(one.key or b"") % PARTITIONS, one.key, one.value) for one in sends]
+
+
+def parts(sends: Sequence[Sent], count: int) -> list[Sequence[Sent]]:
+    """The sends in so many parts of about the same size."""
+    edges = [number * len(sends) // count for number in range(count + 1)]
+    return [sends[first:beyond] for first, beyond in pairwise(edges)]
+
+
+def oracle_of(records: Iterable[ConsumerRecord], limits: LimitTable) -> Told:
+    """What one partition's records mean by the slow twin, from their bytes and the broker's times."""
+    oracle = Oracle(limits)
+    for record in records:
+        oracle.feed(record.offset, record.timestamp, record.value, record.key)
+    return oracle.told
+
+
+def without_repeats(events: Iterable[Placed]) -> list[Placed]:
+    """The events of one partition less those at or below a place before them."""
+    kept: list[Placed] = []
+    highest = (-1, -1)
+    for event in events:
+        place = event.source_offset, event.source_ordinal
+        if place > highest:
+            kept.append(event)
+            highest = place
+    return kept
+
+
+def rejects_of(records: Iterable[ConsumerRecord]) -> list[tuple[int, int, str]]:
+    """Offset, index and reason of one partition's rejects, less repeats."""
+    kept: list[tuple[int, int, str]] = []
+    for record in records:
+        event = RejectEvent.from_headers(record.headers)
+        place = event.source_offset, event.source_index
+        if not kept or place > kept[-1][:2]:
+            kept.append((*place, event.reason))
+    return kept

@@ -1,0 +1,137 @@
+"""Bad input from end to end: it is told with its reason, and its neighbours are stored."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import orjson
+import pytest
+
+from schemas.rejects import RejectEvent, original_headers
+from schemas.topics import REJECTS, TELEMETRY
+from streams.simulate import now_ms
+from tests.streams.conftest import Platform, quick
+from tests.streams.kafka_outside import Kafka, Sent
+from tests.streams.processes import last_words, until, working
+
+YEAR_2090_TS: Final = 3_786_912_000_000
+HEADERS: Final = [("gateway", b"g-7"), ("trace", b"\xff\x00")]
+
+
+def _report(device: str, **changed: Any) -> dict[str, Any]:
+    return {
+        "v": 1,
+        "device_id": device,
+        "device_kind": "electrical_monitor",
+        "event_ts": now_ms(),
+        "components": 4,
+        "residual_current_ma": [61.5],
+        "temperature_c": [31.0, 30.5, 32.1],
+    } | changed
+
+
+def _bytes(device: str, **changed: Any) -> bytes:
+    return orjson.dumps(_report(device, **changed))
+
+
+class Bad(NamedTuple):
+    """A record that must be rejected, its reason, and at which place in it."""
+
+    value: Callable[[str], bytes | None]
+    reason: str
+    keyed: bool = True
+    place: int = -1
+
+
+BAD: Final = {
+    "truncated JSON": Bad(lambda device: _bytes(device)[:-20], "not_json"),
+    "random bytes": Bad(lambda device: b"\xff" + random.Random(1).randbytes(200), "not_json"),
+    "a record of 10 MB": Bad(lambda device: _bytes(device, note="x" * 10_000_000), "record_too_large"),
+    "a text for a number": Bad(lambda device: _bytes(device, residual_current_ma=["61.5"]), "wrong_type", place=0),
+    "a number for an array": Bad(lambda device: _bytes(device, temperature_c=31), "wrong_type", place=0),
+    "a number for a device": Bad(lambda device: _bytes(device, device_id=17), "wrong_type", place=0),
+    "NaN": Bad(lambda device: _bytes(device).replace(b"61.5", b"NaN"), "not_finite"),
+    "the year 1970": Bad(lambda device: _bytes(device, event_ts=86_400_000), "impossible_time", place=0),
+    "the year 2090": Bad(lambda device: _bytes(device, event_ts=YEAR_2090_TS), "impossible_time", place=0),
+    "an unknown version": Bad(lambda device: _bytes(device, v=2), "unknown_version", place=0),
+    "one element short": Bad(lambda device: _bytes(device, temperature_c=[31.0, 30.5]), "components_differ", place=0),
+    "an empty record": Bad(lambda device: b"", "empty_record"),
+    "a null value": Bad(lambda device: None, "empty_record"),
+    "a null key": Bad(lambda device: _bytes(device), "null_key", keyed=False),
+    "an array with one bad report": Bad(
+        lambda device: orjson.dumps(
+            [_report(device), _report(device, smoke=["much"]), _report(device, event_ts=now_ms() - 1)]
+        ),
+        "wrong_type",
+        place=1,
+    ),
+}
+
+
+def test_each_bad_record_is_told_with_its_reason_and_its_neighbours_are_stored(platform: Platform) -> None:
+    kafka, begin = platform.kafka, platform.kafka.ends(TELEMETRY.name)[0]
+    values = {name: bad.value(f"BAD-{number}") for number, (name, bad) in enumerate(BAD.items())}
+    sends = []
+    for number, (name, bad) in enumerate(BAD.items()):
+        key = f"BAD-{number}".encode()
+        sends += [
+            Sent(0, b"before", _bytes(f"BEFORE-{number}")),
+            Sent(0, key if bad.keyed else None, values[name], HEADERS),
+            Sent(0, b"after", _bytes(f"AFTER-{number}")),
+        ]
+    kafka.send(sends)
+
+    query = platform.query
+    mine = "WHERE source_topic = 'emberline.telemetry' AND source_partition = 0 AND source_offset >= %(begin)s"
+    told = f"SELECT source_offset, source_index, reason, detail, length(value) FROM rejects {mine}"  # noqa: S608
+    until(lambda: len(query(told, begin=begin)) >= len(BAD), f"all rejects; detect said {platform.detect.said}")
+    expected = [(begin + 3 * n + 1, bad.place, bad.reason) for n, bad in enumerate(BAD.values())]
+    rows = sorted(query(told, begin=begin))
+    assert [row[:3] for row in rows] == expected
+    assert all(detail for *_, detail, _ in rows)
+
+    neighbours = "SELECT device_id FROM telemetry WHERE match(device_id, '^(BEFORE|AFTER)-') ORDER BY device_id"
+    both = sorted(f"{where}-{number}" for where in ("BEFORE", "AFTER") for number in range(len(BAD)))
+    until(lambda: len(query(neighbours)) >= len(both), "all neighbours stored")
+    assert [device for (device,) in query(neighbours)] == both
+    good_of_array = query(
+        "SELECT index FROM telemetry WHERE device_id = %(id)s ORDER BY index", id=f"BAD-{len(BAD) - 1}"
+    )
+    assert good_of_array == [(0,), (2,)]
+
+    # On the topic each is there with its own key, bytes and headers, ready to be sent again.
+    found = {}
+    for record in kafka.read(REJECTS.name)[0]:
+        event = RejectEvent.from_headers(record.headers)
+        if event.source_offset >= begin:
+            found[event.source_offset] = record, event
+    for number, (name, bad) in enumerate(BAD.items()):
+        record, event = found[begin + 3 * number + 1]
+        assert (event.reason, event.source_index) == (bad.reason, bad.place), name
+        assert record.key == (f"BAD-{number}".encode() if bad.keyed else None), name
+        assert original_headers(record.headers) == HEADERS, name
+        if bad.place < 1:
+            assert record.value == values[name], name
+        else:
+            assert orjson.loads(record.value)["smoke"] == ["much"]
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_mostly_bad_input_stops_the_worker_unless_that_is_allowed(kafka: Kafka, tmp_path: Path, share: float) -> None:
+    settings = replace(quick(kafka.address), reject_share=share)
+    bad = [Sent(0, b"bad", b'{"v":1}') for _ in range(1_800)]
+    good = [Sent(0, b"good", _bytes("GOOD")) for _ in range(600)]
+    with working("detect", settings, tmp_path / "detect") as worker:
+        kafka.send(good[:300] + bad + good[300:])
+        if share == 1:
+            until(lambda: kafka.committed("emberline-detect") == kafka.ends(TELEMETRY.name), "all committed")
+            assert len(kafka.read(REJECTS.name)[0]) == len(bad)
+            return
+        assert worker.process.wait(30) == 1
+        sentence = last_words(worker.said)
+    assert "of the last 2000 reports are bad, more than EMBERLINE_REJECT_SHARE allows" in sentence
+    assert "missing_field: device_id is required" in sentence

@@ -1,0 +1,102 @@
+"""The demo accounts for everything, and leaves nothing behind, however it ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from streams.settings import Settings
+from tests.streams.conftest import quick
+from tests.streams.processes import children_of, command_line, environment_of, until
+
+SIZE: Final = ["--devices", "60", "--rate", "100", "--json"]
+KEYS: Final = {
+    "reports_sent",
+    "reports_stored",
+    "reports_rejected",
+    "reports_lost",
+    "reports_duplicated",
+    "rate_per_second",
+    "alarms_expected",
+    "alarms_raised",
+    "alarms_missed",
+    "alarms_false",
+    "response_ms_p50",
+    "response_ms_p99",
+    "response_ms_max",
+    "clickhouse_visible_ms_p99",
+}
+
+
+@contextmanager
+def _demo(settings: Settings, seconds: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A demo, killed at the end of the block if it is still there."""
+    with subprocess.Popen(
+        command_line("demo", "--seconds", str(seconds), *SIZE),
+        env=environment_of(settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _alive(pids: list[int]) -> list[int]:
+    """Those that still run; a zombie does not."""
+    found = []
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z":
+            found.append(pid)
+    return found
+
+
+def test_a_demo_stops_whole_at_ctrl_c_and_another_on_its_data_balances(tmp_path: Path) -> None:
+    settings = replace(quick("127.0.0.1:9092", "127.0.0.1:9000"), data_dir=str(tmp_path / "data"))
+    with _demo(settings, 120) as process:
+        log = tmp_path / "data" / "logs" / "sink.log"
+        until(lambda: log.is_file() and "working on" in log.read_text(), "a sink worker at work", 60)
+        children = children_of(process.pid)
+        assert len(children) >= 4
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        assert process.returncode == 130, err
+        assert b"Traceback" not in err
+        assert out == b""
+        assert not _alive(children)
+
+    with _demo(settings, 12) as process:
+        seen: set[int] = set()
+
+        def ended() -> bool:
+            seen.update(children_of(process.pid))
+            return process.poll() is not None
+
+        until(ended, "the end of the demo", 100)
+        out, err = process.communicate()
+        account = orjson.loads(out)
+        assert process.returncode == 0, (account, err)
+        assert len(seen) >= 4
+        assert not _alive(list(seen))
+    assert account.keys() >= KEYS
+    assert account["ok"] is True
+    assert account["reports_sent"] == account["reports_stored"] + account["reports_rejected"]
+    assert (account["reports_lost"], account["reports_duplicated"]) == (0, 0)
+    assert (account["alarms_missed"], account["alarms_false"]) == (0, 0)
+    assert account["alarms_raised"] == account["alarms_expected"] > 0
+    assert account["reports_sent"] >= 1_200
+    assert 0 < account["response_ms_p50"] <= account["response_ms_p99"] <= account["response_ms_max"]
+    assert account["clickhouse_visible_ms_p99"] > 0

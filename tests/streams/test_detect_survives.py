@@ -1,0 +1,157 @@
+"""A detect worker that is killed again and again says what the slow twin says, and commits what it has checkpointed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from faust.types import TP
+
+from detectors.checkpoint import restore
+from detectors.limits import load_limits
+from detectors.state import PartitionState
+from detectors.twin import Told, timeless
+from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.reports import Records, decode
+from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
+from streams.settings import Settings
+from streams.transport import to_records
+from tests.streams.conftest import PARTITIONS, quick
+from tests.streams.kafka_outside import Kafka
+from tests.streams.processes import working
+from tests.streams.readings import fleet_sends, oracle_of, parts, quick_limits, rejects_of, without_repeats
+
+GROUP = "emberline-detect"
+Device = tuple[str, bool]
+
+
+@pytest.fixture
+def settings(kafka: Kafka, tmp_path: Path) -> Settings:
+    """For a worker that needs no ClickHouse."""
+    return replace(quick(kafka.address), limits_file=str(quick_limits(tmp_path)))
+
+
+class Look(NamedTuple):
+    """Of one partition at one moment: what was committed, and after that which offset each device's row held."""
+
+    committed: int
+    rows: dict[Device, int]
+    rejected: int
+
+
+def _look(kafka: Kafka) -> list[Look]:
+    committed = kafka.committed(GROUP)  # first, for a checkpoint may only be ahead of it
+    rejected = [max((offset for offset, *_ in rejects_of(records)), default=-1) for records in kafka.read(REJECTS.name)]
+    return [Look(*one) for one in zip(committed, map(_rows, kafka.newest_checkpoints()), rejected, strict=True)]
+
+
+def _rows(newest: dict[bytes, bytes]) -> dict[Device, int]:
+    state = PartitionState()
+    for key, value in newest.items():
+        restore(state, key, value)
+    held = state.rows[: len(state)]
+    return {
+        (device, test): offset
+        for device, test, offset in zip(
+            state.device_ids, held["test"].astype(bool).tolist(), held["offset"].tolist(), strict=True
+        )
+    }
+
+
+def _said(kafka: Kafka) -> int:
+    return sum(sum(kafka.ends(topic.name)) for topic in (*OUTPUTS, CHECKPOINTS))
+
+
+def _telemetry(kafka: Kafka) -> list[Records]:
+    return [
+        to_records(TP(TELEMETRY.name, number), records) for number, records in enumerate(kafka.read(TELEMETRY.name))
+    ]
+
+
+def _oracles(kafka: Kafka, settings: Settings) -> list[Told]:
+    limits = load_limits(settings.limits_path)
+    return [oracle_of(records, limits) for records in kafka.read(TELEMETRY.name)]
+
+
+def _check_look(look: Look, records: Records) -> None:
+    """Whatever lies below the committed offset is in the checkpoint or among the rejects."""
+    reports, rejects = decode(records)
+    newest: dict[Device, int] = {}
+    for device, test, offset in zip(reports.device_id, reports.test.tolist(), reports.offset.tolist(), strict=True):
+        if offset < look.committed:
+            newest[device, test] = offset
+    behind = {device: offset for device, offset in newest.items() if look.rows.get(device, -1) < offset}
+    assert not behind
+    assert max((one.offset for one in rejects if one.offset < look.committed), default=-1) <= look.rejected
+
+
+def test_after_crashes_alarms_minutes_and_rejects_equal_the_twins_and_commits_stay_behind_checkpoints(
+    kafka: Kafka, settings: Settings, tmp_path: Path
+) -> None:
+    rng = random.Random(20)
+    looks: list[list[Look]] = []
+    *early, last = parts(fleet_sends(seed=4, seconds=200), 4)
+
+    for number, part in enumerate(early):
+        with working("detect", settings, tmp_path / "detect") as worker:
+            enough, before = _said(kafka) + rng.randrange(1, 150), sum(kafka.committed(GROUP))
+
+            def seen(enough: int = enough, before: int = before, commits: bool = number == 1) -> bool:
+                looks.append(_look(kafka))
+                return _said(kafka) >= enough and (not commits or sum(kafka.committed(GROUP)) > before)
+
+            # Killed soon after some output; the second time not before it has committed something.
+            kafka.send(part)
+            worker.until(seen, f"{enough} records of output")
+            worker.kill()
+            looks.append(_look(kafka))
+    with working("detect", settings, tmp_path / "detect") as worker:
+        kafka.send(last)
+        worker.until(lambda: kafka.committed(GROUP) == kafka.ends(TELEMETRY.name), "all committed")
+        assert worker.stop() == 0, worker.said
+    looks.append(_look(kafka))
+
+    telemetry = _telemetry(kafka)
+    for each in looks:
+        for number, look in enumerate(each):
+            _check_look(look, telemetry[number])
+    assert any(
+        0 < look.committed < len(telemetry[number].offsets) for each in looks for number, look in enumerate(each)
+    )
+
+    oracles = _oracles(kafka, settings)
+    found = [kafka.read(topic.name) for topic in (ALARMS, AGGREGATES, DEVICE_STATUS, REJECTS)]
+    for number, told in enumerate(oracles):
+        alarms, aggregates, statuses, rejects = (topic[number] for topic in found)
+        assert timeless(without_repeats(Alarm.from_json(one.value) for one in alarms)) == timeless(told.alarms)
+        assert without_repeats(Aggregate.from_json(one.value) for one in aggregates) == told.aggregates
+        assert rejects_of(rejects) == told.rejects
+        # A silent device's status has no place; here all are heard.
+        assert without_repeats(DeviceStatus.from_json(one.value) for one in statuses) == told.statuses
+        assert told.alarms
+        assert told.aggregates
+        assert told.rejects
+
+
+def test_a_worker_told_to_stop_leaves_within_ten_seconds_and_commits_all_it_has_done(
+    kafka: Kafka, settings: Settings, tmp_path: Path
+) -> None:
+    # Checkpoints hardly ever: what is committed is committed because it was told to stop.
+    settings = replace(settings, checkpoint_interval_s=300)
+    with working("detect", settings, tmp_path / "detect") as worker:
+        kafka.send(fleet_sends(seed=5, seconds=100))
+        worker.until(lambda: _said(kafka) > 0, "some output")
+        assert kafka.committed(GROUP) == [0] * PARTITIONS
+        assert worker.stop() == 0, worker.said
+    assert "Traceback" not in worker.said
+    committed = kafka.committed(GROUP)
+    done = [set(rows.values()) for rows in map(_rows, kafka.newest_checkpoints())]
+    done = [
+        offsets | {offset for offset, *_ in rejects_of(records)}
+        for offsets, records in zip(done, kafka.read(REJECTS.name), strict=True)
+    ]
+    assert sum(committed) > 0
+    assert [max(offsets, default=-1) + 1 for offsets in done] == committed

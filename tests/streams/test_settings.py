@@ -1,0 +1,118 @@
+"""Settings come from the environment whole, and what cannot be used is said in one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from streams.settings import PREFIX, Settings, SettingsError, described, host_port
+
+OTHERS = {
+    "kafka": "kafka-1:9092,kafka-2:9093",
+    "clickhouse": "db.example:9440",
+    "clickhouse_database": "fire",
+    "clickhouse_user": "writer",
+    "clickhouse_password": "s3cret pässwörd",
+    "group": "blue",
+    "group_instance": "blue-1",
+    "limits_file": "limits/pingyao.toml",
+    "http": "0.0.0.0:8080",
+    "data_dir": "somewhere else",
+    "log_level": "DEBUG",
+}
+TEXTS = [one.name for one in fields(Settings) if isinstance(one.default, str)]
+SWITCHES = [one.name for one in fields(Settings) if isinstance(one.default, bool)]
+NUMBERS = [one.name for one in fields(Settings) if isinstance(one.default, int | float) and one.name not in SWITCHES]
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def test_every_text_has_another_value_here() -> None:
+    assert set(OTHERS) == set(TEXTS)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_text_is_read_from_its_variable(name: str) -> None:
+    assert getattr(Settings.from_environment({_variable(name): OTHERS[name]}), name) == OTHERS[name]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_number_is_read_within_its_bounds_and_refused_outside(name: str) -> None:
+    one = next(one for one in fields(Settings) if one.name == name)
+    least, most = one.metadata["least"], one.metadata["most"]
+    assert least <= one.default <= most
+    for value in (least, most):
+        read = getattr(Settings.from_environment({_variable(name): str(value)}), name)
+        assert (read, type(read)) == (value, type(one.default))
+    for value in (least - 1, most + 1, "nan", "inf", -1e300 if isinstance(one.default, float) else -(10**30)):
+        with pytest.raises(SettingsError, match=f"{_variable(name)} must (lie from|be a number)"):
+            Settings.from_environment({_variable(name): str(value)})
+    with pytest.raises(SettingsError, match=f"{_variable(name)} must be a number, got 'many'"):
+        Settings.from_environment({_variable(name): "many"})
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_a_switch_is_yes_or_no(name: str) -> None:
+    assert getattr(Settings.from_environment({_variable(name): "yes"}), name) is True
+    assert getattr(Settings.from_environment({_variable(name): "no"}), name) is False
+    for text in ("true", "1", "YES", ""):
+        with pytest.raises(SettingsError, match=f"{_variable(name)} must be yes or no"):
+            Settings.from_environment({_variable(name): text})
+
+
+def test_every_setting_is_a_text_a_number_or_a_switch() -> None:
+    assert sorted(TEXTS + NUMBERS + SWITCHES) == sorted(one.name for one in fields(Settings))
+
+
+@pytest.mark.parametrize("name", ["kafka", "clickhouse", "http"])
+@pytest.mark.parametrize("text", ["here", "here:", ":9092", "here:70000", "here:-1", "here:90x", "here:9092,"])
+def test_an_address_is_host_and_port(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"{_variable(name)} must be host:port"):
+        Settings.from_environment({_variable(name): text})
+
+
+def test_only_http_may_be_empty() -> None:
+    assert Settings.from_environment({"EMBERLINE_HTTP": ""}).http == ""
+    with pytest.raises(SettingsError, match="EMBERLINE_KAFKA must be host:port"):
+        Settings.from_environment({"EMBERLINE_KAFKA": ""})
+
+
+@pytest.mark.parametrize("level", ["debug", "LOUD", ""])
+def test_a_log_level_is_one_of_four(level: str) -> None:
+    with pytest.raises(SettingsError, match="EMBERLINE_LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR"):
+        Settings.from_environment({"EMBERLINE_LOG_LEVEL": level})
+
+
+def test_an_unknown_variable_is_refused_by_its_name_and_others_are_none_of_ours() -> None:
+    with pytest.raises(SettingsError, match="EMBERLINE_KAFKAA is no setting of emberline"):
+        Settings.from_environment({"EMBERLINE_KAFKAA": "here:9092"})
+    assert Settings.from_environment({"KAFKA": "here:9092", "PATH": ""}) == Settings()
+
+
+def test_what_goes_to_a_child_comes_back_the_same() -> None:
+    numbers = {_variable(one.name): str(one.metadata["most"]) for one in fields(Settings) if one.name in NUMBERS}
+    texts = {_variable(name): text for name, text in OTHERS.items()}
+    switches = {_variable(name): "no" for name in SWITCHES}
+    settings = Settings.from_environment(numbers | texts | switches)
+    assert Settings.from_environment(settings.to_environment()) == settings
+    assert Settings.from_environment(Settings().to_environment()) == Settings()
+
+
+def test_a_password_is_never_shown() -> None:
+    settings = Settings(clickhouse_password=OTHERS["clickhouse_password"])
+    assert OTHERS["clickhouse_password"] not in f"{settings!r} {settings}"
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, _, _ in described()] == [_variable(one.name) for one in fields(Settings)]
+    assert all(what for _, _, what in described())
+
+
+def test_paths_and_addresses_are_taken_apart() -> None:
+    assert Settings().limits_path is None
+    assert Settings(limits_file="a/b.toml").limits_path == Path("a/b.toml")
+    assert host_port("::1:9092") == ("::1", 9092)

@@ -1,0 +1,177 @@
+"""The chunk transport under Faust's own groups and commits, against the embedded broker."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from faust.transport import by_url
+from faust.types import TP
+
+from embedded.processes import Running
+from streams.settings import Settings
+from streams.transport import Chunk, Fetch, Transport
+from streams.worker import WorkerApp
+from tests.streams.conftest import PARTITIONS, quick
+from tests.streams.kafka_outside import Kafka, Outside, Sent
+
+_numbers = itertools.count()
+
+
+class _Keeping:
+    """A job that keeps its chunks, and finishes them only when the test does."""
+
+    fetch = Fetch(wait_ms=50, bytes_least=1)
+
+    def __init__(self, topic: str) -> None:
+        self.topics: Sequence[str] = (topic,)
+        self.chunks: list[Chunk] = []
+        self._came = asyncio.Event()
+
+    async def start(self, app: WorkerApp) -> None: ...
+
+    async def handle(self, chunk: Chunk) -> None:
+        self.chunks.append(chunk)
+        self._came.set()
+
+    async def release(self, revoked: set[TP]) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def until(self, seen: Callable[[list[Chunk]], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not seen(self.chunks):
+                self._came.clear()
+                await self._came.wait()
+
+
+@asynccontextmanager
+async def _working(settings: Settings, topic: str) -> AsyncIterator[tuple[WorkerApp, _Keeping]]:
+    job = _Keeping(topic)
+    app = WorkerApp(settings, "test", job)
+    await app.start()
+    try:
+        yield app, job
+    finally:
+        await app.stop()
+
+
+def _offsets(chunks: Sequence[Chunk], partition: int) -> list[int]:
+    return [offset for chunk in chunks if chunk.tp.partition == partition for offset in chunk.records.offsets.tolist()]
+
+
+def _records(chunks: Sequence[Chunk]) -> int:
+    return sum(len(chunk.records.offsets) for chunk in chunks)
+
+
+@pytest.fixture
+def topic(broker: Running) -> str:
+    name = f"test.transport-{next(_numbers)}"
+
+    async def make() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic(name, PARTITIONS, 1, topic_configs={"max.message.bytes": "16777216"})])
+        finally:
+            await admin.close()
+
+    asyncio.run(make())
+    return name
+
+
+@pytest.fixture
+def settings(broker: Running) -> Settings:
+    return replace(quick(broker.address), group=f"group-{next(_numbers)}")
+
+
+@pytest.fixture
+def outside(broker: Running) -> Iterator[Kafka]:
+    with Kafka(broker.address, PARTITIONS) as kafka:
+        yield kafka
+
+
+def _numbered(partition: int, count: int) -> list[Sent]:
+    return [Sent(partition, b"key %d" % n, b"%d" % n) for n in range(count)]
+
+
+def test_faust_finds_the_transport_by_its_entry_point() -> None:
+    assert by_url("chunked://127.0.0.1:9092") is Transport
+
+
+def test_a_fresh_group_gets_every_record_from_the_beginning_an_event_a_chunk(
+    settings: Settings, topic: str, outside: Kafka
+) -> None:
+    outside.send(_numbered(0, 700) + _numbered(1, 300), topic)
+
+    async def work() -> list[Chunk]:
+        async with _working(settings, topic) as (_, job):
+            await job.until(lambda chunks: _records(chunks) == 1_000)
+            return job.chunks
+
+    chunks = asyncio.run(work())
+    assert len(chunks) < 100
+    assert _offsets(chunks, 0) == list(range(700))
+    assert _offsets(chunks, 1) == list(range(300))
+    for chunk in chunks:
+        assert (chunk.range.first, chunk.range.last) == (chunk.records.offsets[0], chunk.records.offsets[-1])
+        assert (chunk.tp.topic, chunk.records.topic, chunk.records.partition) == (topic, topic, chunk.tp.partition)
+        assert chunk.records.values == [b"%d" % offset for offset in chunk.records.offsets.tolist()]
+        assert chunk.records.keys == [b"key %d" % offset for offset in chunk.records.offsets.tolist()]
+
+
+def test_what_is_acknowledged_but_not_finished_is_not_committed_and_a_successor_begins_there(
+    settings: Settings, topic: str, broker: Running
+) -> None:
+    group = f"{settings.group}-test"
+
+    async def work(outside: Outside) -> int:
+        await outside.send(_numbered(0, 50), topic)
+        async with _working(settings, topic) as (app, job):
+            await job.until(lambda chunks: _records(chunks) == 50)
+            await outside.send(_numbered(0, 50), topic)
+            await job.until(lambda chunks: _records(chunks) == 100)
+            # The agent asks for the next event only once it has acknowledged the one before: here all are but the last.
+            await app.consumer.commit()
+            assert await outside.committed(group, topic) == [0, 0]
+            first, *others = job.chunks
+            for chunk in others:
+                chunk.finish()
+            await app.consumer.commit()
+            assert await outside.committed(group, topic) == [0, 0]
+            first.finish()
+            await outside.send(_numbered(0, 50), topic)
+            await job.until(lambda chunks: _records(chunks) == 150)
+            await app.consumer.commit()
+            assert await outside.committed(group, topic) == [100, 0]
+        # Its going commits no more than that.
+        assert await outside.committed(group, topic) == [100, 0]
+        async with _working(settings, topic) as (_, job):
+            await job.until(lambda chunks: _records(chunks) == 50)
+            return int(job.chunks[0].range.first)
+
+    async def open_and_work() -> int:
+        async with Outside(broker.address, PARTITIONS) as outside:
+            return await work(outside)
+
+    assert asyncio.run(open_and_work()) == 100
+
+
+def test_records_beyond_a_mebibyte_come_whole_between_their_neighbours(
+    settings: Settings, topic: str, outside: Kafka
+) -> None:
+    large = [b"small", b"a" * 3_000_000, b"b" * 10_000_000, b"small again"]
+    outside.send([Sent(0, b"key", value) for value in large], topic)
+
+    async def work() -> list[Chunk]:
+        async with _working(settings, topic) as (_, job):
+            await job.until(lambda chunks: _records(chunks) == len(large))
+            return job.chunks
+
+    chunks = asyncio.run(work())
+    assert [value for chunk in chunks for value in chunk.records.values] == large
