@@ -26,10 +26,14 @@ def alarm_message(
     '【紧急】LY-000123 第1路 剩余电流超限：当前 412mA，限值 300mA'
     """
     unit = "℃/分钟" if kind is AlarmKind.TEMPERATURE_RISE else quantity.unit
-    head = f"{'【测试】' if test else ''}【{severity.label}】{device_id} 第{component + 1}路 {kind.label}"
-    if event is AlarmEvent.RECOVERED:
-        return f"{head}已恢复正常，待人工复位：当前 {value:.4g}{unit}"
+    recovered = event is AlarmEvent.RECOVERED
+    tag = "恢复" if recovered else severity.label
+    head = f"{'【测试】' if test else ''}【{tag}】{device_id} 第{component + 1}路 {kind.label}"
+    if kind is AlarmKind.RESIDUAL_CURRENT_RISE and baseline is not None:
+        measured = f"较基线 {baseline:.4g}{unit} {'相差' if recovered else '升高'} {value:.4g}{unit}"
+    else:
+        measured = f"当前 {value:.4g}{unit}"
+    if recovered:
+        return f"{head}已恢复正常，待人工复位：{measured}"
     state = {AlarmEvent.ESCALATED: "，已升级", AlarmEvent.REACTIVATED: "，再次发生"}.get(event, "")
-    rise = kind is AlarmKind.RESIDUAL_CURRENT_RISE and baseline is not None
-    measured = f"较基线 {baseline:.4g}{unit} 升高 {value:.4g}{unit}" if rise else f"当前 {value:.4g}{unit}"
     return f"{head}{state}：{measured}，限值 {limit:.4g}{unit}"

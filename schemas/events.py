@@ -3,7 +3,8 @@
 Every event knows the telemetry record it follows from: `source_offset` in the telemetry partition of the same number,
 and `source_ordinal`, its place among the events of that record. Detection is deterministic, so after a crash the same
 events come again at the same places, and within a partition of an output topic the places only ever rise but for such
-repeats: a consumer recognises a repeat by a place at or below the highest it has seen (ARCHITECTURE.md, delivery).
+repeats: a consumer recognises a repeat by a place at or below the highest it has seen (ARCHITECTURE.md). The one
+exception is the status of a device that falls silent, which follows from no record; see `DeviceStatus`.
 """
 
 from __future__ import annotations

@@ -99,6 +99,9 @@ class WorkerApp(faust.App):
             return
         self.metrics.add("emberline_records_total", len(chunk.records.offsets), topic=chunk.tp.topic)
 
+    def _create_directories(self) -> None:
+        """Faust would make folders for table data in the working directory; there are no tables."""
+
     async def on_start(self) -> None:
         """Start the job before anything is fetched."""
         await super().on_start()

@@ -196,7 +196,7 @@ def test_what_is_missing_is_said_in_one_sentence(missing: str, tmp_path: Path, m
         (tools / tool).symlink_to(str(shutil.which(tool)))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tools))
-    monkeypatch.setenv("EMBERLINE_KAFKA_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setenv("KAFKA_JARS_CACHE", str(tmp_path / "empty"))
     refused = running_kafka(tmp_path / "data", tmp_path / "logs", brokers=1)
     with pytest.raises(StartFailedError, match=f"no {missing} in the PATH"), refused:
         pass

@@ -1,0 +1,360 @@
+"""schemas/asyncapi.yaml says what the code does: topics, fields, ranges, words, examples."""
+
+from __future__ import annotations
+
+import ast
+import base64
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import numpy as np
+import orjson
+import pytest
+import yaml
+
+from detectors.checkpoint import encode, restore
+from detectors.messages import alarm_message
+from detectors.state import DETECTORS, PartitionState
+from schemas import reports
+from schemas.events import Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, Status, alarm_id
+from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES, Quantity
+from schemas.rejects import PREFIX, RejectEvent
+from schemas.topics import OUTPUTS, TOPICS, Topic
+from streams.rejects.remembered import SENDING, SENT, Note
+from streams.rejects.stored import REPLAY_OF, RejectId
+from streams.settings import Settings
+from tests.house.json_schema import accepts, resolve
+
+SCHEMAS: Final = Path(__file__).parents[2] / "schemas"
+API: Final[dict[str, Any]] = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text(encoding="utf-8"))
+MESSAGES: Final[dict[str, dict[str, Any]]] = API["components"]["messages"]
+SHAPES: Final[dict[str, dict[str, Any]]] = API["components"]["schemas"]
+CHANNEL_OF: Final[dict[str, dict[str, Any]]] = {channel["address"]: channel for channel in API["channels"].values()}
+EVENTS: Final[dict[str, Any]] = {"alarm": Alarm, "aggregate": Aggregate, "deviceStatus": DeviceStatus}
+NOW: Final = 1_790_000_100_000
+NAMES: Final = [quantity.name for quantity in QUANTITIES]
+
+
+def all_references(node: Any) -> Iterator[str]:
+    """Every `$ref` of the document."""
+    if isinstance(node, dict):
+        yield from [node["$ref"]] if "$ref" in node else []
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            yield from all_references(child)
+
+
+def examples_of(message: str) -> list[Any]:
+    return [pytest.param(example, id=f"{message}-{example['name']}") for example in MESSAGES[message]["examples"]]
+
+
+def property_of(shape: str, name: str) -> Mapping[str, Any]:
+    return resolve(API, SHAPES[shape]["properties"][name])
+
+
+def record_of(value: bytes) -> reports.Records:
+    return reports.Records("emberline.telemetry", 3, np.array([7]), np.array([NOW]), [b"key"], [value], [[]])
+
+
+def report_with(**changed: Any) -> dict[str, Any]:
+    return {"v": 1, "device_id": "LY-1", "device_kind": "electrical_monitor", "event_ts": NOW, **changed}
+
+
+def agree_on(report: dict[str, Any]) -> bool:
+    """Whether the report is good, which schema and code must see alike."""
+    by_schema = accepts(API, SHAPES["report"], report)
+    assert by_schema == (reports.fault_of(report, NOW) is None), report
+    return by_schema
+
+
+def fields_read_by_reports() -> set[str]:
+    """The literal names that schemas/reports.py gets out of a parsed report."""
+    found = set()
+    for node in ast.walk(ast.parse((SCHEMAS / "reports.py").read_text(encoding="utf-8"))):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="report"), attr="get"), args=[ast.Constant(value=str(name))]
+            ):
+                found.add(name)
+            case ast.Subscript(value=ast.Name(id="report"), slice=ast.Constant(value=str(name))):
+                found.add(name)
+    return found
+
+
+def reasons_of_rejects() -> set[str]:
+    """The literal first arguments of `Fault(...)` in schemas/reports.py."""
+    tree = ast.parse((SCHEMAS / "reports.py").read_text(encoding="utf-8"))
+    return {
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Fault"
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
+    }
+
+
+def test_the_document_is_asyncapi_3_and_every_reference_leads_somewhere() -> None:
+    assert API["asyncapi"] == "3.0.0"
+    for reference in all_references(API):
+        assert resolve(API, {"$ref": reference}), reference
+
+
+def test_every_topic_is_a_channel_and_nothing_else_is() -> None:
+    assert list(CHANNEL_OF) == [topic.name for topic in TOPICS]
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_a_channel_has_the_settings_of_its_topic(topic: Topic) -> None:
+    kafka = CHANNEL_OF[topic.name]["bindings"]["kafka"]
+    told = {name: value[0] if isinstance(value, list) else value for name, value in kafka["topicConfiguration"].items()}
+    assert {name: str(value) for name, value in told.items()} == topic.settings
+    assert kafka["topic"] == topic.name
+    assert (kafka["partitions"], kafka["replicas"]) == (Settings().partitions, Settings().replication)
+
+
+def test_the_server_is_where_kafka_is_sought_by_default() -> None:
+    assert API["servers"]["kafka"]["host"] == Settings().kafka
+
+
+def test_consumer_groups_are_those_of_the_default_prefix() -> None:
+    groups = {
+        group
+        for binding in API["components"]["operationBindings"].values()
+        for group in binding["kafka"]["groupId"]["enum"]
+    }
+    assert groups == {f"{Settings().group}-detect", f"{Settings().group}-sink"}
+
+
+def test_emberline_sends_and_receives_on_every_topic() -> None:
+    done = {
+        (resolve(API, operation["channel"])["address"], operation["action"]) for operation in API["operations"].values()
+    }
+    assert done == {(topic.name, action) for topic in TOPICS for action in ("send", "receive")}
+
+
+def test_sink_workers_read_telemetry_and_every_output() -> None:
+    read = {
+        resolve(API, operation["channel"])["address"]
+        for operation in API["operations"].values()
+        if "bindings" in operation and "sink" in str(resolve(API, operation["bindings"]))
+    }
+    assert read == {"emberline.telemetry", *(topic.name for topic in OUTPUTS)}
+
+
+@pytest.mark.parametrize("name", API["operations"])
+def test_an_operation_carries_the_messages_of_its_channel(name: str) -> None:
+    operation = API["operations"][name]
+    messages = resolve(API, operation["channel"])["messages"].values()
+    assert [resolve(API, one) for one in operation["messages"]] == [resolve(API, one) for one in messages]
+
+
+def test_a_report_has_the_fields_that_are_read_and_all_quantities() -> None:
+    properties = list(SHAPES["report"]["properties"])
+    assert set(properties) == fields_read_by_reports() | set(NAMES)
+    assert properties[-len(NAMES) :] == NAMES
+
+
+def test_a_report_requires_what_the_code_requires() -> None:
+    good = report_with()
+    assert reports.fault_of(good, NOW) is None
+    assert sorted(SHAPES["report"]["required"]) == sorted(good)
+    for name in good:
+        assert not agree_on({key: value for key, value in good.items() if key != name})
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES, ids=lambda quantity: quantity.name)
+def test_a_quantity_has_the_range_and_sentinel_of_the_code(quantity: Quantity) -> None:
+    items = property_of("report", quantity.name)["items"]
+    possible, *sentinel = items.get("anyOf", [items])
+    assert (possible["minimum"], possible["maximum"]) == (quantity.low, quantity.high)
+    assert [one["const"] for one in sentinel] == ([] if quantity.absent is None else [quantity.absent])
+    assert property_of("report", quantity.name)["maxItems"] == MAX_COMPONENTS
+    assert quantity.label in property_of("report", quantity.name)["description"]
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES, ids=lambda quantity: quantity.name)
+def test_schema_and_code_take_the_same_values_of_a_quantity(quantity: Quantity) -> None:
+    low, high = quantity.low, quantity.high
+    good = [[low], [high], [low, high], [], None, [(low + high) / 2] * MAX_COMPONENTS]
+    bad: list[Any] = [
+        [np.nextafter(low, -np.inf).item()],
+        [np.nextafter(high, np.inf).item()],
+        [low] * (MAX_COMPONENTS + 1),
+    ]
+    bad += [[None], ["1"], [True], low, {}]
+    assert all(agree_on(report_with(**{quantity.name: value})) for value in good)
+    assert not any(agree_on(report_with(**{quantity.name: value})) for value in bad)
+    assert quantity.absent is None or agree_on(report_with(**{quantity.name: [quantity.absent]}))
+
+
+GOOD_FIELDS: Final[list[tuple[str, Any]]] = [
+    *(("device_id", "x" * reports.MAX_DEVICE_ID_LENGTH), ("device_id", "电-1"), ("device_kind", "circuit_breaker")),
+    *(("event_ts", reports.EARLIEST_EVENT_TS), ("seq", 0), ("seq", reports.MAX_SEQ), ("seq", None)),
+    *(("test", True), ("test", None), ("components", 0), ("components", None), ("unknown", {"a": [1]})),
+    *(("faults", None), ("faults", []), ("faults", ["x" * reports.MAX_FAULT_LENGTH] * reports.MAX_FAULTS)),
+]
+BAD_FIELDS: Final[list[tuple[str, Any]]] = [
+    *(("v", 2), ("v", "1"), ("v", True), ("v", None), ("device_id", ""), ("device_id", 5), ("device_id", None)),
+    *(("device_id", "x" * (reports.MAX_DEVICE_ID_LENGTH + 1)), ("device_id", "a b"), ("device_id", "a\u3000b")),
+    *(("device_id", "a\n"), ("device_kind", "toaster"), ("device_kind", 1), ("event_ts", "2026-01-01")),
+    *(("event_ts", float(NOW)), ("event_ts", reports.EARLIEST_EVENT_TS - 1), ("seq", -1), ("seq", 1.5)),
+    *(("seq", reports.MAX_SEQ + 1), ("test", 1), ("test", "no"), ("components", -1), ("components", True)),
+    *(("components", len(NAMES) * MAX_COMPONENTS + 1), ("faults", "x"), ("faults", [1])),
+    *(("faults", [""] * (reports.MAX_FAULTS + 1)), ("faults", ["x" * (reports.MAX_FAULT_LENGTH + 1)])),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), GOOD_FIELDS)
+def test_schema_and_code_both_take_it(name: str, value: Any) -> None:
+    assert agree_on(report_with(**{name: value}))
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_FIELDS)
+def test_schema_and_code_both_refuse_it(name: str, value: Any) -> None:
+    assert not agree_on(report_with(**{name: value}))
+
+
+def test_the_limits_of_a_record_are_those_of_the_code() -> None:
+    _, array = MESSAGES["report"]["payload"]["oneOf"]
+    assert (array["minItems"], array["maxItems"]) == (1, reports.MAX_REPORTS_PER_RECORD)
+    assert "1 MiB" in MESSAGES["report"]["description"]
+    assert reports.MAX_RECORD_BYTES == 2**20
+    assert str(reports.MAX_AHEAD_MS) in property_of("report", "event_ts")["description"]
+
+
+def test_the_axes_that_agree_in_length_are_told() -> None:
+    for kind in DEVICE_KINDS:
+        assert all(f"`{name}`" in MESSAGES["report"]["description"] for name in kind.axis)
+
+
+@pytest.mark.parametrize(
+    ("shape", "name", "words"),
+    [
+        ("report", "device_kind", [kind.name for kind in DEVICE_KINDS]),
+        ("alarm", "device_kind", [kind.name for kind in DEVICE_KINDS]),
+        ("alarm", "event", list(AlarmEvent)),
+        ("alarm", "severity", list(Severity)),
+        ("alarm", "severity_label", [severity.label for severity in Severity]),
+        ("alarm", "kind", list(AlarmKind)),
+        ("alarm", "quantity", list(dict.fromkeys(detector.quantity for detector in DETECTORS))),
+        ("deviceStatus", "status", list(Status)),
+        ("rejectHeaders", "emberline.reason", sorted(reasons_of_rejects())),
+    ],
+)
+def test_an_enum_has_the_words_of_the_code(shape: str, name: str, words: list[object]) -> None:
+    assert property_of(shape, name)["enum"] == words
+
+
+def test_aggregates_are_of_all_quantities() -> None:
+    assert property_of("aggregate", "quantities")["propertyNames"]["enum"] == NAMES
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_an_event_has_the_fields_of_its_dataclass_all_required(name: str) -> None:
+    names = [field.name for field in fields(EVENTS[name])]
+    assert list(SHAPES[name]["properties"]) == names
+    assert SHAPES[name]["required"] == names
+
+
+TYPES: Final = {"int": "integer", "float": "number", "str": "string", "bool": "boolean", "list[str]": "array"}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_the_fields_of_an_event_are_of_the_types_of_its_dataclass(name: str) -> None:
+    for field in fields(EVENTS[name]):
+        told = property_of(name, field.name)["type"]
+        annotation = str(field.type)
+        optional = annotation.endswith(" | None")
+        wanted = TYPES.get(annotation.removesuffix(" | None"), "object")
+        assert told == ([wanted, "null"] if optional else wanted), field.name
+
+
+def test_a_reject_has_the_headers_of_the_code_all_required() -> None:
+    names = [PREFIX + field.name for field in fields(RejectEvent)]
+    assert list(SHAPES["rejectHeaders"]["properties"]) == names
+    assert SHAPES["rejectHeaders"]["required"] == names
+
+
+def test_a_note_of_a_replay_has_the_fields_states_and_key_of_the_code() -> None:
+    shape = SHAPES["replay"]
+    assert list(shape["properties"]) == shape["required"] == ["v", *Note._fields]
+    assert shape["properties"]["state"]["enum"] == [SENDING, SENT]
+    key = MESSAGES["replay"]["bindings"]["kafka"]["key"]
+    assert accepts(API, key, RejectId(UUID(int=1), 3, 7).full)
+    assert list(MESSAGES["report"]["headers"]["properties"]) == [REPLAY_OF]
+
+
+@pytest.mark.parametrize("example", examples_of("replay"))
+def test_a_replay_example_is_read_and_written_back_the_same(example: dict[str, Any]) -> None:
+    assert orjson.loads(Note.from_json(orjson.dumps(example["payload"])).to_json()) == example["payload"]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_the_examples_of_a_message_are_what_its_schema_says(name: str) -> None:
+    message = MESSAGES[name]
+    assert message["examples"]
+    for example in message["examples"]:
+        assert accepts(API, message["payload"], example["payload"])
+        assert accepts(API, message.get("headers", {}), example.get("headers", {}))
+
+
+@pytest.mark.parametrize("example", examples_of("report"))
+def test_a_report_example_is_decoded_without_rejects(example: dict[str, Any]) -> None:
+    payload = example["payload"]
+    decoded, rejects = reports.decode(record_of(orjson.dumps(payload)))
+    assert rejects == []
+    assert len(decoded) == (len(payload) if isinstance(payload, list) else 1)
+
+
+def test_the_report_examples_show_every_kind_of_device_and_every_field() -> None:
+    payloads = [example["payload"] for example in MESSAGES["report"]["examples"]]
+    shown = [report for payload in payloads for report in (payload if isinstance(payload, list) else [payload])]
+    assert {report["device_kind"] for report in shown} == {kind.name for kind in DEVICE_KINDS}
+    assert set().union(*shown) == SHAPES["report"]["properties"].keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "example"), [(name, one["payload"]) for name in EVENTS for one in MESSAGES[name]["examples"]]
+)
+def test_an_event_example_is_read_and_written_back_the_same(name: str, example: dict[str, Any]) -> None:
+    event = EVENTS[name].from_json(orjson.dumps(example))
+    assert orjson.loads(event.to_json()) == example
+
+
+@pytest.mark.parametrize("example", examples_of("alarm"))
+def test_an_alarm_example_has_the_id_and_message_that_the_code_gives(example: dict[str, Any]) -> None:
+    alarm = Alarm(**example["payload"])
+    kind, event, severity = AlarmKind(alarm.kind), AlarmEvent(alarm.event), Severity(alarm.severity)
+    assert alarm.alarm_id == alarm_id(alarm.device_id, alarm.component, alarm.kind, alarm.onset_ts, alarm.test)
+    assert alarm.severity_label == severity.label
+    assert alarm.message == alarm_message(
+        *(kind, event, severity, alarm.device_id, alarm.component, BY_NAME[alarm.quantity]),
+        *(alarm.value, alarm.limit, alarm.baseline, alarm.test),
+    )
+
+
+@pytest.mark.parametrize("example", examples_of("reject"))
+def test_a_reject_example_is_what_decoding_its_bytes_says(example: dict[str, Any]) -> None:
+    headers = [(name, text.encode()) for name, text in example["headers"].items()]
+    event = RejectEvent.from_headers(headers)
+    assert event.to_headers([]) == headers
+    _, (reject,) = reports.decode(record_of(example["payload"].encode()))
+    assert (event.reason, event.detail) == reject.fault
+    assert (event.source_index == -1) == (reject.index == -1)
+
+
+@pytest.mark.parametrize("example", examples_of("checkpoint"))
+def test_a_checkpoint_example_is_restored(example: dict[str, Any]) -> None:
+    # After a change of layout, take a new one from detectors.checkpoint.encode.
+    key, value = b"0YG-000007", base64.b64decode(example["payload"])
+    assert key.decode() in example["summary"]
+    state = PartitionState()
+    restore(state, key, value)
+    assert state.device_ids == ["YG-000007"]
+    assert [len(row) for _, row in encode(state, [0])] == [len(value)]
