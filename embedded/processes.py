@@ -39,7 +39,17 @@ class Running:
 
     host: str
     port: int
-    pid: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self.process.poll() is not None
 
     @property
     def address(self) -> str:
@@ -102,7 +112,7 @@ def _running(module: str, arguments: Sequence[str], environment: Mapping[str, st
     with child, stdin, stdout:
         try:
             host, port = _wait_until_listening(child, stdout, module, log, log_start)
-            yield Running(host, port, child.pid)
+            yield Running(host, port, child)
         finally:
             _stop(child)
 

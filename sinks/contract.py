@@ -3,7 +3,8 @@
 The delivery argument, from the sink's side. Every row carries topic, topic_id, partition, offset and index. A block
 holds whole records, in the order of their offsets, and `write` stores it as a sequence of atomic pieces in that order,
 each cut between records. So what is stored of a partition is always a prefix, `position` is its last record, and a
-worker that takes the partition over goes on at `position + 1`, whatever its predecessor died of.
+worker that takes the partition over goes on at `position + 1`, whatever its predecessor died of. If it did not die but
+stood still, it finds when it wakes that the partition is another's: `position` takes it away from whoever had it.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class SinkRefused(SinkError):  # noqa: N818
     """Not ever: a table is missing, a password is wrong, a value does not fit. A person must act."""
 
 
+class SinkTakenOver(SinkError):  # noqa: N818
+    """Not you: another has asked for the position since. Ask for it anew, if the partition is yours, or end."""
+
+
 class Sink(Protocol):
     """Called from worker threads: every method may block, up to the sink's deadline, and raises nothing but SinkError.
 
@@ -53,15 +58,24 @@ class Sink(Protocol):
     """
 
     def position(self, topic: str, topic_id: UUID, partition: int) -> int | None:
-        """The highest offset stored, None if none. Ask it when taking a partition over, before reading from it."""
+        """The highest offset stored, None if none. Ask it when taking a partition over, before reading from it.
+
+        From then on this sink may write the partition and no other, until that other asks.
+        """
         ...
 
     def source_position(self, topic: str, topic_id: UUID, partition: int) -> Place | None:
-        """The highest place stored of an output topic's partition, None if none. See `sinks.repeats`."""
+        """The highest place stored of an output topic's partition, None if none. Ask it after `position`.
+
+        See `sinks.blocks`.
+        """
         ...
 
     def write(self, block: Block) -> None:
-        """Store the block. Returns only when it is durable; if it raises, a prefix of it may be stored."""
+        """Store the block, but for records that are stored already; takes over what nobody asked the position of.
+
+        Returns only when it is durable; if it raises, a prefix of it may be stored.
+        """
         ...
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from embedded.clickhouse.errors import (
     ServerError,
     from_chdb,
 )
-from embedded.clickhouse.statements import Insert, Other, Reading, Select
+from embedded.clickhouse.statements import Insert, InsertInput, Other, Reading, Select
 from embedded.manners import CannotStartError
 
 _LOCK_NAME = "emberline.lock"
@@ -125,8 +126,10 @@ class EngineSession:
                     yield from (blocks.empty_block(blocks.columns_in(block)), block)
                 self._database = self.value("SELECT currentDatabase()")
 
-    def columns(self, insert: Insert) -> list[Column]:
+    def columns(self, insert: Insert | InsertInput) -> list[Column]:
         """Return the columns an INSERT expects, in its order."""
+        if isinstance(insert, InsertInput):
+            return self._describe(f"SELECT * FROM null({insert.structure})")  # noqa: S608
         try:
             # Its own words, run with its own rights: nothing is injected that it could not say.
             columns = self._describe(f"SELECT {insert.columns} FROM {insert.table}")  # noqa: S608
@@ -137,8 +140,10 @@ class EngineSession:
             blocks.layout(column.type)
         return columns
 
-    def insert(self, insert: Insert, data: Sequence[bytes]) -> int:
-        """Insert blocks as one INSERT and return the number of rows written."""
+    def insert(self, insert: Insert | InsertInput, data: Sequence[bytes]) -> int:
+        """Insert blocks as one INSERT and return the number of rows written, as far as chDB tells."""
+        if isinstance(insert, InsertInput):
+            return self._insert_input(insert, data)
         inserter = self._begin(insert)
         try:
             for block in data:
@@ -155,6 +160,15 @@ class EngineSession:
     def setting_names(self) -> frozenset[str]:
         """Return the names of all settings there are."""
         return frozenset(self.value("SELECT name FROM system.settings").splitlines())
+
+    def _insert_input(self, insert: InsertInput, data: Sequence[bytes]) -> int:
+        """Insert blocks through the query of an INSERT: chDB has no input(), so it reads them from a file."""
+        with tempfile.NamedTemporaryFile(prefix="emberline-", suffix=".native") as file:
+            file.writelines(data)
+            file.flush()
+            source = f"file({_quoted(file.name)}, 'Native', {insert.structure})"
+            self._query(insert.before + source + insert.after)
+        return 0
 
     def _reopen(self) -> None:
         self._connection.close()

@@ -21,7 +21,7 @@ from embedded.clickhouse.errors import (
     ProtocolError,
     ServerError,
 )
-from embedded.clickhouse.statements import Insert, Select, Statement
+from embedded.clickhouse.statements import Insert, InsertInput, Select, Statement
 from embedded.clickhouse.watch import ClientWatch, wants_to_stop
 from embedded.clickhouse.wire import ClientPacket, ServerPacket
 
@@ -163,7 +163,7 @@ class Session:
 
     def _execute(self, statement: Statement) -> None:
         match statement:
-            case Insert():
+            case Insert() | InsertInput():
                 self._insert(statement)
             case Select():
                 with self._watch.over(self._socket, self._tag):
@@ -183,7 +183,7 @@ class Session:
             )
         self._send(_progress(rows, size_bytes) + _profile(rows, count, size_bytes) + _END)
 
-    def _insert(self, insert: Insert) -> None:
+    def _insert(self, insert: Insert | InsertInput) -> None:
         self._send(_DATA + blocks.BLOCK_INFO, blocks.empty_block(self._engine.columns(insert)))
         data = self._read_insert_blocks()
         with self._writing():

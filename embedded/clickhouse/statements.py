@@ -28,6 +28,7 @@ _NO_DATA = re.compile(
     re.IGNORECASE,
 )
 _NOT_CODE = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_INPUT = re.compile(rf"{_NOT_CODE.pattern}|\binput\s*\(\s*('(?:[^'\\]|\\.|'')*')\s*\)", re.DOTALL | re.IGNORECASE)
 _QUOTED_OR_PARENTHESIS = re.compile(r"`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|[()]")
 
 
@@ -61,13 +62,22 @@ class Insert:
 
 
 @dataclass(frozen=True)
+class InsertInput:
+    """INSERT ... SELECT ... FROM input('structure'): rows the client will send, through a query."""
+
+    before: str
+    structure: str  # a literal, quotes included
+    after: str
+
+
+@dataclass(frozen=True)
 class Other:
     """Everything else: DDL, USE, SET, INSERT ... SELECT, INSERT with its values in the text."""
 
     sql: str
 
 
-Statement = Select | Reading | Insert | Other
+Statement = Select | Reading | Insert | InsertInput | Other
 
 
 def parse(sql: str) -> Statement:
@@ -79,7 +89,7 @@ def parse(sql: str) -> Statement:
     word = _WORD.match(text)
     keyword = word[1].upper() if word else ""
     if keyword == "INSERT":
-        return _insert(text) or Other(text)
+        return _insert(text) or _insert_input(text) or Other(text)
     # The rows travel as Native whatever the text says, as with a real server.
     text = _TRAILING_FORMAT.sub("", text)
     if keyword in _STREAMED:
@@ -95,6 +105,14 @@ def _insert(text: str) -> Insert | None:
     columns, rest = _split_columns(rest) if rest.startswith("(") else ("*", rest)
     ending = _NO_DATA.fullmatch(rest.strip())
     return Insert(table, columns, ending[1] or "") if ending else None
+
+
+def _insert_input(text: str) -> InsertInput | None:
+    for found in _INPUT.finditer(text):
+        if found[1]:
+            # A client may write the format its rows come in, which is Native whatever it writes.
+            return InsertInput(text[: found.start()], found[1], _TRAILING_FORMAT.sub("", text[found.end() :]))
+    return None
 
 
 def _split_columns(text: str) -> tuple[str, str]:

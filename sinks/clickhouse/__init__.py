@@ -4,6 +4,7 @@
 - `rows`     pure: records of a topic become columns of a table
 - `wire`     columns become bytes of the native protocol
 - `service`  connections; the one place that decides whether to try again
+- `claims`   who may write which partition, and why nothing is written twice
 - `writer`   the sink
 - `migrate`  the tables
 """

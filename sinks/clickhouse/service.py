@@ -14,7 +14,7 @@ from clickhouse_driver import errors
 
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.wire import BlockClient
-from sinks.contract import SinkRefused, SinkUnavailable
+from sinks.contract import SinkRefused, SinkTakenOver, SinkUnavailable
 
 T = TypeVar("T")
 Codes = errors.ErrorCodes
@@ -47,14 +47,27 @@ REFUSED: Final = {
     Codes.UNKNOWN_DATABASE: "the database is not there; run `emberline migrate`",
     Codes.NO_SUCH_COLUMN_IN_TABLE: "the tables are not of this version; run `emberline migrate`",
 }
+TAKEN_OVER: Final = Codes.FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
+"""The only thing our statements throw by themselves: an INSERT whose sink has lost its claim."""
 ACCESS: Final = frozenset({192, 193, 194, 497, 516})
 """Unknown user, wrong password, password required, access denied, authentication failed."""
+
+_TAKEN_OVER: Final = (
+    "another worker has taken over partitions that this one was about to write: this one stood still for too long, or "
+    "the group went on without it; nothing was written, and nothing is lost"
+)
 
 
 class StillRunning(errors.Error):  # type: ignore[misc]
     """An INSERT that another worker left behind has not ended; it may pass."""
 
     code = Codes.QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING
+
+
+class TakenOver(errors.Error):  # type: ignore[misc]
+    """Another sink has claimed the partition of this number; the server would have said so too."""
+
+    code = TAKEN_OVER
 
 
 class Service:
@@ -75,6 +88,8 @@ class Service:
             try:
                 return ask(self._client(database))
             except (errors.Error, EOFError, OSError) as error:
+                if code_of(error) == TAKEN_OVER:
+                    raise SinkTakenOver(_TAKEN_OVER) from None
                 if not may_pass(error):
                     raise SinkRefused(self._sentence(error)) from None
                 if self._clock() + pause > give_up or self._closing.wait(pause):
@@ -85,6 +100,10 @@ class Service:
         """The rows of a query."""
         rows: list[tuple[Any, ...]] = self.call(lambda client: client.execute(sql, params))
         return rows
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not when closing."""
+        self._closing.wait(seconds)
 
     def close(self) -> None:
         self._closing.set()

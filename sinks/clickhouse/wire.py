@@ -12,10 +12,10 @@ import struct
 from typing import Any, Final
 
 import numpy as np
-from clickhouse_driver import Client, defines
+from clickhouse_driver import Client, defines, errors
 from clickhouse_driver.block import BlockInfo, ColumnOrientedBlock
 from clickhouse_driver.columns.service import write_column
-from clickhouse_driver.protocol import ClientPacketTypes
+from clickhouse_driver.protocol import ClientPacketTypes, ServerPacketTypes
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str
 
@@ -33,16 +33,40 @@ _LOW_CARDINALITY_VERSION: Final = 1
 _LOW_CARDINALITY_FLAGS: Final = (1 << 9) | (1 << 10)
 _KEY_WIDTHS: Final = ((0, "<u1", 1 << 8), (1, "<u2", 1 << 16), (2, "<u4", 1 << 32))
 
+_BEFORE_DATA: Final = frozenset(
+    {
+        ServerPacketTypes.LOG,
+        ServerPacketTypes.TABLE_COLUMNS,
+        ServerPacketTypes.PROGRESS,
+        ServerPacketTypes.PROFILE_EVENTS,
+        ServerPacketTypes.TIMEZONE_UPDATE,
+    }
+)
+
 
 class BlockClient(Client):  # type: ignore[misc]
     """A driver Client to whose `execute` the data of an INSERT is one `Block`, sent as one block of the protocol."""
 
+    def receive_sample_block(self) -> Any:
+        """The columns the server wants. Newer servers tell of the progress of a query's subqueries before."""
+        while True:
+            packet = self.connection.receive_packet()
+            if packet.type == ServerPacketTypes.DATA:
+                return packet.block
+            if packet.type == ServerPacketTypes.EXCEPTION:
+                raise packet.exception
+            if packet.type not in _BEFORE_DATA:
+                message = self.connection.unexpected_packet_message("Data or Exception", packet.type)
+                raise errors.UnexpectedPacketFromServerError(message)
+
     def send_data(self, sample_block: Any, data: Block, types_check: bool = False, columnar: bool = False) -> int:
-        """Write the block in the order of the server's columns, then the empty block that ends the data."""
+        """Write the block in the order of the server's columns, then the empty block that ends the data.
+
+        Nothing is read in between, as the driver would: which packets a server sends there differs by its version and
+        kind of INSERT, and to wait for one that does not come would last. The driver reads them all at the end.
+        """
         _send(self.connection, sample_block.columns_with_types, data)
-        self.receive_profile_events()
         self.connection.send_data(ColumnOrientedBlock())
-        self.receive_profile_events()
         return data.rows
 
 

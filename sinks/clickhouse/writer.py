@@ -1,25 +1,25 @@
-"""The ClickHouse sink.
+"""The ClickHouse sink: every row once, whoever else writes and whenever he wakes.
 
 An INSERT is atomic within one partition of its table, that is one month of `ingest_ts`. So `write` cuts a block where
 the month changes and sends each run, in order, as one INSERT of one block, which becomes one part: it is there or not.
 
-After a lost answer nobody knows whether the run is stored. Before it is sent again the sink asks for its last row; and
-since the server may still be busy with the first attempt, both carry the same deduplication token, of which the server
-takes one. The token is random, made for one run of one call: it can never keep out anything else.
+The server stores of a run what is beyond the highest offset stored of its partition, and nothing at all if the sink has
+lost its claim on one. Why this is exact is argued in `sinks.clickhouse.claims`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import numpy as np
 
 from sinks.blocks import cut
+from sinks.clickhouse.claims import HIGHEST, Claims, Whence
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.rows import TABLES
-from sinks.clickhouse.service import Service, StillRunning
+from sinks.clickhouse.service import Service
 from sinks.clickhouse.wire import BlockClient
 from sinks.columns import Labels
 from sinks.contract import Block, Place
@@ -29,35 +29,59 @@ MAX_INSERT_ROWS: Final = 500_000
 SETTINGS: Final = {
     # The answer comes when the rows are stored, not when they are queued.
     "async_insert": 0,
-    "insert_deduplicate": 1,
+    # Repeats are known by their offsets; rows that were dropped since may be written again.
+    "insert_deduplicate": 0,
     # One block in, one part out: neither split nor held back.
+    "max_insert_threads": 1,
     "max_insert_block_size": 2 * MAX_INSERT_ROWS,
     "min_insert_block_size_rows": 2 * MAX_INSERT_ROWS,
     "min_insert_block_size_bytes": 0,
+    # Seconds the server waits for more of a block. While it waits it does not look whether it was killed, so this, not
+    # the kill, ends the INSERT of a paused worker; its successor waits for that.
+    "receive_timeout": 10,
+    # The list of what runs must show the whole statement: it names the partitions.
+    "log_queries_cut_to_length": 1_000_000,
 }
 _POSITION: Final = """
-    SELECT {what} FROM {table} WHERE topic = %(topic)s AND topic_id = %(topic_id)s AND `partition` = %(partition)s
+    SELECT {what} FROM {table} WHERE topic = %(topic)s AND topic_id = %(topic_id)s AND `partition` IN %(partitions)s
     GROUP BY topic, topic_id, `partition`
 """
-_RUNNING: Final = """
-    SELECT query_id FROM system.processes
-    WHERE startsWith(query, %(insert)s) AND current_database = currentDatabase()
+_BEYOND: Final = "`partition`, max(`offset`) + 1 AS beyond"
+# Both subqueries are of one value, evaluated once an INSERT. A partition that a Map lacks reads 0: all its rows go in.
+_INSERT: Final = """
+    INSERT INTO {table} ({names}) SELECT {names} FROM input(%(structure)s)
+    WHERE throwIf(
+        (SELECT arraySort(groupArray(concat(toString(`partition`), '=', highest))) FROM ({claims})) != %(claims)s,
+        'another sink has claimed a partition'
+    ) = 0 AND `offset` >= (
+        SELECT CAST((groupArray(`partition`), groupArray(beyond)), 'Map(Int32, Int64)') FROM ({stored})
+    )[`partition`]
 """
 
 
 class ClickHouseSink:
-    """See `sinks.contract.Sink`, which it is."""
+    """See `sinks.contract.Sink`, which it is, and the module."""
 
     def __init__(self, config: Config) -> None:
         self._service = Service(config)
+        self._claims = Claims(self._service)
+        self._types: dict[str, dict[str, str]] = {}
 
     def position(self, topic: str, topic_id: UUID, partition: int) -> int | None:
-        found = self._highest("max(`offset`)", topic, topic_id, partition)
+        whence = Whence(TABLES[topic], topic, topic_id, (partition,))
+
+        def ask(client: BlockClient) -> Any:
+            self._claims.claim(client, whence)
+            return _highest(client, "max(`offset`)", whence)
+
+        found = self._service.call(ask)
         return None if found is None else int(found)
 
     def source_position(self, topic: str, topic_id: UUID, partition: int) -> Place | None:
-        second = "source_index" if TABLES[topic] == "rejects" else "source_ordinal"
-        found = self._highest(f"max((source_offset, {second}))", topic, topic_id, partition)
+        whence = Whence(TABLES[topic], topic, topic_id, (partition,))
+        second = "source_index" if whence.table == "rejects" else "source_ordinal"
+        what = f"max((source_offset, {second}))"
+        found = self._service.call(lambda client: _highest(client, what, whence))
         return None if found is None else (int(found[0]), int(found[1]))
 
     def write(self, block: Block) -> None:
@@ -67,60 +91,70 @@ class ClickHouseSink:
     def close(self) -> None:
         self._service.close()
 
-    def _highest(self, what: str, topic: str, topic_id: UUID, partition: int) -> Any:
-        self._await_running(TABLES[topic])
-        sql = _POSITION.format(what=what, table=TABLES[topic])
-        rows = self._service.query(sql, {"topic": topic, "topic_id": str(topic_id), "partition": partition})
-        return rows[0][0] if rows else None
-
-    def _await_running(self, table: str) -> None:
-        """Wait for the INSERTs that run now: one may be the last of a predecessor that died before its answer."""
-        insert = {"insert": f"INSERT INTO {table} "}
-        earlier = set(self._service.query(_RUNNING, insert))
-
-        def ask(client: BlockClient) -> None:
-            if earlier & set(client.execute(_RUNNING, insert)):
-                raise StillRunning(table)
-
-        if earlier:
-            self._service.call(ask)
-
     def _insert(self, run: Block) -> None:
-        names = ", ".join(f"`{name}`" for name in run.columns)
-        sql = f"INSERT INTO {run.table} ({names}) VALUES"
-        settings = SETTINGS | {"insert_deduplication_token": str(uuid4())}
+        whence = _whence(run)
         attempts = 0
 
         def ask(client: BlockClient) -> None:
             nonlocal attempts
             attempts += 1
-            if attempts == 1 or not _is_stored(client, run):
-                client.execute(sql, run, settings=settings)
+            if attempts > 1 or not self._claims.held(whence):
+                self._claims.renew(client, whence)
+            client.execute(self._statement(client, run, whence), run, settings=SETTINGS)
 
         self._service.call(ask)
 
+    def _statement(self, client: BlockClient, run: Block, whence: Whence) -> str:
+        names = ", ".join(f"`{name}`" for name in run.columns)
+        types = self._types_of(client, run.table)
+        # What the table lacks is left out here too, so that the server says so.
+        structure = ", ".join(f"`{name}` {types[name]}" for name in run.columns if name in types)
+        stored = _POSITION.format(what=_BEYOND, table=run.table)
+        sql = _INSERT.format(table=run.table, names=names, claims=HIGHEST, stored=stored).strip()
+        params = whence.params | {"structure": structure, "claims": self._claims.held(whence)}
+        return str(client.substitute_params(sql, params, client.connection.context))
+
+    def _types_of(self, client: BlockClient, table: str) -> dict[str, str]:
+        if table not in self._types:
+            self._types[table] = {row[0]: row[1] for row in client.execute(f"DESCRIBE TABLE {table}")}
+        return self._types[table]
+
 
 def runs(block: Block) -> Iterator[Block]:
-    """The block in pieces that are atomic as one INSERT: rows of one month, whole records, about `MAX_INSERT_ROWS`."""
+    """The block in pieces that are atomic as one INSERT, of one incarnation of a topic: rows of one month, whole
+    records, about `MAX_INSERT_ROWS`."""
     if block.rows == 0:
         return
     months = np.asarray(block.columns["ingest_ts"]).astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)
     offset, partition = np.asarray(block.columns["offset"]), np.asarray(block.columns["partition"])
-    record = np.cumsum((np.diff(offset, prepend=offset[:1]) != 0) | (np.diff(partition, prepend=partition[:1]) != 0))
+    record = np.cumsum(_changes(offset) | _changes(partition))
     # Rows are counted at the first row of their record, so that a cut never falls within one.
     slot = np.searchsorted(record, record) // MAX_INSERT_ROWS
-    yield from cut(block, (np.diff(months, prepend=months[:1]) != 0) | (np.diff(slot, prepend=slot[:1]) != 0))
+    topic_id = np.asarray(block.columns["topic_id"])
+    other = _changes(topic_id[:, 0]) | _changes(topic_id[:, 1]) | _changes(_topics(block).codes)
+    yield from cut(block, _changes(months) | _changes(slot) | other)
 
 
-def _is_stored(client: BlockClient, run: Block) -> bool:
-    """Whether the run's last row is in the table. An INSERT of one month is whole or not at all, so it tells of all."""
-    topic, halves = run.columns["topic"], np.asarray(run.columns["topic_id"])
-    assert isinstance(topic, Labels)  # noqa: S101
-    topic_id = UUID(int=(int(halves[-1][0]) << 64) | int(halves[-1][1]))
-    where = {
-        "topic": topic.names[int(topic.codes[-1])],
-        "topic_id": str(topic_id),
-        "partition": int(np.asarray(run.columns["partition"])[-1]),
-    }
-    found = client.execute(_POSITION.format(what="max(`offset`)", table=run.table), where)
-    return bool(found) and found[0][0] >= int(np.asarray(run.columns["offset"])[-1])
+def _changes(values: np.ndarray) -> np.ndarray:
+    """Whether each value differs from the one before it, bool[n]."""
+    changes = np.zeros(len(values), dtype=np.bool_)
+    changes[1:] = values[1:] != values[:-1]
+    return changes
+
+
+def _topics(block: Block) -> Labels:
+    topics = block.columns["topic"]
+    assert isinstance(topics, Labels)  # noqa: S101
+    return topics
+
+
+def _whence(run: Block) -> Whence:
+    topics = _topics(run)
+    high, low = (int(half) for half in np.asarray(run.columns["topic_id"])[0])
+    partitions = np.unique(np.asarray(run.columns["partition"])).tolist()
+    return Whence(run.table, topics.names[int(topics.codes[0])], UUID(int=high << 64 | low), tuple(partitions))
+
+
+def _highest(client: BlockClient, what: str, whence: Whence) -> Any:
+    rows: Sequence[Any] = client.execute(_POSITION.format(what=what, table=whence.table), whence.params)
+    return rows[0][0] if rows else None

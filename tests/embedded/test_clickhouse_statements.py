@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -130,6 +131,61 @@ def test_views_and_insert_select_work(client: Client) -> None:
     assert client.execute("SELECT count() FROM big") == [(4,)]
 
 
+INPUT = "INSERT INTO t (b, a) SELECT concat(b, ' input('), a FROM input('a Int32, `b` String')"
+
+
+def test_an_insert_through_input_takes_the_clients_rows_through_its_query(client: Client) -> None:
+    client.execute("CREATE TABLE t (a Int32, b String) ENGINE = MergeTree ORDER BY a")
+    beyond = f"{INPUT} WHERE a > (SELECT max(a) FROM t)"  # noqa: S608
+    client.execute(beyond, [(1, "x"), (2, "y")])
+    client.execute(beyond + " FORMAT Native", [(2, "again"), (3, "z")])
+    client.execute(INPUT, [])
+    assert client.execute("SELECT * FROM t ORDER BY a") == [(1, "x input("), (2, "y input("), (3, "z input(")]
+
+
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        (f"{INPUT} WHERE throwIf(a = 1, 'no')", 395),
+        (f"{INPUT} WHERE no_such_column", 47),
+        (INPUT.replace("Int32", "NoSuchType"), 50),
+        (INPUT.replace("INTO t", "INTO u"), 60),
+    ],
+)
+def test_an_insert_through_input_that_fails_stores_nothing_and_leaves_the_connection_usable(
+    client: Client, sql: str, code: int
+) -> None:
+    client.execute("CREATE TABLE t (a Int32, b String) ENGINE = MergeTree ORDER BY a")
+    with pytest.raises(ServerException) as caught:
+        client.execute(sql, [(0, "x"), (1, "y")])
+    assert caught.value.code == code
+    assert client.execute("SELECT count() FROM t") == [(0,)]
+
+
+def test_kill_query_ends_an_insert(connect: Callable[..., Client]) -> None:
+    client, other = connect(), connect()
+    client.execute("CREATE TABLE t (a Int32) ENGINE = MergeTree ORDER BY a")
+    ended: list[int] = []
+
+    def insert() -> None:
+        try:
+            other.execute(
+                "INSERT INTO t SELECT number + sleepEachRow(0.1) FROM numbers(300) SETTINGS max_block_size = 1"
+            )
+        except ServerException as error:
+            ended.append(error.code)
+
+    thread = threading.Thread(target=insert)
+    thread.start()
+    running = "SELECT query_id FROM system.processes WHERE startsWith(query, 'INSERT INTO t ')"
+    while not (found := client.execute(running)) and thread.is_alive():
+        time.sleep(0.02)
+    killed = client.execute("KILL QUERY WHERE query_id = %(id)s SYNC", {"id": found[0][0]})
+    assert (killed[0][0], client.execute(running)) == ("finished", [])
+    thread.join()
+    assert ended == [394]
+
+
 def test_a_database_is_selected_by_use(client: Client) -> None:
     client.execute("USE system")
     assert client.execute("SELECT currentDatabase()") == [("system",)]
@@ -168,6 +224,13 @@ def test_a_slow_query_holds_up_neither_inserts_nor_queries(connect: Callable[...
             "INSERT INTO t SETTINGS async_insert = 1, x='y, z' VALUES",
             statements.Insert("t", "*", "SETTINGS async_insert = 1, x='y, z' "),
         ),
+        (
+            "INSERT INTO t SELECT 'input(''x'')', a FROM input ( 'a Enum8(\\'x\\' = 1)' ) WHERE a FORMAT Native",
+            statements.InsertInput(
+                "INSERT INTO t SELECT 'input(''x'')', a FROM ", "'a Enum8(\\'x\\' = 1)'", " WHERE a"
+            ),
+        ),
+        ("INSERT INTO t SELECT 'input(1)'", statements.Other("INSERT INTO t SELECT 'input(1)'")),
         ("INSERT INTO t VALUES (1)", statements.Other("INSERT INTO t VALUES (1)")),
         ("INSERT INTO t (SELECT 1)", statements.Other("INSERT INTO t (SELECT 1)")),
         ("INSERT INTO t SELECT 1", statements.Other("INSERT INTO t SELECT 1")),

@@ -143,23 +143,6 @@ def test_a_run_whose_answer_was_lost_is_stored_once(config: Config, server: Runn
     assert query("SELECT count(), uniqExact(topic, topic_id, partition, offset, index) FROM telemetry") == [(2, 2)]
 
 
-def test_the_same_rows_written_by_two_calls_are_not_taken_for_a_retry(sink: ClickHouseSink, query: Query) -> None:
-    sink.write(BLOCK)
-    sink.write(BLOCK)
-    assert query("SELECT count() FROM telemetry") == [(4,)]
-
-
-def test_a_retry_that_overtakes_its_first_attempt_is_stored_once(sink: ClickHouseSink, query: Query) -> None:
-    """Both carry the token; here both are sent whatever the first one's answer."""
-    settings = {"insert_deduplication_token": "a-token", "async_insert": 0}
-    names = ", ".join(f"`{name}`" for name in BLOCK.columns)
-    for _ in range(2):
-        sink._service.call(
-            lambda client: client.execute(f"INSERT INTO telemetry ({names}) VALUES", BLOCK, settings=settings)
-        )
-    assert query("SELECT count() FROM telemetry") == [(2,)]
-
-
 def test_threads_share_a_sink(sink: ClickHouseSink, query: Query) -> None:
     def write(partition: int) -> None:
         for first in (0, 2):
@@ -172,17 +155,3 @@ def test_threads_share_a_sink(sink: ClickHouseSink, query: Query) -> None:
     for thread in threads:
         thread.join()
     assert query("SELECT count(), uniqExact(partition, offset) FROM telemetry") == [(16, 16)]
-
-
-def test_position_waits_for_what_a_predecessor_left_running(sink: ClickHouseSink, query: Query) -> None:
-    insert = (
-        "INSERT INTO telemetry (topic, topic_id, partition, offset, ingest_ts) "
-        "SELECT 'emberline.telemetry', %(id)s, 3, 7 + sleep(2), now64(3)"
-    )
-    predecessor = threading.Thread(target=query, args=(insert, {"id": str(TOPIC_ID)}))
-    predecessor.start()
-    running = "SELECT count() FROM system.processes WHERE startsWith(query, 'INSERT INTO telemetry ')"
-    while query(running) == [(0,)] and predecessor.is_alive():
-        time.sleep(0.02)
-    assert sink.position("emberline.telemetry", TOPIC_ID, 3) == 7
-    predecessor.join()
