@@ -46,14 +46,31 @@ class Worker:
 
 
 @dataclass(slots=True)
+class Server:
+    """A server of the stack."""
+
+    name: str
+    ended: Callable[[], bool]
+    log: Path
+
+    def check(self) -> None:
+        """Raise OperatorError if the server has ended."""
+        if self.ended():
+            raise OperatorError(f"{self.name} ended: {last_line(self.log)} (log: {self.log})")
+
+
+@dataclass(slots=True)
 class Stack:
     """What runs, and where."""
 
     settings: Settings
+    servers: list[Server]
     workers: list[Worker]
 
     def check(self) -> None:
-        """Raise OperatorError if a worker has ended."""
+        """Raise OperatorError if a server or a worker has ended."""
+        for server in self.servers:
+            server.check()
         for worker in self.workers:
             worker.check()
 
@@ -68,8 +85,8 @@ async def running_stack(settings: Settings, say: Say, any_port: bool = False, ka
     logs = Path(settings.data_dir) / "logs"
     async with AsyncExitStack() as stack:
         try:
-            settings = _with_kafka(stack, settings, logs, say, any_port, kafka)
-            settings = _with_clickhouse(stack, settings, logs, say, any_port)
+            settings, servers = _with_kafka(stack, settings, logs, say, any_port, kafka)
+            settings, clickhouse = _with_clickhouse(stack, settings, logs, say, any_port)
         except (StartFailedError, OSError) as error:
             raise OperatorError(f"{error} EMBERLINE_KAFKA and EMBERLINE_CLICKHOUSE name other ports.") from error
         await make_topics(settings)
@@ -78,12 +95,12 @@ async def running_stack(settings: Settings, say: Say, any_port: bool = False, ka
         for worker in workers:
             await _wait_until_ready(worker)
             say(f"{worker.role + ' worker':<18}{worker.http}  (/metrics /healthz /readyz)")
-        yield Stack(settings, workers)
+        yield Stack(settings, [*servers, clickhouse], workers)
 
 
 def _with_kafka(
     stack: AsyncExitStack, settings: Settings, logs: Path, say: Say, any_port: bool, brokers: int
-) -> Settings:
+) -> tuple[Settings, list[Server]]:
     host, port = host_port(settings.kafka.split(",")[0])
     if any_port:
         port = 0
@@ -92,21 +109,27 @@ def _with_kafka(
         say(f"starting {brokers} of Apache Kafka's brokers, data in {folder}")
         cluster = stack.enter_context(running_kafka(folder, logs, brokers=brokers, port=port))
         say(f"Kafka             {cluster.bootstrap}")
-        return replace(settings, kafka=cluster.bootstrap, replication=brokers)
+        # One broker of three may go; a cluster that has none left has ended.
+        ended = Server("Kafka", lambda: not any(broker.running for broker in cluster.brokers), logs / "broker-1.log")
+        return replace(settings, kafka=cluster.bootstrap, replication=brokers), [ended]
     broker = stack.enter_context(running_broker(logs / "broker.log", host, port))
     say(f"Kafka protocol    {broker.address}  (embedded, in memory)")
     # The embedded broker has neither idempotent producers nor transactions.
-    return replace(settings, kafka=broker.address, fencing=False)
+    server = Server("the broker", lambda: broker.ended, logs / "broker.log")
+    return replace(settings, kafka=broker.address, fencing=False), [server]
 
 
-def _with_clickhouse(stack: AsyncExitStack, settings: Settings, logs: Path, say: Say, any_port: bool) -> Settings:
+def _with_clickhouse(
+    stack: AsyncExitStack, settings: Settings, logs: Path, say: Say, any_port: bool
+) -> tuple[Settings, Server]:
     folder = Path(settings.data_dir) / "clickhouse"
     host, port = host_port(settings.clickhouse)
     account = settings.clickhouse_user, settings.clickhouse_password
     server = running_clickhouse(folder, logs / "clickhouse.log", host, 0 if any_port else port, *account)
     clickhouse = stack.enter_context(server)
     say(f"ClickHouse        {clickhouse.address}  (embedded, data in {folder})")
-    return replace(settings, clickhouse=clickhouse.address)
+    ended = Server("ClickHouse", lambda: clickhouse.ended, logs / "clickhouse.log")
+    return replace(settings, clickhouse=clickhouse.address), ended
 
 
 @contextmanager
@@ -167,4 +190,4 @@ def _free_port() -> int:
 def last_line(log: Path) -> str:
     """The last thing a process wrote."""
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it said nothing"
+    return lines[-1].strip().removeprefix("emberline: ") if lines else "it said nothing"
