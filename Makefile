@@ -27,7 +27,7 @@ demo: $(STAMP) ## the whole of emberline here, a minute under a simulated fleet,
 run: $(STAMP) ## the same stack until Ctrl-C
 	@$(BIN)/emberline run
 
-test: $(STAMP) ## all tests, against the embedded broker and ClickHouse
+test: $(STAMP) ## all tests and the static checks, against the embedded broker, ClickHouse and Apache Kafka
 	@$(BIN)/python -m pytest
 
 check: $(STAMP) ## ruff and strict type checking
