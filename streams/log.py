@@ -4,11 +4,36 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Final
 
 from streams.errors import OperatorError
 
 _QUIET = ("aiokafka", "faust", "mode", "streams.worker", "streams.transport", "aiohttp", "asyncio", "clickhouse_driver")
 """At DEBUG they speak freely."""
+
+
+_SPARSE_S: Final = 10.0
+"""A client whose broker is away says so ten times a second; once in a while is enough."""
+
+
+class _Sparse(logging.Filter):
+    """Lets a library's complaint through only if its last one was a while ago."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = -_SPARSE_S
+        self._unsaid = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("aiokafka"):
+            return True
+        if record.created - self._last < _SPARSE_S:
+            self._unsaid += 1
+            return False
+        if self._unsaid:
+            record.msg, record.args = f"{record.getMessage()} (and {self._unsaid} complaints more)", ()
+        self._last, self._unsaid = record.created, 0
+        return True
 
 
 class _Formatter(logging.Formatter):
@@ -26,6 +51,8 @@ def set_up_logging(level: str, libraries: int = logging.CRITICAL) -> None:
     A worker wants to hear them from ERROR up; a command that ends with its own sentence does not.
     """
     handler = logging.StreamHandler(sys.stderr)
+    if level != "DEBUG":
+        handler.addFilter(_Sparse())
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import signal
+import threading
 import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final, Protocol
@@ -218,6 +219,8 @@ def _collect_seldom() -> None:
 async def run_worker(app: WorkerApp) -> None:
     """Run until SIGTERM or SIGINT, then leave in good order. Raises what crashed the worker."""
     _collect_seldom()
+    # Faust's consumer thread may fail once more while it is being ended; what counts is raised here.
+    threading.excepthook = lambda failed: log.debug("thread %s: %r", failed.thread, failed.exc_value)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
