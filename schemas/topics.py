@@ -46,6 +46,11 @@ CHECKPOINTS: Final = Topic(
     "state of detectors, one row a device, keyed by device",
     {"cleanup.policy": "compact", "max.message.bytes": "1048576"},
 )
+REPLAYS: Final = Topic(
+    "emberline.replays",
+    "rejects that were sent again, keyed by the reject's id",
+    {"cleanup.policy": "compact"},
+)
 
 OUTPUTS: Final = (ALARMS, AGGREGATES, DEVICE_STATUS, REJECTS)
-TOPICS: Final = (TELEMETRY, *OUTPUTS, CHECKPOINTS)
+TOPICS: Final = (TELEMETRY, *OUTPUTS, CHECKPOINTS, REPLAYS)

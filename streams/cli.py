@@ -19,7 +19,9 @@ import click
 import orjson
 from aiokafka.errors import KafkaError
 
+from streams.backfill.commands import backfill
 from streams.errors import OperatorError
+from streams.rejects.commands import rejects
 from streams.settings import Settings, SettingsError, described
 
 T = TypeVar("T")
@@ -33,6 +35,9 @@ def cli() -> None:
     Settings are environment variables; `emberline settings` lists them. Start with `emberline demo`.
     """
 
+
+cli.add_command(rejects)
+cli.add_command(backfill)
 
 BROKER = click.option(
     "--broker",

@@ -133,7 +133,8 @@ def progress(what: str, total: int, done: Callable[[], int]) -> Iterator[None]:
 class _Following(Progress):
     def __init__(self, done: Callable[[], int], *columns: object, console: Console) -> None:
         self._done = done
-        super().__init__(*columns, console=console, transient=True)  # type: ignore[arg-type]
+        # Elsewhere than on a terminal all that would come of it is an empty line at the end.
+        super().__init__(*columns, console=console, transient=True, disable=not console.is_terminal)  # type: ignore[arg-type]
 
     def get_renderables(self) -> Iterator[object]:  # type: ignore[override]
         for task in self.tasks:

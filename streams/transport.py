@@ -131,6 +131,23 @@ class Consumer(stock.Consumer):
         """Commit what is finished. After a crash there is no thread any more that could."""
         return not self.crashed and bool(await super().commit(topics, start_new_transaction))
 
+    def unfinished(self, tp: TP) -> int:
+        """Records of a partition that are not finished yet.
+
+        Markers of transactions take offsets too, and nobody finishes those: what has been fetched to its end and has
+        nothing in flight is finished.
+        """
+        ledger, end = self.ledgers.get(tp), self.highwater(tp) or 0
+        if ledger is None or (not ledger.in_flight and self._fetched_to(tp) >= end):
+            return 0
+        return max(0, end - (ledger.committable or ledger.beginning))
+
+    def _fetched_to(self, tp: TP) -> int:
+        assigned = self._thread._ensure_consumer()._subscription.subscription
+        if assigned is None or assigned.assignment is None or tp not in assigned.assignment.tps:
+            return 0
+        return assigned.assignment.state_value(tp)._position or 0
+
     async def perform_seek(self) -> None:
         """Go back to what is committed; what was in flight is fetched anew and begun on new ledgers."""
         self.ledgers.clear()

@@ -156,11 +156,7 @@ class WorkerApp(faust.App):
 
     def lag(self) -> dict[TP, int]:
         """Records not yet finished, per partition that has been fetched from."""
-        ledgers = self.consumer.ledgers
-        return {tp: max(0, self._end(tp) - (ledger.committable or ledger.beginning)) for tp, ledger in ledgers.items()}
-
-    def _end(self, tp: TP) -> int:
-        return self.consumer.highwater(tp) or 0
+        return {tp: self.consumer.unfinished(tp) for tp in self.consumer.ledgers}
 
     def why_not_ready(self) -> str | None:
         """Why this worker should get no trust just now, or None."""

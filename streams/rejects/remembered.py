@@ -106,7 +106,7 @@ class Notebook:
 async def read_notes(kafka: str, partitions: list[int]) -> dict[str, Note]:
     """The newest note of every reject of these partitions, by full id."""
     notes: dict[str, Note] = {}
-    consumer = _consumer(kafka)
+    consumer = _consumer(kafka, "read_committed")
     await consumer.start()
     try:
         for number in partitions:
@@ -165,11 +165,12 @@ async def look_for(kafka: str, partition: int, doubtful: Mapping[str, Note]) -> 
         await consumer.stop()
 
 
-def _consumer(kafka: str) -> AIOKafkaConsumer:
+def _consumer(kafka: str, isolation: str = "read_uncommitted") -> AIOKafkaConsumer:
+    """Telemetry is read as the workers read it: uncommitted."""
     return AIOKafkaConsumer(
         bootstrap_servers=kafka,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=50,
-        isolation_level="read_committed",
+        isolation_level=isolation,
     )

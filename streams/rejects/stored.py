@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
@@ -28,10 +28,13 @@ _FULL_ID: Final = "concat(replaceAll(toString(topic_id), '-', ''), '-', toString
 _REPLAY_OF: Final = f"arrayFirst(one -> one.1 = '{REPLAY_OF}', headers).2"
 _META: Final = f"""
     SELECT topic_id, `partition`, `offset`, reason, detail, source_topic, source_partition, source_offset, source_index,
-        toUnixTimestamp64Milli(ingest_ts), length(value), {_REPLAY_OF}
+        toUnixTimestamp64Milli(ingest_ts), ifNull(length(value), 0), {_REPLAY_OF}
     FROM rejects
 """  # noqa: S608
-_BODIES: Final = "SELECT topic_id, `partition`, `offset`, key, value, headers FROM rejects"
+_BODIES: Final = """
+    SELECT topic_id, `partition`, `offset`, key, value, headers FROM rejects
+    WHERE (topic_id, `partition`, `offset`) IN %(ids)s
+"""
 
 
 class RejectId(NamedTuple):
@@ -79,23 +82,38 @@ class Body(NamedTuple):
     headers: Sequence[tuple[str, bytes]]
 
 
+class Span(NamedTuple):
+    """Offsets of one partition of one incarnation of the topic, those after `after` up to `last`."""
+
+    topic_id: UUID
+    partition: int
+    after: int
+    last: int
+
+
+_SPAN: Final = (
+    "topic_id = toUUID(%(topic_id)s) AND `partition` = %(partition)s AND `offset` > %(after)s AND `offset` <= %(last)s"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which rejects are meant; what is None is not asked for. `ids` are as people write them."""
+    """Which rejects are meant; what is None is not asked for. `ids` are as people write them.
+
+    `folded` leaves out those whose replay was rejected again: that later reject stands for them.
+    """
 
     ids: Sequence[str] = ()
     reason: str | None = None
     topic: str | None = None
     from_ts: int | None = None
     to_ts: int | None = None
-    partition: int | None = None
-    after: RejectId | None = None
-    unfolded: bool = True
-    _extra: str = field(default="", repr=False)
+    span: Span | None = None
+    folded: bool = False
 
     @classmethod
     def of(cls, ids: Sequence[str], **filters: Any) -> Self:
-        """Check the ids. Raises OperatorError."""
+        """Check what an operator wrote. Raises OperatorError."""
         for text in ids:
             if not _ID.fullmatch(text):
                 raise OperatorError(f"{text!r} is no id of a reject; `emberline rejects list` shows them")
@@ -115,11 +133,11 @@ class Wanted:
                 conditions.append(condition)
                 asked[name] = value
         if self.ids:
-            conditions.append("(" + " OR ".join(_by_id(number, asked, text) for number, text in _numbered(self)) + ")")
-        if self.after is not None:
-            conditions.append("(topic_id, `offset`) > (toUUID(%(after_topic)s), %(after_offset)s)")
-            asked |= {"after_topic": str(self.after.topic_id), "after_offset": self.after.offset}
-        if not self.unfolded:
+            conditions.append("(" + " OR ".join(_by_id(*numbered, asked) for numbered in enumerate(self.ids)) + ")")
+        if self.span is not None:
+            conditions.append(_SPAN)
+            asked |= {name: str(value) if name == "topic_id" else value for name, value in self.span._asdict().items()}
+        if self.folded:
             conditions.append(f"{_FULL_ID} NOT IN (SELECT {_REPLAY_OF} FROM rejects WHERE {_REPLAY_OF} != '')")  # noqa: S608
         return " WHERE " + " AND ".join(conditions), asked
 
@@ -129,15 +147,10 @@ class Wanted:
             "source": ("source_topic = %(source)s", self.topic),
             "begin": ("ingest_ts >= fromUnixTimestamp64Milli(toInt64(%(begin)s))", self.from_ts),
             "end": ("ingest_ts < fromUnixTimestamp64Milli(toInt64(%(end)s))", self.to_ts),
-            "number": ("`partition` = %(number)s", self.partition),
         }
 
 
-def _numbered(wanted: Wanted) -> Iterator[tuple[int, str]]:
-    return enumerate(wanted.ids)
-
-
-def _by_id(number: int, asked: dict[str, Any], text: str) -> str:
+def _by_id(number: int, text: str, asked: dict[str, Any]) -> str:
     match = _ID.fullmatch(text)
     assert match is not None  # noqa: S101 - checked by Wanted.of
     asked |= {f"t{number}": match[1], f"p{number}": int(match[2]), f"o{number}": int(match[3])}
@@ -155,27 +168,30 @@ def newest(service: Service, wanted: Wanted, limit: int) -> list[Stored]:
 def count(service: Service, wanted: Wanted) -> int:
     """How many are wanted."""
     where, asked = wanted.where()
-    return int(service.query(f"SELECT count() FROM rejects{where}", asked)[0][0])
+    return int(service.query(f"SELECT count() FROM rejects{where}", asked)[0][0])  # noqa: S608
 
 
-def partitions(service: Service, wanted: Wanted) -> list[int]:
-    """The partitions that hold any of the wanted."""
+def spans(service: Service, wanted: Wanted) -> list[Span]:
+    """Where the wanted are, as of now: what a replay of them adds to the rejects lies behind these spans."""
     where, asked = wanted.where()
-    rows = service.query(f"SELECT DISTINCT `partition` FROM rejects{where} ORDER BY `partition`", asked)
-    return [int(number) for (number,) in rows]
+    rows = service.query(
+        f"SELECT topic_id, `partition`, -1, max(`offset`) FROM rejects{where} "  # noqa: S608
+        "GROUP BY topic_id, `partition` ORDER BY `partition`, topic_id",
+        asked,
+    )
+    return [Span(*row) for row in rows]
 
 
-def of_partition(service: Service, wanted: Wanted, partition: int) -> Iterator[Stored]:
-    """The wanted of one partition, in the order of their offsets, fetched a page at a time."""
-    wanted = replace(wanted, partition=partition)
+def of_span(service: Service, wanted: Wanted, span: Span) -> Iterator[Stored]:
+    """The wanted of one span, in the order of their offsets, fetched a page at a time."""
     while True:
-        where, asked = wanted.where()
-        rows = service.query(f"{_META}{where} ORDER BY topic_id, `offset` LIMIT {PAGE_ROWS}", asked)
+        where, asked = replace(wanted, span=span).where()
+        rows = service.query(f"{_META}{where} ORDER BY `offset` LIMIT {PAGE_ROWS}", asked)
         page = [_stored(row) for row in rows]
         yield from page
         if len(page) < PAGE_ROWS:
             return
-        wanted = replace(wanted, after=page[-1].id)
+        span = span._replace(after=page[-1].id.offset)
 
 
 def by_ids(service: Service, ids: Sequence[str]) -> list[Stored]:
@@ -196,11 +212,8 @@ def _is(found: RejectId, text: str) -> bool:
 
 def bodies(service: Service, ids: Sequence[RejectId]) -> dict[RejectId, Body]:
     """Keys, bytes and headers as they came."""
-    wanted = Wanted(tuple(one.full for one in ids))
-    where, asked = wanted.where()
-    rows = service.call(
-        lambda client: client.execute(f"{_BODIES}{where}", asked, settings={"strings_as_bytes": True})
-    )
+    asked = {"ids": tuple((str(one.topic_id), one.partition, one.offset) for one in ids)}
+    rows = service.call(lambda client: client.execute(_BODIES, asked, settings={"strings_as_bytes": True}))
     return {
         RejectId(topic_id, partition, offset): Body(key, value, [(name.decode(), one) for name, one in headers])
         for topic_id, partition, offset, key, value, headers in rows
@@ -222,5 +235,4 @@ def batches(rejects: Iterator[Stored]) -> Iterator[list[Stored]]:
 
 
 def _stored(row: tuple[Any, ...]) -> Stored:
-    topic_id, partition, offset, *rest, size, replay_of = row
-    return Stored(RejectId(topic_id, partition, offset), *rest, size=size or 0, replay_of=replay_of)
+    return Stored(RejectId(*row[:3]), *row[3:])

@@ -1,0 +1,200 @@
+"""Backfill over what real workers stored: unchanged limits find exactly the live alarms, lower ones more."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import pytest
+from clickhouse_driver import Client
+
+from schemas.topics import ALARMS, TELEMETRY
+from streams.backfill.plan import Plan
+from streams.backfill.reading import batches, spans, widened
+from streams.errors import OperatorError
+from streams.simulate import now_ms
+from streams.storage import asking
+from tests.streams.conftest import Platform, quick
+from tests.streams.kafka_outside import Sent
+from tests.streams.processes import Ended, run, until
+
+DEVICES: Final = 8
+REPORTS: Final = 300
+IN_RECORD: Final = 10
+STEP_MS: Final = 30_000
+BEGINNING: Final = "2020-01-01T00:00Z"
+COLUMNS: Final = (
+    "alarm_id, event, severity, severity_label, kind, device_id, device_kind, quantity, component, event_ts, onset_ts, "
+    "ingest_ts, value, `limit`, peak, baseline, limit_from, test, message, source_offset, source_ordinal"
+)
+
+
+def _reports(device: str, rng: random.Random) -> list[dict[str, Any]]:
+    """Hours of one device that now and then reaches every limit, with what is awkward in reports."""
+    begin = now_ms() - REPORTS * STEP_MS
+    level = 30.0
+    found: list[dict[str, Any]] = []
+    for number in range(REPORTS):
+        level = min(max(level + rng.choice([-2.3, -0.1, 0.1, 2.7]), 20), 90)
+        leakage = 61.3 + (rng.choice([0, 150.1, 250.7]) if number > 150 else 0)
+        report: dict[str, Any] = {
+            "v": 1,
+            "device_id": device,
+            "device_kind": "charging_pile" if device.endswith("7") else "electrical_monitor",
+            "event_ts": begin + number * STEP_MS - (90_000 if number % 41 == 0 else 0),
+            "temperature_c": [round(level, 1), -200.0, round(level + 7.7, 2)][: rng.choice([1, 3, 3])],
+            "residual_current_ma": [round(leakage, 2)],
+            "arc_half_cycles": [rng.choice([0, 0, 0, 14, 17])],
+        }
+        if number % 3:
+            report["seq"] = number
+        if number % 17 == 0:
+            report["faults"] = ["sensor_open"]
+        if device.endswith("3"):
+            report["test"] = True
+        found.append(report)
+    return found
+
+
+@pytest.fixture(scope="module")
+def stored(platform: Platform) -> Platform:
+    """The platform once it has stored the reports of devices BF-… and the alarms that follow."""
+    rng = random.Random(5)
+    sends: list[Sent] = []
+    for number in range(DEVICES):
+        reports = _reports(f"BF-{number}", rng)
+        arrays = [reports[first : first + IN_RECORD] for first in range(0, REPORTS, IN_RECORD)]
+        sends += [Sent(number % 2, f"BF-{number}".encode(), orjson.dumps(array)) for array in arrays]
+    rng.shuffle(sends)  # so that reports come late, and devices are mixed
+    platform.kafka.send([*sends, sends[3]])
+    kafka, group = platform.kafka, platform.settings.group
+    until(lambda: kafka.committed(f"{group}-detect") == kafka.ends(TELEMETRY.name), "all detected")
+    for topic in (TELEMETRY.name, ALARMS.name):
+        until(lambda topic=topic: kafka.committed(f"{group}-sink", topic) == kafka.ends(topic), f"{topic} stored")  # type: ignore[misc]
+    assert platform.query("SELECT count() FROM telemetry WHERE startsWith(device_id, 'BF-')") == [
+        (DEVICES * REPORTS + IN_RECORD,)
+    ]
+    return platform
+
+
+def _backfill(platform: Platform, *arguments: str) -> Ended:
+    return run("backfill", *arguments, "--devices", "BF-*", settings=platform.settings)
+
+
+def test_unchanged_limits_find_exactly_the_live_alarms(stored: Platform) -> None:
+    ended = _backfill(stored, "--from", BEGINNING, "--to", "now", "--json")
+    assert ended.status == 0, ended.err
+    outcome = orjson.loads(ended.out)
+    live = stored.query(f"SELECT {COLUMNS} FROM alarm_events WHERE startsWith(device_id, 'BF-')")  # noqa: S608
+    found = stored.query(f"SELECT {COLUMNS} FROM backfill_alarms WHERE run_id = %(run)s", run=outcome["run_id"])  # noqa: S608
+    key = COLUMNS.split(", ").index("source_offset")
+    assert sorted(found, key=lambda row: (row[5], row[key:])) == sorted(live, key=lambda row: (row[5], row[key:]))
+    assert len({row[4] for row in live}) >= 4, "the reports are to reach most kinds of limits"
+    assert outcome["same"] == len({(row[4], row[5], row[8], row[17]) for row in live})
+    assert (outcome["only_live"], outcome["only_backfill"], outcome["other_severity"]) == (0, 0, 0)
+    assert (outcome["not_compared"], outcome["same_at_another_time"], outcome["differences"]) == (0, 0, [])
+    assert outcome["reports"] == DEVICES * REPORTS + IN_RECORD
+
+
+def test_lower_limits_find_more_and_say_so(stored: Platform, tmp_path: Path) -> None:
+    limits = tmp_path / "lower.toml"
+    # 61.3 mA and no more was measured before: exactly at the limit counts.
+    limits.write_text("[default.residual_current]\nwarning = 61.3\nsettable = [20, 1000]\n")
+    arguments = ["--from", BEGINNING, "--to", "now", "--limits", str(limits)]
+    outcome = orjson.loads(_backfill(stored, *arguments, "--json").out)
+    current = outcome["by_kind"]["residual_current"]
+    assert current.get("only_live", 0) == 0
+    assert outcome["limits_file"] == str(limits)
+    earlier = sum(current.values()) - current.get("not_compared", 0)
+    assert earlier == DEVICES
+    assert outcome["same_at_another_time"] + outcome["only_backfill"] + outcome["other_severity"] > 0
+
+    told = _backfill(stored, *arguments)
+    assert told.status == 0, told.err
+    assert "only backfill" in told.out
+    assert "residual_current" in told.out
+    listed = run("backfill", "--list", settings=stored.settings).out.splitlines()
+    assert str(limits) in listed[1]
+    assert "unfinished" not in listed[1]
+    assert stored.query("SELECT count() FROM alarm_events WHERE `limit` = 61.3") == [(0,)]
+
+
+def test_what_opened_before_the_period_is_not_compared(stored: Platform) -> None:
+    rows = stored.query("SELECT toUnixTimestamp64Milli(max(ingest_ts)) + 1 FROM telemetry")
+    ((device,),) = stored.query("SELECT device_id FROM alarm_events WHERE startsWith(device_id, 'BF-') LIMIT 1")
+    number = int(device.removeprefix("BF-"))
+    again = [report | {"temperature_c": [99.0]} for report in _reports(device, random.Random(1))[-20:]]
+    for place, report in enumerate(again):
+        report["event_ts"] = now_ms() + place
+    stored.kafka.send([Sent(number % 2, device.encode(), orjson.dumps(again))])
+    count = "SELECT count() FROM telemetry WHERE device_id = %(device)s AND ingest_ts >= toDateTime64(%(at)s / 1000, 3)"
+    until(lambda: stored.query(count, device=device, at=rows[0][0]) == [(20,)], "the new reports stored")
+    outcome = orjson.loads(_backfill(stored, "--from", str(rows[0][0]), "--to", "now", "--json").out)
+    assert outcome["reports"] == 20
+    assert outcome["reports_warm_up"] == DEVICES * REPORTS + IN_RECORD
+    assert outcome["only_backfill"] == 0
+
+
+def test_batches_of_any_size_give_the_same_reports(stored: Platform) -> None:
+    plan = Plan.of(stored.settings, BEGINNING, "now", None, "BF-1,BF-2,BF-3*", "0")
+    with asking(stored.settings) as service:
+        for span in spans(service, plan):
+            many = list(batches(service, plan, span, 1_001))
+            (whole,) = batches(service, plan, span)
+            assert sum(map(len, many)) == len(whole) == span.rows
+            assert np.array_equal(np.concatenate([part.offset for part in many]), whole.offset)
+            edges = [set(part.offset.tolist()) for part in many]
+            assert all(not one & other for one, other in pairwise(edges))
+
+
+def test_a_number_of_six_digits_comes_back_as_it_was_written() -> None:
+    rng = random.Random(3)
+    written = [round(rng.uniform(-1, 1) * 10**whole, 5 - whole) for whole in range(6) for _ in range(2_000)]
+    written += [0.0, -0.0, 0.1, 61.3, 99_999.9, 0.000012, 229.13, 1e7]
+    back = widened(np.array(written, np.float32))
+    assert back.tolist() == written
+    assert np.isnan(widened(np.array([np.nan], np.float32))).all()
+
+
+def test_a_run_that_breaks_off_is_marked_unfinished(stored: Platform) -> None:
+    settings = stored.settings
+    host, port = settings.clickhouse.split(":")
+    small = ["--from", BEGINNING, "--to", "now"]
+    environment = settings.to_environment() | {"EMBERLINE_DEVICES_MOST": "1"}
+    ended = run("backfill", *small, "--devices", "BF-*", settings=environment)
+    assert "EMBERLINE_DEVICES_MOST" in ended.refusal
+    with Client(host, port, database=settings.clickhouse_database) as client:
+        newest = client.execute("SELECT finished_at, from_ts FROM backfill_runs ORDER BY started_at DESC LIMIT 1")
+    assert newest[0][0] is None
+    assert "unfinished" in run("backfill", "--list", settings=settings).out.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"begin": None}, "give --from and --to"),
+        ({"begin": "yesterday"}, "--from: 'yesterday' is no time"),
+        ({"begin": "2026-01-02", "end": "2026-01-01"}, "--from must lie before --to"),
+        ({"devices": "LY-*,*"}, r"'\*' is neither an id nor a prefix"),
+        ({"devices": "L*Y"}, r"'L\*Y' is neither an id nor a prefix"),
+        ({"warm_up": "long"}, "--warm-up: 'long' is no duration"),
+        ({"limits": Path("no-such.toml")}, "cannot read the limits file"),
+    ],
+)
+def test_what_cannot_be_backfilled_is_refused(changed: dict[str, Any], sentence: str) -> None:
+    good: dict[str, Any] = {"begin": BEGINNING, "end": "now", "limits": None, "devices": "", "warm_up": "2h"}
+    with pytest.raises(OperatorError, match=sentence):
+        Plan.of(quick("127.0.0.1:1"), **(good | changed))
+
+
+def test_bad_arguments_are_one_sentence() -> None:
+    assert "give --from and --to" in run("backfill", settings=quick("127.0.0.1:1")).refusal
+
+
+def test_a_period_without_telemetry_is_said(platform: Platform) -> None:
+    ended = run("backfill", "--from", "2021-01-01", "--to", "2021-01-02", settings=platform.settings)
+    assert "no telemetry" in ended.refusal
