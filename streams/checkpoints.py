@@ -73,7 +73,13 @@ class CheckpointWriter:
 async def read_checkpoint(kafka: str, partition: int) -> PartitionState:
     """The state that the newest rows of this partition hold; empty where there are none."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, enable_auto_commit=False, fetch_max_wait_ms=50, isolation_level="read_committed"
+        bootstrap_servers=kafka,
+        enable_auto_commit=False,
+        # Once it has partitions, the client asks by itself where to begin, beside our seek; by its default that is the
+        # end, and where its answer came last, nothing was restored.
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
+        isolation_level="read_committed",
     )
     await consumer.start()
     try:

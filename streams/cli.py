@@ -11,18 +11,17 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import orjson
-from aiokafka.errors import KafkaError
 
 from streams.backfill.commands import backfill
+from streams.command import read_settings, run_to_end
 from streams.errors import OperatorError
 from streams.rejects.commands import rejects
-from streams.settings import Settings, SettingsError, described
+from streams.settings import Settings, described
 
 T = TypeVar("T")
 
@@ -64,10 +63,10 @@ def demo(broker: str, brokers: str, seconds: float, devices: int, rate: float, s
     from streams.demo import demo_config, run_demo
     from streams.show import DemoView, demo_table
 
-    settings = _settings()
+    settings = read_settings()
     config = demo_config(seconds, devices, rate, seed)
     with DemoView(config, quiet=as_json) as view:
-        account = _run(run_demo(settings, config, view.say, view.show, _kafka(broker, brokers)))
+        account = run_to_end(run_demo(settings, config, view.say, view.show, _kafka(broker, brokers)))
     if as_json:
         click.echo(orjson.dumps(account.as_json()).decode())
     else:
@@ -87,7 +86,7 @@ def run(broker: str, brokers: str) -> None:
     """Run the same stack as `demo`, without a fleet, until Ctrl-C. Send it reports, or `emberline simulate`."""
     from streams.stack import running_stack
 
-    settings = _settings()
+    settings = read_settings()
 
     async def stay() -> None:
         async with running_stack(settings, click.echo, kafka=_kafka(broker, brokers)) as stack:
@@ -96,7 +95,7 @@ def run(broker: str, brokers: str) -> None:
                 stack.check()
                 await asyncio.sleep(1)
 
-    _run(stay())
+    run_to_end(stay())
 
 
 @cli.group()
@@ -111,7 +110,7 @@ def up(brokers: str) -> None:
     from embedded.processes import StartFailedError, running_kafka
     from streams.settings import host_port
 
-    settings = _settings()
+    settings = read_settings()
     folder = Path(settings.data_dir)
     _, port = host_port(settings.kafka.split(",")[0])
     click.echo(f"starting {brokers} of Apache Kafka's brokers, data in {folder / 'kafka'}")
@@ -135,7 +134,7 @@ def detect(with_parent: bool) -> None:
     from detectors.limits import LimitsError, load_limits
     from streams.detect import DetectJob
 
-    settings = _settings(logging.ERROR)
+    settings = read_settings(logging.ERROR)
     try:
         limits = load_limits(settings.limits_path)
     except LimitsError as error:
@@ -150,7 +149,7 @@ def sink(with_parent: bool) -> None:
     from streams.sink import SinkJob
     from streams.storage import make_sink
 
-    settings = _settings(logging.ERROR)
+    settings = read_settings(logging.ERROR)
     _work(settings, "sink", SinkJob(settings, lambda: make_sink(settings)), with_parent)
 
 
@@ -159,7 +158,7 @@ def migrate() -> None:
     """Make or update the tables in ClickHouse. Safe to run twice."""
     from streams.storage import run_migrations
 
-    settings = _settings()
+    settings = read_settings()
     applied = run_migrations(settings)
     for name in applied:
         click.echo(f"applied {name}")
@@ -172,8 +171,8 @@ def topics() -> None:
     from schemas.topics import TOPICS
     from streams.topics import make_topics
 
-    settings = _settings()
-    made = _run(make_topics(settings), settings)
+    settings = read_settings()
+    made = run_to_end(make_topics(settings), settings)
     for topic in TOPICS:
         click.echo(f"{'made ' if topic.name in made else 'there'}  {topic.name:<26}{topic.what}")
 
@@ -193,7 +192,7 @@ def simulate(seconds: float, devices: int, rate: float, seed: int, faults: int, 
     from streams.simulate import Sent, now_ms
     from streams.simulate import simulate as send_fleet
 
-    settings = _settings()
+    settings = read_settings()
     try:
         config = FleetConfig(
             seed=seed,
@@ -214,7 +213,7 @@ def simulate(seconds: float, devices: int, rate: float, seed: int, faults: int, 
             with progress("sending", round(rate * seconds), lambda: sent.reports):
                 await send_fleet(fleet, sender, sent)
 
-    _run(send(), settings)
+    run_to_end(send(), settings)
     click.echo(f"sent {sent.reports} reports in {sent.records} records; {sent.rejected} bad ones among them")
 
 
@@ -238,9 +237,9 @@ def replay(file: Path, as_json: bool, **options: Any) -> None:
     """Send the readings of a CSV file as a device's reports, and say what came out of them."""
     from streams.replay import Replay, replay_file
 
-    settings = _settings()
+    settings = read_settings()
     plan = Replay.of(file, **options)
-    outcome = _run(replay_file(settings, plan, quiet=as_json), settings)
+    outcome = run_to_end(replay_file(settings, plan, quiet=as_json), settings)
     click.echo(orjson.dumps(outcome.as_json()).decode() if as_json else outcome.told())
 
 
@@ -251,8 +250,8 @@ def alarms(from_beginning: bool, as_json: bool) -> None:
     """Follow the alarms as they are raised, until Ctrl-C."""
     from streams.follow import follow_alarms
 
-    settings = _settings()
-    _run(follow_alarms(settings, from_beginning, as_json), settings)
+    settings = read_settings()
+    run_to_end(follow_alarms(settings, from_beginning, as_json), settings)
 
 
 @cli.command()
@@ -267,17 +266,6 @@ def settings(as_json: bool) -> None:
         click.echo(f"{name:<34}{default or '-':<18}{what}")
 
 
-def _settings(libraries: int = logging.CRITICAL) -> Settings:
-    from streams.log import set_up_logging
-
-    try:
-        found = Settings.from_environment()
-    except SettingsError as error:
-        raise OperatorError(str(error)) from error
-    set_up_logging(found.log_level, libraries)
-    return found
-
-
 def _work(settings: Settings, role: str, job: Any, with_parent: bool) -> None:
     from embedded.manners import when_stdin_closes
     from streams.worker import WorkerApp, run_worker
@@ -287,20 +275,7 @@ def _work(settings: Settings, role: str, job: Any, with_parent: bool) -> None:
             when_stdin_closes(lambda: os.kill(os.getpid(), signal.SIGTERM))
         await run_worker(WorkerApp(settings, role, job))
 
-    _run(work(), settings)
-
-
-def _run(work: Coroutine[Any, Any, T], settings: Settings | None = None) -> T:
-    """Run a coroutine to its end; what Kafka says when it is away becomes the operator's sentence."""
-    from streams.send import no_kafka
-
-    try:
-        return asyncio.run(work)
-    except KafkaError as error:
-        if settings is None:
-            raise OperatorError(f"Kafka: {error}") from error
-        away = type(error).__name__ in ("KafkaConnectionError", "KafkaTimeoutError", "NodeNotReadyError")
-        raise OperatorError(no_kafka(settings.kafka) if away else f"Kafka: {error}") from error
+    run_to_end(work(), settings)
 
 
 def main() -> None:

@@ -152,7 +152,12 @@ async def _send_and_settle(
 
 
 async def _watch_alarms(settings: Settings, live: Live) -> None:
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False, fetch_max_wait_ms=50)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",  # as we seek: the client also asks by itself, and its answer may come last
+        fetch_max_wait_ms=50,
+    )
     await consumer.start()
     try:
         tps = [TopicPartition(ALARMS.name, number) for number in range(settings.partitions)]

@@ -20,7 +20,13 @@ SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 async def follow_alarms(settings: Settings, from_beginning: bool, as_json: bool) -> None:
     """Print every alarm event as it comes, until cancelled."""
     partitions = await count_partitions(settings.kafka, ALARMS.name)
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False, fetch_max_wait_ms=50)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka,
+        enable_auto_commit=False,
+        # As we seek: the client also asks by itself where to begin, and its answer may come last.
+        auto_offset_reset="earliest" if from_beginning else "latest",
+        fetch_max_wait_ms=50,
+    )
     await consumer.start()
     try:
         tps = [TopicPartition(ALARMS.name, number) for number in range(partitions)]

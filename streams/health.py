@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from streams.errors import OperatorError
 from streams.settings import host_port
 
-if TYPE_CHECKING:
-    from streams.worker import WorkerApp
 
-
-async def serve_http(app: WorkerApp) -> web.AppRunner | None:
-    """Serve where the settings say, in the worker's own event loop: a loop that hangs does not answer `/healthz`."""
-    if not app.emberline.http:
+async def serve_http(
+    address: str, registry: CollectorRegistry, why_not_ready: Callable[[], str | None]
+) -> web.AppRunner | None:
+    """Serve at `address`, if there is one, in the worker's own loop: one that hangs does not answer `/healthz`."""
+    if not address:
         return None
-    host, port = host_port(app.emberline.http)
+    host, port = host_port(address)
 
     async def metrics(_: web.Request) -> web.Response:
-        body = generate_latest(app.metrics.registry)
+        body = generate_latest(registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="alive\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        why = app.why_not_ready()
+        why = why_not_ready()
         return web.Response(text="ready\n") if why is None else web.Response(status=503, text=f"not ready: {why}\n")
 
     site = web.Application()

@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -27,8 +26,8 @@ from streams.offsets import Offsets
 from streams.send import Sender
 from streams.settings import Settings
 from streams.show import progress
-from streams.simulate import now_ms
 from streams.storage import config_of
+from streams.times import moment
 from streams.topics import count_partitions, topic_ids
 
 CONVERSIONS: Final[dict[str, Callable[[float], float]]] = {
@@ -109,7 +108,7 @@ class Replay:
             raise OperatorError(f"{file} holds no readings")
         shift = 0
         if ending is not None:
-            end = now_ms() if ending == "now" else _epoch_ms(ending, local, "--ending")
+            end = moment(ending, "--ending", local)
             shift = end - readings[-1][0]
         return cls(device, kind, [(ts + shift, values) for ts, values in readings], speed)
 
@@ -143,7 +142,7 @@ def _read(
                 quantities = {quantity: list(values) for quantity, values in unread.items()}
                 for one in mappings:
                     quantities[one.quantity][one.component] = one.convert(_number(row[one.column], where))
-                yield _epoch_ms(row[time_column], zone, where), quantities
+                yield moment(row[time_column] or "", where, zone), quantities
     except (UnicodeDecodeError, csv.Error) as error:
         raise OperatorError(f"{file} is no CSV file in UTF-8: {error}") from error
 
@@ -169,20 +168,6 @@ def _number(text: str, where: str) -> float:
     if not math.isfinite(number):
         raise OperatorError(f"{where}: {text!r} is no number")
     return number
-
-
-def _epoch_ms(text: str, zone: ZoneInfo, where: str) -> int:
-    """ISO 8601, or epoch seconds, or (from 10¹¹ up, which seconds reach in the year 5138) epoch milliseconds."""
-    try:
-        number = float(text)
-        return round(number if number >= 1e11 else number * 1000)
-    except ValueError:
-        pass
-    try:
-        when = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        raise OperatorError(f"{where}: {text!r} is no time; ISO 8601 or epoch seconds or milliseconds are") from None
-    return round((when if when.tzinfo else when.replace(tzinfo=zone)).timestamp() * 1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,21 +17,21 @@ _UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"(\d{1,6})([smhd])")
 
 
-def moment(text: str, option: str) -> int:
-    """Epoch ms of `now`, ISO 8601 (in Shanghai unless it says otherwise), epoch s or ms. Raises OperatorError.
+def moment(text: str, option: str, zone: ZoneInfo = SHANGHAI) -> int:
+    """Epoch ms of `now`, ISO 8601 (in `zone` unless it says otherwise), epoch s or ms. Raises OperatorError.
 
     From 10¹¹ up, which seconds reach in the year 5138, a number is milliseconds.
     """
     if text == "now":
         return time.time_ns() // 1_000_000
     try:
-        found = _number(text) if re.fullmatch(r"[\d.]+", text) else _iso(text)
+        found = _number(text) if re.fullmatch(r"[\d.]+", text) else _iso(text, zone)
     except (ValueError, OverflowError):
         found = -1
     if not 0 <= found <= LATEST_TS:
         raise OperatorError(
             f"{option}: {text!r} is no time; 2026-03-01, 2026-03-01T08:00 (Shanghai), 2026-03-01T00:00Z, now or epoch "
-            "seconds are"
+            "seconds or milliseconds are"
         )
     return found
 
@@ -41,9 +41,9 @@ def _number(text: str) -> int:
     return round(number if number >= 1e11 else number * 1000)
 
 
-def _iso(text: str) -> int:
+def _iso(text: str, zone: ZoneInfo) -> int:
     when = datetime.fromisoformat(text)
-    return round((when if when.tzinfo else when.replace(tzinfo=SHANGHAI)).timestamp() * 1000)
+    return round((when if when.tzinfo else when.replace(tzinfo=zone)).timestamp() * 1000)
 
 
 def duration_ms(text: str, option: str) -> int:

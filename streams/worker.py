@@ -221,7 +221,7 @@ async def run_worker(app: WorkerApp) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = await serve_http(app)
+    server = await serve_http(app.emberline.http, app.metrics.registry, app.why_not_ready)
     try:
         starting = asyncio.ensure_future(app.start())
         await _first_of(starting, stop)

@@ -39,10 +39,10 @@ def backfill(
     """
     from streams.backfill import comparing, finding, told
     from streams.backfill.plan import Plan
-    from streams.cli import _settings
+    from streams.command import read_settings
     from streams.storage import asking
 
-    settings = _settings()
+    settings = read_settings()
     with asking(settings) as service:
         if list_runs:
             runs = finding.earlier(service)

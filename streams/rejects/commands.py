@@ -42,19 +42,19 @@ def rejects() -> None:
 @JSON
 def list_rejects(limit: int, every: bool, as_json: bool, **filters: str | None) -> None:
     """The newest rejects. One whose replay was rejected again is left out: the later one stands for it."""
-    from streams.cli import _run, _settings
+    from streams.command import read_settings, run_to_end
     from streams.errors import OperatorError
     from streams.rejects import stored, told
     from streams.storage import asking
 
     if not 1 <= limit <= LIST_MOST:
         raise OperatorError(f"--limit must lie from 1 to {LIST_MOST}")
-    settings = _settings()
+    settings = read_settings()
     wanted = replace(wanted_of((), filters), folded=not every)
     with asking(settings) as service:
         found = stored.newest(service, wanted, limit)
         total = stored.count(service, wanted)
-    notes = _run(_notes(settings, sorted({one.id.partition for one in found})))
+    notes = run_to_end(_notes(settings, sorted({one.id.partition for one in found})))
     if as_json:
         click.echo(orjson.dumps([told.as_json(one, notes) for one in found]).decode())
         return
@@ -73,21 +73,21 @@ def list_rejects(limit: int, every: bool, as_json: bool, **filters: str | None) 
 @JSON
 def show(id_: str, raw: bool, as_json: bool) -> None:
     """Everything about one reject, with its bytes."""
-    from streams.cli import _run, _settings
+    from streams.command import read_settings, run_to_end
     from streams.errors import OperatorError
     from streams.rejects import stored, told
     from streams.storage import asking
 
     if raw and as_json:
         raise OperatorError("give --raw or --json, not both")
-    settings = _settings()
+    settings = read_settings()
     with asking(settings) as service:
         (found,) = stored.by_ids(service, [id_])
         body = stored.bodies(service, [found.id])[found.id]
     if raw:
         click.get_binary_stream("stdout").write(body.value or b"")
         return
-    notes = _run(_notes(settings, [found.id.partition]))
+    notes = run_to_end(_notes(settings, [found.id.partition]))
     if as_json:
         click.echo(orjson.dumps(told.as_json(found, notes) | told.body_json(body)).decode())
     else:
@@ -101,13 +101,13 @@ def show(id_: str, raw: bool, as_json: bool) -> None:
 @JSON
 def replay_rejects(ids: Sequence[str], dry_run: bool, as_json: bool, **filters: str | None) -> None:
     """Send rejects to telemetry again: all, those of the filters, or those named. Each is sent once, ever."""
-    from streams.cli import _run, _settings
+    from streams.command import read_settings, run_to_end
     from streams.rejects import stored, told
     from streams.rejects.replay import Outcome, replay_all, start
     from streams.show import progress
     from streams.storage import asking
 
-    settings = _settings()
+    settings = read_settings()
     wanted = wanted_of(ids, filters)
     outcome = Outcome(dry_run)
     with asking(settings) as service:
@@ -120,7 +120,7 @@ def replay_rejects(ids: Sequence[str], dry_run: bool, as_json: bool, **filters: 
 
         if total:
             with progress("looking" if dry_run else "sending", 0 if as_json else total, lambda: outcome.done):
-                _run(send(), settings)
+                run_to_end(send(), settings)
     if as_json:
         click.echo(orjson.dumps(outcome.as_json()).decode())
         return
