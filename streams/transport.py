@@ -8,12 +8,14 @@ never by acknowledgement of an event), and how long a fetch may wait.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import IllegalStateError
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage, Message
@@ -92,7 +94,9 @@ class Consumer(stock.Consumer):
         if fetched is None or self.should_stop:
             return
         if not self.flow_active:
-            await self.perform_seek()
+            # A rebalance that takes the partitions meanwhile has them begun anew, from what is committed.
+            with contextlib.suppress(IllegalStateError):
+                await self.perform_seek()
             return
         for tp, records in self._chunks(fetched):
             # What is not yielded here was not begun in the ledger, and is fetched again after the seek that follows.
