@@ -39,8 +39,8 @@ class _Sparse(logging.Filter):
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         error = record.exc_info[1] if record.exc_info else None
-        # Faust logs a crash, and all that a crash brings with it, with tracebacks. What crashed the worker is said once,
-        # by the command line, with its traceback if it is not for the operator.
+        # Faust logs a crash, and all that it brings with it, with tracebacks. What crashed the worker is said once, by
+        # the command line, with its traceback if it is not for the operator.
         chatter = isinstance(error, OperatorError) or record.name.startswith(_QUIET)
         if chatter and not logging.getLogger().isEnabledFor(logging.DEBUG):
             record.exc_info, record.exc_text = None, None
