@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test soak check format clean
+.PHONY: help setup demo run test faults soak check format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ run: $(STAMP) ## the same stack until Ctrl-C
 
 test: $(STAMP) ## all tests and the static checks, against the embedded broker, ClickHouse and Apache Kafka
 	@$(BIN)/python -m pytest
+
+faults: $(STAMP) ## the fault suite: kills, pauses and lost brokers on three brokers of Apache Kafka (Java 17, Maven)
+	@$(BIN)/python -m pytest tests/faults
 
 soak: $(STAMP) ## an hour under load: memory, descriptors and threads must stay flat
 	@$(BIN)/python -m benchmarks soak

@@ -29,6 +29,7 @@ class Ledger:
     def __init__(self) -> None:
         self._ranges: deque[Range] = deque()
         self._position: int | None = None
+        self._taken = 0
         self.beginning = 0
 
     def begin(self, first: int, last: int) -> Range:
@@ -41,11 +42,24 @@ class Ledger:
         self._ranges.append(begun)
         return begun
 
+    def take(self, begun: Range) -> None:
+        """The range is handed to whoever works on it. Raises ValueError if one before it never was.
+
+        Were it worked on all the same, what lies between would look done: a row's offset and a table's highest offset
+        stand for all below them.
+        """
+        if begun is not self._ranges[self._taken]:
+            raise ValueError(
+                f"range {begun.first}-{begun.last} comes before {self._ranges[self._taken]} was handed over"
+            )
+        self._taken += 1
+
     def finish(self, begun: Range) -> None:
         """Every record of the range is done with: stored, or answered and checkpointed."""
         begun.finished = True
         while self._ranges and self._ranges[0].finished:
             self._position = self._ranges.popleft().last + 1
+            self._taken = max(0, self._taken - 1)
 
     @property
     def committable(self) -> int | None:

@@ -138,7 +138,8 @@ class SinkJob:
 
     async def _insert(self, table: _Table) -> None:
         async with table.writing:
-            waiting, table.waiting, table.records = table.waiting, [], 0
+            waiting = [chunk for chunk in table.waiting if self._app.holds(chunk)]
+            table.waiting, table.records = [], 0
             table.room.set()
             if not waiting or self._app.crashed:
                 # After an insert that failed a later one would make its gap look stored.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -23,6 +24,8 @@ from mode.utils.futures import notify
 
 from schemas.reports import Records
 from streams.ledger import Ledger, Range
+
+log = logging.getLogger("emberline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Consumer(stock.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledgers: dict[TP, Ledger] = {}
+        self._seeks = 0
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> _ConsumerThread:
@@ -89,22 +93,31 @@ class Consumer(stock.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109 - Faust's signature
         """Fetch once and yield one message per partition, whose value is a `Chunk`."""
+        seeks, generation = self._seeks, self.app.consumer_generation_id
         fetched, active = await self._wait_next_records(timeout)
-        generation = self.app.consumer_generation_id
         if fetched is None or self.should_stop:
             return
-        if not self.flow_active:
-            # A rebalance that takes the partitions meanwhile has them begun anew, from what is committed.
-            with contextlib.suppress(IllegalStateError):
-                await self.perform_seek()
+        if not self.flow_active or seeks != self._seeks or generation != self.app.consumer_generation_id:
+            # Fetched from where the partitions stood before; taken on, it would come ahead of what lies before it.
+            await self.perform_seek()
             return
         for tp, records in self._chunks(fetched):
+            await self._compare_with_committed(tp, records[0].offset)
             # What is not yielded here was not begun in the ledger, and is fetched again after the seek that follows.
             if not self.flow_active or self.app.consumer_generation_id != generation:
                 break
             if active is None or tp in active or tp in self._buffered_partitions:
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
                 yield tp, self._chunk_message(tp, records)
+
+    async def _compare_with_committed(self, tp: TP, first: int) -> None:
+        """Where a partition does not go on at what is committed, say which records are missing."""
+        committed = self._read_offset.get(tp)
+        if tp in self.ledgers or not committed or first <= committed:
+            return
+        # Control records leave a gap too, but not at the beginning of the partition.
+        if (await self.earliest_offsets(tp))[tp] == first:
+            log.error("%s %d: records %d to %d were removed before they were read", *tp, committed, first - 1)
 
     def _chunks(self, fetched: RecordMap) -> Iterator[tuple[TP, Sequence[ConsumerRecord]]]:
         for tp, records in fetched.items():
@@ -153,9 +166,19 @@ class Consumer(stock.Consumer):
         return assigned.assignment.state_value(tp)._position or 0
 
     async def perform_seek(self) -> None:
-        """Go back to what is committed; what was in flight is fetched anew and begun on new ledgers."""
+        """Go back to what is committed; what was in flight is fetched anew and begun on new ledgers.
+
+        Where nothing is committed yet the client would stay behind what it has fetched, which then nobody works on.
+        """
         self.ledgers.clear()
-        await super().perform_seek()
+        self._seeks += 1
+        # A rebalance that takes partitions meanwhile has them begun anew, by another seek.
+        with contextlib.suppress(IllegalStateError):
+            await super().perform_seek()
+            if fresh := [tp for tp in self.assignment() if self._read_offset.get(tp) is None]:
+                # By an offset asked for: `seek_to_beginning` waits for a fetch, which may wait for this.
+                for tp, offset in (await self.earliest_offsets(*fresh)).items():
+                    await self._seek(tp, offset)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop the flow, let the holder forget, commit what is finished."""

@@ -92,7 +92,10 @@ class WorkerApp(faust.App):
         if self.crashed:
             # What comes after a chunk that failed must not be worked on without it.
             return
+        if not self.holds(chunk):
+            return
         try:
+            chunk.ledger.take(chunk.range)
             await self.holder.handle(chunk)
         except Exception as error:
             # Raising here would make Faust restart the agent and go on past this chunk.
@@ -102,6 +105,13 @@ class WorkerApp(faust.App):
 
     def _create_directories(self) -> None:
         """Faust would make folders for table data in the working directory; there are no tables."""
+
+    def holds(self, chunk: Chunk) -> bool:
+        """Whether the chunk is of the assignment that holds now. One of an earlier assignment is fetched again.
+
+        Faust can hand such a chunk over after a rebalance, ahead of what is fetched anew from before it.
+        """
+        return self.consumer.ledgers.get(chunk.tp) is chunk.ledger
 
     async def on_start(self) -> None:
         """Start the job before anything is fetched."""

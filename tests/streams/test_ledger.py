@@ -90,3 +90,15 @@ def test_a_range_that_begins_inside_one_in_flight_is_refused(first: int) -> None
     ledger.begin(5, 9)
     with pytest.raises(ValueError, match="begins before 9 has passed"):
         ledger.begin(first, 20)
+
+
+def test_a_range_is_taken_on_only_after_all_before_it() -> None:
+    ledger = Ledger()
+    first, second = ledger.begin(0, 9), ledger.begin(10, 19)
+    with pytest.raises(ValueError, match="was handed over"):
+        ledger.take(second)
+    ledger.take(first)
+    ledger.finish(first)
+    ledger.take(second)
+    ledger.finish(second)
+    assert ledger.committable == 20

@@ -1,0 +1,223 @@
+"""Where the faults happen: three brokers, ClickHouse, workers under load, somebody who looks, and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from embedded.kafka import Cluster
+from embedded.processes import running_kafka
+from schemas.topics import TOPICS
+from streams.settings import Settings
+from streams.storage import run_migrations
+from streams.topics import make_topics
+from tests.faults.clickhouse import Server
+from tests.faults.crew import Command, Crew, product
+from tests.faults.load import Load, Shape
+from tests.faults.verdict import Verdict, judge
+from tests.faults.watch import Look, Watch
+from tests.streams.processes import until
+from tests.streams.readings import quick_limits
+
+PARTITIONS: Final = 4
+SETTLED_S: Final = 60.0
+"""From the end of the load and of the faults to lag 0: a restart, a session, a rebalance, and the backlog."""
+_numbers = itertools.count()
+
+
+def missing_tools() -> str | None:
+    """Why Apache Kafka cannot run here, or None."""
+    missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
+    return f"Apache Kafka needs {' and '.join(missing)}, which this machine has not" if missing else None
+
+
+@dataclass(slots=True)
+class Servers:
+    """What outlives a scenario."""
+
+    kafka: Cluster
+    clickhouse: Server
+    folder: Path
+
+    def all_up(self) -> None:
+        """Whatever the scenario before did to them."""
+        self.kafka.start()
+
+
+@contextmanager
+def running_servers(folder: Path) -> Iterator[Servers]:
+    """Three brokers and ClickHouse."""
+    # Compile quickly rather than well: these brokers live for minutes and are not measured.
+    os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+    clickhouse = Server(folder)
+    try:
+        with running_kafka(folder / "kafka", folder / "kafka-logs", brokers=3) as kafka:
+            yield Servers(kafka, clickhouse, folder)
+    finally:
+        clickhouse.stop()
+
+
+def settings_for(servers: Servers, folder: Path, **changes: Any) -> Settings:
+    """Real guarantees, short times; a group and a database of their own."""
+    number = next(_numbers)
+    settings = Settings(
+        kafka=servers.kafka.bootstrap,
+        partitions=PARTITIONS,
+        replication=3,
+        fencing=True,
+        group=f"faults-{number}",
+        session_timeout_s=3,
+        rebalance_timeout_s=3,
+        clickhouse=servers.clickhouse.address,
+        clickhouse_database=f"faults_{number}",
+        clickhouse_deadline_s=60,
+        insert_interval_s=0.3,
+        insert_rows=1_000,
+        checkpoint_interval_s=0.5,
+        stall_s=30,
+        limits_file=str(quick_limits(folder)),
+    )
+    return replace(settings, **changes)
+
+
+class Arena:
+    """One scenario's part of it: topics made anew, a crew, and what was seen."""
+
+    def __init__(self, servers: Servers, settings: Settings, folder: Path, command: Command) -> None:
+        self.servers = servers
+        self.settings = settings
+        self.crew = Crew(settings, folder / "workers", command)
+        self.watch = Watch(settings, servers.clickhouse.address)
+
+    @property
+    def brokers(self) -> Cluster:
+        """The three."""
+        return self.servers.kafka
+
+    @property
+    def clickhouse(self) -> Server:
+        """The one."""
+        return self.servers.clickhouse
+
+    def load(self, seed: int, devices: int = 60, rate: float = 150.0) -> Load:
+        """Load for the block."""
+        return Load(self.settings, Shape(seed, devices, rate))
+
+    def wait(self, seconds: float) -> None:
+        """Until somebody has looked after that time."""
+        due = time.monotonic() + seconds
+        self.watch.until(lambda look: look.at >= due, "a look", 60)
+
+    def live(self, seconds: float = SETTLED_S) -> Look:
+        """The first look that shows committed by detect all that was there at the next one; so it works again."""
+        now = time.monotonic()
+        first = self.watch.until(lambda look: look.at >= now, "a look", seconds)
+
+        def seen(look: Look) -> bool:
+            return all(look.detect.get(number, 0) >= end for number, end in first.telemetry_ends.items())
+
+        return self.watch.until(seen, f"live processing; {self.told()}", seconds)
+
+    def settle(self, seconds: float = SETTLED_S) -> float:
+        """Wait until everything is committed, and return how long that took; fails if it takes longer."""
+        began = time.monotonic()
+        self.watch.until(lambda look: look.detect_lag == 0, f"detect without lag; {self.told()}", seconds)
+        left = seconds - (time.monotonic() - began)
+        self.watch.until(lambda look: look.detect_lag == look.sink_lag == 0, f"no lag; {self.told()}", left)
+        return time.monotonic() - began
+
+    def judge(self, load: Load, seconds: float = SETTLED_S) -> Verdict:
+        """Stop the load, wait for lag 0, and count."""
+        load.stop()
+        began, late = time.monotonic(), ""
+        try:
+            self.settle(seconds)
+        except AssertionError as error:
+            late = str(error)
+        took = time.monotonic() - began
+        verdict = judge(self.settings, self.clickhouse.address, self.watch.looks, load.acknowledged)
+        verdict.hold(not late, late)
+        verdict.counts["settled_ms"] = round(took * 1_000)
+        return verdict
+
+    def told(self) -> str:
+        """What the workers said last."""
+        return "; ".join(f"{post.name}: {post.said[-600:]}" for post in self.crew.posts)
+
+
+@contextmanager
+def running_arena(
+    servers: Servers,
+    folder: Path,
+    detect: int = 1,
+    sink: int = 1,
+    static: bool = False,
+    command: Command = product,
+    after: Arena | None = None,
+    **changes: Any,
+) -> Iterator[Arena]:
+    """A crew that is ready, on topics and tables made anew, or on those of `after`. `changes` are of settings."""
+    servers.all_up()
+    folder.mkdir(parents=True, exist_ok=True)
+    if after is None:
+        settings = settings_for(servers, folder, **changes)
+        make_anew(settings)
+        run_migrations(settings)
+    else:
+        settings = replace(after.settings, **changes)
+    arena = Arena(servers, settings, folder, command)
+    try:
+        arena.crew.scale(detect, sink, static)
+        with arena.watch:
+            arena.crew.wait_ready()
+            yield arena
+    finally:
+        arena.crew.dismiss()
+
+
+def make_anew(settings: Settings) -> None:
+    """Delete emberline's topics and make them again, empty."""
+    asyncio.run(_delete(settings))
+    # The one broker has forgotten a topic before the other: what is not made yet is asked for until it is.
+    until(lambda: asyncio.run(_made(settings)), "topics made anew")
+
+
+async def _delete(settings: Settings) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    try:
+        names = {topic.name for topic in TOPICS}
+        if there := sorted(names & set(await admin.list_topics())):
+            await admin.delete_topics(there)
+    finally:
+        await admin.close()
+
+
+async def _made(settings: Settings) -> bool:
+    try:
+        await make_topics(settings)
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+        await admin.start()
+        try:
+            described = await admin.describe_topics([topic.name for topic in TOPICS])
+        finally:
+            await admin.close()
+    except KafkaError:
+        return False
+    return all(
+        not one["error_code"]
+        and len(one["partitions"]) == settings.partitions
+        and all(partition["leader"] >= 0 for partition in one["partitions"])
+        for one in described
+    )

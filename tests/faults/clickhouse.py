@@ -1,0 +1,50 @@
+"""ClickHouse on one port and one folder, to be killed, paused and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+
+from embedded.processes import Running, running_clickhouse
+
+
+class Server:
+    """The embedded engine as a process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+        self.running = self._start(0)
+
+    @property
+    def address(self) -> str:
+        """host:port, the same for life."""
+        return self.running.address
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        os.kill(self.running.pid, signal.SIGKILL)
+        self._stack.close()
+
+    def start_again(self) -> None:
+        """Start it on the data it left."""
+        self.running = self._start(self.running.port)
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        os.kill(self.running.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        os.kill(self.running.pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Stop it in order."""
+        self._stack.close()
+
+    def _start(self, port: int) -> Running:
+        return self._stack.enter_context(
+            running_clickhouse(self._folder / "data", log=self._folder / "clickhouse.log", port=port)
+        )

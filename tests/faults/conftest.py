@@ -1,0 +1,30 @@
+"""Three real brokers and ClickHouse once for all scenarios; topics, group and database anew for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.faults.arena import Arena, Servers, missing_tools, running_arena, running_servers
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    if reason := missing_tools():
+        if os.environ.get("CI") == "true":
+            # A scenario that is skipped where it counts would be one that passed.
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with running_servers(tmp_path_factory.mktemp("faults")) as running:
+        yield running
+
+
+@pytest.fixture
+def arena(servers: Servers, tmp_path: Path) -> Callable[..., AbstractContextManager[Arena]]:
+    """Opens an arena: `arena(detect=2, sink=1)`."""
+    return partial(running_arena, servers, tmp_path)

@@ -1,0 +1,277 @@
+"""What a run came to, by counting: one function that every scenario ends with.
+
+It reads the topics as they are and asks ClickHouse, and trusts no worker. What the workers should have made of the
+telemetry it takes from the slow twin (`detectors.twin`), fed with the same bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from clickhouse_driver import Client
+from faust.types import TP
+
+from detectors.checkpoint import restore
+from detectors.limits import load_limits
+from detectors.state import PartitionState
+from detectors.twin import Told, timeless
+from schemas.events import Aggregate, Alarm
+from schemas.rejects import RejectEvent
+from schemas.reports import decode
+from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
+from streams.settings import Settings, host_port
+from streams.transport import to_records
+from tests.faults.watch import TABLES, Look, Place, Stored
+from tests.streams.readings import oracle_of, rejects_of, without_repeats
+
+Device = tuple[str, bool]
+Topics = dict[str, list[list[ConsumerRecord]]]
+SHOWN: Final = 5
+"""Of a long difference."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """Counts, and what is wrong."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+
+    def same(self, found: Sequence[Any], wanted: Sequence[Any], what: str) -> None:
+        """Complain if two sequences differ, by what is missing and what is too much."""
+        if list(found) == list(wanted):
+            return
+        missing = [one for one in wanted if one not in set(found)] if _hashable(wanted, found) else []
+        extra = [one for one in found if one not in set(wanted)] if _hashable(wanted, found) else []
+        self.complaints.append(
+            f"{what}: {len(found)} found, {len(wanted)} wanted; missing {len(missing)}: {missing[:SHOWN]}, "
+            f"too much {len(extra)}: {extra[:SHOWN]}"
+        )
+
+    def hold(self, fact: bool, what: str) -> None:
+        """Complain if it does not hold."""
+        if not fact:
+            self.complaints.append(what)
+
+
+def _hashable(*sequences: Sequence[Any]) -> bool:
+    return all(isinstance(one, tuple) for sequence in sequences for one in sequence[:1])
+
+
+def judge(settings: Settings, clickhouse: str, looks: Sequence[Look], acknowledged: Sequence[int]) -> Verdict:
+    """Everything that must hold, once the load has stopped and lag is 0."""
+    verdict = Verdict()
+    topics = asyncio.run(read_topics(settings))
+    limits = load_limits(settings.limits_path)
+    told = [oracle_of(records, limits) for records in topics[TELEMETRY.name]]
+    host, port = host_port(clickhouse)
+    with Client(host, port, database=settings.clickhouse_database) as client:
+        _judge_telemetry(verdict, topics, told, client, acknowledged)
+        _judge_alarms(verdict, topics, told, client)
+        _judge_once(verdict, client)
+        rows = {place: _rows_of(place[0], records) for place, records in _placed(topics)}
+        _judge_stored(verdict, rows, client)
+    _judge_sink_commits(verdict, rows, looks)
+    for number, records in enumerate(topics[TELEMETRY.name]):
+        _judge_detect_commits(verdict, number, records, topics, looks)
+    verdict.counts["looks"] = len(looks)
+    return verdict
+
+
+async def read_topics(settings: Settings) -> Topics:
+    """All records of all topics, by partition; of transactions only what is committed."""
+    names = (TELEMETRY.name, *(topic.name for topic in OUTPUTS), CHECKPOINTS.name)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=17 * 1_048_576,
+    )
+    async with consumer:
+        tps = [TopicPartition(name, number) for name in names for number in range(settings.partitions)]
+        consumer.assign(tps)
+        await consumer.seek_to_beginning(*tps)
+        ends = await consumer.end_offsets(tps)
+        found: dict[TopicPartition, list[ConsumerRecord]] = {tp: [] for tp in tps}
+        while missing := [tp for tp in tps if await consumer.position(tp) < ends[tp]]:
+            for tp, records in (await consumer.getmany(*missing, timeout_ms=1_000)).items():
+                found[tp] += records
+    return {name: [found[TopicPartition(name, number)] for number in range(settings.partitions)] for name in names}
+
+
+def _placed(topics: Topics) -> Iterable[tuple[Place, list[ConsumerRecord]]]:
+    return (((topic, number), records) for topic in TABLES for number, records in enumerate(topics[topic]))
+
+
+def _judge_telemetry(
+    verdict: Verdict, topics: Topics, told: Sequence[Told], client: Client, acknowledged: Sequence[int]
+) -> None:
+    """In = stored + rejected: every record, once, and no offset missing."""
+    stored = client.execute("SELECT `partition`, `offset`, `index` FROM telemetry ORDER BY 1, 2, 3")
+    rejected = client.execute(
+        "SELECT source_partition, source_offset, source_index, reason FROM rejects ORDER BY 1, 2, 3"
+    )
+    good, bad = [], []
+    for number, records in enumerate(topics[TELEMETRY.name]):
+        reports, _ = decode(to_records(TP(TELEMETRY.name, number), records))
+        good += [(number, *place) for place in zip(reports.offset.tolist(), reports.index.tolist(), strict=True)]
+        bad += [(number, *one) for one in told[number].rejects]
+        on_topic = rejects_of(topics[REJECTS.name][number])
+        verdict.same(on_topic, told[number].rejects, f"rejects on the topic, partition {number}")
+        begin = records[0].offset if records else 0
+        offsets = {one[1] for one in (*good, *bad) if one[0] == number}
+        verdict.hold(offsets == set(range(begin, begin + len(records))), f"partition {number} has holes")
+        verdict.hold(
+            len(records) >= acknowledged[number],
+            f"partition {number}: {acknowledged[number]} records acknowledged, {len(records)} there",
+        )
+    verdict.same(stored, good, "reports in ClickHouse")
+    verdict.same(rejected, bad, "rejects in ClickHouse")
+    verdict.counts |= {"records": sum(map(len, topics[TELEMETRY.name])), "reports": len(good), "rejects": len(bad)}
+
+
+def _judge_alarms(verdict: Verdict, topics: Topics, told: Sequence[Told], client: Client) -> None:
+    columns = "`partition`, source_offset, source_ordinal, alarm_id, event, severity, value"
+    stored = client.execute(f"SELECT {columns} FROM alarm_events ORDER BY 1, 2, 3")  # noqa: S608
+    wanted = []
+    for number, of_partition in enumerate(told):
+        alarms = [Alarm.from_json(record.value) for record in topics[ALARMS.name][number]]
+        same = timeless(without_repeats(alarms)) == timeless(of_partition.alarms)
+        verdict.hold(same, f"alarms of partition {number} differ from the twin's")
+        minutes = [Aggregate.from_json(record.value) for record in topics[AGGREGATES.name][number]]
+        verdict.hold(without_repeats(minutes) == of_partition.aggregates, f"minutes of partition {number} differ")
+        wanted += [
+            (number, one.source_offset, one.source_ordinal, one.alarm_id, one.event, one.severity, one.value)
+            for one in of_partition.alarms
+        ]
+    verdict.same(stored, wanted, "alarms in ClickHouse")
+    verdict.counts |= {
+        "alarms": len(wanted),
+        "repeated_alarms": sum(map(len, topics[ALARMS.name])) - len(wanted),
+        "minutes": sum(len(one.aggregates) for one in told),
+    }
+
+
+def _judge_once(verdict: Verdict, client: Client) -> None:
+    for table in TABLES.values():
+        sql = f"SELECT count(), uniqExact(topic, topic_id, `partition`, `offset`, `index`) FROM {table}"  # noqa: S608
+        ((count, places),) = client.execute(sql)
+        verdict.hold(count == places, f"{table}: {count} rows at {places} places")
+
+
+class Rows(NamedTuple):
+    """The offsets of the records that must be stored, rising, and how many rows there are up to each of them."""
+
+    offsets: np.ndarray
+    rows: np.ndarray
+
+    def stored_up_to(self, last: int) -> int:
+        """How many rows a prefix has that ends with the offset."""
+        count = int(np.searchsorted(self.offsets, last, side="right"))
+        return int(self.rows[count - 1]) if count else 0
+
+    def last_below(self, committed: int) -> int:
+        """The offset of the last record below the committed offset that must be stored; -1 where there is none."""
+        count = int(np.searchsorted(self.offsets, committed, side="left"))
+        return int(self.offsets[count - 1]) if count else -1
+
+
+def _rows_of(topic: str, records: Sequence[ConsumerRecord]) -> Rows:
+    counted = [(offset, rows) for offset, rows in _counted(topic, records) if rows]
+    offsets = np.array([offset for offset, _ in counted], np.int64)
+    return Rows(offsets, np.cumsum(np.array([rows for _, rows in counted], np.int64)))
+
+
+def _counted(topic: str, records: Sequence[ConsumerRecord]) -> Iterable[tuple[int, int]]:
+    """How many rows each record gives, repeats none."""
+    if topic == TELEMETRY.name:
+        reports, _ = decode(to_records(TP(topic, 0), records))
+        offsets, counts = np.unique(reports.offset, return_counts=True)
+        yield from zip(offsets.tolist(), counts.tolist(), strict=True)
+        return
+    highest = (-1, -1)
+    for record in records:
+        place, rows = _event_of(topic, record)
+        if place > highest or topic == DEVICE_STATUS.name:
+            yield record.offset, rows
+        highest = max(highest, place)
+
+
+def _event_of(topic: str, record: ConsumerRecord) -> tuple[tuple[int, int], int]:
+    """The place of an event, and how many rows it gives."""
+    if topic == REJECTS.name:
+        reject = RejectEvent.from_headers(record.headers)
+        return (reject.source_offset, reject.source_index), 1
+    if topic == AGGREGATES.name:
+        minute = Aggregate.from_json(record.value)
+        rows = sum(len(statistics["count"]) for statistics in minute.quantities.values())
+        return (minute.source_offset, minute.source_ordinal), rows
+    if topic == ALARMS.name:
+        alarm = Alarm.from_json(record.value)
+        return (alarm.source_offset, alarm.source_ordinal), 1
+    return (0, 0), 1
+
+
+def _judge_stored(verdict: Verdict, rows: Mapping[Place, Rows], client: Client) -> None:
+    for topic, table in TABLES.items():
+        counted = dict(client.execute(f"SELECT `partition`, count() FROM {table} GROUP BY 1"))  # noqa: S608
+        wanted = {place[1]: int(one.rows[-1]) for place, one in rows.items() if place[0] == topic and len(one.rows)}
+        verdict.hold(counted == wanted, f"{table}: rows by partition {counted}, wanted {wanted}")
+
+
+def _judge_sink_commits(verdict: Verdict, rows: Mapping[Place, Rows], looks: Sequence[Look]) -> None:
+    """At every look what was committed was stored, and what was stored was a prefix."""
+    for look in looks:
+        if look.stored is None:
+            continue
+        for place, wanted in rows.items():
+            stored = look.stored.get(place, Stored(-1, 0))
+            prefix = wanted.stored_up_to(stored.last)
+            verdict.hold(stored.rows == prefix, f"{place}: {stored} is no prefix, which has {prefix} rows")
+            committed = look.sink.get(place, 0)
+            last = wanted.last_below(committed)
+            verdict.hold(last <= stored.last, f"{place}: committed {committed}, but stored only {stored}")
+
+
+def _judge_detect_commits(
+    verdict: Verdict, number: int, records: Sequence[ConsumerRecord], topics: Topics, looks: Sequence[Look]
+) -> None:
+    """At every look what was committed was reflected by checkpoints or among the rejects."""
+    reports, rejects = decode(to_records(TP(TELEMETRY.name, number), records))
+    devices = list(zip(reports.device_id, reports.test.tolist(), strict=True))
+    offsets = reports.offset.tolist()
+    rejected = np.array([one.offset for one in rejects], np.int64)
+    checkpoints = topics[CHECKPOINTS.name][number]
+    told_at = np.array([record.offset for record in topics[REJECTS.name][number]], np.int64)
+    told_of = [RejectEvent.from_headers(record.headers).source_offset for record in topics[REJECTS.name][number]]
+    reached_by = np.maximum.accumulate(np.array([-1, *told_of], np.int64))
+    rows: dict[Device, int] = {}
+    report = row = 0
+    for look in looks:
+        committed = look.detect.get(number, 0)
+        while row < len(checkpoints) and checkpoints[row].offset < look.checkpoints[number]:
+            device, offset = _row_of(checkpoints[row])
+            verdict.hold(rows.get(device, -1) <= offset, f"partition {number}: the row of {device} went back")
+            rows[device] = offset
+            row += 1
+        while report < len(offsets) and offsets[report] < committed:
+            held = rows.get(devices[report], -1)
+            at = f"{devices[report]} is at {held}, not {offsets[report]}"
+            verdict.hold(held >= offsets[report], f"partition {number}: committed {committed}, but {at}")
+            report += 1
+        reached = int(reached_by[np.searchsorted(told_at, look.rejects[number])])
+        last = int(rejected[rejected < committed].max(initial=-1))
+        verdict.hold(last <= reached, f"partition {number}: committed {committed}, but rejects only up to {reached}")
+
+
+def _row_of(record: ConsumerRecord) -> tuple[Device, int]:
+    """The device of a checkpoint and the offset its row reflects."""
+    state = PartitionState()
+    restore(state, record.key, record.value)
+    held = state.rows[0]
+    return (state.device_ids[0], bool(held["test"])), int(held["offset"])

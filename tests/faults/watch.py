@@ -1,0 +1,197 @@
+"""Looks, again and again while the load runs, at what the groups have committed and what covers it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, NamedTuple, Self, TypeVar
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from clickhouse_driver import Client
+from clickhouse_driver.errors import Error as ClickHouseError
+
+from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
+from streams.settings import Settings, host_port
+
+T = TypeVar("T")
+Place = tuple[str, int]
+"""Topic and partition."""
+
+INTERVAL_S: Final = 0.25
+LOOK_S: Final = 10.0
+"""For one look, brokers that are away included; what takes longer is given up, and the next look begins anew."""
+TABLES: Final = {
+    TELEMETRY.name: "telemetry",
+    ALARMS.name: "alarm_events",
+    AGGREGATES.name: "aggregates_1m",
+    DEVICE_STATUS.name: "device_status_events",
+    REJECTS.name: "rejects",
+}
+
+
+class Stored(NamedTuple):
+    """What ClickHouse holds of a partition."""
+
+    last: int
+    rows: int
+
+
+class Look(NamedTuple):
+    """One look. What is committed was asked first, so what covers it may only be further."""
+
+    at: float
+    detect: Mapping[int, int]
+    sink: Mapping[Place, int]
+    checkpoints: Mapping[int, int]
+    rejects: Mapping[int, int]
+    ends: Mapping[Place, int]
+    stored: Mapping[Place, Stored] | None
+
+    @property
+    def telemetry_ends(self) -> dict[int, int]:
+        """Where the partitions of telemetry end."""
+        return {number: end for (topic, number), end in self.ends.items() if topic == TELEMETRY.name}
+
+    @property
+    def detect_lag(self) -> int:
+        """Records of telemetry that detect has not committed."""
+        return sum(end - self.detect.get(number, 0) for number, end in self.telemetry_ends.items())
+
+    @property
+    def sink_lag(self) -> int:
+        """Records of all topics that sink has not committed."""
+        return sum(end - self.sink.get(place, 0) for place, end in self.ends.items())
+
+
+class Watch:
+    """Looks in a thread of its own for as long as the block lasts. `looks` holds all of them."""
+
+    def __init__(self, settings: Settings, clickhouse: str) -> None:
+        self.looks: list[Look] = []
+        self.failed: list[str] = []
+        self._settings = settings
+        self._host, self._port = host_port(clickhouse)
+        self._stopping = threading.Event()
+        self._looked = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def until(self, seen: Callable[[Look], bool], what: str, seconds: float) -> Look:
+        """The first look from now on that shows it. Fails, with the last look, if none does in time."""
+        deadline = time.monotonic() + seconds
+        with self._looked:
+            after = len(self.looks)
+            while True:
+                for look in self.looks[after:]:
+                    if seen(look):
+                        return look
+                after = len(self.looks)
+                left = deadline - time.monotonic()
+                last = self.looks[-1:], self.failed[-1:]
+                assert left > 0, f"not within {seconds:g} s: {what}; the last look was {last}"
+                self._looked.wait(left)
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            while not self._stopping.is_set():
+                with contextlib.suppress(KafkaError, TimeoutError):
+                    runner.run(self._look_on())
+                self._stopping.wait(INTERVAL_S)
+
+    async def _look_on(self) -> None:
+        """Look until told to stop or a look fails."""
+        eyes = _Eyes(self._settings, self._host, self._port)
+        try:
+            await _within(LOOK_S, eyes.open())
+            while not self._stopping.is_set():
+                look = await _within(LOOK_S, eyes.look())
+                with self._looked:
+                    self.looks.append(look)
+                    self._looked.notify_all()
+                await asyncio.sleep(INTERVAL_S)
+        except (KafkaError, TimeoutError) as error:
+            self.failed.append(repr(error))
+            raise
+        finally:
+            with contextlib.suppress(KafkaError, TimeoutError):
+                await _within(LOOK_S, eyes.close())
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    return await asyncio.wait_for(work, seconds)
+
+
+class _Eyes:
+    """The clients that look."""
+
+    def __init__(self, settings: Settings, host: str, port: int) -> None:
+        self._group = settings.group
+        self._partitions = range(settings.partitions)
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False)
+        # Lists as the end what is committed of transactions.
+        self._committed = AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka, enable_auto_commit=False, isolation_level="read_committed"
+        )
+        self._clickhouse = Client(
+            host, port, database=settings.clickhouse_database, connect_timeout=2, send_receive_timeout=5
+        )
+
+    async def open(self) -> None:
+        await self._admin.start()
+        await self._consumer.start()
+        await self._committed.start()
+
+    async def close(self) -> None:
+        self._clickhouse.disconnect()
+        await self._committed.stop()
+        await self._consumer.stop()
+        await self._admin.close()
+
+    async def look(self) -> Look:
+        at = time.monotonic()
+        detect = await self._offsets("detect")
+        sink = await self._offsets("sink")
+        rejects = await self._consumer.end_offsets(self._tps(REJECTS.name))
+        checkpoints = await self._committed.end_offsets(self._tps(CHECKPOINTS.name))
+        stored = await asyncio.to_thread(self._stored)
+        topics = (TELEMETRY.name, *(topic.name for topic in OUTPUTS))
+        ends = await self._consumer.end_offsets([tp for topic in topics for tp in self._tps(topic)])
+        return Look(
+            at,
+            {number: offset for (_, number), offset in detect.items()},
+            sink,
+            {tp.partition: end for tp, end in checkpoints.items()},
+            {tp.partition: end for tp, end in rejects.items()},
+            {(tp.topic, tp.partition): end for tp, end in ends.items()},
+            stored,
+        )
+
+    async def _offsets(self, role: str) -> dict[Place, int]:
+        listed = await self._admin.list_consumer_group_offsets(f"{self._group}-{role}")
+        return {(tp.topic, tp.partition): max(0, one.offset) for tp, one in listed.items()}
+
+    def _stored(self) -> dict[Place, Stored] | None:
+        """None while ClickHouse does not answer."""
+        of_table = "SELECT topic, `partition`, max(`offset`), count() FROM {} GROUP BY topic, `partition`"
+        try:
+            rows = self._clickhouse.execute(" UNION ALL ".join(of_table.format(table) for table in TABLES.values()))
+        except (ClickHouseError, OSError, EOFError):
+            self._clickhouse.disconnect()
+            return None
+        return {(topic, number): Stored(last, count) for topic, number, last, count in rows}
+
+    def _tps(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for number in self._partitions]
