@@ -17,6 +17,7 @@ from aiokafka.errors import ProducerFenced
 from detectors.checkpoint import CheckpointError, restore
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS
+from streams.closing import closed
 from streams.errors import OperatorError
 from streams.settings import Settings
 
@@ -85,7 +86,7 @@ async def read_checkpoint(kafka: str, partition: int) -> PartitionState:
     try:
         newest = await _newest_rows(consumer, TopicPartition(CHECKPOINTS.name, partition))
     finally:
-        await consumer.stop()
+        await closed(consumer.stop())
     state = PartitionState()
     try:
         for key, value in newest.items():

@@ -22,6 +22,7 @@ from fleet import Fleet, FleetConfig
 from schemas.events import Alarm, AlarmEvent
 from schemas.topics import ALARMS, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
+from streams.closing import closed
 from streams.errors import OperatorError
 from streams.send import Sender
 from streams.settings import Settings
@@ -166,7 +167,7 @@ async def _watch_alarms(settings: Settings, live: Live) -> None:
         async for record in consumer:
             _note_alarm(Alarm.from_json(record.value), live)
     finally:
-        await consumer.stop()
+        await closed(consumer.stop())
 
 
 def _note_alarm(alarm: Alarm, live: Live) -> None:

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.events import Alarm
 from schemas.topics import ALARMS
+from streams.closing import closed
 from streams.settings import Settings
 from streams.topics import count_partitions
 
@@ -35,7 +36,7 @@ async def follow_alarms(settings: Settings, from_beginning: bool, as_json: bool)
         async for record in consumer:
             click.echo(record.value.decode() if as_json else told(Alarm.from_json(record.value)))
     finally:
-        await consumer.stop()
+        await closed(consumer.stop())
 
 
 def told(alarm: Alarm) -> str:

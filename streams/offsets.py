@@ -6,6 +6,8 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.closing import closed
+
 
 class Offsets:
     """Committed offsets and ends of one topic. Use it as an async context manager."""
@@ -21,7 +23,7 @@ class Offsets:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        await self._consumer.stop()
+        await closed(self._consumer.stop())
 
     async def committed(self) -> dict[int, int]:
         """The group's committed offset per partition, 0 where it has committed nothing."""

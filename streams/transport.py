@@ -23,6 +23,7 @@ from faust.types import TP, ConsumerMessage, Message
 from mode.utils.futures import notify
 
 from schemas.reports import Records
+from streams.closing import closed
 from streams.ledger import Ledger, Range
 
 log = logging.getLogger("emberline")
@@ -78,6 +79,10 @@ class _ConsumerThread(stock.AIOKafkaConsumerThread):
         # Faust has no settings for these, and the client reads them when it starts, after this.
         consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = self.consumer.app.holder.fetch
         return consumer
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group and stop, without waiting long for a fetch that is not answered."""
+        await closed(super().on_thread_stop())
 
 
 class Consumer(stock.Consumer):

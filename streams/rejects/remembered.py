@@ -23,6 +23,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import ProducerFenced
 
 from schemas.topics import REPLAYS, TELEMETRY
+from streams.closing import closed
 from streams.errors import OperatorError
 from streams.rejects.stored import REPLAY_OF
 from streams.settings import Settings
@@ -118,7 +119,7 @@ async def read_notes(kafka: str, partitions: list[int]) -> dict[str, Note]:
                 for records in (await consumer.getmany(tp, timeout_ms=1_000)).values():
                     notes |= {one.key.decode(): Note.from_json(one.value) for one in records if one.key and one.value}
     finally:
-        await consumer.stop()
+        await closed(consumer.stop())
     return notes
 
 
@@ -133,7 +134,7 @@ async def telemetry_end(kafka: str, partition: int) -> int:
         tp = TopicPartition(TELEMETRY.name, partition)
         return int((await consumer.end_offsets([tp]))[tp])
     finally:
-        await consumer.stop()
+        await closed(consumer.stop())
 
 
 class Looked(NamedTuple):
@@ -162,7 +163,7 @@ async def look_for(kafka: str, partition: int, doubtful: Mapping[str, Note]) -> 
                         found.setdefault(full, record.offset)
         return Looked(found, beginning)
     finally:
-        await consumer.stop()
+        await closed(consumer.stop())
 
 
 def _consumer(kafka: str, isolation: str = "read_uncommitted") -> AIOKafkaConsumer:

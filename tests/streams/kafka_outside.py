@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from schemas.topics import CHECKPOINTS, TELEMETRY
+from streams.closing import closed
 
 T = TypeVar("T")
 Headers = Sequence[tuple[str, bytes]]
@@ -53,7 +54,7 @@ class Outside:
     async def __aexit__(self, *exception: object) -> None:
         await self._producer.stop()
         for consumer in (self._consumer, *self._members.values()):
-            await consumer.stop()
+            await closed(consumer.stop())
 
     async def send(self, records: Iterable[Sent], topic: str = TELEMETRY.name) -> None:
         sending = [
