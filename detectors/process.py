@@ -7,7 +7,7 @@ within a round every array operation touches each device and component once and 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -36,6 +36,9 @@ class Result:
     repeated: int = 0
     late: int = 0
     clock_ahead: int = 0
+
+    def __add__(self, later: Result) -> Result:
+        return Result(*(getattr(self, one.name) + getattr(later, one.name) for one in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from detectors.messages import alarm_message
 from detectors.twin_latches import Finding, Latch, Rate, Rise
 from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, DeviceStatus, Status, alarm_id
 from schemas.quantities import BY_NAME, KIND_CODES, QUANTITIES
-from schemas.reports import MAX_RECORD_BYTES, MAX_REPORTS_PER_RECORD, fault_of
+from schemas.report_rules import MAX_RECORD_BYTES, MAX_REPORTS_PER_RECORD, fault_of
 
 MINUTE_MS: Final = 60_000
 LATENESS_MS: Final = 30_000

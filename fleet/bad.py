@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from schemas.quantities import MAX_COMPONENTS
-from schemas.reports import MAX_REPORTS_PER_RECORD
+from schemas.report_rules import MAX_REPORTS_PER_RECORD
 
 _LARGE_BYTES: Final = 1_100_000
 """Just over what a record may be (1 MiB)."""

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from schemas.reports import Fault, Reject
+from schemas.report_rules import Fault
+from schemas.reports import Reject
 
 PREFIX: Final = "emberline."
+DETECTOR_FAILED: Final = "detector_failed"
+"""The reason of a record that could be read but that a detector failed on: a defect of ours, not of the record."""
 Headers = Sequence[tuple[str, bytes]]
 
 

@@ -1,16 +1,5 @@
 """The telemetry report, version 1: from the bytes of Kafka records to numpy columns and rejects.
 
-A record's value is one report, a JSON object, or a JSON array of reports of devices of that partition:
-
-    {"v": 1, "device_id": "LY-000123", "device_kind": "electrical_monitor", "event_ts": 1790000000000,
-     "seq": 42, "components": 12, "faults": [], "test": false,
-     "residual_current_ma": [61.5], "temperature_c": [31.0, 30.5, 32.1, -200.0],
-     "current_a": [12.1, 11.8, 12.4], "voltage_v": [229.1, 230.4, 228.8], "arc_half_cycles": [0]}
-
-`v`, `device_id`, `device_kind` and `event_ts` are required. Every quantity of `schemas.quantities` is an array with one
-value a component. `components`, where given, is the number of values in all arrays together, by which a truncated array
-is told from a smaller device. Unknown fields are ignored.
-
 `decode` is the only way in. `fault_of` states what a good report is, one report at a time; `_columns` does the common
 case for a whole chunk and sends the chunk back to `fault_of` as soon as anything in it is unusual.
 """
@@ -18,18 +7,16 @@ case for a whole chunk and sends the chunk back to `fault_of` as soon as anythin
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
 from schemas.quantities import (
-    BY_NAME,
     DEVICE_KINDS,
     KIND_CODES,
     MAX_COMPONENTS,
@@ -37,22 +24,18 @@ from schemas.quantities import (
     Quantity,
     absent_to_nan,
 )
-
-VERSION: Final = 1
-MAX_RECORD_BYTES: Final = 1_048_576
-"""A record of 1000 reports of 64 components is under 1 MiB; anything larger is a broken gateway [ours]."""
-MAX_REPORTS_PER_RECORD: Final = 1_000
-"""NB-IoT devices hand in up to 600 cached reports at once (domain.md, rule 6); rounded up [ours]."""
-MAX_DEVICE_ID_LENGTH: Final = 64
-MAX_FAULTS: Final = 16
-MAX_FAULT_LENGTH: Final = 64
-MAX_SEQ: Final = 2**31 - 1
-EARLIEST_EVENT_TS: Final = 1_577_836_800_000
-"""2020-01-01 UTC: older than every device of this kind, so a clock that was never set [ours]."""
-MAX_AHEAD_MS: Final = 86_400_000
-"""A report dated over a day after its arrival is impossible; up to that its clock is merely wrong [ours]."""
-
-_REQUIRED: Final = ("v", "device_id", "device_kind", "event_ts")
+from schemas.report_rules import (
+    EARLIEST_EVENT_TS,
+    MAX_AHEAD_MS,
+    MAX_RECORD_BYTES,
+    MAX_REPORTS_PER_RECORD,
+    MAX_SEQ,
+    VERSION,
+    Fault,
+    fault_of,
+    fault_of_optional,
+    is_device_id,
+)
 
 
 class Records(NamedTuple):
@@ -83,6 +66,11 @@ class Ragged:
         counts: np.ndarray = self.starts[1:] - self.starts[:-1]
         return counts
 
+    def between(self, begin: int, end: int) -> Ragged:
+        """Those of the reports `begin` to `end`, that one not included."""
+        starts = self.starts[begin : end + 1]
+        return Ragged(starts - starts[0], self.values[starts[0] : starts[-1]])
+
 
 @dataclass(frozen=True, slots=True)
 class Reports:
@@ -107,12 +95,22 @@ class Reports:
     def __len__(self) -> int:
         return len(self.offset)
 
-
-class Fault(NamedTuple):
-    """Why a report is rejected: a stable `reason` to count by, and a `detail` that a person can act on."""
-
-    reason: str
-    detail: str
+    def between(self, begin: int, end: int) -> Reports:
+        """The reports `begin` to `end`, that one not included."""
+        part = slice(begin, end)
+        return Reports(
+            partition=self.partition,
+            offset=self.offset[part],
+            index=self.index[part],
+            ingest_ts=self.ingest_ts[part],
+            event_ts=self.event_ts[part],
+            seq=self.seq[part],
+            device_id=self.device_id[part],
+            device_kind=self.device_kind[part],
+            test=self.test[part],
+            faults={number - begin: found for number, found in self.faults.items() if begin <= number < end},
+            quantities={name: ragged.between(begin, end) for name, ragged in self.quantities.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +154,19 @@ def _parse(records: Records) -> tuple[list[_Item], list[Reject]]:
     loads = orjson.loads
     for number, value in enumerate(records.values):
         if value is None or records.keys[number] is None or not 0 < len(value) <= MAX_RECORD_BYTES:
-            rejects.append(_reject_record(records, number, _unparsable(records.keys[number], value)))
+            rejects.append(reject_record(records, number, _unparsable(records.keys[number], value)))
             continue
         try:
             parsed = loads(value)
         except orjson.JSONDecodeError as error:
-            rejects.append(_reject_record(records, number, _not_json(value, error)))
+            rejects.append(reject_record(records, number, _not_json(value, error)))
             continue
         if type(parsed) is dict:
             items.append(_Item(number, 0, parsed))
         elif type(parsed) is list and 0 < len(parsed) <= MAX_REPORTS_PER_RECORD:
             items.extend(_Item(number, index, report) for index, report in enumerate(parsed))
         else:
-            rejects.append(_reject_record(records, number, _not_reports(parsed)))
+            rejects.append(reject_record(records, number, _not_reports(parsed)))
     return items, rejects
 
 
@@ -200,7 +198,8 @@ def _not_reports(parsed: Any) -> Fault:
     return Fault("too_many_reports", f"{len(parsed)} reports in one record; at most {MAX_REPORTS_PER_RECORD} are taken")
 
 
-def _reject_record(records: Records, number: int, fault: Fault) -> Reject:
+def reject_record(records: Records, number: int, fault: Fault) -> Reject:
+    """The reject of a whole record."""
     return _reject(records, number, -1, fault, records.values[number])
 
 
@@ -240,121 +239,6 @@ def _bytes_of(report: Any, record: bytes | None) -> bytes | None:
         return orjson.dumps(report)
     except orjson.JSONEncodeError:
         return record
-
-
-def fault_of(report: Any, ingest_ts: int) -> Fault | None:
-    """Say what is wrong with one parsed report that arrived at `ingest_ts`, or None if nothing is.
-
-    This is the definition of a good report. The order of the checks decides which reason is given.
-    """
-    if type(report) is not dict:
-        return Fault("not_a_report", f"expected an object, got {type(report).__name__}")
-    for check in (_fault_of_envelope, _fault_of_optional, _fault_of_quantities, _fault_of_shape):
-        if fault := check(report):
-            return fault
-    event_ts = report["event_ts"]
-    if not EARLIEST_EVENT_TS <= event_ts <= ingest_ts + MAX_AHEAD_MS:
-        return Fault(
-            "impossible_time", f"event_ts {event_ts} lies before 2020 or over a day after arrival at {ingest_ts}"
-        )
-    return None
-
-
-def _fault_of_envelope(report: dict[str, Any]) -> Fault | None:
-    for name in _REQUIRED:
-        if report.get(name) is None:
-            return Fault("missing_field", f"{name} is required")
-    if type(report["v"]) is not int:
-        return _wrong_type("v", "an integer", report["v"])
-    if report["v"] != VERSION:
-        return Fault("unknown_version", f"version {report['v']}; this platform reads version {VERSION}")
-    device_id = report["device_id"]
-    if type(device_id) is not str:
-        return _wrong_type("device_id", "a string", device_id)
-    if not _is_device_id(device_id):
-        return Fault(
-            "bad_device_id", f"device_id must be 1 to {MAX_DEVICE_ID_LENGTH} printable characters without spaces"
-        )
-    if type(report["device_kind"]) is not str:
-        return _wrong_type("device_kind", "a string", report["device_kind"])
-    if report["device_kind"] not in KIND_CODES:
-        return Fault("unknown_device_kind", f"{report['device_kind'][:64]!r}; known kinds: {', '.join(KIND_CODES)}")
-    if type(report["event_ts"]) is not int:
-        return _wrong_type("event_ts", "an integer of epoch milliseconds", report["event_ts"])
-    return None
-
-
-def _is_device_id(text: str) -> bool:
-    return 0 < len(text) <= MAX_DEVICE_ID_LENGTH and text.isprintable() and " " not in text
-
-
-def _fault_of_optional(report: dict[str, Any]) -> Fault | None:
-    seq = report.get("seq")
-    if seq is not None and (type(seq) is not int or not 0 <= seq <= MAX_SEQ):
-        return _wrong_type("seq", f"an integer from 0 to {MAX_SEQ}", seq)
-    test = report.get("test")
-    if test is not None and type(test) is not bool:
-        return _wrong_type("test", "true or false", test)
-    faults = report.get("faults")
-    if faults is None:
-        return None
-    if type(faults) is not list or not all(type(fault) is str for fault in faults):
-        return _wrong_type("faults", "an array of strings", faults)
-    if len(faults) > MAX_FAULTS or any(len(fault) > MAX_FAULT_LENGTH for fault in faults):
-        return Fault("array_too_long", f"faults: at most {MAX_FAULTS} of at most {MAX_FAULT_LENGTH} characters")
-    return None
-
-
-def _fault_of_quantities(report: dict[str, Any]) -> Fault | None:
-    for quantity in QUANTITIES:
-        values = report.get(quantity.name)
-        if values is not None and (fault := _fault_of_values(quantity, values)):
-            return fault
-    return None
-
-
-def _fault_of_values(quantity: Quantity, values: Any) -> Fault | None:
-    if type(values) is not list:
-        return _wrong_type(quantity.name, "an array of numbers", values)
-    if len(values) > MAX_COMPONENTS:
-        return Fault(
-            "array_too_long", f"{quantity.name} has {len(values)} components; at most {MAX_COMPONENTS} are taken"
-        )
-    for component, value in enumerate(values):
-        where = f"{quantity.name}[{component}]"
-        if type(value) is not int and type(value) is not float:
-            return _wrong_type(where, "a number", value)
-        if not math.isfinite(value):
-            return Fault("not_finite", f"{where} is {value}")
-        if value != quantity.absent and not quantity.low <= value <= quantity.high:
-            return Fault("impossible_value", f"{where} is {value}; possible is {quantity.low:g} to {quantity.high:g}")
-    return None
-
-
-def _fault_of_shape(report: dict[str, Any]) -> Fault | None:
-    lengths = {name: len(report[name]) for name in BY_NAME if report.get(name) is not None}
-    axis = DEVICE_KINDS[KIND_CODES[report["device_kind"]]].axis
-    along = {name: lengths[name] for name in axis if lengths.get(name)}
-    if len(set(along.values())) > 1:
-        return Fault("components_differ", "arrays of the same parts differ in length: " + _listed(along))
-    stated = report.get("components")
-    if stated is None:
-        return None
-    if type(stated) is not int:
-        return _wrong_type("components", "an integer", stated)
-    if stated != sum(lengths.values()):
-        return Fault("components_differ", f"{stated} components are stated, the arrays hold " + _listed(lengths))
-    return None
-
-
-def _listed(lengths: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {length}" for name, length in lengths.items()) or "none"
-
-
-def _wrong_type(field: str, expected: str, value: Any) -> Fault:
-    # A container is named, not shown: it may be a megabyte, or nested too deeply for Python to write.
-    shown = "" if isinstance(value, list | dict) else f" {str(value)[:64]!r}"
-    return Fault("wrong_type", f"{field} must be {expected}, got {type(value).__name__}{shown}")
 
 
 def _columns(records: Records, items: list[_Item]) -> Reports | None:
@@ -405,7 +289,7 @@ def _envelope(reports: list[dict[str, Any]], ingest_ts: np.ndarray) -> tuple[lis
     event_ts = [report.get("event_ts") for report in reports]
     if not (_all_of(versions, int) and _all_of(device_id, str) and _all_of(kinds, str) and _all_of(event_ts, int)):
         return None
-    if versions.count(VERSION) != len(versions) or not all(map(_is_device_id, device_id)):  # type: ignore[arg-type]
+    if versions.count(VERSION) != len(versions) or not all(map(is_device_id, device_id)):  # type: ignore[arg-type]
         return None
     codes = [KIND_CODES.get(kind, -1) for kind in kinds]  # type: ignore[arg-type]
     if -1 in codes:
@@ -431,7 +315,7 @@ def _optional(
         found = report.get("faults")
         if found is None or found == []:
             continue
-        if _fault_of_optional(report) is not None:
+        if fault_of_optional(report) is not None:
             return None
         faults[row] = tuple(found)
     return seq, np.array([test is True for test in tests], dtype=np.bool_), faults, stated

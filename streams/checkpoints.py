@@ -8,15 +8,16 @@ of a checkpoint it left half-written nothing is seen.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final, Self
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, Self
+from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
 from detectors.checkpoint import CheckpointError, restore
 from detectors.state import PartitionState
-from schemas.topics import CHECKPOINTS
+from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.closing import closed
 from streams.errors import OperatorError
 from streams.settings import Settings
@@ -25,17 +26,40 @@ MAX_BATCH_BYTES: Final = 900_000
 """Under the 1 MiB that brokers take in one batch by default. A checkpoint is megabytes to one partition; in the
 client's own 16 KiB batches it would take a second."""
 
+TOPIC_IDS: Final = "topic_ids"
+"""The header of a row that says which incarnations of the checkpoints and the telemetry topic it is of."""
+_OTHER_TELEMETRY: Final = (
+    f"{CHECKPOINTS.name} reflects another {TELEMETRY.name}, deleted since; offsets of that mean nothing in the one "
+    "that is here: stop the workers, delete all topics of emberline, and make them with `emberline topics`"
+)
+
+
+class Incarnation(NamedTuple):
+    """Which checkpoints topic and which telemetry topic."""
+
+    checkpoints: UUID
+    telemetry: UUID
+
+    @classmethod
+    def of(cls, topic_ids: Mapping[str, UUID]) -> Self:
+        """Those that are there now."""
+        return cls(topic_ids[CHECKPOINTS.name], topic_ids[TELEMETRY.name])
+
+    def __bytes__(self) -> bytes:
+        return self.checkpoints.bytes + self.telemetry.bytes
+
 
 class CheckpointWriter:
     """Writes the checkpoints of one partition, whole or not at all where the broker has transactions."""
 
-    def __init__(self, producer: AIOKafkaProducer, partition: int, fencing: bool) -> None:
+    def __init__(self, producer: AIOKafkaProducer, partition: int, incarnation: Incarnation, fencing: bool) -> None:
         self._producer = producer
         self._partition = partition
+        self._headers = [(TOPIC_IDS, bytes(incarnation))]
         self._fencing = fencing
 
     @classmethod
-    async def start(cls, settings: Settings, partition: int) -> Self:
+    async def start(cls, settings: Settings, partition: int, incarnation: Incarnation) -> Self:
         """Claim the partition's checkpoints."""
         transactional_id = f"{settings.group}-checkpoint-{partition}" if settings.fencing else None
         producer = AIOKafkaProducer(
@@ -45,7 +69,7 @@ class CheckpointWriter:
             transactional_id=transactional_id,
         )
         await producer.start()
-        return cls(producer, partition, settings.fencing)
+        return cls(producer, partition, incarnation, settings.fencing)
 
     async def write(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Write rows (key, value); they are there when this returns. Raises OperatorError if another took over."""
@@ -62,7 +86,8 @@ class CheckpointWriter:
 
     async def _send(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
         sent = [
-            await self._producer.send(CHECKPOINTS.name, value, key, partition=self._partition) for key, value in rows
+            await self._producer.send(CHECKPOINTS.name, value, key, partition=self._partition, headers=self._headers)
+            for key, value in rows
         ]
         await asyncio.gather(*sent)
 
@@ -71,8 +96,12 @@ class CheckpointWriter:
         await self._producer.stop()
 
 
-async def read_checkpoint(kafka: str, partition: int) -> PartitionState:
-    """The state that the newest rows of this partition hold; empty where there are none."""
+async def read_checkpoint(kafka: str, partition: int, incarnation: Incarnation) -> PartitionState:
+    """The state that the newest rows of this partition hold; empty where there are none.
+
+    Raises OperatorError where they cannot be read, or reflect a telemetry topic that is gone: what lies below their
+    offsets in the one that came after it would be taken for seen.
+    """
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka,
         enable_auto_commit=False,
@@ -84,7 +113,7 @@ async def read_checkpoint(kafka: str, partition: int) -> PartitionState:
     )
     await consumer.start()
     try:
-        newest = await _newest_rows(consumer, TopicPartition(CHECKPOINTS.name, partition))
+        newest = await _newest_rows(consumer, TopicPartition(CHECKPOINTS.name, partition), incarnation)
     finally:
         await closed(consumer.stop())
     state = PartitionState()
@@ -96,12 +125,24 @@ async def read_checkpoint(kafka: str, partition: int) -> PartitionState:
     return state
 
 
-async def _newest_rows(consumer: AIOKafkaConsumer, tp: TopicPartition) -> dict[bytes, bytes]:
+async def _newest_rows(consumer: AIOKafkaConsumer, tp: TopicPartition, incarnation: Incarnation) -> dict[bytes, bytes]:
     consumer.assign([tp])
     end = (await consumer.end_offsets([tp]))[tp]
     await consumer.seek_to_beginning(tp)
     newest: dict[bytes, bytes] = {}
     while await consumer.position(tp) < end:
         for records in (await consumer.getmany(tp, timeout_ms=1_000)).values():
-            newest.update((record.key, record.value) for record in records if record.key and record.value)
+            rows = [record for record in records if record.key and record.value and _is_of(record, incarnation)]
+            newest.update((record.key, record.value) for record in rows)
     return newest
+
+
+def _is_of(row: ConsumerRecord, incarnation: Incarnation) -> bool:
+    """False for a row by a worker that went on when all topics were made anew, and whose offsets are of the old ones.
+
+    Raises OperatorError where only telemetry was made anew.
+    """
+    told = dict(row.headers).get(TOPIC_IDS, b"")
+    if told[:16] == incarnation.checkpoints.bytes and told != bytes(incarnation):
+        raise OperatorError(_OTHER_TELEMETRY)
+    return bool(told == bytes(incarnation))

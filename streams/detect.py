@@ -10,25 +10,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
 from detectors.checkpoint import encode
 from detectors.limits import LimitTable
 from detectors.process import Result, process, tick
+from detectors.sift import sift
 from detectors.state import PartitionState
 from schemas.events import Aggregate, Alarm, DeviceStatus, Severity
-from schemas.rejects import event_of
-from schemas.reports import Reject, decode
-from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
-from streams.checkpoints import CheckpointWriter, read_checkpoint
+from schemas.rejects import DETECTOR_FAILED, event_of
+from schemas.report_rules import Fault
+from schemas.reports import Reject, Reports, decode, reject_record
+from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
+from streams.checkpoints import CheckpointWriter, Incarnation, read_checkpoint
 from streams.errors import OperatorError
 from streams.ledger import Ledger
+from streams.reject_share import RejectShare
 from streams.settings import Settings
 from streams.transport import Chunk, Fetch
 from streams.worker import WorkerApp
@@ -36,18 +39,20 @@ from streams.worker import WorkerApp
 log = logging.getLogger("emberline.detect")
 
 TICK_INTERVAL_S: Final = 1.0
-REJECT_WINDOW: Final = 2_000
-"""Items by which the share of bad input is judged: enough that a few bad gateways do not stop a city [ours]."""
 
 
 @dataclass(slots=True)
 class Partition:
-    """One partition while this worker holds it: its devices' state, and the chunks a checkpoint has yet to cover."""
+    """One partition while this worker holds it: its devices' state, and the chunks a checkpoint has yet to cover.
+
+    `careful` is whether a detector has raised since the last checkpoint.
+    """
 
     ledger: Ledger
     state: PartitionState
     sending: list[asyncio.Future[Any]] = field(default_factory=list)
     uncovered: list[Chunk] = field(default_factory=list)
+    careful: bool = False
     next_offset: int = 0
     checkpointed_at: float = field(default_factory=time.monotonic)
     looked_after_at: float = field(default_factory=time.monotonic)
@@ -58,6 +63,7 @@ class DetectJob:
     """See the module. One agent feeds it, one chunk at a time; the checkpoints run beside it."""
 
     topics: Sequence[str] = (TELEMETRY.name,)
+    relies_on: Sequence[str] = (CHECKPOINTS.name,)
     # What is there is fetched at once; the wait only spares the broker empty answers.
     fetch = Fetch(wait_ms=50, bytes_least=1)
 
@@ -90,7 +96,8 @@ class DetectJob:
         reports, rejects = decode(chunk.records)
         decoded = time.perf_counter()
         async with partition.lock:
-            result = process(reports, partition.state, self._limits, _now_ms())
+            result, failed = await self._detect(reports, partition, chunk.tp.partition)
+            rejects = _with_failed(rejects, failed, chunk)
             detected = time.perf_counter()
             self._app.check_not_paused()
             partition.next_offset = chunk.range.last + 1
@@ -101,6 +108,26 @@ class DetectJob:
         self._note(result, rejects, chunk, (decoded - began, detected - decoded, time.perf_counter() - detected))
         self._share.note(len(reports), rejects)
         self._check_size()
+
+    async def _detect(self, reports: Reports, partition: Partition, number: int) -> tuple[Result, dict[int, Exception]]:
+        """What the reports mean; by offset, what was raised on records that a detector cannot stand."""
+        if not partition.careful:
+            try:
+                return process(reports, partition.state, self._limits, _now_ms()), {}
+            except Exception:
+                log.exception("partition %d: a detector failed; looking for the records it failed on", number)
+                partition.state = await self._state_before(partition, number)
+                partition.careful = True
+        partition.state, result, failed = sift(reports, partition.state, self._limits, _now_ms())
+        return result, failed
+
+    async def _state_before(self, partition: Partition, number: int) -> PartitionState:
+        """The state before the chunk at hand, which has left it half changed: what a successor would come to."""
+        state = await read_checkpoint(self._settings.kafka, number, Incarnation.of(self._app.topic_ids))
+        for chunk in partition.uncovered:
+            reports, _ = decode(chunk.records)
+            state = sift(reports, state, self._limits, _now_ms()).state
+        return state
 
     async def release(self, revoked: set[TP]) -> None:
         """Drop the state: whoever has the partition next begins at our last checkpoint."""
@@ -127,11 +154,11 @@ class DetectJob:
         if partition is not None and partition.ledger is chunk.ledger:
             return partition
         began = time.monotonic()
-        number = chunk.tp.partition
+        number, incarnation = chunk.tp.partition, Incarnation.of(self._app.topic_ids)
         if number not in self._writers:
             # Before reading: from here on nobody else writes this partition's checkpoints.
-            self._writers[number] = await CheckpointWriter.start(self._settings, number)
-        state = await read_checkpoint(self._settings.kafka, number)
+            self._writers[number] = await CheckpointWriter.start(self._settings, number, incarnation)
+        state = await read_checkpoint(self._settings.kafka, number, incarnation)
         log.info(
             "partition %d: %d devices restored in %.1f s", chunk.tp.partition, len(state), time.monotonic() - began
         )
@@ -172,7 +199,7 @@ class DetectJob:
             await self._checkpoint(tp, partition)
 
     async def _tick(self, tp: TP, partition: Partition) -> None:
-        if partition.next_offset < (self._app.consumer.highwater(tp) or 0):
+        if partition.next_offset < partition.ledger.end or not self._app.consumer.all_handed_over(tp):
             return
         async with partition.lock:
             statuses = tick(partition.state, _now_ms())
@@ -193,11 +220,14 @@ class DetectJob:
             rows = state.dirty.nonzero()[0]
             encoded = list(encode(state, rows.tolist()))
             state.dirty[rows] = False
-            covered, partition.uncovered = partition.uncovered, []
+            covered = list(partition.uncovered)
             sending, partition.sending = partition.sending, []
         await asyncio.gather(*sending)
         self._app.check_not_paused()
         await self._writers[tp.partition].write(encoded)
+        # Only now: whoever restores the state meanwhile works them off once more.
+        del partition.uncovered[: len(covered)]
+        partition.careful = False
         for chunk in covered:
             chunk.finish()
         partition.checkpointed_at = time.monotonic()
@@ -242,27 +272,14 @@ class DetectJob:
             self._app.metrics.add("emberline_status_changes_total", status=status.status)
 
 
-class RejectShare:
-    """Says loudly when input is mostly bad, rather than emptying a topic into the rejects (design.md, rule 4)."""
-
-    def __init__(self, most: float) -> None:
-        self._most = most
-        self._recent: deque[bool] = deque(maxlen=REJECT_WINDOW)
-        self._bad = 0
-
-    def note(self, good: int, rejects: list[Reject]) -> None:
-        """Count a chunk. Raises OperatorError when the share of the last `REJECT_WINDOW` exceeds what is allowed."""
-        for is_bad in [False] * min(good, REJECT_WINDOW) + [True] * min(len(rejects), REJECT_WINDOW):
-            if len(self._recent) == REJECT_WINDOW:
-                self._bad -= self._recent[0]
-            self._recent.append(is_bad)
-            self._bad += is_bad
-        if len(self._recent) == REJECT_WINDOW and self._bad > self._most * REJECT_WINDOW:
-            why = f"{rejects[-1].fault.reason}: {rejects[-1].fault.detail}" if rejects else "see the rejects"
-            raise OperatorError(
-                f"{self._bad} of the last {REJECT_WINDOW} reports are bad, more than EMBERLINE_REJECT_SHARE allows; "
-                f"mend the senders or raise it. The last reason: {why}"
-            )
+def _with_failed(rejects: list[Reject], failed: Mapping[int, Exception], chunk: Chunk) -> list[Reject]:
+    """The rejects, and the records on which a detector failed, in the order of their places."""
+    for offset, error in failed.items():
+        number = int(np.searchsorted(chunk.records.offsets, offset))
+        why = f"{type(error).__name__}: {error}"[:200]
+        fault = Fault(DETECTOR_FAILED, f"{why}; its readings are stored. Please report this defect of emberline")
+        rejects.append(reject_record(chunk.records, number, fault))
+    return sorted(rejects, key=lambda reject: (reject.offset, reject.index))
 
 
 def _now_ms() -> int:

@@ -23,7 +23,7 @@ class Ledger:
     """The ranges in flight of one partition, for as long as this worker holds it. Begin in order, finish in any order.
 
     Each assignment has a new ledger: what finishes late on an old one changes nothing any more. `beginning` is the
-    first offset it ever held.
+    first offset it ever held, `end` the one after the last.
     """
 
     def __init__(self) -> None:
@@ -31,13 +31,18 @@ class Ledger:
         self._position: int | None = None
         self._taken = 0
         self.beginning = 0
+        self.end = 0
 
     def begin(self, first: int, last: int) -> Range:
-        """Take a fetched range on. Ranges come in the order of their offsets."""
-        if self._ranges and first <= self._ranges[-1].last:
-            raise ValueError(f"range {first}-{last} begins before {self._ranges[-1].last} has passed")
-        if self._position is None and not self._ranges:
+        """Take a fetched range on. Raises ValueError if it does not come after all before it.
+
+        It would not where the client began a partition anew by itself, because its topic was made anew.
+        """
+        if first < self.end:
+            raise ValueError(f"range {first}-{last} begins before {self.end}, where the one before it ended")
+        if not self.end:
             self.beginning = first
+        self.end = last + 1
         begun = Range(first, last)
         self._ranges.append(begun)
         return begun

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import orjson
 
 from schemas.quantities import BY_NAME, KIND_CODES, MAX_COMPONENTS
-from schemas.reports import VERSION
+from schemas.report_rules import VERSION
 from schemas.topics import TELEMETRY
 from sinks.clickhouse.service import Service
 from sinks.contract import SinkError

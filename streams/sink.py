@@ -28,7 +28,6 @@ from sinks.contract import Malformed, Place, Sink, SinkError
 from streams.errors import OperatorError
 from streams.ledger import Ledger
 from streams.settings import Settings
-from streams.topics import topic_ids
 from streams.transport import Chunk, Fetch
 from streams.worker import WorkerApp
 
@@ -76,6 +75,7 @@ class SinkJob:
     """See the module. `make_sink` is called once the worker starts."""
 
     topics: Sequence[str] = (TELEMETRY.name, *(topic.name for topic in OUTPUTS))
+    relies_on: Sequence[str] = ()
     # An insert waits for longer than that; fewer and fuller fetches spare the broker.
     fetch = Fetch(wait_ms=250, bytes_least=65_536)
 
@@ -85,12 +85,12 @@ class SinkJob:
         self._tables: dict[str, _Table] = {}
 
     async def start(self, app: WorkerApp) -> None:
-        """Connect, and learn which incarnation of the topics this is."""
+        """Connect."""
         self._app = app
-        ids = await topic_ids(self._settings.kafka, self.topics)
         self._sink = await asyncio.to_thread(self._make_sink)
         for topic in self.topics:
-            table = self._tables[topic] = _Table(topic, ids[topic], ThreadPoolExecutor(1, thread_name_prefix=topic))
+            threads = ThreadPoolExecutor(1, thread_name_prefix=topic)
+            table = self._tables[topic] = _Table(topic, app.topic_ids[topic], threads)
             app.spawn(self._write_table(table))
 
     async def handle(self, chunk: Chunk) -> None:

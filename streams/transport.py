@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.errors import IllegalStateError
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage, Message
@@ -80,6 +82,33 @@ class _ConsumerThread(stock.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = self.consumer.app.holder.fetch
         return consumer
 
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit as Faust does; with each offset goes the incarnation of the topic that it is one of."""
+        ids, held = self.consumer.app.topic_ids, self.assignment()
+        told = {
+            TopicPartition(*tp): OffsetAndMetadata(offset, ids[tp.topic].hex)
+            for tp, offset in offsets.items()
+            if tp in held
+        }
+        # By these Faust tells when it complains that nothing was committed for long.
+        self.tp_last_committed_at.update(dict.fromkeys(offsets, time.monotonic()))
+        try:
+            await self._ensure_consumer().commit(told)
+        except CommitFailedError:
+            # Others have the partitions by now, and begin at the commit before.
+            return False
+        except Exception as error:
+            await self.crash(error)
+            return False
+        return True
+
+    async def committed_elsewhere(self, tps: Iterable[TP]) -> set[TP]:
+        """Those whose committed offset is one of another incarnation of the topic. Other people's tools name none."""
+        ids = self.consumer.app.topic_ids
+        coordinator = self._ensure_consumer()._coordinator
+        found = await self.call_thread(coordinator.fetch_committed_offsets, [TopicPartition(*tp) for tp in tps])
+        return {TP(*tp) for tp, one in found.items() if one.metadata not in ("", ids[tp.topic].hex)}
+
     async def on_thread_stop(self) -> None:
         """Leave the group and stop, without waiting long for a fetch that is not answered."""
         await closed(super().on_thread_stop())
@@ -90,6 +119,7 @@ class Consumer(stock.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledgers: dict[TP, Ledger] = {}
+        self._handed: dict[TP, int] = {}
         self._seeks = 0
         super().__init__(*args, **kwargs)
 
@@ -98,22 +128,34 @@ class Consumer(stock.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109 - Faust's signature
         """Fetch once and yield one message per partition, whose value is a `Chunk`."""
-        seeks, generation = self._seeks, self.app.consumer_generation_id
-        fetched, active = await self._wait_next_records(timeout)
+        begun = self._standing()
+        fetched, _ = await self._wait_next_records(timeout)
         if fetched is None or self.should_stop:
             return
-        if not self.flow_active or seeks != self._seeks or generation != self.app.consumer_generation_id:
+        if self._moved_on(begun):
             # Fetched from where the partitions stood before; taken on, it would come ahead of what lies before it.
             await self.perform_seek()
             return
         for tp, records in self._chunks(fetched):
             await self._compare_with_committed(tp, records[0].offset)
-            # What is not yielded here was not begun in the ledger, and is fetched again after the seek that follows.
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                break
-            if active is None or tp in active or tp in self._buffered_partitions:
-                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-                yield tp, self._chunk_message(tp, records)
+            if self._moved_on(begun):
+                # What is not yielded was not begun in the ledger, and is fetched again after the seek that follows.
+                return
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+            try:
+                message = self._chunk_message(tp, records)
+            except ValueError as error:
+                await self.app.crash(error)
+                return
+            yield tp, message
+        self._handed = {tp: self._fetched_to(tp) for tp in self.ledgers}
+
+    def _standing(self) -> tuple[int, int]:
+        """What must not change from before a fetch until its chunks are begun."""
+        return self._seeks, self.app.consumer_generation_id
+
+    def _moved_on(self, begun: tuple[int, int]) -> bool:
+        return not self.flow_active or begun != self._standing()
 
     async def _compare_with_committed(self, tp: TP, first: int) -> None:
         """Where a partition does not go on at what is committed, say which records are missing."""
@@ -154,15 +196,15 @@ class Consumer(stock.Consumer):
         return not self.crashed and bool(await super().commit(topics, start_new_transaction))
 
     def unfinished(self, tp: TP) -> int:
-        """Records of a partition that are not finished yet.
-
-        Markers of transactions take offsets too, and nobody finishes those: what has been fetched to its end and has
-        nothing in flight is finished.
-        """
-        ledger, end = self.ledgers.get(tp), self.highwater(tp) or 0
-        if ledger is None or (not ledger.in_flight and self._fetched_to(tp) >= end):
+        """Records of a partition that are not finished yet."""
+        ledger = self.ledgers.get(tp)
+        if ledger is None:
             return 0
-        return max(0, end - (ledger.committable or ledger.beginning))
+        return max(0, (self.highwater(tp) or 0) - (self._new_offset(tp) or ledger.beginning))
+
+    def all_handed_over(self, tp: TP) -> bool:
+        """Whether every record that the partition is known to have has been begun in its ledger."""
+        return self._handed.get(tp, 0) >= (self.highwater(tp) or 0)
 
     def _fetched_to(self, tp: TP) -> int:
         assigned = self._thread._ensure_consumer()._subscription.subscription
@@ -173,13 +215,16 @@ class Consumer(stock.Consumer):
     async def perform_seek(self) -> None:
         """Go back to what is committed; what was in flight is fetched anew and begun on new ledgers.
 
-        Where nothing is committed yet the client would stay behind what it has fetched, which then nobody works on.
+        Where nothing is committed yet the client would stay behind what it has fetched, which then nobody works on. An
+        offset committed of another incarnation of the topic means nothing in this one.
         """
-        self.ledgers.clear()
+        self._forget()
         self._seeks += 1
         # A rebalance that takes partitions meanwhile has them begun anew, by another seek.
         with contextlib.suppress(IllegalStateError):
             await super().perform_seek()
+            for tp in await self._thread.committed_elsewhere(self.assignment()):
+                self._read_offset[tp] = self._committed_offset[tp] = None
             if fresh := [tp for tp in self.assignment() if self._read_offset.get(tp) is None]:
                 # By an offset asked for: `seek_to_beginning` waits for a fetch, which may wait for this.
                 for tp, offset in (await self.earliest_offsets(*fresh)).items():
@@ -190,7 +235,11 @@ class Consumer(stock.Consumer):
         await super().on_partitions_revoked(revoked)
         await self.app.holder.release(revoked)
         await self.commit()
+        self._forget()
+
+    def _forget(self) -> None:
         self.ledgers.clear()
+        self._handed.clear()
 
     def ack(self, message: Message) -> bool:
         """The agent has let go of an event. That lets a rebalance go on; it finishes nothing (see `Chunk.finish`)."""
@@ -203,8 +252,11 @@ class Consumer(stock.Consumer):
         return (tp for tp in self.ledgers if topics is None or tp in topics or tp.topic in topics)
 
     def _new_offset(self, tp: TP) -> int | None:
+        """What the ledger allows; with nothing in flight also past markers of transactions, which are no work."""
         ledger = self.ledgers.get(tp)
-        return None if ledger is None else ledger.committable
+        if ledger is None or ledger.committable is None or ledger.in_flight:
+            return None if ledger is None else ledger.committable
+        return max(ledger.committable, self._handed.get(tp, 0))
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Nothing to note: the ledger needs no gaps."""

@@ -14,8 +14,10 @@ import threading
 import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final, Protocol
+from uuid import UUID
 
 import faust
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
@@ -23,6 +25,7 @@ from streams.errors import OperatorError
 from streams.health import serve_http
 from streams.metrics import Metrics
 from streams.settings import Settings
+from streams.topics import topic_ids
 from streams.transport import Chunk, Holder
 
 log = logging.getLogger("emberline")
@@ -31,6 +34,8 @@ CHUNKS_BUFFERED: Final = 4
 """Chunks that wait in front of an agent. A chunk is up to 1 MiB fetched, some 30 MiB decoded [measured]."""
 COMMIT_INTERVAL_S: Final = 1.0
 WATCH_INTERVAL_S: Final = 1.0
+TOPICS_INTERVAL_S: Final = 5.0
+"""Between two looks whether the topics are still the same ones; a look is one small request."""
 BEAT_INTERVAL_S: Final = 0.5
 STOP_DEADLINE_S: Final = 10.0
 """A worker told to stop leaves within this time; what is unfinished then is worked on by its successor."""
@@ -40,6 +45,8 @@ class Job(Holder, Protocol):
     """What a worker does. All calls come from one event loop; an exception from any of them ends the worker."""
 
     topics: Sequence[str]
+    relies_on: Sequence[str]
+    """Topics it does not work on, but whose being made anew would make it wrong."""
 
     async def start(self, app: WorkerApp) -> None:
         """Make ready; called before the first chunk."""
@@ -117,6 +124,7 @@ class WorkerApp(faust.App):
         """Start the job before anything is fetched."""
         await super().on_start()
         self.spawn(self._beat())
+        self.topic_ids = await self._topic_ids()
         await self.holder.start(self)
 
     async def on_stop(self) -> None:
@@ -202,6 +210,29 @@ class WorkerApp(faust.App):
                     f"{sum(lag.values())} records wait and none was finished for {idle:.0f} s; restart me"
                 )
 
+    async def _topic_ids(self) -> dict[str, UUID]:
+        return await topic_ids(self.emberline.kafka, (*self.holder.topics, *self.holder.relies_on))
+
+    async def watch_topics(self) -> None:
+        """End the worker when a topic is gone or was made anew: all offsets it knows are of the old one."""
+        gone = False
+        while True:
+            await asyncio.sleep(TOPICS_INTERVAL_S)
+            try:
+                found = await self._topic_ids()
+            except UnknownTopicOrPartitionError as error:
+                # A broker that has just come up may not know it yet.
+                if gone:
+                    raise OperatorError(str(error)) from error
+                gone = True
+                continue
+            except KafkaError:
+                continue
+            gone = False
+            for topic, topic_id in self.topic_ids.items():
+                if found[topic] != topic_id:
+                    raise OperatorError(f"the topic {topic} was deleted and made anew; restart me")
+
 
 class _ChunkSchema(faust.Schema):
     """A chunk is its own value; there is nothing to decode."""
@@ -237,6 +268,7 @@ async def run_worker(app: WorkerApp) -> None:
         await _first_of(starting, stop)
         if not stop.is_set():
             app.spawn(app.watch())
+            app.spawn(app.watch_topics())
             log.info("working on %s as %s", ", ".join(app.holder.topics), app.conf.id)
             await app.wait(stop.wait())
         reason = app.crash_reason

@@ -18,7 +18,8 @@ from schemas import topics
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES
 from schemas.rejects import RejectEvent, original_headers
-from schemas.reports import EARLIEST_EVENT_TS, Records, decode
+from schemas.report_rules import EARLIEST_EVENT_TS
+from schemas.reports import Records, decode
 from sinks.columns import Column, Labels, absent, constant, uuids
 from sinks.contract import Block, Malformed
 

@@ -15,7 +15,8 @@ from uuid import UUID
 import numpy as np
 
 from schemas.quantities import KIND_CODES, QUANTITIES
-from schemas.reports import MAX_REPORTS_PER_RECORD, Ragged, Reports
+from schemas.report_rules import MAX_REPORTS_PER_RECORD
+from schemas.reports import Ragged, Reports
 from sinks.clickhouse.service import Service
 from streams.backfill.plan import Plan
 

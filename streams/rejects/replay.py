@@ -14,6 +14,7 @@ from uuid import UUID
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from schemas.rejects import DETECTOR_FAILED
 from schemas.topics import MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
 from streams.errors import OperatorError
@@ -168,6 +169,8 @@ def _why_not(plan: Replay, reject: Stored, note: Note | None) -> str:
     """Why a reject cannot be sent again, or an empty text."""
     if note is not None and not plan.outcome.dry_run:
         return "an earlier replay broke off and telemetry no longer holds what would tell whether it was sent"
+    if reject.reason == DETECTOR_FAILED:
+        return "telemetry holds it; `emberline backfill` shows what mended detectors say of it"
     if reject.source_topic != TELEMETRY.name:
         return f"it does not come from {TELEMETRY.name}"
     if reject.source_partition != reject.id.partition or reject.source_partition >= plan.partitions:

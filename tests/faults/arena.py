@@ -7,7 +7,7 @@ import itertools
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from tests.streams.processes import until
 from tests.streams.readings import quick_limits
 
 PARTITIONS: Final = 4
+ALL_TOPICS: Final = tuple(topic.name for topic in TOPICS)
 SETTLED_S: Final = 60.0
 """From the end of the load and of the faults to lag 0: a restart, a session, a rebalance, and the backlog."""
 _numbers = itertools.count()
@@ -110,9 +111,9 @@ class Arena:
         """The one."""
         return self.servers.clickhouse
 
-    def load(self, seed: int, devices: int = 60, rate: float = 150.0) -> Load:
-        """Load for the block."""
-        return Load(self.settings, Shape(seed, devices, rate))
+    def load(self, seed: int, **shape: Any) -> Load:
+        """Load for the block; see `Shape`."""
+        return Load(self.settings, Shape(seed, **shape))
 
     def wait(self, seconds: float) -> None:
         """Until somebody has looked after that time."""
@@ -120,9 +121,14 @@ class Arena:
         self.watch.until(lambda look: look.at >= due, "a look", 60)
 
     def live(self, seconds: float = SETTLED_S) -> Look:
-        """The first look that shows committed by detect all that was there at the next one; so it works again."""
+        """The first look that shows committed by detect all that was there at the next one; so it works again.
+
+        Something must have been there: it is asked under load.
+        """
         now = time.monotonic()
-        first = self.watch.until(lambda look: look.at >= now, "a look", seconds)
+        first = self.watch.until(
+            lambda look: look.at >= now and any(look.telemetry_ends.values()), "something sent", seconds
+        )
 
         def seen(look: Look) -> bool:
             return all(look.detect.get(number, 0) >= end for number, end in first.telemetry_ends.items())
@@ -137,7 +143,7 @@ class Arena:
         self.watch.until(lambda look: look.detect_lag == look.sink_lag == 0, f"no lag; {self.told()}", left)
         return time.monotonic() - began
 
-    def judge(self, load: Load, seconds: float = SETTLED_S) -> Verdict:
+    def judge(self, load: Load, seconds: float = SETTLED_S, **more: Any) -> Verdict:
         """Stop the load, wait for lag 0, and count."""
         load.stop()
         began, late = time.monotonic(), ""
@@ -146,7 +152,7 @@ class Arena:
         except AssertionError as error:
             late = str(error)
         took = time.monotonic() - began
-        verdict = judge(self.settings, self.clickhouse.address, self.watch.looks, load.acknowledged)
+        verdict = judge(self.settings, self.clickhouse.address, self.watch.looks, load.acknowledged, **more)
         verdict.hold(not late, late)
         verdict.counts["settled_ms"] = round(took * 1_000)
         return verdict
@@ -186,19 +192,18 @@ def running_arena(
         arena.crew.dismiss()
 
 
-def make_anew(settings: Settings) -> None:
-    """Delete emberline's topics and make them again, empty."""
-    asyncio.run(_delete(settings))
+def make_anew(settings: Settings, names: Sequence[str] = ALL_TOPICS) -> None:
+    """Delete topics of emberline's and make them again, empty."""
+    asyncio.run(_delete(settings, names))
     # The one broker has forgotten a topic before the other: what is not made yet is asked for until it is.
     until(lambda: asyncio.run(_made(settings)), "topics made anew")
 
 
-async def _delete(settings: Settings) -> None:
+async def _delete(settings: Settings, names: Sequence[str]) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
     await admin.start()
     try:
-        names = {topic.name for topic in TOPICS}
-        if there := sorted(names & set(await admin.list_topics())):
+        if there := sorted(set(names) & set(await admin.list_topics())):
             await admin.delete_topics(there)
     finally:
         await admin.close()

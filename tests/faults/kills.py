@@ -122,7 +122,7 @@ def _run(options: argparse.Namespace, folder: Path, tell: Callable[[str], object
     tell(f"seed {options.seed}, {options.kills} kills, {options.devices} devices, {options.rate:g} reports/s")
     with running_servers(folder) as servers, running_arena(servers, folder / "ring", detect=2, sink=2) as ring:
         begin = time.monotonic()
-        with ring.load(options.seed, options.devices, options.rate) as load:
+        with ring.load(options.seed, devices=options.devices, rate=options.rate) as load:
             deadline = begin + 60 * options.minutes_most
             course = kill_at_random(ring, options.seed, options.kills, lambda: time.monotonic() > deadline, tell)
             verdict = ring.judge(load, seconds=120)

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
-import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from clickhouse_driver import Client
 
-from schemas.topics import TELEMETRY
+from schemas.topics import MAX_REJECT_BYTES, TELEMETRY
 from streams.settings import Settings, host_port
 from tests.faults.arena import PARTITIONS, Arena, make_anew
-from tests.faults.watch import TABLES
+from tests.faults.watch import TABLES, Look
 from tests.streams.kafka_outside import Kafka, Sent
+from tests.streams.processes import until
 from tests.streams.readings import fleet_sends
 
 Open = Callable[..., AbstractContextManager[Arena]]
-BATCH: Final = 20
+COMPACTED: Final = {
+    "cleanup.policy": "compact",
+    "segment.ms": "100",
+    "min.cleanable.dirty.ratio": "0.001",
+    "max.message.bytes": TELEMETRY.settings["max.message.bytes"],
+    "message.timestamp.type": TELEMETRY.settings["message.timestamp.type"],
+}
 
 
 def test_a_fresh_group_on_old_topics_and_tables_repeats_nothing(arena: Open) -> None:
@@ -35,20 +42,43 @@ def test_a_fresh_group_on_old_topics_and_tables_repeats_nothing(arena: Open) -> 
     assert verdict.counts["records"] > sum(load.acknowledged)
 
 
-@pytest.mark.xfail(reason="workers read uncommitted records; see streams.transport", strict=True)
-def test_records_of_aborted_transactions_do_not_count(arena: Open) -> None:
+def test_transactions_on_telemetry_hold_nothing_back_and_their_markers_are_no_work(arena: Open) -> None:
     with arena(detect=1, sink=1) as ring, ring.load(93) as load:
         for number in range(4):
             sends = fleet_sends(seed=93 + number, seconds=2, bad=2)
             asyncio.run(_transact(ring.settings, sends, commit=number % 2 == 0))
         ring.live()
+        load.stop()
+        asyncio.run(_transact(ring.settings, fleet_sends(seed=98, seconds=2, bad=2), commit=False))
+        # To the very end of partitions whose last offset is a marker's.
         verdict = ring.judge(load)
     assert verdict.complaints == []
 
 
+def test_readings_of_a_transaction_that_is_still_open_are_worked_on(arena: Open) -> None:
+    with arena(detect=1, sink=1) as ring:
+        assert asyncio.run(_worked_on_while_open(ring)).detect_lag == 0
+
+
+async def _worked_on_while_open(ring: Arena) -> Look:
+    async with _transactional(ring.settings) as producer:
+        await producer.begin_transaction()
+        for one in fleet_sends(seed=99, seconds=2, bad=0):
+            await producer.send(TELEMETRY.name, one.value, one.key, partition=one.partition)
+        await producer.flush()
+        look = await asyncio.to_thread(ring.live)
+        await producer.abort_transaction()
+    return look
+
+
+def _transactional(settings: Settings) -> AIOKafkaProducer:
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.kafka, transactional_id="gateway", acks="all", max_request_size=MAX_REJECT_BYTES
+    )
+
+
 async def _transact(settings: Settings, sends: Sequence[Sent], commit: bool) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, transactional_id="gateway", acks="all")
-    async with producer:
+    async with _transactional(settings) as producer:
         await producer.begin_transaction()
         for one in sends:
             await producer.send(TELEMETRY.name, one.value, one.key, partition=one.partition)
@@ -87,6 +117,37 @@ async def _remove(settings: Settings, begin: Sequence[int]) -> None:
         await admin.close()
 
 
+def test_gaps_left_by_compaction_are_no_work(arena: Open) -> None:
+    with arena(detect=0, sink=0) as ring, Kafka(ring.settings.kafka, PARTITIONS) as kafka:
+        asyncio.run(_configure(ring.settings, COMPACTED))
+        for _ in range(3):
+            # Compacted topics take no record without a key.
+            kafka.send(fleet_sends(seed=90, seconds=10, bad=0))
+        # A segment that is written to is not compacted; the next write begins another.
+        until(lambda: _has_gaps(kafka), "gaps", 90)
+        asyncio.run(_configure(ring.settings, TELEMETRY.settings))
+        ring.crew.scale(detect=1, sink=1)
+        with ring.load(90, bad=0) as load:
+            ring.live()
+            verdict = ring.judge(load)
+    assert verdict.complaints == []
+    assert ring.crew.gave_up == []
+
+
+def _has_gaps(kafka: Kafka) -> bool:
+    kafka.send([Sent(number, b"gateway", b"[]") for number in range(PARTITIONS)])
+    return all(len(records) < records[-1].offset + 1 for records in kafka.read(TELEMETRY.name))
+
+
+async def _configure(settings: Settings, values: Mapping[str, str]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name, dict(values))])
+    finally:
+        await admin.close()
+
+
 def test_topics_deleted_and_made_anew_are_worked_on_from_their_beginning(arena: Open) -> None:
     with arena(detect=1, sink=1, stall_s=12) as old, old.load(96) as load:
         old.live()
@@ -98,6 +159,18 @@ def test_topics_deleted_and_made_anew_are_worked_on_from_their_beginning(arena: 
             ring.live()
             verdict = ring.judge(anew)
     assert verdict.complaints == []
+
+
+def test_where_telemetry_alone_was_made_anew_detect_refuses_to_take_its_offsets_for_the_old_ones(arena: Open) -> None:
+    with arena(detect=1, sink=0) as old, old.load(95) as load:
+        old.live()
+        load.stop()
+        make_anew(old.settings, [TELEMETRY.name])
+        with Kafka(old.settings.kafka, PARTITIONS) as kafka:
+            kafka.send(fleet_sends(seed=95, seconds=2))
+        (post,) = old.crew.detect
+        until(lambda: "reflects another emberline.telemetry" in post.said, f"a refusal: {post.said}")
+    assert {one.status for one in old.crew.gave_up} == {1}
 
 
 def _forget(ring: Arena) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Any, Final
 
+import orjson
+from aiokafka import ConsumerRecord
+
+from streams.simulate import now_ms
 from tests.faults.arena import PARTITIONS, Arena
+from tests.faults.raising import FATAL_VALUE
 from tests.streams.kafka_outside import Kafka, Sent
 
 Open = Callable[..., AbstractContextManager[Arena]]
@@ -23,6 +29,54 @@ def test_undecodable_and_too_large_records_under_load_harm_only_themselves(arena
         verdict = ring.judge(load)
     assert verdict.complaints == []
     assert verdict.counts["rejects"] >= 6 * PARTITIONS
+    assert ring.crew.gave_up == []
+
+
+def _raising(role: str) -> Sequence[str]:
+    return [sys.executable, "-m", "tests.faults.raising", "worker", role]
+
+
+def _report(device: str, seq: int, residual_current_ma: float) -> dict[str, Any]:
+    return {
+        "v": 1,
+        "device_id": device,
+        "device_kind": "electrical_monitor",
+        "event_ts": now_ms(),
+        "seq": seq,
+        "residual_current_ma": [residual_current_ma],
+    }
+
+
+def _with_fatal_ones(number: int) -> Iterator[Sent]:
+    """Good reports with some between them that detectors raise on: alone, at the end of an array, next to bad ones."""
+    device = f"P-{number}"
+    good = [_report(device, seq, 650.0) for seq in range(5)]
+    fatal = _report(device, 9, FATAL_VALUE)
+    for value in (good[0], fatal, good[1], [good[2], _report(f"Q-{number}", 0, 20.0), fatal], good[3], fatal, good[4]):
+        yield Sent(number, device.encode(), orjson.dumps(value))
+    yield Sent(number, device.encode(), orjson.dumps([{"v": 1}, fatal]))
+
+
+def _is_fatal(record: ConsumerRecord) -> bool:
+    return str(FATAL_VALUE).encode() in (record.value or b"")
+
+
+def test_records_that_make_a_detector_raise_become_rejects_and_every_other_is_worked_on(arena: Open) -> None:
+    with (
+        arena(detect=1, sink=1, command=_raising) as ring,
+        ring.load(82) as load,
+        Kafka(ring.settings.kafka, PARTITIONS) as kafka,
+    ):
+        for _ in range(3):
+            ring.live()
+            kafka.send([one for number in range(PARTITIONS) for one in _with_fatal_ones(number)])
+        ring.crew.detect[0].kill()
+        ring.live()
+        verdict = ring.judge(load, fails=_is_fatal)
+        said = ring.crew.detect[0].said
+    assert verdict.complaints == []
+    assert verdict.counts["rejects"] >= 3 * 5 * PARTITIONS
+    assert "a detector failed" in said
     assert ring.crew.gave_up == []
 
 

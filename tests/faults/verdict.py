@@ -7,7 +7,7 @@ telemetry it takes from the slow twin (`detectors.twin`), fed with the same byte
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -17,11 +17,11 @@ from clickhouse_driver import Client
 from faust.types import TP
 
 from detectors.checkpoint import restore
-from detectors.limits import load_limits
+from detectors.limits import LimitTable, load_limits
 from detectors.state import PartitionState
 from detectors.twin import Told, timeless
 from schemas.events import Aggregate, Alarm
-from schemas.rejects import RejectEvent
+from schemas.rejects import DETECTOR_FAILED, RejectEvent
 from schemas.reports import decode
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
 from streams.settings import Settings, host_port
@@ -54,8 +54,8 @@ class Verdict:
         )
 
     def hold(self, fact: bool, what: str) -> None:
-        """Complain if it does not hold."""
-        if not fact:
+        """Complain if it does not hold, once."""
+        if not fact and what not in self.complaints:
             self.complaints.append(what)
 
 
@@ -63,12 +63,22 @@ def _hashable(*sequences: Sequence[Any]) -> bool:
     return all(isinstance(one, tuple) for sequence in sequences for one in sequence[:1])
 
 
-def judge(settings: Settings, clickhouse: str, looks: Sequence[Look], acknowledged: Sequence[int]) -> Verdict:
+Fails = Callable[[ConsumerRecord], bool]
+"""Whether a detector raises on a record."""
+
+
+def judge(
+    settings: Settings,
+    clickhouse: str,
+    looks: Sequence[Look],
+    acknowledged: Sequence[int],
+    fails: Fails = lambda record: False,
+) -> Verdict:
     """Everything that must hold, once the load has stopped and lag is 0."""
     verdict = Verdict()
     topics = asyncio.run(read_topics(settings))
     limits = load_limits(settings.limits_path)
-    told = [oracle_of(records, limits) for records in topics[TELEMETRY.name]]
+    told = [_told(records, limits, fails) for records in topics[TELEMETRY.name]]
     host, port = host_port(clickhouse)
     with Client(host, port, database=settings.clickhouse_database) as client:
         _judge_telemetry(verdict, topics, told, client, acknowledged)
@@ -78,18 +88,34 @@ def judge(settings: Settings, clickhouse: str, looks: Sequence[Look], acknowledg
         _judge_stored(verdict, rows, client)
     _judge_sink_commits(verdict, rows, looks)
     for number, records in enumerate(topics[TELEMETRY.name]):
-        _judge_detect_commits(verdict, number, records, topics, looks)
+        worked_off = [record for record in records if not fails(record)]
+        _judge_detect_commits(verdict, number, worked_off, told[number], topics, looks)
     verdict.counts["looks"] = len(looks)
     return verdict
 
 
+def _told(records: Sequence[ConsumerRecord], limits: LimitTable, fails: Fails) -> Told:
+    """By the twin, which never raises: what a detector raises on is left out and rejected."""
+    told = oracle_of((record for record in records if not fails(record)), limits)
+    failed = [record for record in records if fails(record)]
+    also_bad = oracle_of(failed, limits).rejects
+    told.rejects = sorted([*told.rejects, *also_bad, *((record.offset, -1, DETECTOR_FAILED) for record in failed)])
+    return told
+
+
 async def read_topics(settings: Settings) -> Topics:
-    """All records of all topics, by partition; of transactions only what is committed."""
-    names = (TELEMETRY.name, *(topic.name for topic in OUTPUTS), CHECKPOINTS.name)
+    """All records of all topics, by partition, as workers read them: of checkpoints only what is committed."""
+    names = [TELEMETRY.name, *(topic.name for topic in OUTPUTS)]
+    return await _read(settings, names, "read_uncommitted") | await _read(
+        settings, [CHECKPOINTS.name], "read_committed"
+    )
+
+
+async def _read(settings: Settings, names: Sequence[str], isolation_level: str) -> Topics:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
         enable_auto_commit=False,
-        isolation_level="read_committed",
+        isolation_level=isolation_level,
         max_partition_fetch_bytes=17 * 1_048_576,
     )
     async with consumer:
@@ -111,7 +137,7 @@ def _placed(topics: Topics) -> Iterable[tuple[Place, list[ConsumerRecord]]]:
 def _judge_telemetry(
     verdict: Verdict, topics: Topics, told: Sequence[Told], client: Client, acknowledged: Sequence[int]
 ) -> None:
-    """In = stored + rejected: every record, once, and no offset missing."""
+    """In = stored + rejected: every record, once. What a detector raised on is both: its readings are good."""
     stored = client.execute("SELECT `partition`, `offset`, `index` FROM telemetry ORDER BY 1, 2, 3")
     rejected = client.execute(
         "SELECT source_partition, source_offset, source_index, reason FROM rejects ORDER BY 1, 2, 3"
@@ -123,9 +149,10 @@ def _judge_telemetry(
         bad += [(number, *one) for one in told[number].rejects]
         on_topic = rejects_of(topics[REJECTS.name][number])
         verdict.same(on_topic, told[number].rejects, f"rejects on the topic, partition {number}")
-        begin = records[0].offset if records else 0
         offsets = {one[1] for one in (*good, *bad) if one[0] == number}
-        verdict.hold(offsets == set(range(begin, begin + len(records))), f"partition {number} has holes")
+        verdict.hold(
+            offsets == {one.offset for one in records}, f"a record of partition {number} is neither good nor bad"
+        )
         verdict.hold(
             len(records) >= acknowledged[number],
             f"partition {number}: {acknowledged[number]} records acknowledged, {len(records)} there",
@@ -239,13 +266,18 @@ def _judge_sink_commits(verdict: Verdict, rows: Mapping[Place, Rows], looks: Seq
 
 
 def _judge_detect_commits(
-    verdict: Verdict, number: int, records: Sequence[ConsumerRecord], topics: Topics, looks: Sequence[Look]
+    verdict: Verdict,
+    number: int,
+    records: Sequence[ConsumerRecord],
+    told: Told,
+    topics: Topics,
+    looks: Sequence[Look],
 ) -> None:
     """At every look what was committed was reflected by checkpoints or among the rejects."""
-    reports, rejects = decode(to_records(TP(TELEMETRY.name, number), records))
+    reports, _ = decode(to_records(TP(TELEMETRY.name, number), records))
     devices = list(zip(reports.device_id, reports.test.tolist(), strict=True))
     offsets = reports.offset.tolist()
-    rejected = np.array([one.offset for one in rejects], np.int64)
+    rejected = np.array([offset for offset, *_ in told.rejects], np.int64)
     checkpoints = topics[CHECKPOINTS.name][number]
     told_at = np.array([record.offset for record in topics[REJECTS.name][number]], np.int64)
     told_of = [RejectEvent.from_headers(record.headers).source_offset for record in topics[REJECTS.name][number]]

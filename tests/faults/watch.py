@@ -17,6 +17,7 @@ from clickhouse_driver.errors import Error as ClickHouseError
 
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
 from streams.settings import Settings, host_port
+from streams.topics import topic_ids
 
 T = TypeVar("T")
 Place = tuple[str, int]
@@ -137,6 +138,7 @@ class _Eyes:
     """The clients that look."""
 
     def __init__(self, settings: Settings, host: str, port: int) -> None:
+        self._kafka = settings.kafka
         self._group = settings.group
         self._partitions = range(settings.partitions)
         self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
@@ -153,6 +155,7 @@ class _Eyes:
         await self._admin.start()
         await self._consumer.start()
         await self._committed.start()
+        self._topic_ids = await topic_ids(self._kafka, list(TABLES))
 
     async def close(self) -> None:
         self._clickhouse.disconnect()
@@ -180,8 +183,13 @@ class _Eyes:
         )
 
     async def _offsets(self, role: str) -> dict[Place, int]:
+        """Less what was committed of topics that were deleted since, which means nothing."""
         listed = await self._admin.list_consumer_group_offsets(f"{self._group}-{role}")
-        return {(tp.topic, tp.partition): max(0, one.offset) for tp, one in listed.items()}
+        return {
+            (tp.topic, tp.partition): max(0, one.offset)
+            for tp, one in listed.items()
+            if one.metadata == self._topic_ids[tp.topic].hex
+        }
 
     def _stored(self) -> dict[Place, Stored] | None:
         """None while ClickHouse does not answer."""

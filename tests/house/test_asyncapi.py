@@ -18,10 +18,10 @@ import yaml
 from detectors.checkpoint import encode, restore
 from detectors.messages import alarm_message
 from detectors.state import DETECTORS, PartitionState
-from schemas import reports
+from schemas import report_rules, reports
 from schemas.events import Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, Status, alarm_id
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES, Quantity
-from schemas.rejects import PREFIX, RejectEvent
+from schemas.rejects import DETECTOR_FAILED, PREFIX, RejectEvent
 from schemas.topics import OUTPUTS, TOPICS, Topic
 from streams.rejects.remembered import SENDING, SENT, Note
 from streams.rejects.stored import REPLAY_OF, RejectId
@@ -67,14 +67,20 @@ def report_with(**changed: Any) -> dict[str, Any]:
 def agree_on(report: dict[str, Any]) -> bool:
     """Whether the report is good, which schema and code must see alike."""
     by_schema = accepts(API, SHAPES["report"], report)
-    assert by_schema == (reports.fault_of(report, NOW) is None), report
+    assert by_schema == (report_rules.fault_of(report, NOW) is None), report
     return by_schema
 
 
+def nodes_of_reports() -> Iterator[ast.AST]:
+    """What schemas/ says of reports."""
+    for name in ("report_rules.py", "reports.py"):
+        yield from ast.walk(ast.parse((SCHEMAS / name).read_text(encoding="utf-8")))
+
+
 def fields_read_by_reports() -> set[str]:
-    """The literal names that schemas/reports.py gets out of a parsed report."""
+    """The literal names that are got out of a parsed report."""
     found = set()
-    for node in ast.walk(ast.parse((SCHEMAS / "reports.py").read_text(encoding="utf-8"))):
+    for node in nodes_of_reports():
         match node:
             case ast.Call(
                 func=ast.Attribute(value=ast.Name(id="report"), attr="get"), args=[ast.Constant(value=str(name))]
@@ -86,11 +92,10 @@ def fields_read_by_reports() -> set[str]:
 
 
 def reasons_of_rejects() -> set[str]:
-    """The literal first arguments of `Fault(...)` in schemas/reports.py."""
-    tree = ast.parse((SCHEMAS / "reports.py").read_text(encoding="utf-8"))
-    return {
+    """The literal first arguments of `Fault(...)`, and the reason of ours."""
+    return {DETECTOR_FAILED} | {
         node.args[0].value
-        for node in ast.walk(tree)
+        for node in nodes_of_reports()
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id == "Fault"
@@ -162,7 +167,7 @@ def test_a_report_has_the_fields_that_are_read_and_all_quantities() -> None:
 
 def test_a_report_requires_what_the_code_requires() -> None:
     good = report_with()
-    assert reports.fault_of(good, NOW) is None
+    assert report_rules.fault_of(good, NOW) is None
     assert sorted(SHAPES["report"]["required"]) == sorted(good)
     for name in good:
         assert not agree_on({key: value for key, value in good.items() if key != name})
@@ -194,19 +199,23 @@ def test_schema_and_code_take_the_same_values_of_a_quantity(quantity: Quantity) 
 
 
 GOOD_FIELDS: Final[list[tuple[str, Any]]] = [
-    *(("device_id", "x" * reports.MAX_DEVICE_ID_LENGTH), ("device_id", "电-1"), ("device_kind", "circuit_breaker")),
-    *(("event_ts", reports.EARLIEST_EVENT_TS), ("seq", 0), ("seq", reports.MAX_SEQ), ("seq", None)),
+    *(
+        ("device_id", "x" * report_rules.MAX_DEVICE_ID_LENGTH),
+        ("device_id", "电-1"),
+        ("device_kind", "circuit_breaker"),
+    ),
+    *(("event_ts", report_rules.EARLIEST_EVENT_TS), ("seq", 0), ("seq", report_rules.MAX_SEQ), ("seq", None)),
     *(("test", True), ("test", None), ("components", 0), ("components", None), ("unknown", {"a": [1]})),
-    *(("faults", None), ("faults", []), ("faults", ["x" * reports.MAX_FAULT_LENGTH] * reports.MAX_FAULTS)),
+    *(("faults", None), ("faults", []), ("faults", ["x" * report_rules.MAX_FAULT_LENGTH] * report_rules.MAX_FAULTS)),
 ]
 BAD_FIELDS: Final[list[tuple[str, Any]]] = [
     *(("v", 2), ("v", "1"), ("v", True), ("v", None), ("device_id", ""), ("device_id", 5), ("device_id", None)),
-    *(("device_id", "x" * (reports.MAX_DEVICE_ID_LENGTH + 1)), ("device_id", "a b"), ("device_id", "a\u3000b")),
+    *(("device_id", "x" * (report_rules.MAX_DEVICE_ID_LENGTH + 1)), ("device_id", "a b"), ("device_id", "a\u3000b")),
     *(("device_id", "a\n"), ("device_kind", "toaster"), ("device_kind", 1), ("event_ts", "2026-01-01")),
-    *(("event_ts", float(NOW)), ("event_ts", reports.EARLIEST_EVENT_TS - 1), ("seq", -1), ("seq", 1.5)),
-    *(("seq", reports.MAX_SEQ + 1), ("test", 1), ("test", "no"), ("components", -1), ("components", True)),
+    *(("event_ts", float(NOW)), ("event_ts", report_rules.EARLIEST_EVENT_TS - 1), ("seq", -1), ("seq", 1.5)),
+    *(("seq", report_rules.MAX_SEQ + 1), ("test", 1), ("test", "no"), ("components", -1), ("components", True)),
     *(("components", len(NAMES) * MAX_COMPONENTS + 1), ("faults", "x"), ("faults", [1])),
-    *(("faults", [""] * (reports.MAX_FAULTS + 1)), ("faults", ["x" * (reports.MAX_FAULT_LENGTH + 1)])),
+    *(("faults", [""] * (report_rules.MAX_FAULTS + 1)), ("faults", ["x" * (report_rules.MAX_FAULT_LENGTH + 1)])),
 ]
 
 
@@ -222,10 +231,10 @@ def test_schema_and_code_both_refuse_it(name: str, value: Any) -> None:
 
 def test_the_limits_of_a_record_are_those_of_the_code() -> None:
     _, array = MESSAGES["report"]["payload"]["oneOf"]
-    assert (array["minItems"], array["maxItems"]) == (1, reports.MAX_REPORTS_PER_RECORD)
+    assert (array["minItems"], array["maxItems"]) == (1, report_rules.MAX_REPORTS_PER_RECORD)
     assert "1 MiB" in MESSAGES["report"]["description"]
-    assert reports.MAX_RECORD_BYTES == 2**20
-    assert str(reports.MAX_AHEAD_MS) in property_of("report", "event_ts")["description"]
+    assert report_rules.MAX_RECORD_BYTES == 2**20
+    assert str(report_rules.MAX_AHEAD_MS) in property_of("report", "event_ts")["description"]
 
 
 def test_the_axes_that_agree_in_length_are_told() -> None:

@@ -12,7 +12,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from schemas.quantities import BY_NAME, MAX_COMPONENTS
-from schemas.reports import MAX_RECORD_BYTES, Records, Reject, Reports, decode, fault_of
+from schemas.report_rules import MAX_RECORD_BYTES, fault_of
+from schemas.reports import Records, Reject, Reports, decode
 
 INGEST_TS = 1_790_000_000_000
 PROFILE = settings(

@@ -84,11 +84,14 @@ def test_nothing_may_be_committed_before_something_is_finished() -> None:
     assert ledger.beginning == 7
 
 
-@pytest.mark.parametrize("first", [5, 9])
-def test_a_range_that_begins_inside_one_in_flight_is_refused(first: int) -> None:
+@pytest.mark.parametrize("first", [0, 5, 9])
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_range_that_does_not_come_after_all_before_it_is_refused(first: int, finished: bool) -> None:
     ledger = Ledger()
-    ledger.begin(5, 9)
-    with pytest.raises(ValueError, match="begins before 9 has passed"):
+    begun = ledger.begin(5, 9)
+    if finished:
+        ledger.finish(begun)
+    with pytest.raises(ValueError, match="begins before 10"):
         ledger.begin(first, 20)
 
 

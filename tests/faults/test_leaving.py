@@ -1,0 +1,68 @@
+"""Workers that are told to leave, and workers that cannot go on."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final
+
+from tests.faults.arena import Arena
+from tests.faults.crew import Post
+from tests.streams.processes import until
+
+Open = Callable[..., AbstractContextManager[Arena]]
+LEAVE_S: Final = 10.0
+"""A worker under full load, from SIGTERM to its end."""
+
+
+def _metric(post: Post, name: str) -> float:
+    """The sum over all labels."""
+    _, text = post.worker.ask("/metrics")
+    return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? ([\d.e+]+)$", text, re.MULTILINE))
+
+
+def _leave_s(post: Post) -> float:
+    """How long a restart's first half takes: SIGTERM to the end."""
+    began = time.monotonic()
+    assert post.restart() == 0
+    return post.exits[-1].at - began
+
+
+def test_sigterm_under_full_load_leaves_in_time_and_leaves_nothing_to_do_again(arena: Open) -> None:
+    with arena(detect=1, sink=1) as ring, ring.load(101, devices=600, rate=2_500) as load:
+        (detect,), (sink,) = ring.crew.detect, ring.crew.sink
+        ring.live()
+        took = [_leave_s(detect), _leave_s(sink)]
+        ring.crew.wait_ready()
+        ring.live()
+        worked_on_again = _metric(detect, "emberline_skipped_reports_total")
+        verdict = ring.judge(load)
+    assert verdict.complaints == []
+    assert verdict.counts["repeated_alarms"] == 0
+    assert worked_on_again == 0
+    assert max(took) <= LEAVE_S
+    assert "left work unfinished" not in detect.said + sink.said
+    assert ring.crew.gave_up == []
+
+
+def test_a_worker_that_makes_no_progress_is_first_not_ready_then_ends_and_its_successor_goes_on(arena: Open) -> None:
+    with arena(detect=1, sink=0, stall_s=8) as ring, ring.load(102) as load:
+        (post,) = ring.crew.detect
+        ring.live()
+        pid = post.process.pid
+        for broker in ring.brokers.brokers[1:]:
+            broker.kill()
+        until(lambda: post.worker.ask("/readyz")[0] == 503, "not ready")
+        assert post.process.pid == pid
+        post.next_after(pid)
+        ended = next(one for one in post.exits if one.pid == pid)
+        ring.brokers.start()
+        post.wait_ready()
+        ring.live()
+        ring.crew.scale(detect=1, sink=1)
+        verdict = ring.judge(load)
+    assert ended.status == 1
+    assert re.search(r"records wait and none was finished for \d+ s; restart me$", ended.last_line)
+    assert verdict.complaints == []
