@@ -34,7 +34,7 @@ faults: $(STAMP) ## the fault suite: kills, pauses and lost brokers on three bro
 	@$(BIN)/python -m pytest tests/faults
 
 soak: $(STAMP) ## an hour under load: memory, descriptors and threads must stay flat
-	@$(BIN)/python -m benchmarks soak
+	@$(BIN)/python -m benchmarks soak --kafka 1
 
 check: $(STAMP) ## ruff and strict type checking
 	@$(BIN)/ruff check .

@@ -24,6 +24,7 @@ from faust.types import TP
 from streams.errors import OperatorError
 from streams.health import serve_http
 from streams.metrics import Metrics
+from streams.pulse import Pulse
 from streams.settings import Settings
 from streams.topics import topic_ids
 from streams.transport import Chunk, Holder
@@ -36,7 +37,6 @@ COMMIT_INTERVAL_S: Final = 1.0
 WATCH_INTERVAL_S: Final = 1.0
 TOPICS_INTERVAL_S: Final = 5.0
 """Between two looks whether the topics are still the same ones; a look is one small request."""
-BEAT_INTERVAL_S: Final = 0.5
 STOP_DEADLINE_S: Final = 10.0
 """A worker told to stop leaves within this time; what is unfinished then is worked on by its successor."""
 
@@ -66,7 +66,7 @@ class WorkerApp(faust.App):
         self.emberline = settings
         self.metrics = Metrics()
         self.last_progress = time.monotonic()
-        self._last_beat = time.monotonic()
+        self._pulse = Pulse()
         self._tasks: set[asyncio.Task[None]] = set()
         super().__init__(
             f"{settings.group}-{role}",
@@ -123,7 +123,7 @@ class WorkerApp(faust.App):
     async def on_start(self) -> None:
         """Start the job before anything is fetched."""
         await super().on_start()
-        self.spawn(self._beat())
+        self._pulse.start()
         self.topic_ids = await self._topic_ids()
         await self.holder.start(self)
 
@@ -138,6 +138,7 @@ class WorkerApp(faust.App):
             )
         except Exception as error:
             log.warning("left work unfinished: %s", error)
+        self._pulse.stop()
         # Only now: a checkpoint or an insert cut short would be left unfinished.
         for task in self._tasks:
             task.cancel()
@@ -154,17 +155,12 @@ class WorkerApp(faust.App):
         except Exception as error:
             await self.crash(error)
 
-    async def _beat(self) -> None:
-        while True:
-            self._last_beat = time.monotonic()
-            await asyncio.sleep(BEAT_INTERVAL_S)
-
     def check_not_paused(self) -> None:
         """Raise OperatorError if this process stood still for longer than its session: others have its partitions.
 
         A job asks right before it writes. The group tells us too, but only some time after we wake.
         """
-        paused_s = time.monotonic() - self._last_beat
+        paused_s = self._pulse.stood_still_s
         if paused_s > self.emberline.session_timeout_s:
             raise OperatorError(f"paused for {paused_s:.0f} s, longer than the session: my partitions are others' now")
 
@@ -198,6 +194,7 @@ class WorkerApp(faust.App):
         """Note lag, and end the worker when it has lag and no progress for too long."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
+            self.check_not_paused()
             lag = self.lag()
             for tp, records in lag.items():
                 self.metrics.set("emberline_lag_records", records, topic=tp.topic, partition=str(tp.partition))

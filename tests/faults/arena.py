@@ -79,7 +79,8 @@ def settings_for(servers: Servers, folder: Path, **changes: Any) -> Settings:
         fencing=True,
         group=f"faults-{number}",
         session_timeout_s=3,
-        rebalance_timeout_s=3,
+        # The group waits for members that are slow, as on a busy machine; those that are dead it misses by the session.
+        rebalance_timeout_s=10,
         clickhouse=servers.clickhouse.address,
         clickhouse_database=f"faults_{number}",
         clickhouse_deadline_s=60,

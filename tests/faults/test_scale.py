@@ -22,8 +22,7 @@ def _taken_over(post: Post) -> int:
 
 
 def test_scaling_detect_from_1_to_3_and_back_and_a_rolling_restart_under_load_cost_nothing(arena: Open) -> None:
-    # Nobody is killed here: the group waits for whoever is slow, as it would in a deployment.
-    with arena(detect=1, sink=2, rebalance_timeout_s=15) as ring, ring.load(71) as load:
+    with arena(detect=1, sink=2) as ring, ring.load(71) as load:
         ring.live()
         ring.crew.scale(detect=3, sink=2)
         ring.crew.wait_ready()
