@@ -18,13 +18,10 @@ from aiokafka.errors import ProducerFenced
 from detectors.checkpoint import CheckpointError, restore
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS, TELEMETRY
+from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.closing import closed
 from streams.errors import OperatorError
 from streams.settings import Settings
-
-MAX_BATCH_BYTES: Final = 900_000
-"""Under the 1 MiB that brokers take in one batch by default. A checkpoint is megabytes to one partition; in the
-client's own 16 KiB batches it would take a second."""
 
 TOPIC_IDS: Final = "topic_ids"
 """The header of a row that says which incarnations of the checkpoints and the telemetry topic it is of."""
@@ -85,11 +82,8 @@ class CheckpointWriter:
             raise OperatorError(f"partition {self._partition} is another worker's now; this one was away") from error
 
     async def _send(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        sent = [
-            await self._producer.send(CHECKPOINTS.name, value, key, partition=self._partition, headers=self._headers)
-            for key, value in rows
-        ]
-        await asyncio.gather(*sent)
+        records = (Outgoing(key, value, self._headers) for key, value in rows)
+        await asyncio.gather(*await send_all(self._producer, CHECKPOINTS.name, self._partition, records))
 
     async def stop(self) -> None:
         """Let go of the partition."""

