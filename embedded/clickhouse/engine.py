@@ -23,6 +23,7 @@ from chdb.state import connect
 from embedded.clickhouse import blocks
 from embedded.clickhouse.blocks import Column
 from embedded.clickhouse.errors import (
+    NOT_ENOUGH_SPACE,
     UNKNOWN_SETTING,
     ServerError,
     from_chdb,
@@ -31,6 +32,10 @@ from embedded.clickhouse.statements import Insert, InsertInput, Other, Reading, 
 from embedded.manners import CannotStartError
 
 _LOCK_NAME = "emberline.lock"
+# When the disk fills up in the middle of an INSERT, chDB answers as if it were stored [seen in 26.9].
+# So none begins with less than this, more than others write to the disk while it runs.
+_MIN_FREE_BYTES = 64 << 20
+_MIN_FREE = "min_free_disk_bytes_to_perform_insert"
 
 
 class Engine:
@@ -43,8 +48,8 @@ class Engine:
         try:
             self._control = EngineSession(self._path, frozenset())
             self.version = self._control.value("SELECT version()")
-            # log_comment carries the tag that `kill` finds a session's statements by.
-            self._settings = self._control.setting_names() - {"log_comment"}
+            # Ours: log_comment carries the tag that `kill` finds a session's statements by.
+            self._settings = self._control.setting_names() - {"log_comment", _MIN_FREE}
         except Exception as error:
             raise CannotStartError(f"chDB cannot open {data_dir}: {error}") from error
 
@@ -67,7 +72,7 @@ class EngineSession:
 
     def __init__(self, path: str, settings: frozenset[str]) -> None:
         self._path = path
-        self._connection = connect(path)
+        self._connect()
         self._database = "default"
         self._tag = ""
         self._known = settings
@@ -163,16 +168,24 @@ class EngineSession:
 
     def _insert_input(self, insert: InsertInput, data: Sequence[bytes]) -> int:
         """Insert blocks through the query of an INSERT: chDB has no input(), so it reads them from a file."""
-        with tempfile.NamedTemporaryFile(prefix="emberline-", suffix=".native") as file:
-            file.writelines(data)
-            file.flush()
-            source = f"file({_quoted(file.name)}, 'Native', {insert.structure})"
-            self._query(insert.before + source + insert.after)
+        try:
+            with tempfile.NamedTemporaryFile(prefix="emberline-", suffix=".native") as file:
+                file.writelines(data)
+                file.flush()
+                source = f"file({_quoted(file.name)}, 'Native', {insert.structure})"
+                self._query(insert.before + source + insert.after)
+        except OSError as error:
+            what = f"Cannot keep the INSERT's rows in a temporary file: {error.strerror}. (NOT_ENOUGH_SPACE)"
+            raise ServerError(NOT_ENOUGH_SPACE, what) from error
         return 0
+
+    def _connect(self) -> None:
+        self._connection = connect(self._path)
+        self._query(f"SET {_MIN_FREE} = {_MIN_FREE_BYTES}")
 
     def _reopen(self) -> None:
         self._connection.close()
-        self._connection = connect(self._path)
+        self._connect()
         self._applied = {}
         self.tag(self._tag)
         self.use(self._database)

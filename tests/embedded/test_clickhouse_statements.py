@@ -71,6 +71,13 @@ def test_even_readonly_holds_for_its_statement_only(client: Client) -> None:
     assert client.execute("SHOW TABLES") == [("t",)]
 
 
+def test_no_client_can_have_inserts_begin_on_a_disk_that_may_fill_up_under_them(client: Client) -> None:
+    name = "min_free_disk_bytes_to_perform_insert"
+    assert client.execute(f"SELECT getSetting('{name}')", settings={name: 0}) == [(64 << 20,)]
+    assert client.execute("SELECT 1", settings={"readonly": 1}) == [(1,)]
+    assert client.execute(f"SELECT getSetting('{name}')") == [(64 << 20,)]
+
+
 def test_an_unknown_setting_is_an_error_only_if_important(clickhouse: Running) -> None:
     setting = {"no_such_setting": 1}
     with Client(clickhouse.host, clickhouse.port) as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from clickhouse_driver import Client
 from clickhouse_driver.block import ColumnOrientedBlock
+from clickhouse_driver.errors import ServerException
 
 from embedded.processes import Running, StartFailedError, running_clickhouse
 
@@ -104,6 +106,21 @@ def test_what_was_acknowledged_survives_sigkill_and_a_second_start(tmp_path: Pat
         Client(second.host, second.port, password="secret") as client,
     ):
         assert client.execute("SELECT count(), sum(a) FROM t") == [(1000, 499_500)]
+
+
+def test_an_insert_whose_rows_it_has_no_room_for_is_refused_and_stores_nothing(tmp_path: Path) -> None:
+    with (
+        running_clickhouse(tmp_path / "data", log=tmp_path / "log") as server,
+        Client(server.host, server.port) as client,
+    ):
+        client.execute("CREATE TABLE t (a Int64) ENGINE = Memory")
+        _, most = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (0, most))
+        with pytest.raises(ServerException, match="Cannot keep the INSERT's rows") as caught:
+            client.execute("INSERT INTO t SELECT a FROM input('a Int64')", [(1,)])
+        assert caught.value.code == 243
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (most, most))
+        assert client.execute("SELECT count() FROM t") == [(0,)]
 
 
 def test_what_hinders_a_start_is_said_in_one_sentence(clickhouse: Running, tmp_path: Path) -> None:
