@@ -53,6 +53,7 @@ class SinkTakenOver(SinkError):  # noqa: N818
 
 class Sink(Protocol):
     """Called from worker threads: every method may block, up to the sink's deadline, and raises nothing but SinkError.
+    What it waits for it says in the log.
 
     One sink may be used by several threads at once, one partition by one thread at a time.
     """

@@ -113,11 +113,15 @@ class SinkJob:
                 table.progress.clear()
 
     async def stop(self) -> None:
-        """Insert what waits, then let go."""
-        for table in self._tables.values():
-            await self._insert(table)
-            table.threads.shutdown(wait=False)
-        self._sink.close()
+        """Insert what waits, then let go. If that takes too long this is cancelled, and what still waits gives up."""
+        try:
+            for table in self._tables.values():
+                await self._insert(table)
+        finally:
+            for table in self._tables.values():
+                table.threads.shutdown(wait=False)
+            # The interpreter does not end before the threads have.
+            self._sink.close()
 
     async def _write_table(self, table: _Table) -> None:
         """Insert as soon as enough waits, or at the latest after the interval."""

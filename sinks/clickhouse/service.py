@@ -5,9 +5,12 @@ The driver's Client is for one thread at a time, so each thread gets its own.
 
 from __future__ import annotations
 
+import math
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from clickhouse_driver import errors
@@ -22,6 +25,8 @@ Codes = errors.ErrorCodes
 FIRST_PAUSE_S: Final = 0.1
 MAX_PAUSE_S: Final = 5.0
 """Pauses double up to this: a server that comes back is found within it, a busy one is asked 12 times a minute."""
+TELL_EVERY_S: Final = 10.0
+"""Five tables' threads try again, each up to ten times a second; what they wait for is told this often."""
 
 NO_ANSWER: Final = frozenset({Codes.NETWORK_ERROR, Codes.SOCKET_TIMEOUT})
 BUSY: Final = {
@@ -42,10 +47,14 @@ BUSY: Final = {
     Codes.CANNOT_READ_ALL_DATA: "the connection broke off",
 }
 """What passes by itself or by an operator's hand while we wait, and what to do about it. All other codes are final."""
+TABLE_IS_PERMANENTLY_READ_ONLY: Final = 774
+"""Of newer servers; the driver does not know it."""
 REFUSED: Final = {
     Codes.UNKNOWN_TABLE: "the tables are not there or not ours; run `emberline migrate`",
     Codes.UNKNOWN_DATABASE: "the database is not there; run `emberline migrate`",
     Codes.NO_SUCH_COLUMN_IN_TABLE: "the tables are not of this version; run `emberline migrate`",
+    Codes.READONLY: "its user may only read; set readonly to 0 in the user's profile",
+    TABLE_IS_PERMANENTLY_READ_ONLY: "a table may only be read; reset its setting table_readonly, or look at its disk",
 }
 TAKEN_OVER: Final = Codes.FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
 """The only thing our statements throw by themselves: an INSERT whose sink has lost its claim."""
@@ -71,11 +80,22 @@ class TakenOver(errors.Error):  # type: ignore[misc]
 
 
 class Service:
-    """Runs calls on the thread's own connection until they succeed, are refused, or the deadline passes."""
+    """Runs calls on the thread's own connection until they succeed, are refused, or the deadline passes.
 
-    def __init__(self, config: Config, clock: Callable[[], float] = time.monotonic) -> None:
+    `tell` hears, in a sentence, what calls are waiting for.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[str], None] = lambda sentence: None,
+    ) -> None:
         self.config = config
         self._clock = clock
+        self._tell = tell
+        self._telling = threading.Lock()
+        self._told_at: dict[int, float] = {}
         self._closing = threading.Event()
         self._local = threading.local()
         self._clients: list[BlockClient] = []
@@ -88,12 +108,7 @@ class Service:
             try:
                 return ask(self._client(database))
             except (errors.Error, EOFError, OSError) as error:
-                if code_of(error) == TAKEN_OVER:
-                    raise SinkTakenOver(_TAKEN_OVER) from None
-                if not may_pass(error):
-                    raise SinkRefused(self._sentence(error)) from None
-                if self._clock() + pause > give_up or self._closing.wait(pause):
-                    raise SinkUnavailable(self._sentence(error)) from None
+                self._wait_or_raise(error, pause, give_up)
             pause = min(2 * pause, MAX_PAUSE_S)
 
     def query(self, sql: str, params: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -106,9 +121,31 @@ class Service:
         self._closing.wait(seconds)
 
     def close(self) -> None:
+        """Let go of the server; a call that waits for it gives up. May be called from any thread."""
         self._closing.set()
         for client in self._clients:
-            client.disconnect()
+            _hang_up(client)
+
+    def _wait_or_raise(self, error: Exception, pause: float, give_up: float) -> None:
+        """Return after the pause if it makes sense to try again; otherwise raise the SinkError this is."""
+        if code_of(error) == TAKEN_OVER:
+            raise SinkTakenOver(_TAKEN_OVER) from None
+        sentence = self._sentence(error)
+        if not may_pass(error):
+            raise SinkRefused(sentence) from None
+        now = self._clock()
+        if now + pause > give_up:
+            raise SinkUnavailable(f"{sentence} (tried for {self.config.deadline_s:g} s)") from None
+        self._tell_once_in_a_while(code_of(error), f"{sentence}; trying again for {give_up - now:.0f} s", now)
+        if self._closing.wait(pause):
+            raise SinkUnavailable(sentence) from None
+
+    def _tell_once_in_a_while(self, code: int, sentence: str, now: float) -> None:
+        with self._telling:
+            if now - self._told_at.get(code, -math.inf) < TELL_EVERY_S:
+                return
+            self._told_at[code] = now
+        self._tell(sentence)
 
     def _client(self, database: str | None) -> BlockClient:
         wanted = self.config.database if database is None else database
@@ -141,12 +178,16 @@ class Service:
         if code in ACCESS:
             return f"ClickHouse at {config.address} refuses user {config.user!r}; check user, password and grants"
         if code in NO_ANSWER:
-            return (
-                f"ClickHouse at {config.address} does not answer; is it running? Start it, or correct host and port "
-                f"(tried for {config.deadline_s:g} s)"
-            )
+            return f"ClickHouse at {config.address} does not answer; is it running? Start it, or correct host and port"
         advice = BUSY.get(code) or REFUSED.get(code) or _first_line(error, config.password)
         return f"ClickHouse at {config.address}, database {config.database!r}, error {code}: {advice}"
+
+
+def _hang_up(client: BlockClient) -> None:
+    """Wake the thread that waits for an answer; taking the connection apart is for that thread alone."""
+    if (connection := client.connection.socket) is not None:
+        with suppress(OSError):  # the server went first
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def may_pass(error: Exception) -> bool:

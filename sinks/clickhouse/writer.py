@@ -9,6 +9,7 @@ lost its claim on one. Why this is exact is argued in `sinks.clickhouse.claims`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -23,6 +24,8 @@ from sinks.clickhouse.service import Service
 from sinks.clickhouse.wire import BlockClient
 from sinks.columns import Labels
 from sinks.contract import Block, Place
+
+log = logging.getLogger("emberline.clickhouse")
 
 MAX_INSERT_ROWS: Final = 500_000
 """Below the million rows from which a server may make more than one part of an INSERT; 100 MB of telemetry [ours]."""
@@ -63,7 +66,7 @@ class ClickHouseSink:
     """See `sinks.contract.Sink`, which it is, and the module."""
 
     def __init__(self, config: Config) -> None:
-        self._service = Service(config)
+        self._service = Service(config, tell=log.warning)
         self._claims = Claims(self._service)
         self._types: dict[str, dict[str, str]] = {}
 

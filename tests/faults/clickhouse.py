@@ -6,8 +6,12 @@ import os
 import signal
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 from embedded.processes import Running, running_clickhouse
+
+PASSWORD: Final = "faults-s3cret"
+"""Of the default user, unless a scenario changes it."""
 
 
 class Server:
@@ -16,7 +20,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stack = ExitStack()
-        self.running = self._start(0)
+        self.running = self._start(0, PASSWORD)
 
     @property
     def address(self) -> str:
@@ -28,9 +32,9 @@ class Server:
         os.kill(self.running.pid, signal.SIGKILL)
         self._stack.close()
 
-    def start_again(self) -> None:
-        """Start it on the data it left."""
-        self.running = self._start(self.running.port)
+    def start_again(self, password: str = PASSWORD) -> None:
+        """Start it on the data it left, with this password."""
+        self.running = self._start(self.running.port, password)
 
     def pause(self) -> None:
         """SIGSTOP."""
@@ -44,7 +48,8 @@ class Server:
         """Stop it in order."""
         self._stack.close()
 
-    def _start(self, port: int) -> Running:
+    def _start(self, port: int, password: str) -> Running:
+        log = self._folder / "clickhouse.log"
         return self._stack.enter_context(
-            running_clickhouse(self._folder / "data", log=self._folder / "clickhouse.log", port=port)
+            running_clickhouse(self._folder / "data", log=log, port=port, password=password)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import socket
 import threading
@@ -52,6 +53,18 @@ def test_closing_ends_the_wait_for_a_server_that_is_away() -> None:
     closer.join()
 
 
+def test_closing_ends_the_wait_for_an_answer_that_does_not_come() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        sink = ClickHouseSink(Config(port=deaf.getsockname()[1], request_timeout_s=60, deadline_s=60))
+        closer = threading.Timer(0.3, sink.close)
+        closer.start()
+        start = time.monotonic()
+        with pytest.raises(SinkUnavailable):
+            sink.write(BLOCK)
+        assert time.monotonic() - start < 10
+        closer.join()
+
+
 def test_a_wrong_password_is_refused_without_telling_it(config: Config, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     wrong = replace(config, password="hunter2-wrong")
@@ -89,6 +102,26 @@ def test_what_an_operator_can_mend_is_tried_again(code: int) -> None:
 @pytest.mark.parametrize("code", [60, 81, 16, 53, 62, 516, 497, 99999])
 def test_what_will_never_work_is_not_tried_again(code: int) -> None:
     assert not may_pass(errors.ServerException("", code))
+
+
+def test_a_user_that_may_only_read_is_refused_with_what_to_do(config: Config) -> None:
+    insert = "INSERT INTO claims (topic) SELECT 'x'"
+    with pytest.raises(SinkRefused, match="error 164: its user may only read; set readonly to 0 in the user's profile"):
+        Service(config).call(lambda client: client.execute(insert, settings={"readonly": 1}))
+
+
+@pytest.mark.parametrize(("tick_s", "tellings"), [(1.0, 1), (11.0, 2)])
+def test_what_a_call_waits_for_is_told_once_in_a_while_not_at_each_try(tick_s: float, tellings: int) -> None:
+    told: list[str] = []
+    ticks = itertools.count(0.0, tick_s)
+    config = Config(port=free_port(), deadline_s=2.5 * tick_s)
+    with pytest.raises(SinkUnavailable, match=rf"\(tried for {config.deadline_s:g} s\)"):
+        Service(config, clock=lambda: next(ticks), tell=told.append).query("SELECT 1")
+    assert len(told) == tellings
+    assert told[0] == (
+        f"ClickHouse at {config.address} does not answer; is it running? Start it, or correct host and port; "
+        f"trying again for {1.5 * tick_s:.0f} s"
+    )
 
 
 def test_a_broken_connection_is_tried_again() -> None:
