@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Coroutine, Sequence
@@ -37,8 +39,11 @@ COMMIT_INTERVAL_S: Final = 1.0
 WATCH_INTERVAL_S: Final = 1.0
 TOPICS_INTERVAL_S: Final = 5.0
 """Between two looks whether the topics are still the same ones; a look is one small request."""
-STOP_DEADLINE_S: Final = 10.0
-"""A worker told to stop leaves within this time; what is unfinished then is worked on by its successor."""
+STOP_DEADLINE_S: Final = 6.0
+"""A job told to stop finishes what it can within this time; what is unfinished then is worked on by its successor."""
+LEAVE_DEADLINE_S: Final = 9.0
+"""From being told to stop, or from a crash, to the end of the process, whatever hangs: clients wait for brokers that
+are away for as long as they are."""
 
 
 class Job(Holder, Protocol):
@@ -109,6 +114,11 @@ class WorkerApp(faust.App):
             await self.crash(error)
             return
         self.metrics.add("emberline_records_total", len(chunk.records.offsets), topic=chunk.tp.topic)
+
+    async def crash(self, reason: BaseException) -> None:
+        """End the worker. The first reason is the one that is told: what fails after it mostly follows from it."""
+        if not self.crashed:
+            await super().crash(reason)
 
     def _create_directories(self) -> None:
         """Faust would make folders for table data in the working directory; there are no tables."""
@@ -268,13 +278,26 @@ async def run_worker(app: WorkerApp) -> None:
             app.spawn(app.watch_topics())
             log.info("working on %s as %s", ", ".join(app.holder.topics), app.conf.id)
             await app.wait(stop.wait())
-        reason = app.crash_reason
+        _leave_in_time(app)
         await app.stop()
-        if reason is not None:
-            raise reason
+        if app.crash_reason is not None:
+            raise app.crash_reason
     finally:
         if server is not None:
             await server.cleanup()
+
+
+def _leave_in_time(app: WorkerApp) -> None:
+    """From now on the process has so long to end in order; then it ends all the same."""
+
+    def end() -> None:
+        late = "left without order: Kafka or ClickHouse does not answer; the next worker goes on from the last commit"
+        print(f"emberline: {app.crash_reason or late}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    timer = threading.Timer(LEAVE_DEADLINE_S, end)
+    timer.daemon = True
+    timer.start()
 
 
 async def _first_of(starting: asyncio.Future[Any], stop: asyncio.Event) -> None:

@@ -48,6 +48,7 @@ class Post:
         self.exits: list[Exit] = []
         self._settings = replace(settings, http=f"127.0.0.1:{free_port()}")
         self._log = folder / f"{name}.log"
+        self._log.touch()
         self._command = command(role)
         self._leaving = threading.Event()
         self._started = threading.Condition()
