@@ -27,10 +27,10 @@ demo: $(STAMP) ## the whole of emberline here, a minute under a simulated fleet,
 run: $(STAMP) ## the same stack until Ctrl-C
 	@$(BIN)/emberline run
 
-test: $(STAMP) ## all tests and the static checks, against the embedded broker, ClickHouse and Apache Kafka
+test: $(STAMP) ## all tests and the static checks, against the embedded broker, ClickHouse and three brokers of Kafka
 	@$(BIN)/python -m pytest
 
-faults: $(STAMP) ## the fault suite: kills, pauses and lost brokers on three brokers of Apache Kafka (Java 17, Maven)
+faults: $(STAMP) ## of these only the fault suite: kills, pauses, lost brokers (needs Java 17 and Maven)
 	@$(BIN)/python -m pytest tests/faults
 
 soak: $(STAMP) ## an hour under load: memory, descriptors and threads must stay flat

@@ -22,7 +22,7 @@ from schemas.topics import TOPICS
 from streams.settings import Settings
 from streams.storage import run_migrations
 from streams.topics import make_topics
-from tests.faults.clickhouse import Server
+from tests.faults.clickhouse import PASSWORD, Server
 from tests.faults.crew import Command, Crew, product
 from tests.faults.load import Load, Shape
 from tests.faults.verdict import Verdict, judge
@@ -83,6 +83,7 @@ def settings_for(servers: Servers, folder: Path, **changes: Any) -> Settings:
         rebalance_timeout_s=10,
         clickhouse=servers.clickhouse.address,
         clickhouse_database=f"faults_{number}",
+        clickhouse_password=PASSWORD,
         clickhouse_deadline_s=60,
         insert_interval_s=0.3,
         insert_rows=1_000,

@@ -175,7 +175,7 @@ def test_where_telemetry_alone_was_made_anew_detect_refuses_to_take_its_offsets_
 
 def _forget(ring: Arena) -> None:
     """Drop the rows of the topics that are to go: the verdict counts those of the topics that come."""
-    host, port = host_port(ring.clickhouse.address)
-    with Client(host, port, database=ring.settings.clickhouse_database) as client:
+    settings, (host, port) = ring.settings, host_port(ring.clickhouse.address)
+    with Client(host, port, settings.clickhouse_database, password=settings.clickhouse_password) as client:
         for table in TABLES.values():
             client.execute(f"TRUNCATE TABLE {table}")

@@ -80,7 +80,7 @@ def judge(
     limits = load_limits(settings.limits_path)
     told = [_told(records, limits, fails) for records in topics[TELEMETRY.name]]
     host, port = host_port(clickhouse)
-    with Client(host, port, database=settings.clickhouse_database) as client:
+    with Client(host, port, settings.clickhouse_database, password=settings.clickhouse_password) as client:
         _judge_telemetry(verdict, topics, told, client, acknowledged)
         _judge_alarms(verdict, topics, told, client)
         _judge_once(verdict, client)

@@ -7,6 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -148,8 +149,16 @@ class _Eyes:
             bootstrap_servers=settings.kafka, enable_auto_commit=False, isolation_level="read_committed"
         )
         self._clickhouse = Client(
-            host, port, database=settings.clickhouse_database, connect_timeout=2, send_receive_timeout=5
+            host,
+            port,
+            settings.clickhouse_database,
+            password=settings.clickhouse_password,
+            connect_timeout=2,
+            send_receive_timeout=5,
+            sync_request_timeout=1,
         )
+        # All that is done with it is done here: a look that is given up still runs when the eyes close.
+        self._clickhouse_thread = ThreadPoolExecutor(1, thread_name_prefix="clickhouse")
 
     async def open(self) -> None:
         await self._admin.start()
@@ -158,7 +167,8 @@ class _Eyes:
         self._topic_ids = await topic_ids(self._kafka, list(TABLES))
 
     async def close(self) -> None:
-        self._clickhouse.disconnect()
+        self._clickhouse_thread.submit(self._clickhouse.disconnect)
+        self._clickhouse_thread.shutdown(wait=False)
         await self._committed.stop()
         await self._consumer.stop()
         await self._admin.close()
@@ -169,7 +179,7 @@ class _Eyes:
         sink = await self._offsets("sink")
         rejects = await self._consumer.end_offsets(self._tps(REJECTS.name))
         checkpoints = await self._committed.end_offsets(self._tps(CHECKPOINTS.name))
-        stored = await asyncio.to_thread(self._stored)
+        stored = await asyncio.get_running_loop().run_in_executor(self._clickhouse_thread, self._stored)
         topics = (TELEMETRY.name, *(topic.name for topic in OUTPUTS))
         ends = await self._consumer.end_offsets([tp for topic in topics for tp in self._tps(topic)])
         return Look(

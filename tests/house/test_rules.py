@@ -16,6 +16,7 @@ import pytest
 from streams.cli import cli
 from streams.metrics import METRICS
 from streams.settings import described
+from tests.faults.dying import Moment
 
 ROOT: Final = Path(__file__).parents[2]
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
@@ -225,3 +226,11 @@ def test_modules_stay_short() -> None:
 def test_every_test_can_fail() -> None:
     toothless = [where for where, function in functions_of_tests() if not can_fail(function)]
     assert not toothless, "no assert, pytest.raises or check_...:\n" + "\n".join(toothless)
+
+
+def test_the_delivery_argument_names_tests_and_moments_that_are_there() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\w+/test_\w+\.py", text))
+    moments = {name for row in re.findall(r"test_moments\.py \(([A-Z_, ]+)\)", text) for name in row.split(", ")}
+    assert {name for name in named if not (ROOT / "tests" / name).exists()} == set()
+    assert moments == {moment.name for moment in Moment}
