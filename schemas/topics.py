@@ -44,7 +44,15 @@ REJECTS: Final = Topic(
 CHECKPOINTS: Final = Topic(
     "emberline.checkpoints",
     "state of detectors, one row a device, keyed by device",
-    {"cleanup.policy": "compact", "max.message.bytes": "1048576"},
+    # Whoever takes a partition over reads it whole. By Kafka's own settings nothing is compacted below 1 GiB, which are
+    # minutes of reading; with these it holds the newest rows and those of the last minute or two.
+    {
+        "cleanup.policy": "compact",
+        "max.message.bytes": "1048576",
+        "segment.bytes": "8388608",
+        "max.compaction.lag.ms": "60000",
+        "min.cleanable.dirty.ratio": "0.3",
+    },
 )
 REPLAYS: Final = Topic(
     "emberline.replays",

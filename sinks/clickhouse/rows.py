@@ -212,6 +212,8 @@ _BOUNDS: Final = {
     "source_offset": (0, 2**62),
 }
 """What the columns hold."""
+_OF_SILENCE: Final = (DeviceStatus, "source_ordinal", -1)
+"""A status that no record tells but silence has no place among a record's events."""
 _TIMES: Final = (EARLIEST_EVENT_TS, LATEST_TS)
 
 
@@ -223,7 +225,8 @@ def _checked(event: T) -> T:
         if check is not None and not check(value):
             raise ValueError(f"{field.name} is {str(value)[:64]!r}, expected {field.type}")
         bounds = _TIMES if field.name.endswith("_ts") else _BOUNDS.get(field.name)
-        if bounds is not None and not bounds[0] <= value <= bounds[1]:
+        of_silence = (type(event), field.name, value) == _OF_SILENCE
+        if bounds is not None and not of_silence and not bounds[0] <= value <= bounds[1]:
             raise ValueError(f"{field.name} is {value}, expected {bounds[0]} to {bounds[1]}")
     return event
 
