@@ -131,6 +131,9 @@ class DetectJob:
             state = sift(reports, state, self._limits, _now_ms()).state
         return state
 
+    def make_room(self) -> None:
+        """Nothing waits for room here."""
+
     async def release(self, revoked: set[TP]) -> None:
         """Drop the state: whoever has the partition next begins at our last checkpoint."""
         async with self._checkpointing:

@@ -99,9 +99,14 @@ class SinkJob:
         table.waiting.append(chunk)
         table.records += len(chunk.records.offsets)
         table.wanted.set()
-        while table.records > 2 * self._settings.insert_rows:
+        if table.records > 2 * self._settings.insert_rows:
             table.room.clear()
             await table.room.wait()
+
+    def make_room(self) -> None:
+        """Whoever brings more need not wait for ClickHouse, which may take longer than a rebalance has patience."""
+        for table in self._tables.values():
+            table.room.set()
 
     async def release(self, revoked: set[TP]) -> None:
         """Forget what waits: whoever has the partitions next asks ClickHouse. A running insert is waited for."""

@@ -71,6 +71,9 @@ class Holder(Protocol):
 
     fetch: Fetch
 
+    def make_room(self) -> None:
+        """Let no chunk that was handed over wait for room any longer; a `release`, or the worker's end, follows."""
+
     async def release(self, revoked: set[TP]) -> None:
         """Forget the partitions' state; nothing of theirs may be written from here on."""
 
@@ -229,6 +232,11 @@ class Consumer(stock.Consumer):
                 # By an offset asked for: `seek_to_beginning` waits for a fetch, which may wait for this.
                 for tp, offset in (await self.earliest_offsets(*fresh)).items():
                     await self._seek(tp, offset)
+
+    async def wait_empty(self) -> None:
+        """Wait until the agents have let go of their chunks, which must then not wait for what is behind us."""
+        self.app.holder.make_room()
+        await super().wait_empty()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop the flow, let the holder forget, commit what is finished."""
