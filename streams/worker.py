@@ -278,21 +278,23 @@ async def run_worker(app: WorkerApp) -> None:
             app.spawn(app.watch_topics())
             log.info("working on %s as %s", ", ".join(app.holder.topics), app.conf.id)
             await app.wait(stop.wait())
-        _leave_in_time(app)
+        # What fails from here on follows from leaving.
+        reason = app.crash_reason
+        _leave_in_time(reason)
         await app.stop()
-        if app.crash_reason is not None:
-            raise app.crash_reason
+        if reason is not None:
+            raise reason
     finally:
         if server is not None:
             await server.cleanup()
 
 
-def _leave_in_time(app: WorkerApp) -> None:
+def _leave_in_time(reason: BaseException | None) -> None:
     """From now on the process has so long to end in order; then it ends all the same."""
 
     def end() -> None:
         late = "left without order: Kafka or ClickHouse does not answer; the next worker goes on from the last commit"
-        print(f"emberline: {app.crash_reason or late}", file=sys.stderr, flush=True)
+        print(f"emberline: {reason or late}", file=sys.stderr, flush=True)
         os._exit(1)
 
     timer = threading.Timer(LEAVE_DEADLINE_S, end)

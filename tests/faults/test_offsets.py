@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from clickhouse_driver import Client
 
 from schemas.topics import MAX_REJECT_BYTES, TELEMETRY
 from streams.settings import Settings, host_port
-from tests.faults.arena import PARTITIONS, Arena, make_anew
+from tests.faults.arena import PARTITIONS, Arena, configure, make_anew
 from tests.faults.watch import TABLES, Look
 from tests.streams.kafka_outside import Kafka, Sent
 from tests.streams.processes import until
@@ -119,13 +118,13 @@ async def _remove(settings: Settings, begin: Sequence[int]) -> None:
 
 def test_gaps_left_by_compaction_are_no_work(arena: Open) -> None:
     with arena(detect=0, sink=0) as ring, Kafka(ring.settings.kafka, PARTITIONS) as kafka:
-        asyncio.run(_configure(ring.settings, COMPACTED))
+        configure(ring.settings, TELEMETRY.name, COMPACTED)
         for _ in range(3):
             # Compacted topics take no record without a key.
             kafka.send(fleet_sends(seed=90, seconds=10, bad=0))
         # A segment that is written to is not compacted; the next write begins another.
         until(lambda: _has_gaps(kafka), "gaps", 90)
-        asyncio.run(_configure(ring.settings, TELEMETRY.settings))
+        configure(ring.settings, TELEMETRY.name, TELEMETRY.settings)
         ring.crew.scale(detect=1, sink=1)
         with ring.load(90, bad=0) as load:
             ring.live()
@@ -137,15 +136,6 @@ def test_gaps_left_by_compaction_are_no_work(arena: Open) -> None:
 def _has_gaps(kafka: Kafka) -> bool:
     kafka.send([Sent(number, b"gateway", b"[]") for number in range(PARTITIONS)])
     return all(len(records) < records[-1].offset + 1 for records in kafka.read(TELEMETRY.name))
-
-
-async def _configure(settings: Settings, values: Mapping[str, str]) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    await admin.start()
-    try:
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name, dict(values))])
-    finally:
-        await admin.close()
 
 
 def test_topics_deleted_and_made_anew_are_worked_on_from_their_beginning(arena: Open) -> None:
