@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from socket import socket
+from typing import IO, Final
 
 import click
 import orjson
@@ -25,6 +28,10 @@ from streams.simulate import now_ms
 from tests.streams.conftest import Platform, asking, quick
 from tests.streams.kafka_outside import Kafka, Sent
 from tests.streams.processes import command_line, environment_of, free_port, last_words, run, until
+
+PIPE_LINES_BYTES: Final = 40_000
+"""A pipe of 64 KiB holds more than that in whole lines, and less than these alarms of some 700 bytes each."""
+ALARMS_BEYOND_A_PIPE: Final = 150
 
 
 def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -229,6 +236,21 @@ def test_alarms_are_followed_until_ctrl_c(platform: Platform, as_json: bool) -> 
         following.send_signal(signal.SIGINT)
         assert following.wait(10) == 130
         assert b"Traceback" not in following.stderr.read()
+
+
+def _unread(pipe: IO[bytes]) -> int:
+    return int.from_bytes(fcntl.ioctl(pipe.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def test_ctrl_c_ends_a_follower_whose_reader_has_stopped_reading(platform: Platform) -> None:
+    for number in range(ALARMS_BEYOND_A_PIPE):
+        _make_an_alarm(platform, f"MANY-{number}")
+    with _follow(platform.settings, "--from-beginning", "--json") as following:
+        assert following.stdout is not None
+        pipe = following.stdout
+        until(lambda: _unread(pipe) > PIPE_LINES_BYTES, "a full pipe", 60)
+        following.send_signal(signal.SIGINT)
+        assert following.wait(10) == 130
 
 
 def test_python_m_streams_is_the_command_emberline() -> None:
