@@ -19,10 +19,11 @@ from aiokafka.errors import KafkaError
 
 from embedded.kafka import Cluster
 from embedded.processes import running_kafka
-from schemas.topics import CHECKPOINTS, DAY_MS, TOPICS
+from schemas.topics import CHECKPOINTS, TOPICS
 from streams.settings import Settings
 from streams.storage import run_migrations
 from streams.topics import make_topics
+from tests.faults.checkpoints import CheckpointReader
 from tests.faults.clickhouse import PASSWORD, Server
 from tests.faults.crew import Command, Crew, product
 from tests.faults.load import Load, Shape
@@ -35,8 +36,8 @@ PARTITIONS: Final = 4
 ALL_TOPICS: Final = tuple(topic.name for topic in TOPICS)
 SETTLED_S: Final = 60.0
 """From the end of the load and of the faults to lag 0: a restart, a session, a rebalance, and the backlog."""
-UNCOMPACTED: Final = CHECKPOINTS.settings | {"max.compaction.lag.ms": str(DAY_MS), "min.compaction.lag.ms": str(DAY_MS)}
-"""The verdict asks what checkpoints held at every look, so no row may be gone."""
+COMPACTED_LATER: Final = CHECKPOINTS.settings | {"min.compaction.lag.ms": CHECKPOINTS.settings["max.compaction.lag.ms"]}
+"""The verdict asks what checkpoints held at every look, so no row may be gone before it is read."""
 _numbers = itertools.count()
 
 
@@ -105,6 +106,7 @@ class Arena:
         self.settings = settings
         self.crew = Crew(settings, folder / "workers", command)
         self.watch = Watch(settings, servers.clickhouse.address)
+        self.checkpoints = CheckpointReader(settings)
 
     @property
     def brokers(self) -> Cluster:
@@ -157,7 +159,9 @@ class Arena:
         except AssertionError as error:
             late = str(error)
         took = time.monotonic() - began
-        verdict = judge(self.settings, self.clickhouse.address, self.watch.looks, load.acknowledged, **more)
+        looks = self.watch.looks
+        checkpoints = self.checkpoints.rows(looks[-1].checkpoints)
+        verdict = judge(self.settings, self.clickhouse.address, looks, checkpoints, load.acknowledged, **more)
         verdict.hold(not late, late)
         verdict.counts["settled_ms"] = round(took * 1_000)
         return verdict
@@ -190,7 +194,7 @@ def running_arena(
     arena = Arena(servers, settings, folder, command)
     try:
         arena.crew.scale(detect, sink, static)
-        with arena.watch:
+        with arena.watch, arena.checkpoints:
             arena.crew.wait_ready()
             yield arena
     finally:
@@ -202,7 +206,7 @@ def make_anew(settings: Settings, names: Sequence[str] = ALL_TOPICS) -> None:
     asyncio.run(_delete(settings, names))
     # The one broker has forgotten a topic before the other: what is not made yet is asked for until it is.
     until(lambda: asyncio.run(_made(settings)), "topics made anew")
-    configure(settings, CHECKPOINTS.name, UNCOMPACTED)
+    configure(settings, CHECKPOINTS.name, COMPACTED_LATER)
 
 
 def configure(settings: Settings, topic: str, values: Mapping[str, str]) -> None:

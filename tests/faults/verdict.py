@@ -16,20 +16,18 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from clickhouse_driver import Client
 from faust.types import TP
 
-from detectors.checkpoint import restore
 from detectors.limits import LimitTable, load_limits
-from detectors.state import PartitionState
 from detectors.twin import Told, timeless
 from schemas.events import Aggregate, Alarm
 from schemas.rejects import DETECTOR_FAILED, RejectEvent
 from schemas.reports import decode
-from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
+from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
 from streams.settings import Settings, host_port
 from streams.transport import to_records
+from tests.faults.checkpoints import Device, Row
 from tests.faults.watch import TABLES, Look, Place, Stored
 from tests.streams.readings import oracle_of, rejects_of, without_repeats
 
-Device = tuple[str, bool]
 Topics = dict[str, list[list[ConsumerRecord]]]
 SHOWN: Final = 5
 """Of a long difference."""
@@ -71,6 +69,7 @@ def judge(
     settings: Settings,
     clickhouse: str,
     looks: Sequence[Look],
+    checkpoints: Sequence[Sequence[Row]],
     acknowledged: Sequence[int],
     fails: Fails = lambda record: False,
 ) -> Verdict:
@@ -89,7 +88,8 @@ def judge(
     _judge_sink_commits(verdict, rows, looks)
     for number, records in enumerate(topics[TELEMETRY.name]):
         worked_off = [record for record in records if not fails(record)]
-        _judge_detect_commits(verdict, number, worked_off, told[number], topics, looks)
+        rejects = topics[REJECTS.name][number]
+        _judge_detect_commits(verdict, number, worked_off, told[number], rejects, checkpoints[number], looks)
     verdict.counts["looks"] = len(looks)
     return verdict
 
@@ -104,18 +104,11 @@ def _told(records: Sequence[ConsumerRecord], limits: LimitTable, fails: Fails) -
 
 
 async def read_topics(settings: Settings) -> Topics:
-    """All records of all topics, by partition, as workers read them: of checkpoints only what is committed."""
+    """All records of telemetry and of what follows from it, by partition, as workers read them."""
     names = [TELEMETRY.name, *(topic.name for topic in OUTPUTS)]
-    return await _read(settings, names, "read_uncommitted") | await _read(
-        settings, [CHECKPOINTS.name], "read_committed"
-    )
-
-
-async def _read(settings: Settings, names: Sequence[str], isolation_level: str) -> Topics:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
         enable_auto_commit=False,
-        isolation_level=isolation_level,
         max_partition_fetch_bytes=17 * 1_048_576,
     )
     async with consumer:
@@ -270,7 +263,8 @@ def _judge_detect_commits(
     number: int,
     records: Sequence[ConsumerRecord],
     told: Told,
-    topics: Topics,
+    rejects: Sequence[ConsumerRecord],
+    checkpoints: Sequence[Row],
     looks: Sequence[Look],
 ) -> None:
     """At every look what was committed was reflected by checkpoints or among the rejects."""
@@ -278,18 +272,17 @@ def _judge_detect_commits(
     devices = list(zip(reports.device_id, reports.test.tolist(), strict=True))
     offsets = reports.offset.tolist()
     rejected = np.array([offset for offset, *_ in told.rejects], np.int64)
-    checkpoints = topics[CHECKPOINTS.name][number]
-    told_at = np.array([record.offset for record in topics[REJECTS.name][number]], np.int64)
-    told_of = [RejectEvent.from_headers(record.headers).source_offset for record in topics[REJECTS.name][number]]
+    told_at = np.array([record.offset for record in rejects], np.int64)
+    told_of = [RejectEvent.from_headers(record.headers).source_offset for record in rejects]
     reached_by = np.maximum.accumulate(np.array([-1, *told_of], np.int64))
     rows: dict[Device, int] = {}
     report = row = 0
     for look in looks:
         committed = look.detect.get(number, 0)
         while row < len(checkpoints) and checkpoints[row].offset < look.checkpoints[number]:
-            device, offset = _row_of(checkpoints[row])
-            verdict.hold(rows.get(device, -1) <= offset, f"partition {number}: the row of {device} went back")
-            rows[device] = offset
+            _, device, reflects = checkpoints[row]
+            verdict.hold(rows.get(device, -1) <= reflects, f"partition {number}: the row of {device} went back")
+            rows[device] = reflects
             row += 1
         while report < len(offsets) and offsets[report] < committed:
             held = rows.get(devices[report], -1)
@@ -299,11 +292,3 @@ def _judge_detect_commits(
         reached = int(reached_by[np.searchsorted(told_at, look.rejects[number])])
         last = int(rejected[rejected < committed].max(initial=-1))
         verdict.hold(last <= reached, f"partition {number}: committed {committed}, but rejects only up to {reached}")
-
-
-def _row_of(record: ConsumerRecord) -> tuple[Device, int]:
-    """The device of a checkpoint and the offset its row reflects."""
-    state = PartitionState()
-    restore(state, record.key, record.value)
-    held = state.rows[0]
-    return (state.device_ids[0], bool(held["test"])), int(held["offset"])

@@ -1,0 +1,100 @@
+"""Reads what workers keep of their state as they keep it: afterwards compaction has removed most of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Self
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from detectors.checkpoint import restore
+from detectors.state import PartitionState
+from schemas.topics import CHECKPOINTS
+from streams.settings import Settings
+
+Device = tuple[str, bool]
+POLL_S: Final = 0.25
+
+
+class Row(NamedTuple):
+    """One checkpoint of one device: where it is on the topic, and the telemetry offset it reflects."""
+
+    offset: int
+    device: Device
+    reflects: int
+
+
+class CheckpointReader:
+    """Reads committed rows in a thread of its own for as long as the block lasts, from the beginning on."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._kafka = settings.kafka
+        self._tps = [TopicPartition(CHECKPOINTS.name, number) for number in range(settings.partitions)]
+        self._rows: list[list[Row]] = [[] for _ in self._tps]
+        self._positions = dict.fromkeys(self._tps, 0)
+        self._stopping = threading.Event()
+        self._read = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def rows(self, ends: Mapping[int, int], seconds: float = 60.0) -> list[list[Row]]:
+        """All rows below these offsets, by partition, as soon as they are read; fails if that takes longer."""
+        deadline = time.monotonic() + seconds
+        with self._read:
+            while any(self._positions[tp] < ends[tp.partition] for tp in self._tps):
+                left = deadline - time.monotonic()
+                assert left > 0, f"checkpoints read only to {self._positions}, not {ends}"
+                self._read.wait(left)
+            return [[row for row in rows if row.offset < ends[number]] for number, rows in enumerate(self._rows)]
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            while not self._stopping.is_set():
+                # Brokers that are away come back; where reading stood is known here.
+                with contextlib.suppress(KafkaError):
+                    runner.run(self._read_on())
+                self._stopping.wait(POLL_S)
+
+    async def _read_on(self) -> None:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._kafka,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="none",
+        )
+        await consumer.start()
+        try:
+            consumer.assign(self._tps)
+            for tp, position in self._positions.items():
+                consumer.seek(tp, position)
+            while not self._stopping.is_set():
+                found = await consumer.getmany(timeout_ms=round(POLL_S * 1_000))
+                rows = {tp: [_row_of(record) for record in records] for tp, records in found.items()}
+                # Past the markers of transactions too, which are no records.
+                positions = {tp: await consumer.position(tp) for tp in self._tps}
+                with self._read:
+                    for tp, read in rows.items():
+                        self._rows[tp.partition] += read
+                    self._positions |= positions
+                    self._read.notify_all()
+        finally:
+            await consumer.stop()
+
+
+def _row_of(record: ConsumerRecord) -> Row:
+    state = PartitionState()
+    restore(state, record.key, record.value)
+    held = state.rows[0]
+    return Row(record.offset, (state.device_ids[0], bool(held["test"])), int(held["offset"]))
