@@ -62,7 +62,12 @@ def _run(options: argparse.Namespace) -> int:
         f"ClickHouse {engine.version} listening on {host}:{port}, data in {options.data_dir}",
         flush=True,
     )
-    if not server.serve():
+    all_gone = server.serve()
+    if server.failed:
+        sys.stderr.write("chDB has failed and takes no more statements; start it again, what was stored is there.\n")
+        sys.stderr.flush()
+        os._exit(1)  # it may never come back from being closed
+    if not all_gone:
         # A query sits in chDB and cannot be stopped; no write is running, so nothing is lost.
         os._exit(0)
     engine.close()

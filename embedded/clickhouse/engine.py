@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,38 @@ _LOCK_NAME = "emberline.lock"
 # So none begins with less than this, more than others write to the disk while it runs.
 _MIN_FREE_BYTES = 64 << 20
 _MIN_FREE = "min_free_disk_bytes_to_perform_insert"
+_LEAVES_TRACES = re.compile(r"\b(SET|TEMPORARY)\b", re.IGNORECASE)
+
+
+class Connections:
+    """Connections to chDB of one data directory: used again, and not closed before the end.
+
+    If one is closed while a stream of another is cut off and others insert, chDB now and then fails for good, for
+    everybody [seen in 26.9]. One that is open takes 100 kB.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._all: list[Any] = []
+        self._free: list[Any] = []
+
+    def take(self) -> Any:
+        """One that nobody uses."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            connection = connect(self._path)
+            self._all.append(connection)
+            return connection
+
+    def give(self, connection: Any) -> None:
+        """Let others have it; its session has left no trace in it."""
+        self._free.append(connection)
+
+    def close(self) -> None:
+        """Close all of them, for good."""
+        for connection in self._all:
+            connection.close()
 
 
 class Engine:
@@ -44,9 +77,9 @@ class Engine:
     def __init__(self, data_dir: Path) -> None:
         """Open the data directory, or raise `CannotStartError`."""
         self._lock = _lock(data_dir)
-        self._path = str(data_dir.resolve())
+        self._connections = Connections(str(data_dir.resolve()))
         try:
-            self._control = EngineSession(self._path, frozenset())
+            self._control = EngineSession(self._connections, frozenset())
             self.version = self._control.value("SELECT version()")
             # Ours: log_comment carries the tag that `kill` finds a session's statements by.
             self._settings = self._control.setting_names() - {"log_comment", _MIN_FREE}
@@ -55,7 +88,7 @@ class Engine:
 
     def session(self) -> EngineSession:
         """Return a session for one client."""
-        return EngineSession(self._path, self._settings)
+        return EngineSession(self._connections, self._settings)
 
     def kill(self, tag: str) -> None:
         """Stop the statement that a session runs, from another thread."""
@@ -63,24 +96,32 @@ class Engine:
 
     def close(self) -> None:
         """Close chDB and release the data directory."""
-        self._control.close()
+        self._connections.close()
         os.close(self._lock)
 
 
 class EngineSession:
     """One connection to chDB: its current database, its settings, one statement at a time."""
 
-    def __init__(self, path: str, settings: frozenset[str]) -> None:
-        self._path = path
+    def __init__(self, connections: Connections, settings: frozenset[str]) -> None:
+        self._connections = connections
         self._connect()
         self._database = "default"
         self._tag = ""
         self._known = settings
         self._applied: dict[str, str] = {}
+        self._leaves_traces = False
 
     def close(self) -> None:
-        """Give the connection back."""
-        self._connection.close()
+        """Give the connection back, or leave it for good if a later session would find something of this one's."""
+        try:
+            self.apply({})
+            self.tag("")
+            self.use("default")
+        except ServerError:
+            return
+        if not self._leaves_traces:
+            self._connections.give(self._connection)
 
     def tag(self, tag: str) -> None:
         """Mark this session's statements, for `Engine.kill`."""
@@ -127,6 +168,7 @@ class EngineSession:
                 yield blocks.empty_block(blocks.columns_in(data[0]) if data else self._columns(sql))
                 yield from data
             case Other(sql):
+                self._leaves_traces |= _LEAVES_TRACES.search(sql) is not None
                 for block in self._blocks(sql):  # KILL QUERY, OPTIMIZE ... and the like have rows
                     yield from (blocks.empty_block(blocks.columns_in(block)), block)
                 self._database = self.value("SELECT currentDatabase()")
@@ -180,11 +222,10 @@ class EngineSession:
         return 0
 
     def _connect(self) -> None:
-        self._connection = connect(self._path)
+        self._connection = self._connections.take()
         self._query(f"SET {_MIN_FREE} = {_MIN_FREE_BYTES}")
 
     def _reopen(self) -> None:
-        self._connection.close()
         self._connect()
         self._applied = {}
         self.tag(self._tag)
@@ -227,7 +268,7 @@ class EngineSession:
                 return columns
         except ServerError:
             pass  # a type that only passes through
-        other = EngineSession(self._path, frozenset())
+        other = EngineSession(self._connections, frozenset())
         try:
             other.use(self._database)
             return other._describe(sql)

@@ -36,6 +36,11 @@ class DisconnectedError(Exception):
     """The peer closed the connection."""
 
 
+def is_the_end(error: Exception) -> bool:
+    """Whether chDB has failed inside and takes no statement any more, of no client, until its process begins anew."""
+    return isinstance(error, ServerError) and error.code == ABORTED and "fatal error" in error.message
+
+
 def from_chdb(error: Exception) -> ServerError:
     """Return the ClickHouse error that an exception of chDB stands for."""
     found = _CODED.search(str(error))

@@ -17,6 +17,7 @@ from embedded.clickhouse.errors import (
     DisconnectedError,
     ProtocolError,
     ServerError,
+    is_the_end,
 )
 from embedded.clickhouse.session import Account, Session, exception_packet
 from embedded.clickhouse.watch import ClientWatch
@@ -43,9 +44,10 @@ class Server:
         self._writes = 0
         self._stopping = False
         self._accepted = 0
+        self.failed = False
 
     def serve(self) -> bool:
-        """Serve until `stop` is called, then end in order; return whether all clients are gone."""
+        """Serve until `stop` is called or chDB fails, then end in order; return whether all clients are gone."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
@@ -87,8 +89,11 @@ class Server:
             _LOG.warning("dropped %s: %s", peer, error)
         except OSError as error:
             _LOG.warning("lost %s: %s", peer, error)
-        except Exception:
-            _LOG.exception("dropped %s after an error of the server", peer)
+        except Exception as error:
+            if is_the_end(error):
+                self._fail()
+            else:
+                _LOG.exception("dropped %s after an error of the server", peer)
         finally:
             sock.close()
             with self._changed:
@@ -109,6 +114,13 @@ class Server:
             ).serve()
         finally:
             engine.close()
+
+    def _fail(self) -> None:
+        """End, for the next to go on: what clients were told is stored is stored."""
+        with self._changed:
+            again, self.failed = self.failed, True
+        if not again:
+            self.stop()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -48,6 +48,58 @@ def test_half_an_insert_lands_nothing(connect: Callable[..., Client], clickhouse
     assert client.execute("SELECT count() FROM t") == [(0,)]
 
 
+_BUSY = """
+import sys, threading, time
+from clickhouse_driver import Client
+def insert():
+    client = Client("127.0.0.1", int(sys.argv[1]), database=sys.argv[2])
+    while True: client.execute("INSERT INTO t VALUES", [(n, "x" * 50) for n in range(500)])
+def select():
+    client = Client("127.0.0.1", int(sys.argv[1]), database=sys.argv[2])
+    while True: client.execute("SELECT n, max(s), count() FROM t GROUP BY n")
+threads = [threading.Thread(target=one, daemon=True) for one in (insert, insert, insert, insert, select, select)]
+for one in threads: one.start()
+for one in threads: one.join()
+"""
+
+
+def test_clients_that_are_killed_in_the_middle_of_anything_do_others_no_harm(
+    connect: Callable[..., Client], clickhouse: Running
+) -> None:
+    client = connect()
+    client.execute("CREATE TABLE t (n Int64, s String) ENGINE = MergeTree ORDER BY n")
+    command = [sys.executable, "-c", _BUSY, str(clickhouse.port), client.execute("SELECT currentDatabase()")[0][0]]
+    for _ in range(6):
+        before = client.execute("SELECT count() FROM t")[0][0]
+        busy = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(2)]
+        assert _wait_for(lambda before=before: client.execute("SELECT count() FROM t")[0][0] > before + 20_000, 30)
+        for one in busy:
+            one.kill()
+            one.wait()
+    # Before connections were kept, chDB would take no statement from anyone after some rounds.
+    assert connect().execute("SELECT count() % 500 FROM t") == [(0,)]
+
+
+def test_what_a_client_set_or_made_for_itself_is_not_there_for_the_next(
+    clickhouse: Running, connect: Callable[..., Client]
+) -> None:
+    nothing = connect().execute("SELECT getSetting('max_threads'), getSetting('readonly'), currentDatabase()")
+    for statements in (
+        ["SET max_threads = 7"],
+        ["SET readonly = 1"],
+        ["CREATE TEMPORARY TABLE mine (a Int8)"],
+        ["USE system"],
+    ):
+        with Client(clickhouse.host, clickhouse.port) as other:
+            for statement in statements:
+                other.execute(statement)
+    again = connect()
+    found = again.execute("SELECT getSetting('max_threads'), getSetting('readonly'), currentDatabase()")
+    assert found == nothing
+    with pytest.raises(ServerException, match="mine"):
+        again.execute("SELECT * FROM mine")
+
+
 def test_clients_at_once_lose_nothing(connect: Callable[..., Client]) -> None:
     clients = [connect() for _ in range(4)]
     clients[0].execute("CREATE TABLE t (who Int8, n Int64) ENGINE = MergeTree ORDER BY n")

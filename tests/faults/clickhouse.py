@@ -36,6 +36,14 @@ class Server:
         """Start it on the data it left, with this password."""
         self.running = self._start(self.running.port, password)
 
+    def keep_up(self) -> bool:
+        """Start it again if chDB has ended, as whoever supervises it would. Whether it had."""
+        if not self.running.ended:
+            return False
+        self._stack.close()
+        self.start_again()
+        return True
+
     def pause(self) -> None:
         """SIGSTOP."""
         os.kill(self.running.pid, signal.SIGSTOP)

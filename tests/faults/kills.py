@@ -54,6 +54,7 @@ class Course:
     seed: int
     begin: float
     kills: list[Kill] = field(default_factory=list)
+    clickhouse_restarts: int = 0
 
     @property
     def recoveries_s(self) -> list[float]:
@@ -80,6 +81,7 @@ def kill_at_random(
             ring.wait(rng.uniform(*APART_S))
             kill = _killed(ring.crew.any(rng))
         course.kills.append(kill)
+        course.clickhouse_restarts += ring.clickhouse.keep_up()
         tell(f"{number:4} {kill.told(course.begin)}")
     return course
 
@@ -148,6 +150,7 @@ def _outcome(course: Course, verdict: Verdict, seconds: float) -> dict[str, Any]
         "seed": course.seed,
         "kills": [kill._asdict() | {"at": round(kill.at - course.begin, 2)} for kill in course.kills],
         "kills_count": len(course.kills),
+        "clickhouse_restarts": course.clickhouse_restarts,
         "seconds": round(seconds, 1),
         "recovery_s": [round(one, 2) for one in course.recoveries_s],
         "recovery_s_max": round(max(course.recoveries_s, default=0.0), 2),

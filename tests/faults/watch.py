@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -25,6 +26,8 @@ Place = tuple[str, int]
 """Topic and partition."""
 
 INTERVAL_S: Final = 0.25
+STORED_INTERVAL_S: Final = 1.0
+"""Asking ClickHouse what it holds counts all rows there are, which is dear in a long run."""
 LOOK_S: Final = 10.0
 """For one look, brokers that are away included; what takes longer is given up, and the next look begins anew."""
 TABLES: Final = {
@@ -53,6 +56,7 @@ class Look(NamedTuple):
     rejects: Mapping[int, int]
     ends: Mapping[Place, int]
     stored: Mapping[Place, Stored] | None
+    """None where ClickHouse was not asked, or did not answer."""
 
     @property
     def telemetry_ends(self) -> dict[int, int]:
@@ -157,6 +161,7 @@ class _Eyes:
             send_receive_timeout=5,
             sync_request_timeout=1,
         )
+        self._stored_at = -math.inf
         # All that is done with it is done here: a look that is given up still runs when the eyes close.
         self._clickhouse_thread = ThreadPoolExecutor(1, thread_name_prefix="clickhouse")
 
@@ -179,7 +184,10 @@ class _Eyes:
         sink = await self._offsets("sink")
         rejects = await self._consumer.end_offsets(self._tps(REJECTS.name))
         checkpoints = await self._committed.end_offsets(self._tps(CHECKPOINTS.name))
-        stored = await asyncio.get_running_loop().run_in_executor(self._clickhouse_thread, self._stored)
+        stored = None
+        if at >= self._stored_at + STORED_INTERVAL_S:
+            self._stored_at = at
+            stored = await asyncio.get_running_loop().run_in_executor(self._clickhouse_thread, self._stored)
         topics = (TELEMETRY.name, *(topic.name for topic in OUTPUTS))
         ends = await self._consumer.end_offsets([tp for topic in topics for tp in self._tps(topic)])
         return Look(
