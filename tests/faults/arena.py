@@ -142,24 +142,23 @@ class Arena:
 
         return self.watch.until(seen, f"live processing; {self.told()}", seconds)
 
-    def settle(self, seconds: float = SETTLED_S) -> float:
-        """Wait until everything is committed, and return how long that took; fails if it takes longer."""
+    def settle(self, seconds: float = SETTLED_S) -> Look:
+        """The first look that shows everything committed; fails if it takes longer."""
         began = time.monotonic()
         self.watch.until(lambda look: look.detect_lag == 0, f"detect without lag; {self.told()}", seconds)
         left = seconds - (time.monotonic() - began)
-        self.watch.until(lambda look: look.detect_lag == look.sink_lag == 0, f"no lag; {self.told()}", left)
-        return time.monotonic() - began
+        return self.watch.until(lambda look: look.detect_lag == look.sink_lag == 0, f"no lag; {self.told()}", left)
 
     def judge(self, load: Load, seconds: float = SETTLED_S, **more: Any) -> Verdict:
-        """Stop the load, wait for lag 0, and count."""
+        """Stop the load, wait for lag 0, and count what was there then: devices that fall silent are told of later."""
         load.stop()
         began, late = time.monotonic(), ""
         try:
-            self.settle(seconds)
+            settled = self.settle(seconds)
         except AssertionError as error:
-            late = str(error)
+            late, settled = str(error), self.watch.looks[-1]
         took = time.monotonic() - began
-        looks = self.watch.looks
+        looks = [look for look in self.watch.looks if look.at <= settled.at]
         checkpoints = self.checkpoints.rows(looks[-1].checkpoints)
         verdict = judge(self.settings, self.clickhouse.address, looks, checkpoints, load.acknowledged, **more)
         verdict.hold(not late, late)

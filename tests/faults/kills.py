@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, folder: Path, tell: Callable[[str], object]) -> dict[str, Any]:
-    tell(f"seed {options.seed}, {options.kills} kills, {options.devices} devices, {options.rate:g} reports/s")
+    tell(f"seed {options.seed}, {options.kills} kills, {4 * options.devices} devices, {options.rate:g} reports/s")
     with running_servers(folder) as servers, running_arena(servers, folder / "ring", detect=2, sink=2) as ring:
         begin = time.monotonic()
         with ring.load(options.seed, devices=options.devices, rate=options.rate) as load:
@@ -165,7 +165,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes-most", type=float, default=30.0)
-    parser.add_argument("--devices", type=int, default=3_000)
+    parser.add_argument(
+        "--devices", type=int, default=750, help="of a fleet; those that follow come to four times that"
+    )
     parser.add_argument("--rate", type=float, default=150.0, help="reports a second")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end, nothing else")
     return parser

@@ -75,7 +75,8 @@ def judge(
 ) -> Verdict:
     """Everything that must hold, once the load has stopped and lag is 0."""
     verdict = Verdict()
-    topics = asyncio.run(read_topics(settings))
+    ends = looks[-1].ends
+    topics = asyncio.run(read_topics(settings, ends))
     limits = load_limits(settings.limits_path)
     told = [_told(records, limits, fails) for records in topics[TELEMETRY.name]]
     host, port = host_port(clickhouse)
@@ -84,7 +85,7 @@ def judge(
         _judge_alarms(verdict, topics, told, client)
         _judge_once(verdict, client)
         rows = {place: _rows_of(place[0], records) for place, records in _placed(topics)}
-        _judge_stored(verdict, rows, client)
+        _judge_stored(verdict, rows, ends, client)
     _judge_sink_commits(verdict, rows, looks)
     for number, records in enumerate(topics[TELEMETRY.name]):
         worked_off = [record for record in records if not fails(record)]
@@ -103,8 +104,8 @@ def _told(records: Sequence[ConsumerRecord], limits: LimitTable, fails: Fails) -
     return told
 
 
-async def read_topics(settings: Settings) -> Topics:
-    """All records of telemetry and of what follows from it, by partition, as workers read them."""
+async def read_topics(settings: Settings, ends: Mapping[Place, int]) -> Topics:
+    """The records below `ends` of telemetry and of what follows from it, by partition, as workers read them."""
     names = [TELEMETRY.name, *(topic.name for topic in OUTPUTS)]
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
@@ -115,11 +116,10 @@ async def read_topics(settings: Settings) -> Topics:
         tps = [TopicPartition(name, number) for name in names for number in range(settings.partitions)]
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)
-        ends = await consumer.end_offsets(tps)
         found: dict[TopicPartition, list[ConsumerRecord]] = {tp: [] for tp in tps}
         while missing := [tp for tp in tps if await consumer.position(tp) < ends[tp]]:
             for tp, records in (await consumer.getmany(*missing, timeout_ms=1_000)).items():
-                found[tp] += records
+                found[tp] += [record for record in records if record.offset < ends[tp]]
     return {name: [found[TopicPartition(name, number)] for number in range(settings.partitions)] for name in names}
 
 
@@ -237,11 +237,12 @@ def _event_of(topic: str, record: ConsumerRecord) -> tuple[tuple[int, int], int]
     return (0, 0), 1
 
 
-def _judge_stored(verdict: Verdict, rows: Mapping[Place, Rows], client: Client) -> None:
-    for topic, table in TABLES.items():
-        counted = dict(client.execute(f"SELECT `partition`, count() FROM {table} GROUP BY 1"))  # noqa: S608
-        wanted = {place[1]: int(one.rows[-1]) for place, one in rows.items() if place[0] == topic and len(one.rows)}
-        verdict.hold(counted == wanted, f"{table}: rows by partition {counted}, wanted {wanted}")
+def _judge_stored(verdict: Verdict, rows: Mapping[Place, Rows], ends: Mapping[Place, int], client: Client) -> None:
+    for (topic, number), wanted in rows.items():
+        sql = f"SELECT count() FROM {TABLES[topic]} WHERE `partition` = {number} AND `offset` < {ends[topic, number]}"  # noqa: S608
+        ((stored,),) = client.execute(sql)
+        held = int(wanted.rows[-1]) if len(wanted.rows) else 0
+        verdict.hold(stored == held, f"{topic} {number}: {stored} rows stored, wanted {held}")
 
 
 def _judge_sink_commits(verdict: Verdict, rows: Mapping[Place, Rows], looks: Sequence[Look]) -> None:
