@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import numpy as np
-
 MAX_COMPONENTS: Final = 64
 """Most components of one quantity in one device: the largest multi-loop monitors have 64 loops [ours]."""
 
@@ -65,10 +63,3 @@ DEVICE_KINDS: Final = (
     DeviceKind("circuit_breaker", "智能断路器", ("current_a", "voltage_v")),
 )
 KIND_CODES: Final = {kind.name: code for code, kind in enumerate(DEVICE_KINDS)}
-
-
-def absent_to_nan(quantity: Quantity, values: np.ndarray) -> np.ndarray:
-    """Replace the quantity's sentinel by NaN, which is absence in every array of ours. float64[n] in and out."""
-    if quantity.absent is None:
-        return values
-    return np.where(values == quantity.absent, np.nan, values)

@@ -53,7 +53,7 @@ def fault_of(report: Any, ingest_ts: int) -> Fault | None:
     """
     if type(report) is not dict:
         return Fault("not_a_report", f"expected an object, got {type(report).__name__}")
-    for check in (_fault_of_envelope, fault_of_optional, _fault_of_quantities, _fault_of_shape):
+    for check in (_fault_of_envelope, _fault_of_optional, _fault_of_quantities, _fault_of_shape):
         if fault := check(report):
             return fault
     event_ts = report["event_ts"]
@@ -75,7 +75,7 @@ def _fault_of_envelope(report: dict[str, Any]) -> Fault | None:
     device_id = report["device_id"]
     if type(device_id) is not str:
         return _wrong_type("device_id", "a string", device_id)
-    if not is_device_id(device_id):
+    if not (0 < len(device_id) <= MAX_DEVICE_ID_LENGTH and device_id.isprintable() and " " not in device_id):
         return Fault(
             "bad_device_id", f"device_id must be 1 to {MAX_DEVICE_ID_LENGTH} printable characters without spaces"
         )
@@ -88,13 +88,7 @@ def _fault_of_envelope(report: dict[str, Any]) -> Fault | None:
     return None
 
 
-def is_device_id(text: str) -> bool:
-    """Whether a text can name a device."""
-    return 0 < len(text) <= MAX_DEVICE_ID_LENGTH and text.isprintable() and " " not in text
-
-
-def fault_of_optional(report: dict[str, Any]) -> Fault | None:
-    """What is wrong with the fields that may be left out, quantities aside."""
+def _fault_of_optional(report: dict[str, Any]) -> Fault | None:
     seq = report.get("seq")
     if seq is not None and (type(seq) is not int or not 0 <= seq <= MAX_SEQ):
         return _wrong_type("seq", f"an integer from 0 to {MAX_SEQ}", seq)
@@ -114,26 +108,29 @@ def fault_of_optional(report: dict[str, Any]) -> Fault | None:
 def _fault_of_quantities(report: dict[str, Any]) -> Fault | None:
     for quantity in QUANTITIES:
         values = report.get(quantity.name)
-        if values is not None and (fault := _fault_of_values(quantity, values)):
+        if values is not None and (fault := fault_of_values(quantity, values)):
             return fault
     return None
 
 
-def _fault_of_values(quantity: Quantity, values: Any) -> Fault | None:
+def fault_of_values(quantity: Quantity, values: Any) -> Fault | None:
+    """What is wrong with the array of one quantity."""
     if type(values) is not list:
         return _wrong_type(quantity.name, "an array of numbers", values)
     if len(values) > MAX_COMPONENTS:
         return Fault(
             "array_too_long", f"{quantity.name} has {len(values)} components; at most {MAX_COMPONENTS} are taken"
         )
+    low, high, absent = quantity.low, quantity.high, quantity.absent
     for component, value in enumerate(values):
+        if type(value) in (int, float) and (low <= value <= high or value == absent):
+            continue
         where = f"{quantity.name}[{component}]"
         if type(value) is not int and type(value) is not float:
             return _wrong_type(where, "a number", value)
         if not math.isfinite(value):
             return Fault("not_finite", f"{where} is {value}")
-        if value != quantity.absent and not quantity.low <= value <= quantity.high:
-            return Fault("impossible_value", f"{where} is {value}; possible is {quantity.low:g} to {quantity.high:g}")
+        return Fault("impossible_value", f"{where} is {value}; possible is {low:g} to {high:g}")
     return None
 
 

@@ -1,41 +1,44 @@
 """The telemetry report, version 1: from the bytes of Kafka records to numpy columns and rejects.
 
-`decode` is the only way in. `fault_of` states what a good report is, one report at a time; `_columns` does the common
-case for a whole chunk and sends the chunk back to `fault_of` as soon as anything in it is unusual.
+`decode` is the only way in. `fault_of` states what a good report is, one report at a time; `_columns` reads field after
+field of the whole chunk, finds the same reports good, and leaves to `fault_of` to say what is wrong with the others.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, NamedTuple
+from itertools import combinations, compress, groupby, pairwise
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
 
-from schemas.quantities import (
-    DEVICE_KINDS,
-    KIND_CODES,
-    MAX_COMPONENTS,
-    QUANTITIES,
-    Quantity,
-    absent_to_nan,
+from schemas.quantities import DEVICE_KINDS, QUANTITIES
+from schemas.report_fields import (
+    Measured,
+    device_ids,
+    faults,
+    flags,
+    impossible,
+    integers,
+    kind_codes,
+    measured,
+    refused,
+    times,
+    versions,
 )
-from schemas.report_rules import (
-    EARLIEST_EVENT_TS,
-    MAX_AHEAD_MS,
-    MAX_RECORD_BYTES,
-    MAX_REPORTS_PER_RECORD,
-    MAX_SEQ,
-    VERSION,
-    Fault,
-    fault_of,
-    fault_of_optional,
-    is_device_id,
-)
+from schemas.report_json import Parsed, parse
+from schemas.report_rules import EARLIEST_EVENT_TS, MAX_AHEAD_MS, VERSION, Fault, fault_of
+
+T = TypeVar("T")
+
+_ALIKE: Final = {
+    (one, other): np.array([{one.name, other.name} <= set(kind.axis) for kind in DEVICE_KINDS])
+    for one, other in combinations(QUANTITIES, 2)
+    if any({one.name, other.name} <= set(kind.axis) for kind in DEVICE_KINDS)
+}
+"""Pairs of quantities that run over the same parts in some kind of device, and by its code in which."""
 
 
 class Records(NamedTuple):
@@ -70,6 +73,12 @@ class Ragged:
         """Those of the reports `begin` to `end`, that one not included."""
         starts = self.starts[begin : end + 1]
         return Ragged(starts - starts[0], self.values[starts[0] : starts[-1]])
+
+    def only(self, kept: np.ndarray) -> Ragged:
+        """Those of the reports where `kept`, bool[n]."""
+        starts = np.zeros(np.count_nonzero(kept) + 1, dtype=np.int64)
+        np.cumsum(self.counts[kept], out=starts[1:])
+        return Ragged(starts, self.values[np.repeat(kept, self.counts)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,24 @@ class Reports:
             quantities={name: ragged.between(begin, end) for name, ragged in self.quantities.items()},
         )
 
+    def only(self, kept: np.ndarray) -> Reports:
+        """The reports where `kept`, bool[n]."""
+        number = np.cumsum(kept) - 1
+        quantities = {name: ragged.only(kept) for name, ragged in self.quantities.items()}
+        return Reports(
+            partition=self.partition,
+            offset=self.offset[kept],
+            index=self.index[kept],
+            ingest_ts=self.ingest_ts[kept],
+            event_ts=self.event_ts[kept],
+            seq=self.seq[kept],
+            device_id=list(compress(self.device_id, kept.tolist())),
+            device_kind=self.device_kind[kept],
+            test=self.test[kept],
+            faults={int(number[row]): found for row, found in self.faults.items() if kept[row]},
+            quantities={name: ragged for name, ragged in quantities.items() if len(ragged.values)},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Reject:
@@ -126,76 +153,19 @@ class Reject:
     ingest_ts: int
 
 
-class _Item(NamedTuple):
-    record: int
-    place: int
-    report: Any
-
-
 def decode(records: Records) -> tuple[Reports, list[Reject]]:
     """Decode a chunk of records; what is not a good report comes back as a reject, its neighbours unharmed.
 
     Never raises for bad input, and never loses any: every report of every record is in exactly one of the two results.
     """
-    items, rejects = _parse(records)
-    columns = _columns(records, items)
-    if columns is None:
-        items, found = _sift(records, items)
-        rejects += found
-        columns = _columns(records, items)
-        assert columns is not None, "fault_of let through a report that _columns refuses"
+    parsed = parse(records.keys, records.values)
+    rejects = [reject_record(records, number, fault) for number, fault in parsed.faults.items()]
+    reports, bad = _columns(records, parsed)
+    if np.count_nonzero(bad):
+        rejects += _judged(records, parsed, bad)
+        reports = reports.only(~bad)
     rejects.sort(key=lambda reject: (reject.offset, reject.index))
-    return columns, rejects
-
-
-def _parse(records: Records) -> tuple[list[_Item], list[Reject]]:
-    items: list[_Item] = []
-    rejects: list[Reject] = []
-    loads = orjson.loads
-    for number, value in enumerate(records.values):
-        if value is None or records.keys[number] is None or not 0 < len(value) <= MAX_RECORD_BYTES:
-            rejects.append(reject_record(records, number, _unparsable(records.keys[number], value)))
-            continue
-        try:
-            parsed = loads(value)
-        except orjson.JSONDecodeError as error:
-            rejects.append(reject_record(records, number, _not_json(value, error)))
-            continue
-        if type(parsed) is dict:
-            items.append(_Item(number, 0, parsed))
-        elif type(parsed) is list and 0 < len(parsed) <= MAX_REPORTS_PER_RECORD:
-            items.extend(_Item(number, index, report) for index, report in enumerate(parsed))
-        else:
-            rejects.append(reject_record(records, number, _not_reports(parsed)))
-    return items, rejects
-
-
-def _unparsable(key: bytes | None, value: bytes | None) -> Fault:
-    if not value:
-        return Fault("empty_record", "the record has no value; send one report or an array of reports")
-    if len(value) > MAX_RECORD_BYTES:
-        return Fault("record_too_large", f"{len(value)} bytes; at most {MAX_RECORD_BYTES} are taken")
-    return Fault("null_key", "the record has no key; key it by device so that its reports stay in order")
-
-
-def _not_json(value: bytes, error: orjson.JSONDecodeError) -> Fault:
-    """Tell NaN and Infinity, which are not JSON but which many encoders write, from plain garbage."""
-    found: list[str] = []
-    with suppress(ValueError, RecursionError):
-        json.loads(value, parse_constant=found.append)
-    if found:
-        return Fault(
-            "not_finite", f"{found[0]} is not a value; leave the component out by its sentinel or null quantity"
-        )
-    return Fault("not_json", f"not valid JSON: {error}")
-
-
-def _not_reports(parsed: Any) -> Fault:
-    if type(parsed) is not list:
-        return Fault("not_a_report", f"expected an object or an array of objects, got {type(parsed).__name__}")
-    if not parsed:
-        return Fault("empty_record", "the array holds no report")
-    return Fault("too_many_reports", f"{len(parsed)} reports in one record; at most {MAX_REPORTS_PER_RECORD} are taken")
+    return reports, rejects
 
 
 def reject_record(records: Records, number: int, fault: Fault) -> Reject:
@@ -215,164 +185,107 @@ def _reject(records: Records, number: int, index: int, fault: Fault, value: byte
     )
 
 
-def _sift(records: Records, items: list[_Item]) -> tuple[list[_Item], list[Reject]]:
-    good: list[_Item] = []
-    rejects: list[Reject] = []
-    for item in items:
-        fault = fault_of(item.report, int(records.timestamps[item.record]))
-        if fault is None:
-            good.append(item)
-        else:
-            value = _bytes_of(item.report, records.values[item.record])
-            rejects.append(_reject(records, item.record, item.place, fault, value))
-    return good, rejects
+def _judged(records: Records, parsed: Parsed, bad: np.ndarray) -> Iterator[Reject]:
+    """The rejects of single reports. They are parsed once more, for of those that were only the columns are left."""
+    for number, rows in groupby(bad.nonzero()[0].tolist(), parsed.record.item):
+        record = records.values[number]
+        held = orjson.loads(record)
+        for place in map(parsed.place.item, rows):
+            report, value = (held, record) if type(held) is dict else (held[place], _bytes_of(held[place], record))
+            fault = fault_of(report, int(records.timestamps[number]))
+            assert fault is not None, "fault_of lets through a report that _columns does not take"
+            yield _reject(records, number, place, fault, value)
 
 
 def _bytes_of(report: Any, record: bytes | None) -> bytes | None:
-    """A rejected report as it came: the record itself, or one report of an array written anew.
-
-    orjson reads arrays nested more deeply than it writes; then the record stands for its report.
-    """
-    if type(report) is dict and record is not None and record.lstrip()[:1] == b"{":
-        return record
+    """One report of an array written anew. orjson reads deeper nesting than it writes; then the array stands for it."""
     try:
         return orjson.dumps(report)
     except orjson.JSONEncodeError:
         return record
 
 
-def _columns(records: Records, items: list[_Item]) -> Reports | None:
-    """Columns of the reports, or None as soon as any is unusual, by checks no weaker than those of `fault_of`."""
-    reports = [item.report for item in items]
-    number = np.fromiter((item.record for item in items), np.int64, len(items))
-    ingest_ts = records.timestamps[number]
-    if not all(type(report) is dict for report in reports):
-        return None
-    envelope = _envelope(reports, ingest_ts)
-    optional = _optional(reports)
-    if envelope is None or optional is None:
-        return None
-    quantities: dict[str, Ragged] = {}
-    for quantity in QUANTITIES:
-        arrays = [report.get(quantity.name) for report in reports]
-        if not any(arrays):
-            if any(type(array) is not list for array in arrays if array is not None):
-                return None
-            continue
-        ragged = _ragged(quantity, arrays)
-        if ragged is None:
-            return None
-        quantities[quantity.name] = ragged
-    device_id, device_kind, event_ts = envelope
-    seq, test, faults, stated = optional
-    if not _shapes_agree(device_kind, stated, quantities):
-        return None
-    return Reports(
+def _columns(records: Records, parsed: Parsed) -> tuple[Reports, np.ndarray]:
+    """All reports as columns, and which of them are bad, bool[n]: of those the columns hold what is harmless."""
+    fields = _Fields(parsed)
+    fields.read("v", versions, VERSION)
+    device_id = fields.read("device_id", device_ids, "-")
+    device_kind = fields.read("device_kind", kind_codes, DEVICE_KINDS[0].name)
+    event_ts = fields.read("event_ts", times, EARLIEST_EVENT_TS)
+    ingest_ts = records.timestamps[parsed.record]
+    seq = fields.read("seq", integers, None)
+    test = fields.read("test", flags, None)
+    told = fields.read("faults", faults, None)
+    components = fields.read("components", integers, None)
+    found = fields.measured()
+    bad = fields.bad | (event_ts > ingest_ts + MAX_AHEAD_MS) | _shapes_differ(found, device_kind, components)
+    reports = Reports(
         partition=records.partition,
-        offset=records.offsets[number],
-        index=np.fromiter((item.place for item in items), np.int64, len(items)),
+        offset=records.offsets[parsed.record],
+        index=parsed.place,
         ingest_ts=ingest_ts,
         event_ts=event_ts,
         seq=seq,
         device_id=device_id,
         device_kind=device_kind,
         test=test,
-        faults=faults,
-        quantities=quantities,
+        faults=told,
+        quantities=_ragged(found),
     )
+    return reports, bad
 
 
-def _envelope(reports: list[dict[str, Any]], ingest_ts: np.ndarray) -> tuple[list[str], np.ndarray, np.ndarray] | None:
-    versions = [report.get("v") for report in reports]
-    device_id = [report.get("device_id") for report in reports]
-    kinds = [report.get("device_kind") for report in reports]
-    event_ts = [report.get("event_ts") for report in reports]
-    if not (_all_of(versions, int) and _all_of(device_id, str) and _all_of(kinds, str) and _all_of(event_ts, int)):
-        return None
-    if versions.count(VERSION) != len(versions) or not all(map(is_device_id, device_id)):  # type: ignore[arg-type]
-        return None
-    codes = [KIND_CODES.get(kind, -1) for kind in kinds]  # type: ignore[arg-type]
-    if -1 in codes:
-        return None
-    if not all(EARLIEST_EVENT_TS <= ts < 2**62 for ts in event_ts):  # type: ignore[operator]
-        return None
-    times = np.array(event_ts, dtype=np.int64)
-    if (times > ingest_ts + MAX_AHEAD_MS).any():
-        return None
-    return device_id, np.array(codes, dtype=np.int64), times  # type: ignore[return-value]
+class _Fields:
+    """The fields of n reports as they are read. `bad`, bool[n], is where one of those read so far is not good."""
+
+    def __init__(self, parsed: Parsed) -> None:
+        self._fields = parsed.fields
+        self._none = (None,) * len(parsed.record)
+        self.bad = np.zeros(len(parsed.record), np.bool_)
+
+    def read(self, name: str, reader: Callable[[Sequence[Any]], T | None], harmless: Any) -> T:
+        """A field's column; values its reader does not take make a report bad and are read as `harmless`."""
+        values = self._fields.get(name, self._none)
+        column = reader(values)
+        if column is None:
+            values = self._without_bad(values, harmless)
+            self.bad[list(refused(values, reader))] = True
+            column = reader(self._without_bad(values, harmless))
+            assert column is not None, f"{name}: what is harmless is not taken"
+        return column
+
+    def measured(self) -> Measured:
+        """All quantities that occur."""
+        quantities = [quantity for quantity in QUANTITIES if quantity.name in self._fields]
+        columns = [self._fields[quantity.name] for quantity in quantities]
+        found = measured(quantities, columns, len(self.bad))
+        if found is None:
+            for quantity, values in zip(quantities, columns, strict=True):
+                self.bad[impossible(quantity, self._without_bad(values, []))] = True
+            columns = [self._without_bad(values, []) for values in columns]
+            found = measured(quantities, columns, len(self.bad))
+            assert found is not None, "empty arrays are not taken"
+        return found
+
+    def _without_bad(self, values: Sequence[Any], harmless: Any) -> Sequence[Any]:
+        mended = list(values)
+        for row in self.bad.nonzero()[0].tolist():
+            mended[row] = harmless
+        return mended
 
 
-def _optional(
-    reports: list[dict[str, Any]],
-) -> tuple[np.ndarray, np.ndarray, dict[int, tuple[str, ...]], np.ndarray] | None:
-    seq = _integers(reports, "seq", MAX_SEQ)
-    stated = _integers(reports, "components", MAX_SEQ)
-    tests = [report.get("test") for report in reports]
-    if seq is None or stated is None or not set(map(type, tests)) <= {bool, type(None)}:
-        return None
-    faults: dict[int, tuple[str, ...]] = {}
-    for row, report in enumerate(reports):
-        found = report.get("faults")
-        if found is None or found == []:
-            continue
-        if fault_of_optional(report) is not None:
-            return None
-        faults[row] = tuple(found)
-    return seq, np.array([test is True for test in tests], dtype=np.bool_), faults, stated
+def _ragged(found: Measured) -> dict[str, Ragged]:
+    columns = zip(found.quantities, found.starts, pairwise(found.begins), strict=True)
+    return {of.name: Ragged(starts, found.values[begin:end]) for of, starts, (begin, end) in columns if begin < end}
 
 
-def _integers(reports: list[dict[str, Any]], name: str, most: int) -> np.ndarray | None:
-    """An optional field of integers from 0 to `most` as int64[n], -1 where it is missing."""
-    values = [report.get(name) for report in reports]
-    if not set(map(type, values)) <= {int, type(None)}:
-        return None
-    filled = [-1 if value is None else value for value in values]
-    if filled and not (max(filled) <= most and sum(value < 0 for value in filled) == values.count(None)):
-        return None
-    return np.array(filled, dtype=np.int64)
-
-
-def _ragged(quantity: Quantity, arrays: list[Any]) -> Ragged | None:
-    present = [() if array is None else array for array in arrays]
-    if not set(map(type, present)) <= {list, tuple}:
-        return None
-    counts = np.fromiter(map(len, present), np.int64, len(present))
-    flat = list(chain.from_iterable(present))
-    if counts.max(initial=0) > MAX_COMPONENTS or not set(map(type, flat)) <= {int, float}:
-        return None
-    try:
-        raw = np.array(flat, dtype=np.float64)
-    except OverflowError:  # an integer beyond every float
-        return None
-    values = absent_to_nan(quantity, raw)
-    possible = (raw >= quantity.low) & (raw <= quantity.high)
-    if quantity.absent is not None:
-        possible |= raw == quantity.absent
-    if not possible.all():
-        return None
-    starts = np.zeros(len(present) + 1, dtype=np.int64)
-    np.cumsum(counts, out=starts[1:])
-    return Ragged(starts, values)
-
-
-def _shapes_agree(device_kind: np.ndarray, stated: np.ndarray, quantities: Mapping[str, Ragged]) -> bool:
-    total = np.zeros(len(device_kind), dtype=np.int64)
-    for ragged in quantities.values():
-        total += ragged.counts
-    if ((stated >= 0) & (stated != total)).any():
-        return False
-    for code, kind in enumerate(DEVICE_KINDS):
-        lengths = [quantities[name].counts[device_kind == code] for name in kind.axis if name in quantities]
-        if lengths and _any_differ(np.stack(lengths)):
-            return False
-    return True
-
-
-def _any_differ(lengths: np.ndarray) -> bool:
-    """Whether in any column the lengths above 0 differ. int64[axis, reports]."""
-    shortest = np.where(lengths > 0, lengths, MAX_COMPONENTS).min(axis=0, initial=MAX_COMPONENTS)
-    return bool(((lengths > 0) & (lengths != shortest)).any())
-
-
-def _all_of(values: list[Any], wanted: type) -> bool:
-    return not values or set(map(type, values)) == {wanted}
+def _shapes_differ(found: Measured, device_kind: np.ndarray, components: np.ndarray) -> np.ndarray:
+    """Where the arrays disagree with the number that is stated, or with each other, bool[n]."""
+    bad: np.ndarray = (components >= 0) & (components != found.counts.sum(axis=0, dtype=np.int64))
+    for pair, in_kind in _ALIKE.items():
+        if all(quantity in found.quantities for quantity in pair):
+            one, other = (found.counts[found.quantities.index(quantity)] for quantity in pair)
+            differ = one != other
+            if np.count_nonzero(differ):
+                bad |= differ & (one > 0) & (other > 0) & in_kind[device_kind]
+    return bad

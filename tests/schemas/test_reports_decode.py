@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,18 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from schemas.quantities import BY_NAME, MAX_COMPONENTS
+from schemas.quantities import BY_NAME, KIND_CODES, MAX_COMPONENTS, QUANTITIES, Quantity
+from schemas.report_fields import (
+    device_ids,
+    faults,
+    flags,
+    impossible,
+    integers,
+    kind_codes,
+    refused,
+    times,
+    versions,
+)
 from schemas.report_rules import MAX_RECORD_BYTES, fault_of
 from schemas.reports import Records, Reject, Reports, decode
 
@@ -33,6 +44,22 @@ GOOD: dict[str, Any] = {
     "current_a": [12.1, 11, 12.4],
     "voltage_v": [229.1, 230.4, 228.8],
     "arc_half_cycles": [0],
+}
+PILE: dict[str, Any] = {
+    "v": 1,
+    "device_id": "CP-000007",
+    "device_kind": "charging_pile",
+    "event_ts": INGEST_TS - 300,
+    "power_w": [0, 1, 350.5],
+    "current_a": [0.0, 1.0, 1.6],
+    "temperature_c": [-200],
+}
+SMOKE: dict[str, Any] = {
+    "device_id": "烟-1",
+    "event_ts": INGEST_TS,
+    "device_kind": "smoke_detector",
+    "v": 1,
+    "smoke": [1],
 }
 FIELDS = [*GOOD, "smoke", "unbalance_pct", "power_w", "unknown"]
 ODD: list[Any] = [
@@ -73,6 +100,21 @@ def mutants(draw: st.DrawFn) -> Any:
     return found
 
 
+@st.composite
+def shapes(draw: st.DrawFn) -> dict[str, Any]:
+    """A good report of any shape: any kind, order of fields, fields left out, null, empty or unknown."""
+    found = dict(draw(st.sampled_from([GOOD, PILE, SMOKE])))
+    optional = sorted((set(FIELDS) | {"static_v"}) - {"v", "device_id", "device_kind", "event_ts"})
+    empty: list[Any] = [None, []]
+    for field in draw(st.lists(st.sampled_from(optional), max_size=4)):
+        found.pop("components", None)
+        found[field] = draw(st.sampled_from(empty if field in {"faults", *BY_NAME} else [None]))
+    for number in range(draw(st.sampled_from([0, 0, 1, 3, 80]))):
+        found[f"vendor_{number}"] = draw(st.sampled_from([None, 1, "x", [True]]))
+    kept = [field for field in found if found[field] is not None or draw(st.booleans())]
+    return {field: found[field] for field in (draw(st.permutations(kept)) if draw(st.booleans()) else kept)}
+
+
 def records_of(values: Sequence[bytes | None], keys: Sequence[bytes | None] | None = None) -> Records:
     count = len(values)
     return Records(
@@ -104,6 +146,84 @@ def test_decode_takes_exactly_what_fault_of_calls_good_and_loses_nothing(chunk: 
     assert accepted == [place for place, fault in told.items() if fault is None]
     assert rejected == [place for place, fault in told.items() if fault is not None]
     assert [reject.fault for reject in rejects] == [fault for fault in told.values() if fault is not None]
+
+
+def rows_of(reports: Reports) -> list[tuple[Any, ...]]:
+    """Report by report what the columns hold, NaN as None, so that rows can be compared."""
+
+    def held(row: int) -> dict[str, list[float | None]]:
+        of = {name: ragged.between(row, row + 1).values.tolist() for name, ragged in reports.quantities.items()}
+        return {name: [None if np.isnan(value) else value for value in values] for name, values in of.items() if values}
+
+    columns = [reports.offset, reports.index, reports.ingest_ts, reports.event_ts, reports.seq, reports.device_kind]
+    numbers = zip(*(column.tolist() for column in [*columns, reports.test]), strict=True)
+    return [
+        (*row, device_id, reports.faults.get(number, ()), held(number))
+        for number, (row, device_id) in enumerate(zip(numbers, reports.device_id, strict=True))
+    ]
+
+
+def slowly(offset: int, index: int, report: dict[str, Any]) -> tuple[Any, ...]:
+    """The twin: the row of one good report."""
+    held = {}
+    for name, quantity in BY_NAME.items():
+        if report.get(name):
+            held[name] = [None if value == quantity.absent else float(value) for value in report[name]]
+    seq, kind = report.get("seq"), KIND_CODES[report["device_kind"]]
+    numbers = (offset, index, INGEST_TS, report["event_ts"], -1 if seq is None else seq, kind)
+    return (*numbers, report.get("test") is True, report["device_id"], tuple(report.get("faults") or ()), held)
+
+
+@PROFILE
+@given(chunk=st.lists(shapes() | st.lists(shapes() | mutants(), min_size=1, max_size=4) | mutants(), max_size=8))
+def test_reports_of_any_shapes_in_one_chunk_come_through_as_the_slow_twin_reads_them(chunk: list[Any]) -> None:
+    reports, _ = decode(records_of([orjson.dumps(held) for held in chunk]))
+    wanted = [
+        slowly(10 + number, index, report)
+        for number, held in enumerate(chunk)
+        for index, report in enumerate(held if isinstance(held, list) else [held])
+        if fault_of(report, INGEST_TS) is None
+    ]
+    assert rows_of(reports) == wanted
+    occur = {name for row in wanted for name in row[-1]}
+    assert list(reports.quantities) == [name for name in BY_NAME if name in occur]
+
+
+@PROFILE
+@given(shape=shapes())
+def test_every_shape_drawn_is_good(shape: dict[str, Any]) -> None:
+    assert fault_of(shape, INGEST_TS) is None
+
+
+@pytest.mark.parametrize("first", [{}, {"v": 1}, {"v": 1, "smoke": [1]}, dict.fromkeys(map(str, range(500)), 1), GOOD])
+def test_whatever_the_first_report_holds_the_others_are_read_alike(first: dict[str, Any]) -> None:
+    reports, _ = decode(records_of(list(map(orjson.dumps, [first, PILE, GOOD, SMOKE, GOOD, PILE]))))
+    assert rows_of(reports)[-5:] == [
+        slowly(11 + number, 0, report) for number, report in enumerate([PILE, GOOD, SMOKE, GOOD, PILE])
+    ]
+
+
+def test_as_many_fields_with_other_names_are_other_fields() -> None:
+    renamed = {"smoke" if field == "arc_half_cycles" else field: value for field, value in GOOD.items()}
+    reports, _ = decode(records_of([orjson.dumps(report) for report in (GOOD, renamed, GOOD)]))
+    assert reports.quantities["smoke"].counts.tolist() == [0, 1, 0]
+    assert reports.quantities["arc_half_cycles"].counts.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("reader", [versions, device_ids, kind_codes, times, integers, flags, faults])
+def test_a_reader_refuses_among_others_what_it_refuses_alone(reader: Callable[[Sequence[Any]], Any]) -> None:
+    alone = [row for row, value in enumerate(ODD) if reader([value]) is None]
+    assert list(refused(ODD, reader)) == alone
+    taken = [value for row, value in enumerate(ODD) if row not in alone]
+    assert taken
+    assert reader(taken) is not None
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES, ids=lambda quantity: quantity.name)
+def test_an_array_is_impossible_among_others_where_it_is_alone(quantity: Quantity) -> None:
+    alone = [row for row, value in enumerate(ODD) if impossible(quantity, [value])]
+    assert impossible(quantity, ODD) == alone
+    assert impossible(quantity, [value for row, value in enumerate(ODD) if row not in alone]) == []
 
 
 @PROFILE
