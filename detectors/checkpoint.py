@@ -1,64 +1,86 @@
 """A device's row of state as one record of the checkpoints topic, and back. Pure: bytes in, bytes out.
 
     key    b"1" for test data, b"0" for real, then the device id in UTF-8
-    value  version 1 B | layout 4 B | ROW | number of segments 1 B
-           | per space and quantity the device has: code 1 B, width 1 B, the bytes of its slots
+    value  HEAD: version, layout, ROW, its open minutes, how many latches are engaged
+           | per detector that keeps more than a latch, an entry for each component it watches
+           | per open minute, the last values of each component; then, per minute with several reports, their spread
+           | the engaged latches
            | the device's own faults as a JSON array, nothing where it has none
 
-The bytes are numpy's own, so `LAYOUT`, a hash over the dtypes and the order of detectors, goes with each record: a
-program whose layout differs refuses it rather than misread it.
+Only what differs from nothing is there: a latch at rest or a minute that is not open takes no bytes. The bytes are
+numpy's own, so `LAYOUT`, a hash over the dtypes and the order of detectors, goes with each record: a program whose
+layout differs refuses it rather than misread it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import Final, NamedTuple
 
 import numpy as np
 import orjson
 
-from detectors.state import DETECTORS, ROW, PartitionState
-from schemas.quantities import MAX_COMPONENTS, QUANTITIES
+from detectors.aggregates import LAST, SPREAD
+from detectors.device_status import OVERDUE, UNKNOWN
+from detectors.latch import AT_REST, LATCH
+from detectors.order import REMEMBERED
+from detectors.state import COLUMN, DETECTORS, ROW, WATCHING, PartitionState
+from detectors.table import Table, runs
+from schemas.quantities import CODES, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES
 
-VERSION: Final = 1
+VERSION: Final = 2
+_BATCH_ROWS: Final = 2048
+"""Rows encoded or restored at once: enough to be quick, and 2 MB of bytes [ours]."""
 
 
 class CheckpointError(ValueError):
     """A checkpoint that this program cannot read; the text says whose, why and what to do."""
 
 
-class _Segment(NamedTuple):
-    """The slots of one quantity in one space: which, and the bytes of one slot."""
-
-    space: int
-    quantity: int
-    slot_bytes: int
-
-
-def _segments() -> tuple[_Segment, ...]:
-    return tuple(
-        _Segment(number, quantity, space.table.itemsize)
-        for number, space in enumerate(PartitionState().spaces)
-        for quantity in np.flatnonzero(space.column >= 0).tolist()
-    )
+_KEPT: Final = {
+    number: np.dtype([field for field in detector.state.descr if field[0] != AT_REST[0]])
+    for number, detector in enumerate(DETECTORS)
+    if len(detector.state.descr) > 1
+}
+"""By detector, what it keeps of a component besides the latch."""
+_ENGAGED: Final = np.dtype([("detector", "u1"), ("component", "u1"), *LATCH.descr])
+"""A latch that is not at rest, and whose."""
 
 
 def _layout() -> bytes:
     told = [
-        repr(ROW.descr),
-        *(repr(space.table.dtype.descr) for space in PartitionState().spaces),
-        *(f"{segment.space} {QUANTITIES[segment.quantity].name}" for segment in _SEGMENTS),
-        *(f"{detector.kind} {detector.quantity}" for detector in DETECTORS),
+        repr([ROW.descr, LAST.descr, SPREAD.descr, LATCH.descr]),
+        *(quantity.name for quantity in QUANTITIES),
+        *(f"{detector.kind} {detector.quantity} {detector.state.descr!r}" for detector in DETECTORS),
     ]
     return blake2b("\n".join(told).encode(), digest_size=4).digest()
 
 
-_SEGMENTS: Final = _segments()
 LAYOUT: Final = _layout()
-_HEAD: Final = bytes([VERSION]) + LAYOUT
-_ROW_END: Final = len(_HEAD) + ROW.itemsize
+_HEAD: Final = np.dtype(
+    [
+        ("version", "u1"),
+        ("layout", "V4"),
+        ("row", ROW),
+        ("minute_ts", "i8", (2,)),
+        ("spread", "u1", (2,)),
+        ("latches", "u2"),
+    ]
+)
+"""`spread` is 1 for a minute of several reports."""
+_BEGINNING: Final = bytes([VERSION]) + LAYOUT
 _ROW_OF: Final = {False: b"0", True: b"1"}
+
+
+class _Section(NamedTuple):
+    """A part of the value: of each of k rows `counts[i]` entries of a table, which are `entries`, row by row."""
+
+    table: Table
+    dtype: np.dtype
+    entries: np.ndarray
+    counts: np.ndarray
 
 
 def key_of(device_id: str, test: bool) -> bytes:
@@ -68,70 +90,194 @@ def key_of(device_id: str, test: bool) -> bytes:
 
 def encode(state: PartitionState, rows: Iterable[int]) -> Iterator[tuple[bytes, bytes]]:
     """The (key, value) of each of `rows`. Reads the state as it goes: finish before the state moves on."""
-    numbers = np.fromiter(rows, np.int64)
-    row_bytes = _bytes_of(state.rows)
-    tests = state.rows["test"][numbers].tolist()
-    held = [_Held.of(code, segment, state, numbers) for code, segment in enumerate(_SEGMENTS)]
-    held = [segment for segment in held if any(segment.width)]
-    for number, (row, test) in enumerate(zip(numbers.tolist(), tests, strict=True)):
-        parts: list[bytes | memoryview] = [_HEAD, row_bytes[row * ROW.itemsize : (row + 1) * ROW.itemsize], b""]
-        present = 0
-        for segment in held:
-            if segment.width[number]:
-                present += 1
-                parts += segment.parts(number)
-        parts[2] = bytes((present,))
-        if faults := state.faults.get(row):
-            parts.append(orjson.dumps(faults))
-        yield key_of(state.device_ids[row], bool(test)), b"".join(parts)
+    waiting = iter(rows)
+    while batch := list(islice(waiting, _BATCH_ROWS)):
+        yield from _encoded(state, np.array(batch))
 
 
-class _Held(NamedTuple):
-    """One segment of the rows at hand: where each row's slots lie, and the bytes of the table."""
+def _encoded(state: PartitionState, rows: np.ndarray) -> Iterator[tuple[bytes, bytes]]:
+    latches, counts = _engaged(state, rows)
+    parts = [(_heads(state, rows, counts), np.ones(len(rows), np.int64))]
+    parts += [(one.table.packed(one.entries, one.dtype), one.counts) for one in _sections(state, rows)]
+    parts.append((latches, counts))
+    slices = zip(*(_slices(entries, counts) for entries, counts in parts if len(entries)), strict=True)
+    tests = state.rows["test"][rows].tolist()
+    for row, test, of_row in zip(rows.tolist(), tests, slices, strict=True):
+        faults = state.faults.get(row)
+        told = (*of_row, orjson.dumps(faults)) if faults else of_row
+        yield key_of(state.device_ids[row], bool(test)), b"".join(told)
 
-    code: int
-    first: list[int]
-    width: list[int]
-    table: memoryview
-    slot_bytes: int
 
-    @classmethod
-    def of(cls, code: int, segment: _Segment, state: PartitionState, rows: np.ndarray) -> _Held:
-        space = state.spaces[segment.space]
-        first = space.first[rows, space.column[segment.quantity]].tolist()
-        width = state.width[rows, segment.quantity].tolist()
-        return cls(code, first, width, _bytes_of(space.table), segment.slot_bytes)
+def _slices(entries: np.ndarray, counts: np.ndarray) -> list[memoryview]:
+    """The bytes of each row's entries."""
+    told = entries.view(np.uint8).data
+    ends = (np.cumsum(counts) * entries.itemsize).tolist()
+    return [told[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
 
-    def parts(self, number: int) -> list[bytes | memoryview]:
-        first, width = self.first[number], self.width[number]
-        return [bytes((self.code, width)), self.table[first * self.slot_bytes : (first + width) * self.slot_bytes]]
+
+def _heads(state: PartitionState, rows: np.ndarray, latches: np.ndarray) -> np.ndarray:
+    heads, cells = np.zeros(len(rows), _HEAD), state.minutes.cells
+    heads["version"] = VERSION
+    heads["layout"] = np.void(LAYOUT)
+    heads["row"] = state.rows.packed(rows)
+    heads["minute_ts"] = cells["minute_ts"].reshape(-1, 2)[rows]
+    heads["spread"] = cells["spread"].reshape(-1, 2)[rows] > 0
+    heads["latches"] = latches
+    return heads
+
+
+def _sections(state: PartitionState, rows: np.ndarray) -> list[_Section]:
+    """All that has entries by component, of rows that have room for them."""
+    width = state.rows["width"][rows].astype(np.int64)
+    sections = []
+    for number, dtype in _KEPT.items():
+        code = CODES[DETECTORS[number].quantity]
+        entries = runs(state.places["first"][rows, COLUMN[code]].astype(np.int64), width[:, code])
+        sections.append(_Section(state.watched[number], dtype, entries, width[:, code]))
+    for name, table in (("last", state.minutes.last), ("spread", state.minutes.spread)):
+        for bucket in (0, 1):
+            first = state.minutes.cells[name][2 * rows + bucket].astype(np.int64)
+            counts = width.sum(axis=1) * (first > 0)
+            sections.append(_Section(table, table.dtype, runs(first, counts), counts))
+    return sections
+
+
+def _engaged(state: PartitionState, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The latches of `rows` that are not at rest, row by row, and how many each row has."""
+    owner, found = [np.empty(0, np.int64)], [np.empty(0, _ENGAGED)]
+    for code, numbers in WATCHING.items():
+        width = state.rows["width"][rows, code].astype(np.int64)
+        slots = runs(state.places["first"][rows, COLUMN[code]].astype(np.int64), width)
+        row, component = np.repeat(np.arange(len(rows)), width), runs(np.zeros_like(width), width)
+        for number in numbers:
+            places = state.watched[number]["latch"][slots]
+            held = places.nonzero()[0]
+            latches = np.empty(len(held), _ENGAGED)
+            latches["detector"], latches["component"] = number, component[held]
+            for name in LATCH.names or ():
+                latches[name] = state.watched[number].latches[name][places[held]]
+            owner.append(row[held])
+            found.append(latches)
+    owners = np.concatenate(owner)
+    return np.concatenate(found)[np.argsort(owners, kind="stable")], np.bincount(owners, minlength=len(rows))
+
+
+class _Read(NamedTuple):
+    """Checkpoints that were read and found whole, not yet put into a state. `counts`, int64[k, sections]."""
+
+    device_ids: list[str]
+    heads: np.ndarray
+    parts: list[np.ndarray]
+    latches: np.ndarray
+    faults: list[tuple[str, ...]]
 
 
 def restore(state: PartitionState, key: bytes, value: bytes) -> None:
-    """Put the row of one checkpoint into `state`, in place of what it held of that device.
+    """Put the row of one checkpoint into `state`, in place of what it held of that device. See `restore_all`."""
+    restore_all(state, {key: value})
 
-    Limits are looked up anew. Raises CheckpointError, and leaves the state alone, where the record is not one that
-    this program wrote.
+
+def restore_all(state: PartitionState, rows: Mapping[bytes, bytes]) -> None:
+    """Put checkpoints, by key, into `state`, in place of what it held of their devices. Limits are looked up anew.
+
+    Raises CheckpointError where a record is not one that this program wrote, and puts no part of that one there.
     """
-    device_id, test = _device_of(key)
-    _check_head(device_id, value)
-    held = np.frombuffer(value, ROW, 1, len(_HEAD))[0]
-    slots, faults = _body_of(device_id, value)
-    if bool(held["test"]) != test:
-        raise _garbled(device_id, "its key and its row disagree about test data")
-    before = len(state)
-    row = state.row_of(device_id, test, int(held["device_kind"]))
-    if row < before:
-        _forget(state, row)
-    state.rows[row] = held
-    state.rows["profile"][row] = -1
-    state.dirty[row] = False
-    if faults:
-        state.faults[row] = faults
-    whole = np.frombuffer(value, np.uint8)
-    for segment, width, begin in slots:
-        state.make_room(row, segment.quantity, width)
-        _fill(state, row, segment, whole[begin : begin + width * segment.slot_bytes])
+    waiting = iter(rows.items())
+    while batch := list(islice(waiting, _BATCH_ROWS)):
+        _put(state, _read(*map(list, zip(*batch, strict=True))))
+
+
+def _read(keys: Sequence[bytes], values: Sequence[bytes]) -> _Read:
+    devices = [_device_of(key) for key in keys]
+    device_ids = [device_id for device_id, _ in devices]
+    for device_id, value in zip(device_ids, values, strict=True):
+        if len(value) < _HEAD.itemsize or not value.startswith(_BEGINNING):
+            raise _unreadable(device_id, value)
+    heads = np.frombuffer(b"".join([value[: _HEAD.itemsize] for value in values]), _HEAD)
+    _check_heads(device_ids, np.array([test for _, test in devices]), heads)
+    dtypes, counts = _expected(heads)
+    ends = _HEAD.itemsize + np.cumsum(counts * np.array([dtype.itemsize for dtype in dtypes]), axis=1)
+    lengths = np.array([len(value) for value in values])
+    for number in (ends[:, -1] > lengths).nonzero()[0].tolist():
+        raise _garbled(device_ids[number], f"it is cut off after {lengths[number]} bytes")
+    columns = [[_HEAD.itemsize] * len(values), *ends.T.tolist()]
+    *parts, latches = (
+        np.frombuffer(
+            b"".join([value[begin:end] for value, begin, end in zip(values, begins, upto, strict=True)]), dtype
+        )
+        for dtype, begins, upto in zip(dtypes, columns[:-1], columns[1:], strict=True)
+    )
+    _check_latches(device_ids, heads, latches)
+    told = zip(device_ids, values, columns[-1], strict=True)
+    faults = [_faults_of(device_id, value[end:]) if end < len(value) else () for device_id, value, end in told]
+    return _Read(device_ids, heads, parts, latches, faults)
+
+
+def _expected(heads: np.ndarray) -> tuple[list[np.dtype], np.ndarray]:
+    """What must follow the heads: the dtype of each part, and how many entries of it, int64[k, parts]."""
+    width = heads["row"]["width"].astype(np.int64)
+    whole, is_open = width.sum(axis=1)[:, None], heads["minute_ts"] > 0
+    kept = [width[:, CODES[DETECTORS[number].quantity]] for number in _KEPT]
+    counts = [*kept, *(whole * is_open).T, *(whole * heads["spread"]).T, heads["latches"].astype(np.int64)]
+    return [*_KEPT.values(), LAST, LAST, SPREAD, SPREAD, _ENGAGED], np.column_stack(counts)
+
+
+def _check_heads(device_ids: Sequence[str], tests: np.ndarray, heads: np.ndarray) -> None:
+    row, is_open = heads["row"], heads["minute_ts"] > 0
+    wrong = {
+        "its key and its row disagree about test data": (row["test"] != 0) != tests,
+        "it has more components than there can be": (row["width"] > MAX_COMPONENTS).any(axis=1),
+        "its device is of no kind": (row["device_kind"] < 0) | (row["device_kind"] >= len(DEVICE_KINDS)),
+        "its status is none": (row["status"] < UNKNOWN) | (row["status"] > OVERDUE),
+        "its order is none": row["oldest"] >= REMEMBERED,
+        "its minutes are none": (heads["spread"] > is_open).any(axis=1)
+        | (is_open.any(axis=1) & ~row["width"].any(axis=1)),
+    }
+    for why, found in wrong.items():
+        for number in found.nonzero()[0].tolist():
+            raise _garbled(device_ids[number], why)
+
+
+def _check_latches(device_ids: Sequence[str], heads: np.ndarray, latches: np.ndarray) -> None:
+    owner = np.repeat(np.arange(len(heads)), heads["latches"])
+    code = np.array([CODES[detector.quantity] for detector in DETECTORS])
+    known = latches["detector"] < len(DETECTORS)
+    width = heads["row"]["width"][owner, code[latches["detector"] * known]]
+    for number in owner[~known | (latches["component"] >= width)].tolist():
+        raise _garbled(device_ids[number], "it has a latch of a component that it has not")
+
+
+def _put(state: PartitionState, read: _Read) -> None:
+    before, held = len(state), read.heads["row"]
+    rows = state.rows_of(read.device_ids, held["test"] != 0, held["device_kind"])
+    state.forget(rows[rows < before])
+    state.make_room(rows, held["width"].astype(np.int64))
+    state.rows.unpack(rows, held)
+    state.places["profile"][rows] = -1
+    state.dirty[rows] = False
+    _open_minutes(state, rows, read.heads)
+    for section, entries in zip(_sections(state, rows), read.parts, strict=True):
+        section.table.unpack(section.entries, entries)
+    _put_latches(state, np.repeat(rows, read.heads["latches"]), read.latches)
+    state.faults |= {row: faults for row, faults in zip(rows.tolist(), read.faults, strict=True) if faults}
+
+
+def _open_minutes(state: PartitionState, rows: np.ndarray, heads: np.ndarray) -> None:
+    """Make the room of the minutes that are open."""
+    sizes, minutes = heads["row"]["width"].sum(axis=1, dtype=np.int64), state.minutes
+    for bucket in (0, 1):
+        cell, is_open = 2 * rows + bucket, heads["minute_ts"][:, bucket] > 0
+        spread = heads["spread"][:, bucket] > 0
+        minutes.cells["minute_ts"][cell] = heads["minute_ts"][:, bucket] * is_open
+        minutes.cells["last"][cell[is_open]] = minutes.last.allot(sizes[is_open])
+        minutes.cells["spread"][cell[spread]] = minutes.spread.allot(sizes[spread])
+
+
+def _put_latches(state: PartitionState, rows: np.ndarray, latches: np.ndarray) -> None:
+    for number, detector in enumerate(DETECTORS):
+        mine, watched = latches["detector"] == number, state.watched[number]
+        first = state.places["first"][rows[mine], COLUMN[CODES[detector.quantity]]]
+        watched.engage(first + latches["component"][mine].astype(np.int64), latches[list(LATCH.names or ())][mine])
 
 
 def _device_of(key: bytes) -> tuple[str, bool]:
@@ -143,41 +289,25 @@ def _device_of(key: bytes) -> tuple[str, bool]:
         raise CheckpointError(f"the key {key[:80]!r} is not that of a checkpoint: {error}") from error
 
 
-def _check_head(device_id: str, value: bytes) -> None:
+def _unreadable(device_id: str, value: bytes) -> CheckpointError:
+    """Why a value that does not begin as this program's do, or is too short, cannot be read."""
     if not value:
-        raise _garbled(device_id, "it is empty")
+        return _garbled(device_id, "it is empty")
     if value[0] != VERSION:
-        raise CheckpointError(
+        return CheckpointError(
             f"the checkpoint of {device_id} has version {value[0]}, this program reads version {VERSION}: "
             "start the release that wrote it, or begin with an empty checkpoints topic"
         )
-    if len(value) <= _ROW_END:
-        raise _garbled(device_id, f"it is cut off after {len(value)} bytes")
-    if (layout := value[1 : len(_HEAD)]) != LAYOUT:
-        raise CheckpointError(
-            f"the checkpoint of {device_id} was written with state layout {layout.hex()}, this program has "
-            f"{LAYOUT.hex()}: start the release that wrote it, or begin with an empty checkpoints topic"
-        )
-
-
-def _body_of(device_id: str, value: bytes) -> tuple[list[tuple[_Segment, int, int]], tuple[str, ...]]:
-    """What follows the row: each segment with its width and where its bytes begin, and the faults."""
-    slots: list[tuple[_Segment, int, int]] = []
-    at, code = _ROW_END + 1, -1
-    for _ in range(value[_ROW_END]):
-        if at + 2 > len(value) or not code < value[at] < len(_SEGMENTS) or not 0 < value[at + 1] <= MAX_COMPONENTS:
-            raise _garbled(device_id, f"no component can stand at byte {at}")
-        code, width = value[at], value[at + 1]
-        slots.append((_SEGMENTS[code], width, at + 2))
-        at += 2 + width * _SEGMENTS[code].slot_bytes
-    if at > len(value):
-        raise _garbled(device_id, f"it is cut off after {len(value)} bytes")
-    return slots, _faults_of(device_id, value[at:])
+    if len(value) < _HEAD.itemsize:
+        return _garbled(device_id, f"it is cut off after {len(value)} bytes")
+    layout = value[1 : len(_BEGINNING)]
+    return CheckpointError(
+        f"the checkpoint of {device_id} was written with state layout {layout.hex()}, this program has "
+        f"{LAYOUT.hex()}: start the release that wrote it, or begin with an empty checkpoints topic"
+    )
 
 
 def _faults_of(device_id: str, text: bytes) -> tuple[str, ...]:
-    if not text:
-        return ()
     try:
         faults = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -185,25 +315,6 @@ def _faults_of(device_id: str, text: bytes) -> tuple[str, ...]:
     if type(faults) is not list or not all(type(fault) is str for fault in faults):
         raise _garbled(device_id, "its faults are not an array of strings")
     return tuple(faults)
-
-
-def _forget(state: PartitionState, row: int) -> None:
-    """Empty every slot of the row; its room stays."""
-    state.faults.pop(row, None)
-    for segment in _SEGMENTS:
-        if width := int(state.width[row, segment.quantity]):
-            _fill(state, row, segment, np.zeros(width * segment.slot_bytes, np.uint8))
-
-
-def _fill(state: PartitionState, row: int, segment: _Segment, value: np.ndarray) -> None:
-    """Put bytes into a segment's first slots. As bytes: numpy copies structured dtypes field by field, far slower."""
-    space = state.spaces[segment.space]
-    begin = int(space.first[row, space.column[segment.quantity]]) * segment.slot_bytes
-    space.table.view(np.uint8)[begin : begin + len(value)] = value
-
-
-def _bytes_of(array: np.ndarray) -> memoryview:
-    return array.view(np.uint8).data
 
 
 def _garbled(device_id: str, why: str) -> CheckpointError:

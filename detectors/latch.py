@@ -13,21 +13,27 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from detectors.limits import LimitRows
+from detectors.table import Blocks, Table
 from schemas.events import AlarmEvent, Severity
 
-LATCH: Final = [
-    ("warning_since", "i8"),
-    ("alarm_since", "i8"),
-    ("onset_ts", "i8"),
-    ("peak", "f8"),
-    ("severity", "i1"),
-    ("active", "i1"),
-    ("engaged", "i1"),
-]
-"""Fields of a latch. The `since` are epoch ms of the first report of an unbroken stretch at or above the level, else 0.
+AT_REST: Final = ("latch", "i4")
+"""The field by which a detector's `STATE` says where in `Watched.latches` a component has its latch; 0 while at rest:
+no alarm open, no stretch at a level. Nearly all are at rest, and then take no more than this."""
 
-`severity` is that of the open alarm, 0 when none is open; `active` is 1 while its condition holds; `engaged` is 1 while
-there is a stretch or an open alarm, that is while a normal value means something."""
+LATCH: Final = np.dtype(
+    [
+        ("warning_since", "i8"),
+        ("alarm_since", "i8"),
+        ("onset_ts", "i8"),
+        ("peak", "f8"),
+        ("severity", "i1"),
+        ("active", "i1"),
+    ]
+)
+"""A latch. The `since` are epoch ms of the first report of an unbroken stretch at or above the level, else 0.
+
+`severity` is that of the open alarm, 0 when none is open; `active` is 1 while its condition holds."""
 
 EVENTS: Final = (AlarmEvent.OPENED, AlarmEvent.ESCALATED, AlarmEvent.RECOVERED, AlarmEvent.REACTIVATED)
 
@@ -35,19 +41,21 @@ EVENTS: Final = (AlarmEvent.OPENED, AlarmEvent.ESCALATED, AlarmEvent.RECOVERED, 
 class Elements(NamedTuple):
     """m measured values, of m different components, as arrays of length m.
 
-    `slots` index the detector's state, `limits` are LIMIT rows, `ts` epoch ms, `values` finite float64. `gap_ms` is the
-    time since the device's report before, 0 for its first.
+    `slots` index the detector's state, `limits` are the components' own, `ts` epoch ms, `values` finite float64.
+    `gap_ms` is the time since the device's report before, 0 for its first.
     """
 
     slots: np.ndarray
     values: np.ndarray
     ts: np.ndarray
     gap_ms: np.ndarray
-    limits: np.ndarray
+    limits: LimitRows
 
     def take(self, which: np.ndarray) -> Elements:
         """The elements `which` (a mask or indices) selects."""
-        return Elements(*(column[which] for column in self))
+        return Elements(
+            self.slots[which], self.values[which], self.ts[which], self.gap_ms[which], self.limits.take(which)
+        )
 
 
 class Findings(NamedTuple):
@@ -71,25 +79,48 @@ NOTHING: Final = Findings(*(np.empty(0, np.int64) for _ in Findings._fields))
 """Nothing happened."""
 
 
-def step(state: np.ndarray, elements: Elements, baseline: np.ndarray | None = None) -> Findings:
+class Watched(Table):
+    """The state of one detector: the fields of its `STATE` for each component, and the latches that are not at rest."""
+
+    def __init__(self, state: np.dtype, size: int = 0) -> None:
+        super().__init__(state, size)
+        self.latches = Blocks(LATCH)
+
+    def engage(self, slots: np.ndarray, latches: np.ndarray) -> None:
+        """Let the components of `slots`, whose latches are at rest, have these, LATCH[m]."""
+        places = self.latches.allot(np.ones(len(slots), np.int64))
+        self.latches.unpack(places, latches)
+        self["latch"][slots] = places
+
+    def let_rest(self, slots: np.ndarray) -> None:
+        """Put the latches of `slots`, which are engaged, at rest."""
+        self.latches.room.release(self["latch"][slots], np.ones(len(slots), np.int64))
+        self["latch"][slots] = 0
+
+
+def step(state: Watched, elements: Elements, baseline: np.ndarray | None = None) -> Findings:
     """Move the latches of `elements.slots` on by one value each, in place, and say what happened.
 
     `baseline`, float64[m], is only passed through to the findings.
     """
-    slots, values, _, _, limits = elements
     # Nearly all values are normal and meet a latch at rest; they change nothing.
-    told = ((values >= limits["lowest"]) | (state["engaged"][slots] == 1)).nonzero()[0]
-    if not len(told):
+    told = (elements.values >= elements.limits["lowest"]) | (state["latch"][elements.slots] > 0)
+    which = told.nonzero()[0]
+    if not len(which):
         return NOTHING
-    findings = _move(state, elements.take(told), None if baseline is None else baseline[told])
-    return findings._replace(element=told[findings.element])
+    findings = _move(state, elements.take(which), None if baseline is None else baseline[which])
+    return findings._replace(element=which[findings.element])
 
 
-def _move(state: np.ndarray, elements: Elements, baseline: np.ndarray | None) -> Findings:
+def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Findings:
     slots, values, ts, gap_ms, limits = elements
-    held = state[slots]
+    was_at_rest = state["latch"][slots] == 0
+    if was_at_rest.any():
+        state.engage(slots[was_at_rest], np.zeros(np.count_nonzero(was_at_rest), LATCH))
+    places = state["latch"][slots]
+    held = state.latches.packed(places)
     # The peak is the worst since the onset, so it counts from the stretch that is yet to be confirmed.
-    held["peak"] = np.where(held["engaged"] == 1, np.maximum(held["peak"], values), values)
+    held["peak"] = np.where(was_at_rest, values, np.maximum(held["peak"], values))
     held["warning_since"] = _since(held["warning_since"], values >= limits["warning"], ts)
     held["alarm_since"] = _since(held["alarm_since"], values >= limits["alarm"], ts)
     confirmed_warning = _confirmed(held["warning_since"], limits["confirm_warning_ms"], ts, gap_ms)
@@ -107,8 +138,10 @@ def _move(state: np.ndarray, elements: Elements, baseline: np.ndarray | None) ->
     held["onset_ts"] = np.where(opened, onset, held["onset_ts"])
     held["severity"] = np.maximum(before, reached)
     held["active"] = (was_active & ~recovered) | opened | escalated | reactivated
-    held["engaged"] = (held["severity"] > 0) | (held["warning_since"] > 0) | (held["alarm_since"] > 0)
-    state[slots] = held
+    state.latches.unpack(places, held)
+    # A latch that no longer holds anything is one to which a normal value means nothing.
+    rests = (held["severity"] == 0) & (held["warning_since"] == 0) & (held["alarm_since"] == 0)
+    state.let_rest(slots[rests])
     # A reactivation may be at warning level while the alarm keeps the severity it once reached.
     compared = np.where(reached > 0, reached, Severity.WARNING)
     return _findings((opened, escalated, recovered, reactivated), held, compared, elements, baseline)
@@ -134,7 +167,7 @@ def _findings(
     element = np.logical_or.reduce(happened).nonzero()[0]
     if not len(element):
         return NOTHING
-    held, limits = held[element], elements.limits[element]
+    held, limits = held[element], elements.limits.take(element)
     # A component's events exclude each other, so the one that happened is the sum of its codes.
     event = sum(code * mask[element] for code, mask in enumerate(happened))
     at_alarm = (compared[element] == Severity.ALARM) | ~np.isfinite(limits["warning"])

@@ -10,6 +10,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,6 +50,22 @@ class LimitsError(ValueError):
     """A limits file that cannot be used; the text says which entry and what it may be."""
 
 
+class LimitRows:
+    """The limits of m elements, of one alarm kind: `limits["warning"]` is that of each. `profile` is int64[m]."""
+
+    def __init__(self, columns: Mapping[str, np.ndarray], profile: np.ndarray) -> None:
+        self._columns = columns
+        self._profile = profile
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        limit: np.ndarray = self._columns[name][self._profile]
+        return limit
+
+    def take(self, which: np.ndarray) -> LimitRows:
+        """Those of the elements `which` (a mask or indices) selects."""
+        return LimitRows(self._columns, self._profile[which])
+
+
 @dataclass(frozen=True)
 class LimitTable:
     """Limits of all profiles. `table` is LIMIT[alarm kinds, profiles], the kinds in the order of `AlarmKind`;
@@ -65,6 +82,17 @@ class LimitTable:
         """The limits of one kind, LIMIT[profiles]."""
         row: np.ndarray = self.table[list(AlarmKind).index(kind)]
         return row
+
+    @cached_property
+    def columns(self) -> Mapping[AlarmKind, Mapping[str, np.ndarray]]:
+        """Of each kind each field of LIMIT, as an array by profile: gathered many times a chunk."""
+        return {
+            kind: {name: np.ascontiguousarray(self.of(kind)[name]) for name in LIMIT.names or ()} for kind in AlarmKind
+        }
+
+    def rows(self, kind: AlarmKind, profile: np.ndarray) -> LimitRows:
+        """The limits of elements of these profiles, int64[m]."""
+        return LimitRows(self.columns[kind], profile)
 
     def profile(self, device_id: str, device_kind: int) -> int:
         """The profile of a device: its own, if it has limits of its own, else that of its kind."""

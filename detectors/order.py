@@ -5,6 +5,8 @@ told from handed-in old ones by their pace: they come one by one, as far apart a
 
 A report's identity within its device is its time and sequence number in one int64. Each device remembers the greatest
 `REMEMBERED` identities it has had, so for anything greater than the least of them it is certain whether it came before.
+They lie in a ring, from the least, at `oldest`, to the greatest, just before it: most reports are compared with that
+one alone and take the place of the least.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+
+from detectors.table import Table
 
 REMEMBERED: Final = 16
 """How far back order is kept exact: a gateway swaps neighbours and resends its last few records [ours]."""
@@ -46,32 +50,49 @@ def identity(ts: np.ndarray, seq: np.ndarray, event_ts: np.ndarray) -> np.ndarra
     return (ts << _SEQ_BITS) | (low & ((1 << _SEQ_BITS) - 1))
 
 
-def arrive(rows: np.ndarray, devices: np.ndarray, identities: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
+def arrive(rows: Table, devices: np.ndarray, identities: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
     """Judge one report for each of the distinct `devices`, and remember the new ones in `rows`, in place.
 
-    `rows` is the state's ROW[devices]; what is remembered is 0 where there is nothing yet. Returns REPEATED, LATE or
-    NEWEST for each.
+    `rows` is the state's rows, which `devices` index. Returns REPEATED, LATE or NEWEST for each.
     """
-    remembered = rows["remembered"]
-    before = remembered[devices]
-    least = before.argmin(axis=1)
-    same = (before == identities[:, None]).any(axis=1)
-    too_old = identities <= before[np.arange(len(devices)), least]
-    newest = identities > before.max(axis=1)
-    new = ~(same | too_old)
-    remembered[devices[new], least[new]] = identities[new]
-    judged = np.where(~new, REPEATED, np.where(newest, NEWEST, LATE))
-    rows["back_count"][devices[newest]] = 0
-    behind = (~(newest | same)).nonzero()[0]
-    if len(behind):
-        set_back = behind[_paced(rows, devices[behind], identities[behind], ingest_ts[behind])]
-        remembered[devices[set_back]] = 0
-        remembered[devices[set_back], 0] = identities[set_back]
-        judged[set_back] = NEWEST
+    oldest = rows["oldest"][devices]
+    newest = identities > rows["remembered"][devices, (oldest - 1) % REMEMBERED]
+    if np.count_nonzero(newest) == len(newest):
+        _remember(rows, devices, oldest, identities)
+        return np.full(len(devices), NEWEST)
+    _remember(rows, devices[newest], oldest[newest], identities[newest])
+    judged = np.where(newest, NEWEST, REPEATED)
+    behind = (~newest).nonzero()[0]
+    judged[behind] = _behind(rows, devices[behind], identities[behind], ingest_ts[behind])
     return judged
 
 
-def _paced(rows: np.ndarray, devices: np.ndarray, identities: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
+def _remember(rows: Table, devices: np.ndarray, oldest: np.ndarray, identities: np.ndarray) -> None:
+    """Let identities greater than all before take the places of the least."""
+    rows["remembered"][devices, oldest] = identities
+    rows["oldest"][devices] = (oldest + 1) % REMEMBERED
+    rows["back_count"][devices] = 0
+
+
+def _behind(rows: Table, devices: np.ndarray, identities: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
+    """Judge reports that are not their device's newest, and remember the new ones."""
+    remembered = rows["remembered"]
+    before = remembered[devices]
+    same = (before == identities[:, None]).any(axis=1)
+    new = ~same & (identities > before.min(axis=1))
+    remembered[devices[new]] = np.sort(np.column_stack([before[new], identities[new]]), axis=1)[:, 1:]
+    rows["oldest"][devices[new]] = 0
+    judged = np.where(new, LATE, REPEATED)
+    strange = (~same).nonzero()[0]
+    set_back = strange[_paced(rows, devices[strange], identities[strange], ingest_ts[strange])]
+    remembered[devices[set_back]] = 0
+    remembered[devices[set_back], REMEMBERED - 1] = identities[set_back]
+    rows["oldest"][devices[set_back]] = 0
+    judged[set_back] = NEWEST
+    return judged
+
+
+def _paced(rows: Table, devices: np.ndarray, identities: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
     """Whether these reports, all behind their device's newest, make its clock one that was set back."""
     ts = identities >> _SEQ_BITS
     dated_ms, arrived_ms = ts - rows["back_ts"][devices], ingest_ts - rows["back_ingest_ts"][devices]

@@ -6,7 +6,6 @@ within a round every array operation touches each device and component once and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Final, NamedTuple
 
@@ -16,9 +15,10 @@ from detectors import aggregates, device_status, order
 from detectors.latch import EVENTS, Elements, Findings
 from detectors.limits import LimitTable
 from detectors.messages import alarm_message
-from detectors.state import DETECTORS, FAMILIES, Family, PartitionState
+from detectors.state import COLUMN, DETECTORS, WATCHING, PartitionState
+from detectors.values import Measured, Values, measured, values_of, wanted_width
 from schemas.events import VERSION, Aggregate, Alarm, DeviceStatus, Severity, alarm_id
-from schemas.quantities import BY_NAME, CODES, DEVICE_KINDS, QUANTITIES
+from schemas.quantities import BY_NAME, DEVICE_KINDS, QUANTITIES
 from schemas.reports import Reports
 
 _OFFLINE_AFTER_MS: Final = np.array([device_status.OFFLINE_AFTER_MS[kind.name] for kind in DEVICE_KINDS])
@@ -42,6 +42,19 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class _Chunk:
+    """What is at hand while a chunk is worked off. `faulty`, bool[n], marks the reports that carry faults."""
+
+    reports: Reports
+    values: Values
+    faulty: np.ndarray
+    state: PartitionState
+    limits: LimitTable
+    now: int
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
 class _Round:
     """k reports of k different devices: their index in the chunk, row in the state, effective time."""
 
@@ -50,36 +63,10 @@ class _Round:
     ts: np.ndarray
 
     def take(self, which: np.ndarray) -> _Round:
+        """Those that `which`, bool[k], selects."""
+        if np.count_nonzero(which) == len(which):
+            return self
         return _Round(self.reports[which], self.rows[which], self.ts[which])
-
-
-class _Values(NamedTuple):
-    """All values of a chunk that are there, by report: those of report i are `starts[i]:starts[i + 1]`."""
-
-    starts: np.ndarray
-    quantity: np.ndarray
-    component: np.ndarray
-    value: np.ndarray
-
-
-class _Measured(NamedTuple):
-    """m values of a round's new reports: which of the reports, its row, the value's quantity, component, value."""
-
-    which: np.ndarray
-    row: np.ndarray
-    quantity: np.ndarray
-    component: np.ndarray
-    value: np.ndarray
-
-    def take(self, chosen: np.ndarray) -> _Measured:
-        return _Measured(*(column[chosen] for column in self))
-
-
-class _Seen(NamedTuple):
-    """The new reports of a round, and the time since each device's newest before it, 0 for its first."""
-
-    batch: _Round
-    gap_ms: np.ndarray
 
 
 def process(reports: Reports, state: PartitionState, limits: LimitTable, now: int) -> Result:
@@ -97,10 +84,12 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
     ts = order.effective_ts(reports.event_ts, reports.ingest_ts)
     result.skipped = len(reports) - len(fresh)
     result.clock_ahead = int(np.count_nonzero(ts[fresh] != reports.event_ts[fresh]))
-    values = _values_of(reports)
+    faulty = np.zeros(len(reports), np.bool_)
+    faulty[list(reports.faults)] = True
+    chunk = _Chunk(reports, values_of(reports), faulty, state, limits, now, result)
     for chosen in _rounds(rows[fresh]):
         which = fresh[chosen]
-        _work_off(_Round(which, rows[which], ts[which]), values, reports, state, limits, now, result)
+        _work_off(_Round(which, rows[which], ts[which]), chunk)
     state.rows["offset"][rows[fresh]] = reports.offset[fresh]
     state.dirty[rows[fresh]] = True
     for events in (result.alarms, result.aggregates, result.statuses):
@@ -109,92 +98,88 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
 
 
 def _look_up_limits(rows: np.ndarray, reports: Reports, state: PartitionState, limits: LimitTable) -> None:
-    for report in (state.rows["profile"][rows] < 0).nonzero()[0].tolist():
+    profile = state.places["profile"]
+    for report in (profile[rows] < 0).nonzero()[0].tolist():
         # By the row's kind and not the report's: a device that changes its kind keeps its limits, in any chunks.
         row = rows[report]
-        state.rows["profile"][row] = limits.profile(reports.device_id[report], int(state.rows["device_kind"][row]))
+        profile[row] = limits.profile(reports.device_id[report], int(state.rows["device_kind"][row]))
 
 
 def _place(event: Alarm | Aggregate | DeviceStatus) -> tuple[int, int]:
     return event.source_offset, event.source_ordinal
 
 
-def _rounds(rows: np.ndarray) -> Iterator[np.ndarray]:
+def _rounds(rows: np.ndarray) -> list[np.ndarray]:
     """Indices into `rows`: first every row's first occurrence, then every row's second, and so on."""
+    if not len(rows):
+        return []
+    ordered = np.sort(rows)
+    if (ordered[1:] > ordered[:-1]).all():
+        return [np.arange(len(rows))]
     by_row = np.argsort(rows, kind="stable")
-    ordered = rows[by_row]
-    begins = np.r_[True, ordered[1:] != ordered[:-1]].nonzero()[0] if len(rows) else np.empty(0, np.int64)
-    occurrence = np.arange(len(rows)) - np.repeat(begins, np.diff(np.r_[begins, len(rows)]))
+    begins = np.concatenate([[True], ordered[1:] > ordered[:-1]]).nonzero()[0]
+    occurrence = np.arange(len(rows)) - np.repeat(begins, np.diff(begins, append=len(rows)))
     by_round = np.argsort(occurrence, kind="stable")
-    ends = np.cumsum(np.bincount(occurrence)) if len(rows) else np.empty(0, np.int64)
-    for chosen in np.split(by_row[by_round], ends[:-1]) if len(rows) else ():
-        yield np.sort(chosen)
+    ends = np.cumsum(np.bincount(occurrence))
+    return np.split(by_row[by_round], ends[:-1])
 
 
-def _work_off(
-    batch: _Round,
-    values: _Values,
-    reports: Reports,
-    state: PartitionState,
-    limits: LimitTable,
-    now: int,
-    result: Result,
-) -> None:
+def _work_off(batch: _Round, chunk: _Chunk) -> None:
+    reports, rows, result = chunk.reports, chunk.state.rows, chunk.result
     identities = order.identity(batch.ts, reports.seq[batch.reports], reports.event_ts[batch.reports])
-    judged = order.arrive(state.rows, batch.rows, identities, reports.ingest_ts[batch.reports])
-    result.repeated += int(np.count_nonzero(judged == order.REPEATED))
-    result.late += int(np.count_nonzero(judged == order.LATE))
+    judged = order.arrive(rows, batch.rows, identities, reports.ingest_ts[batch.reports])
     newest = judged == order.NEWEST
-    result.statuses += _heard(batch, newest, reports, state)
-
+    result.statuses += _heard(batch, newest, chunk)
     new = judged != order.REPEATED
+    result.repeated += len(new) - int(np.count_nonzero(new))
+    result.late += int(np.count_nonzero(judged == order.LATE))
+
     taken = batch.take(new)
-    before_ts = state.rows["newest_ts"][taken.rows]
-    newest_ts = state.rows["newest_ts"][taken.rows] = np.maximum(before_ts, taken.ts)
-    closed = aggregates.close(state.rows["minutes"], taken.rows, newest_ts)
-    result.aggregates += _aggregates(closed, taken, reports, state)
-    bucket = aggregates.open_bucket(state.rows["minutes"], taken.rows, taken.ts, newest_ts)
+    before_ts = rows["newest_ts"][taken.rows]
+    newest_ts = rows["newest_ts"][taken.rows] = np.maximum(before_ts, taken.ts)
+    _close_minutes(taken, newest_ts, chunk)
+    width = _width(taken, chunk)
+    found = measured(chunk.values, taken.reports, width)
+    _count(found, taken, newest_ts, width.sum(axis=1), chunk)
     gap_ms = np.where(before_ts > 0, newest_ts - before_ts, 0)
-    measured = _measured(values, taken, state)
-    _count(measured, taken, bucket, state)
-    shown = measured.take(newest[new][measured.which])
-    for number, family in enumerate(FAMILIES):
-        result.alarms += _watch(number, family, shown, _Seen(taken, gap_ms), reports, state, limits, now)
+    _watch(found.of(newest[new]), taken, gap_ms, chunk)
 
 
-def _heard(batch: _Round, newest: np.ndarray, reports: Reports, state: PartitionState) -> list[DeviceStatus]:
+def _heard(batch: _Round, newest: np.ndarray, chunk: _Chunk) -> list[DeviceStatus]:
     """Put every device online, note its faults if this is its newest report, and say what changed."""
-    rows = state.rows
-    ingest_ts = reports.ingest_ts[batch.reports]
-    returned = rows["status"][batch.rows] != device_status.ONLINE
-    rows["since_ts"][batch.rows[returned]] = ingest_ts[returned]
-    rows["status"][batch.rows] = device_status.ONLINE
-    rows["heard_ts"][batch.rows] = np.maximum(rows["heard_ts"][batch.rows], ingest_ts)
-    faulty = rows["faulty"][batch.rows] == 1
-    if reports.faults:
-        faulty |= np.isin(batch.reports, list(reports.faults))
-    changed = returned.copy()
+    rows, at = chunk.state.rows, batch.rows
+    ingest_ts = chunk.reports.ingest_ts[batch.reports]
+    rows["heard_ts"][at] = np.maximum(rows["heard_ts"][at], ingest_ts)
+    changed = rows["status"][at] != device_status.ONLINE
+    if np.count_nonzero(changed):
+        rows["since_ts"][at[changed]] = ingest_ts[changed]
+        rows["status"][at[changed]] = device_status.ONLINE
+    faulty = (rows["faulty"][at] == 1) | chunk.faulty[batch.reports]
     for number in (faulty & newest).nonzero()[0].tolist():
-        row = int(batch.rows[number])
-        found = reports.faults.get(int(batch.reports[number]), ())
-        if found != state.faults.get(row, ()):
-            state.faults[row] = found
-            rows[row]["faulty"] = bool(found)
-            rows[row]["since_ts"] = ingest_ts[number]
-            changed[number] = True
+        changed[number] |= _note_faults(int(at[number]), int(batch.reports[number]), chunk)
     return [
-        _status_event(state, int(batch.rows[number]), int(reports.offset[report]), int(reports.index[report]))
+        _status_event(chunk.state, int(at[number]), int(chunk.reports.offset[report]), int(chunk.reports.index[report]))
         for number in changed.nonzero()[0].tolist()
         for report in (batch.reports[number],)
     ]
 
 
+def _note_faults(row: int, report: int, chunk: _Chunk) -> bool:
+    """Note the faults of a device's newest report. Whether they are others than before."""
+    state, found = chunk.state, chunk.reports.faults.get(report, ())
+    if found == state.faults.get(row, ()):
+        return False
+    state.faults[row] = found
+    state.rows["faulty"][row] = bool(found)
+    state.rows["since_ts"][row] = chunk.reports.ingest_ts[report]
+    return True
+
+
 def tick(state: PartitionState, now: int) -> list[DeviceStatus]:
     """Put devices offline that have been silent for too long at `now`. Call it only while the worker is not behind."""
-    size = len(state)
-    rows = state.rows[:size]
-    offline_after = _OFFLINE_AFTER_MS[rows["device_kind"]]
-    silent, status = device_status.silence(rows["status"], rows["heard_ts"], offline_after, now)
+    size, rows = len(state), state.rows
+    offline_after = _OFFLINE_AFTER_MS[rows["device_kind"][:size]]
+    silent, status = device_status.silence(rows["status"][:size], rows["heard_ts"][:size], offline_after, now)
     waited = np.where(
         status == device_status.OVERDUE,
         np.maximum(device_status.OVERDUE_AFTER_MS, offline_after[silent]),
@@ -207,15 +192,15 @@ def tick(state: PartitionState, now: int) -> list[DeviceStatus]:
 
 
 def _status_event(state: PartitionState, row: int, offset: int, ordinal: int) -> DeviceStatus:
-    held = state.rows[row]
+    rows = state.rows
     return DeviceStatus(
         v=VERSION,
         device_id=state.device_ids[row],
-        device_kind=DEVICE_KINDS[held["device_kind"]].name,
-        test=bool(held["test"]),
-        status=device_status.LABELS[int(held["status"])],
+        device_kind=DEVICE_KINDS[rows["device_kind"][row]].name,
+        test=bool(rows["test"][row]),
+        status=device_status.LABELS[int(rows["status"][row])],
         faults=list(state.faults.get(row, ())),
-        since_ts=int(held["since_ts"]),
+        since_ts=int(rows["since_ts"][row]),
         source_offset=offset,
         source_ordinal=ordinal,
     )
@@ -224,26 +209,31 @@ def _status_event(state: PartitionState, row: int, offset: int, ordinal: int) ->
 Statistics = dict[str, dict[str, list[object]]]
 
 
-def _aggregates(closed: aggregates.Closed, batch: _Round, reports: Reports, state: PartitionState) -> list[Aggregate]:
+def _close_minutes(taken: _Round, newest_ts: np.ndarray, chunk: _Chunk) -> None:
+    state, reports = chunk.state, chunk.reports
+    closed = aggregates.passed(state.minutes, taken.rows, newest_ts)
     if not len(closed.row):
-        return []
-    return [
+        return
+    report = taken.reports[closed.report]
+    chunk.result.aggregates += [
         Aggregate(
             v=VERSION,
             device_id=state.device_ids[row],
-            device_kind=DEVICE_KINDS[state.rows[row]["device_kind"]].name,
-            test=bool(state.rows[row]["test"]),
+            device_kind=DEVICE_KINDS[kind].name,
+            test=bool(test),
             minute_ts=minute_ts,
             quantities=statistics,
-            source_offset=int(reports.offset[report]),
-            source_ordinal=int(reports.index[report]) << 1 | bucket,
+            source_offset=offset,
+            source_ordinal=ordinal,
         )
-        for statistics, row, minute_ts, bucket, report in zip(
+        for statistics, row, kind, test, minute_ts, offset, ordinal in zip(
             _taken(closed, state),
             closed.row.tolist(),
+            state.rows["device_kind"][closed.row].tolist(),
+            state.rows["test"][closed.row].tolist(),
             closed.minute_ts.tolist(),
-            closed.bucket.tolist(),
-            batch.reports[closed.report].tolist(),
+            reports.offset[report].tolist(),
+            (reports.index[report] << 1 | closed.bucket).tolist(),
             strict=True,
         )
         if statistics
@@ -251,116 +241,84 @@ def _aggregates(closed: aggregates.Closed, batch: _Round, reports: Reports, stat
 
 
 def _taken(closed: aggregates.Closed, state: PartitionState) -> list[Statistics]:
-    """Empty the buckets of the closed minutes; the statistics of each, by quantity."""
+    """Empty the closed minutes; the statistics of each, by quantity."""
+    width = state.rows["width"][closed.row].astype(np.int64)
+    columns = aggregates.take(state.minutes, closed, width.sum(axis=1))
+    counts, least, greatest, mean, last = columns.values()
+    minute, quantity = width.nonzero()
+    ends = np.cumsum(width[minute, quantity])
+    begins = ends - width[minute, quantity]
     taken: list[Statistics] = [{} for _ in closed.row]
-    minute, quantity = np.nonzero(state.width[closed.row])
-    width = state.width[closed.row[minute], quantity]
-    ends = np.cumsum(width)
-    run = np.repeat(np.arange(len(width)), width)
-    slots = state.aggregates.first[closed.row[minute], quantity][run] + np.arange(len(run)) - (ends - width)[run]
-    statistics = aggregates.take(state.aggregates.table, slots, closed.bucket[minute][run])
-    begin = 0
-    for number, code, end in zip(minute.tolist(), quantity.tolist(), ends.tolist(), strict=True):
-        if any(statistics["count"][begin:end]):
-            part = {name: column[begin:end] for name, column in statistics.items()}
-            taken[number][QUANTITIES[code].name] = part
-        begin = end
+    for number, code, begin, end in zip(*map(np.ndarray.tolist, (minute, quantity, begins, ends)), strict=True):
+        if any(count := counts[begin:end]):
+            taken[number][QUANTITIES[code].name] = {
+                "count": count,
+                "min": least[begin:end],
+                "max": greatest[begin:end],
+                "mean": mean[begin:end],
+                "last": last[begin:end],
+            }
     return taken
 
 
-def _values_of(reports: Reports) -> _Values:
-    """Once a chunk, so that its rounds only pick: every quantity's values, without the absent ones, by report."""
-    report, quantity, component, value = [], [], [], []
-    for name, ragged in reports.quantities.items():
-        there = np.isfinite(ragged.values).nonzero()[0]
-        of_report = np.repeat(np.arange(len(reports)), ragged.counts)[there]
-        report.append(of_report)
-        quantity.append(np.full(len(there), CODES[name]))
-        component.append(there - ragged.starts[of_report])
-        value.append(ragged.values[there])
-    if not report:
-        nothing = np.empty(0, np.int64)
-        return _Values(np.zeros(len(reports) + 1, np.int64), nothing, nothing, nothing)
-    by_report = np.concatenate(report)
-    order_of = np.argsort(by_report, kind="stable")
-    starts = np.searchsorted(by_report[order_of], np.arange(len(reports) + 1))
-    columns = (np.concatenate(parts)[order_of] for parts in (quantity, component, value))
-    return _Values(starts, *columns)
+def _width(taken: _Round, chunk: _Chunk) -> np.ndarray:
+    """How many components of each quantity the devices have, those of these reports among them."""
+    width = chunk.state.rows["width"]
+    held, wanted = width[taken.rows], wanted_width(chunk.values, taken.reports)
+    short = wanted > held
+    if np.count_nonzero(short):
+        wider = short.any(axis=1)
+        chunk.state.make_room(taken.rows[wider], wanted[wider])
+        held = width[taken.rows]
+    enough: np.ndarray = held.astype(np.int64)
+    return enough
 
 
-def _measured(values: _Values, batch: _Round, state: PartitionState) -> _Measured:
-    """The values of a round's reports; there is room in the state for all of them."""
-    begins = values.starts[batch.reports]
-    counts = values.starts[batch.reports + 1] - begins
-    which = np.repeat(np.arange(len(counts)), counts)
-    at = np.arange(len(which)) + (begins - (np.cumsum(counts) - counts))[which]
-    found = _Measured(which, batch.rows[which], values.quantity[at], values.component[at], values.value[at])
-    short = found.take(found.component >= state.width[found.row, found.quantity])
-    width: dict[tuple[int, int], int] = {}
-    for row, quantity, component in zip(*(column.tolist() for column in short[1:4]), strict=True):
-        width[row, quantity] = max(width.get((row, quantity), 0), component + 1)
-    for (row, quantity), wanted in width.items():
-        state.make_room(row, quantity, wanted)
-    return found
-
-
-def _count(measured: _Measured, batch: _Round, bucket: np.ndarray, state: PartitionState) -> None:
+def _count(found: Measured, taken: _Round, newest_ts: np.ndarray, sizes: np.ndarray, chunk: _Chunk) -> None:
     """Count the values in their minute, where it is open."""
-    counted = measured.take(bucket[measured.which] >= 0)
-    space = state.aggregates
-    slots = space.first[counted.row, counted.quantity] + counted.component
-    aggregates.add(space.table, slots, bucket[counted.which], batch.ts[counted.which], counted.value)
+    minutes = chunk.state.minutes
+    counting = aggregates.open_minutes(minutes, taken.rows, taken.ts, newest_ts, sizes)
+    counted = found.of(counting.in_time)
+    aggregates.count(minutes, counting, sizes, counted.which, counted.within, taken.ts, counted.value)
 
 
-def _watch(
-    number: int,
-    family: Family,
-    measured: _Measured,
-    seen: _Seen,
-    reports: Reports,
-    state: PartitionState,
-    limits: LimitTable,
-    now: int,
-) -> list[Alarm]:
-    """Show the values a family of detectors watches to it."""
-    column = family.column[measured.quantity]
-    watched = (column >= 0).nonzero()[0]
-    if not len(watched):
-        return []
-    which, row, quantity, component, value = measured.take(watched)
-    space = state.watched[number]
-    slots = space.first[row, column[watched]] + component
-    limit = limits.table[family.kind[quantity], state.rows["profile"][row]]
-    findings = family.detect(space.table, Elements(slots, value, seen.batch.ts[which], seen.gap_ms[which], limit))
-    if not len(findings.element):
-        return []
-    found = _Found(
-        number=family.number[quantity][findings.element],
-        report=seen.batch.reports[which][findings.element],
-        row=row[findings.element],
-        component=component[findings.element],
-        findings=findings,
-    )
-    return [_alarm(found, place, reports, state, limits, now) for place in range(len(findings.element))]
+def _watch(found: Measured, taken: _Round, gap_ms: np.ndarray, chunk: _Chunk) -> None:
+    """Show the detectors what they watch."""
+    profile = chunk.state.places["profile"][taken.rows]
+    for place, code in enumerate(chunk.values.codes):
+        part = slice(*found.bounds[place : place + 2])
+        if code not in WATCHING or part.start == part.stop:
+            continue
+        which, component = found.which[part], found.component[part]
+        slots = chunk.state.places["first"][taken.rows, COLUMN[code]][which] + component
+        shown, profiles = (slots, found.value[part], taken.ts[which], gap_ms[which]), profile[which]
+        for number in WATCHING[code]:
+            elements = Elements(*shown, chunk.limits.rows(DETECTORS[number].kind, profiles))
+            findings = DETECTORS[number].detect(chunk.state.watched[number], elements)
+            if len(findings.element):
+                where = which[findings.element]
+                told = _Found(number, taken.reports[where], taken.rows[where], component[findings.element], findings)
+                chunk.result.alarms += [_alarm(told, one, chunk) for one in range(len(where))]
 
 
 class _Found(NamedTuple):
-    """What a family found: the detector's number, the report, row and component, as arrays like the findings."""
+    """What a detector found: its number, and as arrays like the findings the report, row and component of each."""
 
-    number: np.ndarray
+    number: int
     report: np.ndarray
     row: np.ndarray
     component: np.ndarray
     findings: Findings
 
 
-def _alarm(found: _Found, place: int, reports: Reports, state: PartitionState, limits: LimitTable, now: int) -> Alarm:
-    number, report, row, component = (int(column[place]) for column in found[:4])
-    kind, quantity = DETECTORS[number].kind, BY_NAME[DETECTORS[number].quantity]
+def _alarm(found: _Found, place: int, chunk: _Chunk) -> Alarm:
+    reports, state = chunk.reports, chunk.state
+    report, row, component = (int(column[place]) for column in (found.report, found.row, found.component))
+    kind, quantity = DETECTORS[found.number].kind, BY_NAME[DETECTORS[found.number].quantity]
     _, event, severity, level, value, limit, onset_ts, peak, baseline = (
         column[place].item() for column in found.findings
     )
-    device_id, test = state.device_ids[row], bool(state.rows[row]["test"])
+    device_id, test = state.device_ids[row], bool(state.rows["test"][row])
     known_baseline = None if np.isnan(baseline) else baseline
     reached, happened = Severity(severity), EVENTS[event]
     return Alarm(
@@ -371,22 +329,22 @@ def _alarm(found: _Found, place: int, reports: Reports, state: PartitionState, l
         severity_label=reached.label,
         kind=kind,
         device_id=device_id,
-        device_kind=DEVICE_KINDS[state.rows[row]["device_kind"]].name,
+        device_kind=DEVICE_KINDS[state.rows["device_kind"][row]].name,
         quantity=quantity.name,
         component=component,
         event_ts=int(reports.event_ts[report]),
         onset_ts=onset_ts,
         ingest_ts=int(reports.ingest_ts[report]),
-        detected_ts=now,
+        detected_ts=chunk.now,
         value=value,
         limit=limit,
         peak=peak,
         baseline=known_baseline,
-        limit_from=limits.source(kind, int(state.rows[row]["profile"]), level),
+        limit_from=chunk.limits.source(kind, int(state.places["profile"][row]), level),
         test=test,
         message=alarm_message(
             kind, happened, reached, device_id, component, quantity, value, limit, known_baseline, test
         ),
         source_offset=int(reports.offset[report]),
-        source_ordinal=int(reports.index[report]) << 16 | number << 8 | component,
+        source_ordinal=int(reports.index[report]) << 16 | found.number << 8 | component,
     )

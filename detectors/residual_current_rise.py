@@ -11,42 +11,43 @@ from typing import Final
 
 import numpy as np
 
-from detectors.latch import LATCH, NOTHING, Elements, Findings, step
+from detectors.latch import AT_REST, NOTHING, Elements, Findings, Watched, step
 
-STATE: Final = np.dtype([*LATCH, ("baseline", "f8"), ("first_ts", "i8"), ("last_ts", "i8"), ("samples", "i4")])
+STATE: Final = np.dtype([AT_REST, ("baseline", "f8"), ("first_ts", "i8"), ("last_ts", "i8"), ("samples", "i4")])
 
 MAX_SAMPLES: Final = 1_000_000
 """Where counting stops: 1/n is long below any forgetting by then."""
 
 
-def detect(state: np.ndarray, elements: Elements) -> Findings:
+def detect(state: Watched, elements: Elements) -> Findings:
     """Compare each value's rise over its baseline, in mA, with the limits, then let the normal values teach it."""
-    held = state[elements.slots]
-    limits = elements.limits
-    learned = (held["samples"] >= limits["learn_samples"]) & (elements.ts - held["first_ts"] >= limits["learn_ms"])
-    rise = elements.values - held["baseline"]
-    normal = ~learned | (rise < limits["warning"])
-    _learn(state, elements.take(normal))
-    if not learned.any():
+    slots, limits = elements.slots, elements.limits
+    elapsed = elements.ts - state["first_ts"][slots]
+    learned = (state["samples"][slots] >= limits["learn_samples"]) & (elapsed >= limits["learn_ms"])
+    baseline = state["baseline"][slots]
+    rise = elements.values - baseline
+    risen = learned & (rise >= limits["warning"])
+    _learn(state, elements.take(~risen) if np.count_nonzero(risen) else elements)
+    judged = learned.nonzero()[0]
+    if not len(judged):
         return NOTHING
-    risen = elements._replace(values=rise).take(learned)
-    findings = step(state, risen, held["baseline"][learned])
-    return findings._replace(element=learned.nonzero()[0][findings.element])
+    findings = step(state, elements._replace(values=rise).take(judged), baseline[judged])
+    return findings._replace(element=judged[findings.element])
 
 
-def _learn(state: np.ndarray, elements: Elements) -> None:
+def _learn(state: Watched, elements: Elements) -> None:
     """Weigh a value by 1/n at first and by elapsed / (memory + elapsed) later, whichever is more.
 
     Rational on purpose: exp() differs in its last bit between numpy and Python, and the slow twin compares exactly.
     """
     slots, values, ts, _, limits = elements
-    held = state[slots]
-    first = held["samples"] == 0
-    samples = np.minimum(held["samples"] + 1, MAX_SAMPLES)
-    elapsed = np.where(first, 0, np.maximum(ts - held["last_ts"], 0))
+    held, baseline = state["samples"][slots], state["baseline"][slots]
+    elapsed = np.maximum(ts - state["last_ts"][slots], 0)
+    samples = np.minimum(held + 1, MAX_SAMPLES)
+    # The first value weighs 1, whatever the time since nothing.
     weight = np.maximum(1.0 / samples, elapsed / np.maximum(limits["memory_ms"] + elapsed, 1))
-    held["baseline"] = np.where(first, values, held["baseline"] + weight * (values - held["baseline"]))
-    held["first_ts"] = np.where(first, ts, held["first_ts"])
-    held["last_ts"] = ts
-    held["samples"] = samples
-    state[slots] = held
+    state["baseline"][slots] = baseline + weight * (values - baseline)
+    state["last_ts"][slots] = ts
+    state["samples"][slots] = samples
+    first = (held == 0).nonzero()[0]
+    state["first_ts"][slots[first]] = ts[first]

@@ -7,8 +7,9 @@ what it has seen already, which is what makes state exact after a crash without 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -22,8 +23,9 @@ from detectors import (
     temperature,
     temperature_rise,
 )
-from detectors.latch import Elements, Findings
+from detectors.latch import Elements, Findings, Watched
 from detectors.order import REMEMBERED
+from detectors.table import Room, Table, grown, runs
 from schemas.events import AlarmKind
 from schemas.quantities import CODES, QUANTITIES
 
@@ -32,13 +34,13 @@ ROW: Final = np.dtype(
         ("offset", "i8"),
         ("newest_ts", "i8"),
         ("remembered", "i8", (REMEMBERED,)),
-        ("minutes", "i8", (2,)),
         ("back_ts", "i8"),
         ("back_ingest_ts", "i8"),
-        ("back_count", "i4"),
         ("heard_ts", "i8"),
         ("since_ts", "i8"),
-        ("profile", "i4"),
+        ("width", "u1", (len(QUANTITIES),)),
+        ("oldest", "u1"),
+        ("back_count", "u1"),
         ("faulty", "i1"),
         ("status", "i1"),
         ("device_kind", "i1"),
@@ -46,9 +48,9 @@ ROW: Final = np.dtype(
     ]
 )
 """One device. `offset` is the last record reflected, -1 for none; `newest_ts` the newest event time; `heard_ts` the
-newest arrival; `since_ts` when `status` began; `back_...` the last report behind the newest and how
-many of them came in pace (`detectors.order`); `faulty` whether `PartitionState.faults` holds any of its own;
-`profile` its limits in the `LimitTable`, -1 until looked up."""
+newest arrival; `since_ts` when `status` began; `remembered`, `oldest` and `back_...`, the last report behind the newest
+and how many of them came in pace, are of `detectors.order`; `width` is how many components it has of each quantity;
+`faulty` whether `PartitionState.faults` holds any of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Detector:
     kind: AlarmKind
     quantity: str
     state: np.dtype
-    detect: Callable[[np.ndarray, Elements], Findings]
+    detect: Callable[[Watched, Elements], Findings]
 
 
 DETECTORS: Final = (
@@ -76,134 +78,109 @@ DETECTORS: Final = (
 """All detectors. The order is part of events' places and of checkpoints: append, never reorder."""
 
 
-KINDS: Final = tuple(AlarmKind)
+WATCHING: Final = {
+    CODES[name]: tuple(number for number, detector in enumerate(DETECTORS) if detector.quantity == name)
+    for name in dict.fromkeys(detector.quantity for detector in DETECTORS)
+}
+"""By code the quantities that are watched, and the places in `DETECTORS` of those that watch each."""
+COLUMN: Final = {code: column for column, code in enumerate(WATCHING)}
 
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Detectors that share a state and a function, and so are run in one pass. Arrays are by quantity code.
-
-    `column` is the quantity's column in the family's space, -1 where the family does not watch it; `number` the
-    detector's place in `DETECTORS`; `kind` the place of its alarm kind in `AlarmKind`.
-    """
-
-    state: np.dtype
-    detect: Callable[[np.ndarray, Elements], Findings]
-    column: np.ndarray
-    number: np.ndarray
-    kind: np.ndarray
-
-
-def _families() -> tuple[Family, ...]:
-    shared: dict[Callable[[np.ndarray, Elements], Findings], list[int]] = {}
-    for number, detector in enumerate(DETECTORS):
-        shared.setdefault(detector.detect, []).append(number)
-    return tuple(_family(numbers) for numbers in shared.values())
-
-
-def _family(numbers: list[int]) -> Family:
-    column, number_of, kind = (np.full(len(QUANTITIES), -1) for _ in range(3))
-    for place, number in enumerate(numbers):
-        code = CODES[DETECTORS[number].quantity]
-        column[code], number_of[code], kind[code] = place, number, KINDS.index(DETECTORS[number].kind)
-    first = DETECTORS[numbers[0]]
-    return Family(first.state, first.detect, column, number_of, kind)
-
-
-FAMILIES: Final = _families()
-
-
-class Space:
-    """The slots of some quantities' components, and the table those slots index.
-
-    `column` is as in `Family`. `first` is int64[rows, columns], where the slots of a device's quantity begin.
-    """
-
-    def __init__(self, state: np.dtype, column: np.ndarray) -> None:
-        self.table = np.zeros(0, state)
-        self.column = column
-        self.first = np.zeros((0, int(column.max()) + 1), np.int64)
-        self.used = 0
-
-    def widen(self, row: int, quantity: int, held: int, width: int) -> None:
-        """Give a quantity that has `held` slots `width` of them. It moves to new slots and takes its state along."""
-        column = self.column[quantity]
-        old, new = int(self.first[row, column]), self.used
-        self.used += width
-        self.table = grown(self.table, self.used)
-        self.table[new : new + held] = self.table[old : old + held]
-        self.first[row, column] = new
+PLACE: Final = np.dtype([("profile", "i4"), ("first", "i4", (len(WATCHING),))])
+"""Where things of a device are in this process: its limits in the `LimitTable`, -1 until looked up; and where its slots
+of each watched quantity begin, by `COLUMN`."""
 
 
 class PartitionState:
     """The state of all devices of one partition. Empty when made; `rows_of` makes a row for each device it first sees.
 
-    `dirty`, bool[rows], marks the rows that changed since they were last checkpointed. `width`, int64[rows,
-    quantities], is how many components a device has of each quantity.
+    `rows` and `places` have an entry a device. `watched[n]` is the state of `DETECTORS[n]`, a slot a component; the
+    detectors of a quantity have the same slots. `dirty`, bool[rows], marks the rows that changed since they were last
+    checkpointed.
     """
 
     def __init__(self) -> None:
         self.device_ids: list[str] = []
         self.faults: dict[int, tuple[str, ...]] = {}
         self.dirty = np.zeros(0, np.bool_)
-        self.rows = np.zeros(0, ROW)
-        self.width = np.zeros((0, len(QUANTITIES)), np.int64)
-        self.aggregates = Space(aggregates.STATE, np.arange(len(QUANTITIES)))
-        self.watched = [Space(family.state, family.column) for family in FAMILIES]
-        self._row_of: dict[tuple[str, bool], int] = {}
+        self.rows = Table(ROW)
+        self.places = Table(PLACE)
+        self.minutes = aggregates.Minutes()
+        self.watched = [Watched(detector.state) for detector in DETECTORS]
+        self._rooms = {code: Room() for code in WATCHING}
+        self._row_of: dict[bool, dict[str, int]] = {False: {}, True: {}}
 
     def __len__(self) -> int:
         return len(self.device_ids)
 
-    @property
-    def spaces(self) -> list[Space]:
-        """Every space: the aggregates', then one for each of `FAMILIES`."""
-        return [self.aggregates, *self.watched]
+    def make_room(self, rows: np.ndarray, width: np.ndarray) -> None:
+        """Let the distinct `rows` have `width` components of each quantity, int64[k, quantities], or more if they do.
 
-    def make_room(self, row: int, quantity: int, width: int) -> None:
-        """Let the device have at least `width` components of a quantity, given by its code."""
-        held = int(self.width[row, quantity])
-        if width <= held:
-            return
-        for space in self.spaces:
-            if space.column[quantity] >= 0:
-                space.widen(row, quantity, held, width)
-        self.width[row, quantity] = width
+        What they have moves to where there is room for all.
+        """
+        before = self.rows["width"][rows].astype(np.int64)
+        after = np.maximum(before, width)
+        aggregates.widen(self.minutes, rows, before, after)
+        for code in WATCHING:
+            wider = after[:, code] > before[:, code]
+            if wider.any():
+                self._widen(code, rows[wider], before[wider, code], after[wider, code])
+        self.rows["width"][rows] = after
+
+    def _widen(self, code: int, rows: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
+        room, places = self._rooms[code], self.places["first"][:, COLUMN[code]]
+        first, held = room.allot(after), before > 0
+        old, new = runs(places[rows][held].astype(np.int64), before[held]), runs(first[held], before[held])
+        for number in WATCHING[code]:
+            self.watched[number].grow(room.used)
+            self.watched[number].clear(runs(first, after))
+            self.watched[number].copy(old, new)
+        room.release(places[rows][held], before[held])
+        places[rows] = first
+
+    def forget(self, rows: np.ndarray) -> None:
+        """Let the distinct `rows` have no component and no fault. What was kept of them goes to others."""
+        width = self.rows["width"][rows].astype(np.int64)
+        aggregates.drop(self.minutes, rows, width.sum(axis=1))
+        for code, numbers in WATCHING.items():
+            first = self.places["first"][rows, COLUMN[code]].astype(np.int64)
+            slots, there = runs(first, width[:, code]), width[:, code] > 0
+            for number in numbers:
+                watched = self.watched[number]
+                watched.let_rest(slots[watched["latch"][slots] > 0])
+            self._rooms[code].release(first[there], width[there, code])
+        self.rows["width"][rows] = 0
+        for row in rows.tolist():
+            self.faults.pop(row, None)
 
     def rows_of(self, device_ids: Sequence[str], test: np.ndarray, device_kind: np.ndarray) -> np.ndarray:
         """The row of each report's device, int64[n], made where it is new."""
-        find = self._row_of.get
-        found = [find(key, -1) for key in zip(device_ids, test.tolist(), strict=True)]
-        for number, row in enumerate(found):
-            if row < 0:
-                found[number] = self.row_of(device_ids[number], bool(test[number]), int(device_kind[number]))
-        return np.array(found, dtype=np.int64)
+        held: Iterator[int] = map(self._row_of[False].get, device_ids, repeat(-1))
+        if test.any():
+            held = (self._row_of[one].get(key, -1) for key, one in zip(device_ids, test.tolist(), strict=True))
+        found = np.fromiter(held, np.int64, len(device_ids))
+        new = (found < 0).nonzero()[0]
+        if len(new):
+            found[new] = self._made([device_ids[number] for number in new.tolist()], test[new], device_kind[new])
+        return found
 
-    def row_of(self, device_id: str, test: bool, device_kind: int) -> int:
-        """The row of one device, made if it is new."""
-        row = self._row_of.get((device_id, test))
-        if row is not None:
-            return row
-        row = len(self.device_ids)
-        self._row_of[device_id, test] = row
-        self.device_ids.append(device_id)
-        self.rows = grown(self.rows, row + 1)
-        self.dirty = grown(self.dirty, row + 1)
-        self.rows[row]["offset"] = -1
-        self.rows[row]["status"] = device_status.UNKNOWN
-        self.rows[row]["profile"] = -1
-        self.rows[row]["device_kind"] = device_kind
-        self.rows[row]["test"] = test
-        self.width = grown(self.width, row + 1)
-        for space in self.spaces:
-            space.first = grown(space.first, row + 1)
-        return row
+    def _made(self, device_ids: list[str], test: np.ndarray, device_kind: np.ndarray) -> list[int]:
+        """The rows of devices that had none. One may be named several times: the first time decides its kind."""
+        before, found, begun = len(self), list[int](), list[int]()
+        for number, (device_id, one) in enumerate(zip(device_ids, test.tolist(), strict=True)):
+            row = self._row_of[one].setdefault(device_id, len(self.device_ids))
+            if row == len(self.device_ids):
+                self.device_ids.append(device_id)
+                begun.append(number)
+            found.append(row)
+        self._grow(len(self))
+        rows, new = self.rows, slice(before, len(self))
+        rows["offset"][new] = self.places["profile"][new] = -1
+        rows["status"][new] = device_status.UNKNOWN
+        rows["device_kind"][new], rows["test"][new] = device_kind[begun], test[begun]
+        return found
 
-
-def grown(array: np.ndarray, size: int) -> np.ndarray:
-    """`array` with room for `size` entries, doubled when it must grow so that adding one at a time stays cheap."""
-    if size <= len(array):
-        return array
-    larger = np.zeros((max(size, 2 * len(array), 64), *array.shape[1:]), array.dtype)
-    larger[: len(array)] = array
-    return larger
+    def _grow(self, size: int) -> None:
+        self.rows.grow(size)
+        self.places.grow(size)
+        self.minutes.cells.grow(2 * size)
+        self.dirty = grown(self.dirty, size)

@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from detectors.latch import LATCH, step
+from detectors.latch import AT_REST, step
 
-STATE: Final = np.dtype(LATCH)
+STATE: Final = np.dtype([AT_REST])
 detect = step
-"""Nothing but the latch: detectors that share it are run in one pass over all their quantities."""
+"""Nothing but the latch."""

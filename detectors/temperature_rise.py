@@ -10,28 +10,33 @@ from typing import Final
 
 import numpy as np
 
-from detectors.latch import LATCH, NOTHING, Elements, Findings, step
+from detectors.latch import AT_REST, NOTHING, Elements, Findings, Watched, step
 
-STATE: Final = np.dtype([*LATCH, ("window_ts", "i8"), ("window_value", "f8")])
+STATE: Final = np.dtype([AT_REST, ("window_ts", "i8"), ("window_value", "f8")])
 
 MS_PER_MINUTE: Final = 60_000
 
 
-def detect(state: np.ndarray, elements: Elements) -> Findings:
+def detect(state: Watched, elements: Elements) -> Findings:
     """Compare the rate of rise of each window that ends here, in ℃/min, with the limits."""
-    slots, values, ts, _, limits = elements
-    held = state[slots]
-    first = (held["window_ts"] == 0) | (held["window_ts"] > ts)  # begun anew by a clock that was set back
-    elapsed = ts - held["window_ts"]
-    ended = ~first & (elapsed >= limits["window_ms"])
-    rate = (values - held["window_value"]) * MS_PER_MINUTE / np.maximum(elapsed, 1)
-    begun = first | ended
-    held["window_ts"] = np.where(begun, ts, held["window_ts"])
-    held["window_value"] = np.where(begun, values, held["window_value"])
-    state[slots] = held
-    if not ended.any():
+    window_ts = state["window_ts"][elements.slots]
+    elapsed = elements.ts - window_ts
+    first = (window_ts == 0) | (elapsed < 0)  # begun anew by a clock that was set back
+    over = elapsed >= elements.limits["window_ms"]
+    begun = (first | over).nonzero()[0]
+    if not len(begun):
         return NOTHING
+    ended = (over & ~first).nonzero()[0]
+    rates = _rates(state, elements.take(ended), elapsed[ended])
+    slots = elements.slots[begun]
+    state["window_ts"][slots] = elements.ts[begun]
+    state["window_value"][slots] = elements.values[begun]
+    findings = step(state, rates)
+    return findings._replace(element=ended[findings.element])
+
+
+def _rates(state: Watched, elements: Elements, elapsed: np.ndarray) -> Elements:
+    """The rates over windows that end, in place of their values."""
+    rate = (elements.values - state["window_value"][elements.slots]) * MS_PER_MINUTE / np.maximum(elapsed, 1)
     # Two windows in a row confirm, however seldom a device reports: one wrong reading makes one steep window.
-    rates = elements._replace(values=rate, gap_ms=np.zeros_like(ts))
-    findings = step(state, rates.take(ended))
-    return findings._replace(element=ended.nonzero()[0][findings.element])
+    return elements._replace(values=rate, gap_ms=np.zeros_like(elements.ts))

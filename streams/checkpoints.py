@@ -15,7 +15,7 @@ from uuid import UUID
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
-from detectors.checkpoint import CheckpointError, restore
+from detectors.checkpoint import CheckpointError, restore_all
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
@@ -112,8 +112,7 @@ async def read_checkpoint(kafka: str, partition: int, incarnation: Incarnation) 
         await closed(consumer.stop())
     state = PartitionState()
     try:
-        for key, value in newest.items():
-            restore(state, key, value)
+        restore_all(state, newest)
     except CheckpointError as error:
         raise OperatorError(str(error)) from error
     return state

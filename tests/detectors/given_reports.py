@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 from hypothesis import strategies as st
 
+from detectors.checkpoint import encode
 from detectors.limits import LimitTable
 from detectors.process import Result, process
 from detectors.state import PartitionState
@@ -72,6 +73,11 @@ def cut(records: Sequence[Record], cuts: Iterable[int]) -> list[Sequence[Record]
     """The records in chunks that end at each of `cuts`."""
     ends = sorted({min(end, len(records)) for end in cuts} | {len(records)})
     return [records[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def contents(state: PartitionState) -> list[tuple[bytes, bytes]]:
+    """All there is to a state, row by row, less where in memory it lies."""
+    return list(encode(state, range(len(state))))
 
 
 QUANTITY_VALUES: dict[str, list[float]] = {

@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from detectors import checkpoint
-from detectors.checkpoint import CheckpointError, encode, restore
+from detectors.checkpoint import CheckpointError, encode, restore, restore_all
 from detectors.limits import LimitTable, load_limits
 from detectors.state import DETECTORS, ROW, PartitionState
 from detectors.twin import Record, Told
@@ -42,8 +42,7 @@ def limits(tmp_path_factory: pytest.TempPathFactory) -> LimitTable:
 def copied(state: PartitionState) -> PartitionState:
     """The state by way of its checkpoints."""
     fresh = PartitionState()
-    for key, value in encode(state, range(len(state))):
-        restore(fresh, key, value)
+    restore_all(fresh, dict(encode(state, range(len(state)))))
     return fresh
 
 
@@ -105,7 +104,7 @@ def monitor() -> PartitionState:
 
 def test_a_restored_row_is_clean_knows_its_offset_and_looks_its_limits_up_anew() -> None:
     restored = copied(monitor())
-    assert (restored.rows["offset"][0], restored.rows["profile"][0], restored.dirty[0]) == (7, -1, False)
+    assert (restored.rows["offset"][0], restored.places["profile"][0], restored.dirty[0]) == (7, -1, False)
     assert restored.faults == {0: ("sensor_open",)}
 
 
@@ -118,7 +117,7 @@ def test_a_later_checkpoint_of_a_device_takes_the_place_of_an_earlier_one() -> N
     for key, value in [*earlier, later, later]:
         restore(restored, key, value)
     assert (len(restored), restored.faults, restored.rows["offset"][0]) == (1, {}, 8)
-    assert restored.width[0, CODES["temperature_c"]] == 5
+    assert restored.rows["width"][0, CODES["temperature_c"]] == 5
     assert next(encode(restored, [0]))[1] == next(encode(copied(state), [0]))[1]
 
 
@@ -138,7 +137,7 @@ def test_a_checkpoint_of_a_monitor_of_twelve_components_takes_under_two_kilobyte
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda value: b"\x09" + value[1:], "has version 9, this program reads version 1"),
+        (lambda value: b"\x09" + value[1:], "has version 9, this program reads version 2"),
         (lambda value: value[:1] + b"\0\0\0\0" + value[5:], "state layout 00000000, this program has"),
         (lambda value: b"", "it is empty"),
         (lambda value: value[:20], "cut off after 20 bytes"),

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.latch import EVENTS, Elements, Findings
-from detectors.limits import LIMIT, LimitTable, load_limits
+from detectors.latch import EVENTS, Elements, Findings, Watched
+from detectors.limits import LIMIT, LimitRows, LimitTable, load_limits
 from detectors.state import DETECTORS, Detector, PartitionState
 from detectors.twin import TWINS, Record, oracle_events
 from schemas.events import Alarm, AlarmKind
@@ -202,13 +202,12 @@ SERIES = {
 @given(data=st.data(), number=st.integers(0, len(DETECTORS) - 1))
 def test_a_detector_says_what_its_twin_says_over_any_series(data: st.DataObject, number: int) -> None:
     detector = DETECTORS[number]
-    limits = limit_rows(detector.kind, 1)
-    limits["learn_ms"], limits["learn_samples"] = 10_000, 3
-    told_limits = dict(zip(limits.dtype.names or (), limits[0].item(), strict=True))
+    limits = limit_rows(detector.kind, 1, learn_ms=10_000, learn_samples=3)
+    told_limits = {name: limits[name][0].item() for name in LIMIT.names or ()}
     runs = st.tuples(
         st.sampled_from(SERIES[detector.kind]), st.integers(1, 6), st.sampled_from([1_000, 5_000, 7_499, 15_000])
     )
-    state, twin, ts = np.zeros(1, detector.state), TWINS[detector.kind](), T0
+    state, twin, ts = Watched(detector.state, 1), TWINS[detector.kind](), T0
     for value, count, step_ms in data.draw(st.lists(runs, max_size=15)):
         for _ in range(count):
             ts += step_ms
@@ -224,11 +223,19 @@ def test_a_detector_says_what_its_twin_says_over_any_series(data: st.DataObject,
 # Every detector, on arrays.
 
 
-def limit_rows(kind: AlarmKind, count: int) -> np.ndarray:
-    return np.repeat(LIMITS.of(kind)[:1], count)
+def limit_rows(kind: AlarmKind, count: int, **changed: float) -> LimitRows:
+    columns = dict(LIMITS.columns[kind]) | {name: np.array([limit]) for name, limit in changed.items()}
+    return LimitRows(columns, np.zeros(count, np.int64))
 
 
-def detect(detector: Detector, state: np.ndarray, values: Sequence[float], ts: int = T0) -> Findings:
+def held(state: Watched, slot: int) -> list[bytes]:
+    """All that a detector holds of a component, less where its latch lies."""
+    entry = state.packed(np.array([slot]))
+    place, entry["latch"] = entry["latch"].copy(), entry["latch"] > 0
+    return [entry.tobytes(), state.latches.packed(place[place > 0]).tobytes()]
+
+
+def detect(detector: Detector, state: Watched, values: Sequence[float], ts: int = T0) -> Findings:
     count = len(values)
     column = np.array(values, dtype=np.float64)
     slots, times = np.arange(count), np.full(count, ts, dtype=np.int64)
@@ -241,41 +248,44 @@ every_detector = pytest.mark.parametrize("detector", DETECTORS, ids=lambda detec
 
 @every_detector
 def test_no_elements_find_nothing_and_change_nothing(detector: Detector) -> None:
-    state = np.zeros(4, detector.state)
+    state = Watched(detector.state, 4)
     assert len(detect(detector, state, []).element) == 0
-    assert state.tobytes() == bytes(state.nbytes)
+    assert state.packed(slice(None)).tobytes() == bytes(4 * detector.state.itemsize)
 
 
 @every_detector
 def test_a_constant_normal_value_never_alarms(detector: Detector) -> None:
-    state = np.zeros(1, detector.state)
+    state = Watched(detector.state, 1)
     assert not any(len(detect(detector, state, [5.0], T0 + n * 60_000).element) for n in range(100))
 
 
 @every_detector
 def test_what_a_detector_is_shown_is_not_touched(detector: Detector) -> None:
-    columns = [np.arange(3), np.full(3, 1e4), np.full(3, T0), np.zeros(3, np.int64), limit_rows(detector.kind, 3)]
+    limits = limit_rows(detector.kind, 3)
+    columns = [np.arange(3), np.full(3, 1e4), np.full(3, T0), np.zeros(3, np.int64)]
     before = [column.copy() for column in columns]
-    detector.detect(np.zeros(3, detector.state), Elements(*columns))
+    slots, values, times, gaps = columns
+    detector.detect(Watched(detector.state, 3), Elements(slots, values, times, gaps, limits))
     assert all((column == kept).all() for column, kept in zip(columns, before, strict=True))
 
 
 @every_detector
 def test_components_do_not_see_each_other(detector: Detector) -> None:
-    together, alone = np.zeros(3, detector.state), np.zeros(1, detector.state)
+    together, alone = Watched(detector.state, 3), Watched(detector.state, 1)
     for n in range(200):
         value = 20.0 + (n % 50) * 10
         detect(detector, together, [5.0, value, 5.0], T0 + n * 30_000)
         detect(detector, alone, [value], T0 + n * 30_000)
-    assert together[1] == alone[0]
-    assert together[0] == together[2]
-    assert together[0] != together[1]
+    assert held(together, 1) == held(alone, 0)
+    assert held(together, 0) == held(together, 2)
+    assert held(together, 0) != held(together, 1)
 
 
 @every_detector
 def test_a_limit_that_does_not_exist_is_never_reached(detector: Detector) -> None:
-    state, limits = np.zeros(1, detector.state), np.zeros(1, LIMIT)
-    limits["warning"] = limits["alarm"] = limits["recovery"] = math.inf
+    state = Watched(detector.state, 1)
+    none = dict.fromkeys(LIMIT.names or (), 0.0) | dict.fromkeys(("warning", "alarm", "recovery"), math.inf)
+    limits = limit_rows(detector.kind, 1, **none)
     for n in range(10):
         columns = np.array([0]), np.array([1e9 * n]), np.array([T0 + n * 60_000]), np.array([60_000])
         elements = Elements(*columns, limits)

@@ -96,5 +96,5 @@ class CheckpointReader:
 def _row_of(record: ConsumerRecord) -> Row:
     state = PartitionState()
     restore(state, record.key, record.value)
-    held = state.rows[0]
-    return Row(record.offset, (state.device_ids[0], bool(held["test"])), int(held["offset"]))
+    device = state.device_ids[0], bool(state.rows["test"][0])
+    return Row(record.offset, device, int(state.rows["offset"][0]))

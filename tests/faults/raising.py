@@ -8,28 +8,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-import numpy as np
-
 from detectors import process
-from detectors.latch import Elements, Findings
-from detectors.state import FAMILIES, Family
+from detectors.latch import Elements, Findings, Watched
+from detectors.state import DETECTORS, Detector
 from streams.cli import main
 
 FATAL_VALUE: Final = 613.25
 
 
-def _raising(family: Family) -> Family:
-    def detect(table: np.ndarray, elements: Elements) -> Findings:
+def _raising(detector: Detector) -> Detector:
+    def detect(state: Watched, elements: Elements) -> Findings:
         if (elements.values == FATAL_VALUE).any():
             raise ZeroDivisionError("a defect, for the test")
-        return family.detect(table, elements)
+        return detector.detect(state, elements)
 
-    return replace(family, detect=detect)
+    return replace(detector, detect=detect)
 
 
 def put_defect() -> None:
     """From here on detectors of this process raise on `FATAL_VALUE`."""
-    process.FAMILIES = tuple(_raising(family) for family in FAMILIES)  # type: ignore[attr-defined]
+    process.DETECTORS = tuple(_raising(detector) for detector in DETECTORS)  # type: ignore[attr-defined,assignment]
 
 
 if __name__ == "__main__":

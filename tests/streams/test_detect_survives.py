@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from faust.types import TP
 
-from detectors.checkpoint import restore
+from detectors.checkpoint import restore_all
 from detectors.limits import load_limits
 from detectors.state import PartitionState
 from detectors.twin import Told, timeless
@@ -50,15 +50,9 @@ def _look(kafka: Kafka) -> list[Look]:
 
 def _rows(newest: dict[bytes, bytes]) -> dict[Device, int]:
     state = PartitionState()
-    for key, value in newest.items():
-        restore(state, key, value)
-    held = state.rows[: len(state)]
-    return {
-        (device, test): offset
-        for device, test, offset in zip(
-            state.device_ids, held["test"].astype(bool).tolist(), held["offset"].tolist(), strict=True
-        )
-    }
+    restore_all(state, newest)
+    tests, offsets = (state.rows[name][: len(state)].tolist() for name in ("test", "offset"))
+    return {(device, bool(test)): offset for device, test, offset in zip(state.device_ids, tests, offsets, strict=True)}
 
 
 def _said(kafka: Kafka) -> int:
