@@ -175,6 +175,10 @@ class Consumer(stock.Consumer):
                 yield TP(tp.topic, tp.partition), records
 
     def _chunk_message(self, tp: TP, fetched: Sequence[ConsumerRecord]) -> Message:
+        # Faust notes every event that an agent lets go of, to commit by. The ledger does that, and nobody else would
+        # take the notes away: they were 50 bytes a chunk, for ever.
+        self._acked.clear()
+        self._acked_index.clear()
         ledger = self.ledgers.setdefault(tp, Ledger())
         first, last = fetched[0].offset, fetched[-1].offset
         chunk = Chunk(tp, to_records(tp, fetched), ledger.begin(first, last), ledger)

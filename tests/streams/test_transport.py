@@ -103,6 +103,21 @@ def _numbered(partition: int, count: int) -> list[Sent]:
     return [Sent(partition, b"key %d" % n, b"%d" % n) for n in range(count)]
 
 
+def test_nothing_is_kept_of_chunks_that_are_done_with(settings: Settings, topic: str, outside: Kafka) -> None:
+    async def scenario() -> int:
+        async with _working(settings, topic) as (app, job):
+            sent: list[Sent] = []
+            for one in _numbered(0, 20):
+                sent.append(one)
+                await asyncio.to_thread(outside.send, [one], topic)
+                await job.until(lambda chunks: _records(chunks) == len(sent))
+                job.chunks[-1].finish()
+            return sum(map(len, (*app.consumer._acked.values(), *app.consumer._acked_index.values())))
+
+    # The last chunk's own notes may be there.
+    assert asyncio.run(scenario()) <= 2
+
+
 def test_faust_finds_the_transport_by_its_entry_point() -> None:
     assert by_url("chunked://127.0.0.1:9092") is Transport
 
