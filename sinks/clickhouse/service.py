@@ -125,6 +125,8 @@ class Service:
         self._closing.set()
         for client in self._clients:
             _hang_up(client)
+        for client in self._own().values():
+            client.disconnect()
 
     def _wait_or_raise(self, error: Exception, pause: float, give_up: float) -> None:
         """Return after the pause if it makes sense to try again; otherwise raise the SinkError this is."""
@@ -149,11 +151,16 @@ class Service:
 
     def _client(self, database: str | None) -> BlockClient:
         wanted = self.config.database if database is None else database
-        known: dict[str, BlockClient] = self._local.__dict__.setdefault("clients", {})
+        known = self._own()
         if wanted not in known:
             known[wanted] = self._connect(wanted)
             self._clients.append(known[wanted])
         return known[wanted]
+
+    def _own(self) -> dict[str, BlockClient]:
+        """The calling thread's clients, by database."""
+        clients: dict[str, BlockClient] = self._local.__dict__.setdefault("clients", {})
+        return clients
 
     def _connect(self, database: str) -> BlockClient:
         config = self.config
