@@ -134,7 +134,7 @@ def _with_clickhouse(
 
 @contextmanager
 def _running_worker(role: str, settings: Settings, logs: Path):  # type: ignore[no-untyped-def]
-    http = f"127.0.0.1:{_free_port()}"
+    http = f"127.0.0.1:{free_port()}"
     log = logs / f"{role}.log"
     environment = os.environ | replace(settings, http=http).to_environment()
     with log.open("wb") as output:
@@ -180,7 +180,8 @@ async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
