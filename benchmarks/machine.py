@@ -1,0 +1,37 @@
+"""Where a benchmark ran, and with what: it goes into every result."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+PACKAGES: Final = ("aiokafka", "chdb", "clickhouse-driver", "faust-streaming", "numpy", "orjson")
+
+
+def machine() -> dict[str, Any]:
+    """The machine, and how busy it was."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "processor": models[0] if models else platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(memory / 2**30, 1),
+        "system": platform.platform(),
+        "load_average": [round(one, 2) for one in os.getloadavg()],
+    }
+
+
+def versions(more: Iterable[str] = ()) -> dict[str, str]:
+    """Of Python and of the packages that matter."""
+    return {"python": platform.python_version(), **{name: version(name) for name in sorted({*PACKAGES, *more})}}
+
+
+def spread(values: Sequence[float]) -> dict[str, float] | None:
+    """The least, the middle and the most; nothing where there is no value."""
+    return {"min": min(values), "median": median(values), "max": max(values)} if values else None

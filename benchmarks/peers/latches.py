@@ -1,0 +1,140 @@
+"""One alarm of one component in plain Python, as a peer would write it: fast where nothing happens.
+
+What it must say is defined by `detectors.twin_latches`; tests/benchmarks holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from detectors.limits import LimitTable
+from schemas.events import AlarmEvent, AlarmKind, Severity
+
+NEVER: Final = -1
+
+
+class Limit(NamedTuple):
+    """One row of a limit table as Python numbers, and the documents of its two levels."""
+
+    warning: float
+    alarm: float
+    lowest: float
+    recovery: float
+    confirm_warning_ms: int
+    confirm_alarm_ms: int
+    learn_ms: int
+    learn_samples: int
+    memory_ms: int
+    window_ms: int
+    sources: tuple[str, str]
+
+
+class Limits(NamedTuple):
+    """The limits of one device."""
+
+    residual_current: Limit
+    residual_current_rise: Limit
+    temperature: Limit
+    temperature_rise: Limit
+    arc_fault: Limit
+
+
+def limits_by_profile(table: LimitTable) -> list[Limits]:
+    """The whole table, once, so that no report has to ask numpy."""
+    by_kind = [
+        [
+            Limit(**dict(zip(row.dtype.names, row.item(), strict=True)), sources=sources)
+            for row, sources in zip(table.of(kind), table.sources[kind], strict=True)
+        ]
+        for kind in AlarmKind
+    ]
+    return [Limits(*row) for row in zip(*by_kind, strict=True)]
+
+
+class Finding(NamedTuple):
+    """One thing that happened to one latch."""
+
+    event: AlarmEvent
+    severity: Severity
+    value: float
+    limit: float
+    source: str
+    onset_ts: int
+    peak: float
+
+
+class Latch:
+    """An alarm that is on its way, or open. A component at rest has none."""
+
+    __slots__ = ("active", "alarm_since", "onset_ts", "peak", "severity", "warning_since")
+
+    def __init__(self) -> None:
+        self.warning_since = NEVER
+        self.alarm_since = NEVER
+        self.severity = NEVER
+        self.active = False
+        self.onset_ts = 0
+        self.peak = float("-inf")
+
+    def dump(self) -> list[Any]:
+        """Its state as JSON can hold it; `peak` is finite as soon as a value has been seen."""
+        return [self.warning_since, self.alarm_since, self.severity, self.active, self.onset_ts, self.peak]
+
+    @classmethod
+    def load(cls, state: list[Any]) -> Latch:
+        """The latch that was dumped."""
+        latch = cls()
+        latch.warning_since, latch.alarm_since, latch.severity, latch.active, latch.onset_ts, latch.peak = state
+        return latch
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether it can be forgotten."""
+        return self.severity == NEVER and self.warning_since == NEVER and self.alarm_since == NEVER
+
+    def step(self, ts: int, value: float, gap_ms: int, limit: Limit) -> Finding | None:
+        """Take a value in; what happened, if anything."""
+        self._track(ts, value, limit)
+        reached = self._reached(ts, gap_ms, limit)
+        event = self._move(reached, value < limit.recovery)
+        if event is None:
+            return None
+        of_alarm = reached == Severity.ALARM or limit.warning == float("inf")
+        level = limit.alarm if of_alarm else limit.warning
+        return Finding(event, Severity(self.severity), value, level, limit.sources[of_alarm], self.onset_ts, self.peak)
+
+    def _track(self, ts: int, value: float, limit: Limit) -> None:
+        if self.at_rest or value > self.peak:
+            self.peak = value
+        if value < limit.warning:
+            self.warning_since = NEVER
+        elif self.warning_since == NEVER or self.warning_since > ts:
+            self.warning_since = ts
+        if value < limit.alarm:
+            self.alarm_since = NEVER
+        elif self.alarm_since == NEVER or self.alarm_since > ts:
+            self.alarm_since = ts
+
+    def _reached(self, ts: int, gap_ms: int, limit: Limit) -> int:
+        since = self.alarm_since
+        if since != NEVER and max(ts - since, gap_ms) >= limit.confirm_alarm_ms:
+            return Severity.ALARM
+        since = self.warning_since
+        if since != NEVER and max(ts - since, gap_ms) >= limit.confirm_warning_ms:
+            return Severity.WARNING
+        return NEVER
+
+    def _move(self, reached: int, normal: bool) -> AlarmEvent | None:
+        if reached > self.severity:
+            opened = self.severity == NEVER
+            if opened:
+                self.onset_ts = self.alarm_since if reached == Severity.ALARM else self.warning_since
+            self.severity, self.active = reached, True
+            return AlarmEvent.OPENED if opened else AlarmEvent.ESCALATED
+        if reached != NEVER and not self.active:
+            self.active = True
+            return AlarmEvent.REACTIVATED
+        if self.active and normal:
+            self.active = False
+            return AlarmEvent.RECOVERED
+        return None

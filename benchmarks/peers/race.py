@@ -1,0 +1,122 @@
+"""One rival's run in a fresh process, watched from outside: from its first record to its last commit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from benchmarks.peers.given import DONE
+from benchmarks.peers.rivals import Rival, emberline_settings
+from benchmarks.processes import ROOT, cpu_s, peak_mb, started
+from benchmarks.workload import PARTITIONS, make_emberline_anew, make_outputs
+from schemas.topics import TELEMETRY
+from streams.offsets import Offsets
+from streams.settings import PREFIX
+
+BEGINS_S: Final = 120.0
+LOOK_S: Final = 0.01
+ANSWER_S: Final = 10.0
+
+
+class RaceError(Exception):
+    """A rival did not get to its end; the text holds its last words."""
+
+
+class Moment(NamedTuple):
+    """A look at the clock and at what the process and its children have used."""
+
+    at: float
+    wall_ms: float
+    cpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What was measured of one run."""
+
+    began: Moment
+    done: Moment
+    peak_mb: float
+
+    @property
+    def seconds(self) -> float:
+        """From the first record to the last commit."""
+        return self.done.at - self.began.at
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of the process tree, in that time."""
+        return self.done.cpu_s - self.began.cpu_s
+
+
+async def race(rival: Rival, kafka: str, group: str, folder: Path, limits: Path, seconds: float) -> Run:
+    """Run it on topics and in a group of its own. Raises `RaceError` if it ends or takes longer than `seconds`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environment["PYTHONPATH"] = str(ROOT)
+    if rival.is_emberline:
+        settings = emberline_settings(kafka, group, limits)
+        await make_emberline_anew(settings)
+        environment |= settings.to_environment()
+    else:
+        await make_outputs(kafka, rival.outputs(group))
+    command = rival.command(kafka, TELEMETRY.name, group, folder / "data", limits)
+    async with Offsets(kafka, rival.watched_group(group), TELEMETRY.name, PARTITIONS) as offsets:
+        ends = await offsets.ends()
+        with started(command, environment, folder / "log") as process:
+            watch = _Watch(process, folder / "log", rival)
+            began = await watch.until(lambda: watch.said(rival.began), BEGINS_S)
+            if rival.commits:
+                done = await watch.until_async(offsets, ends, seconds)
+            else:
+                done = await watch.until(lambda: watch.said(DONE), seconds)
+            return Run(began, done, peak_mb(process.pid))
+
+
+class _Watch:
+    """Looks at a process until something is seen."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, rival: Rival) -> None:
+        self._process, self._log, self._rival = process, log, rival
+
+    def said(self, words: str) -> bool:
+        """Whether the words are in its log."""
+        return words.encode() in self._log.read_bytes()
+
+    async def until(self, seen: Callable[[], bool], seconds: float) -> Moment:
+        """The moment at which it was seen."""
+        deadline = time.monotonic() + seconds
+        while not seen():
+            self._check(deadline)
+            await asyncio.sleep(LOOK_S)
+        return self._moment()
+
+    async def until_async(self, offsets: Offsets, ends: dict[int, int], seconds: float) -> Moment:
+        """The moment at which its group had committed all."""
+        deadline = time.monotonic() + seconds
+        while await self._committed(offsets) != ends:
+            self._check(deadline)
+            await asyncio.sleep(LOOK_S)
+        return self._moment()
+
+    async def _committed(self, offsets: Offsets) -> dict[int, int]:
+        """What the group has committed; nothing where the broker does not answer in time."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await offsets.committed()
+        except TimeoutError:
+            return {}
+
+    def _check(self, deadline: float) -> None:
+        if self._process.poll() is not None or time.monotonic() > deadline:
+            words = self._log.read_bytes()[-1_000:].decode(errors="replace")
+            what = "took too long" if self._process.poll() is None else f"ended with {self._process.poll()}"
+            raise RaceError(f"{self._rival.name} {what}: {words}")
+
+    def _moment(self) -> Moment:
+        return Moment(time.monotonic(), time.time() * 1_000, cpu_s(self._process.pid))

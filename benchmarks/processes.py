@@ -1,0 +1,55 @@
+"""Processes that are measured from outside (Linux: from /proc)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+STOP_S: Final = 15.0
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def started(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run it, its words in `log`, until the block ends."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of a process, of its children that have ended, and of those that live."""
+    ticks = 0
+    for one in (pid, *_children_of(pid)):
+        stat = (Path("/proc") / str(one) / "stat").read_text()
+        ticks += sum(map(int, stat.rpartition(")")[2].split()[11:15]))
+    return ticks / _TICKS
+
+
+def _children_of(pid: int) -> list[int]:
+    found: list[int] = []
+    for children in (Path("/proc") / str(pid) / "task").glob("*/children"):
+        for child in map(int, children.read_text().split()):
+            found += [child, *_children_of(child)]
+    return found
+
+
+def peak_mb(pid: int) -> float:
+    """The largest its resident memory has been."""
+    status = (Path("/proc") / str(pid) / "status").read_text()
+    return next(int(line.split()[1]) / 1_024 for line in status.splitlines() if line.startswith("VmHWM"))

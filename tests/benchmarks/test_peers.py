@@ -1,0 +1,160 @@
+"""The peers run the same rules as the twin, and the race tells who finds what."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+
+from benchmarks import workload
+from benchmarks.machine import spread
+from benchmarks.peers.records import Source, read
+from benchmarks.peers.rivals import BY_NAME, RIVALS, Rival
+from benchmarks.peers.rules import Device, Devices, key_of
+from benchmarks.peers.run import all_equal, run, summary
+from benchmarks.written import differences
+from detectors.limits import LimitTable
+from detectors.twin import Oracle, Record, Told
+from fleet import Fleet, FleetConfig
+from fleet.bad import CASES
+from schemas.events import Alarm
+from tests.detectors.given_reports import fleets
+from tests.detectors.test_process_equals_twin import quick_limits
+
+PROFILE = settings(
+    max_examples=40, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate, Phase.shrink)
+)
+Keyed = tuple[bytes | None, Record]
+
+
+@pytest.fixture(scope="module")
+def limits(tmp_path_factory: pytest.TempPathFactory) -> LimitTable:
+    return quick_limits(tmp_path_factory.mktemp("limits"))
+
+
+def by_peers(records: Sequence[Keyed], limits: LimitTable, stored: bool = False) -> Told:
+    """What the peers' rules say; with `stored`, each device goes through its bytes after every report."""
+    told, makes = Told(), Devices(limits)
+    devices: dict[str, Device] = {}
+    for key, (offset, ingest_ts, value) in records:
+        good, rejects = read(Source("telemetry", 0, offset, ingest_ts), key, value)
+        told.rejects += [rejected(dict(reject.headers)) for reject in rejects]
+        for index, report in good:
+            name = key_of(report)
+            device = devices.get(name) or makes.make(report)
+            for event in device.take(report, offset, index, ingest_ts):
+                if isinstance(event, Alarm):
+                    told.alarms.append(event)
+                else:
+                    told.aggregates.append(event)
+            devices[name] = makes.restored(device.dump()) if stored else device
+    told.sort()
+    return told
+
+
+def rejected(headers: dict[str, bytes]) -> tuple[int, int, str]:
+    offset, index = int(headers["emberline.source_offset"]), int(headers["emberline.source_index"])
+    return offset, index, headers["emberline.reason"].decode()
+
+
+def by_twin(records: Sequence[Keyed], limits: LimitTable) -> Told:
+    """What the twin says, device status aside: no peer is asked for it."""
+    oracle = Oracle(limits)
+    for key, (offset, ingest_ts, value) in records:
+        oracle.feed(offset, ingest_ts, value, key)
+    oracle.told.statuses.clear()
+    return oracle.told
+
+
+def simulated(seed: int) -> list[Keyed]:
+    """A fleet's records: planted faults, late batches, repeats, and every kind of bad record."""
+    config = FleetConfig(
+        seed=seed, devices=60, rate=24, seconds=150, share_late=0.1, share_repeated=0.05, bad_records=len(CASES)
+    )
+    sends = Fleet(config).due(config.start_ts, config.end_ts)
+    return [(one.key, (offset, one.scheduled_ts + 5, one.value)) for offset, one in enumerate(sends)]
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["in memory", "stored after every report"])
+def test_the_peers_rules_say_of_a_fleet_what_the_twin_says(limits: LimitTable, stored: bool) -> None:
+    records = simulated(seed=1)
+    told = by_peers(records, limits, stored)
+    assert told == by_twin(records, limits)
+    assert told.alarms
+    assert told.aggregates
+    assert len({reason for *_, reason in told.rejects}) == len({case.reason for case in CASES})
+
+
+@PROFILE
+@given(records=fleets())
+def test_the_peers_rules_say_what_the_twin_says_of_rare_things(limits: LimitTable, records: list[Record]) -> None:
+    keyed: list[Keyed] = [(b"key", record) for record in records]
+    assert by_peers(keyed, limits, stored=True) == by_twin(keyed, limits)
+
+
+def test_records_that_come_again_change_nothing(limits: LimitTable) -> None:
+    records = simulated(seed=3)
+    again, once = by_peers([*records[:900], *records[600:]], limits), by_peers(records, limits)
+    assert again.alarms == once.alarms
+    assert again.aggregates == once.aggregates
+
+
+def test_what_a_rival_did_not_find_is_told() -> None:
+    wanted = workload.Wanted(frozenset({b"one", b"two"}), frozenset(), frozenset({(0, 1, -1, "not_json")}))
+    found = workload.Wanted(frozenset({b"two", b"three"}), frozenset(), wanted.rejects)
+    assert not differences(wanted, wanted)
+    assert found.hash != wanted.hash
+    (difference,) = differences(found, wanted)
+    assert "alarms: 1 too much" in difference
+    assert "1 missing" in difference
+
+
+def test_ratios_are_of_rivals_in_one_round_and_leave_out_who_failed() -> None:
+    def ran(rate: int) -> dict[str, Any]:
+        return {
+            "reports_per_cpu_second": rate,
+            "reports_per_second": rate,
+            "cpu_seconds": 1.0,
+            "seconds_to_committed": 1.0,
+        }
+
+    rounds: list[dict[str, dict[str, Any]]] = [
+        {"emberline": ran(40), "peer": ran(10)},
+        {"emberline": ran(60), "peer": ran(30)},
+        {"emberline": ran(50), "peer": {"failed": "it ended"}},
+    ]
+    told = summary(rounds)["peer"]
+    assert told["rounds"] == 2
+    assert told["emberline_reports_per_cpu_second_ratio"] == {"min": 2.0, "median": 3.0, "max": 4.0}
+    assert spread([]) is None
+    assert not all_equal({"rounds": rounds})
+
+
+def test_a_run_of_every_kind_of_rival_finds_what_the_twin_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
+    if missing:
+        reason = f"Kafka needs {' and '.join(missing)}, which this machine has not"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+    rivals = [BY_NAME[name] for name in ("emberline", "faust", "quix", "bytewax", "ceiling: parse")]
+    absent = Rival("absent", "benchmarks.peers.absent", "a package that nobody has")
+    said: list[str] = []
+    result = run(reports=2_000, rounds=1, devices=100, rivals=[*rivals, absent], say=said.append)
+    assert all_equal(result), said
+    (ran,) = result["rounds"]
+    assert {name: one.get("hash", result["wanted"]["hash"]) for name, one in ran.items()} == dict.fromkeys(
+        (rival.name for rival in rivals if rival.installed), result["wanted"]["hash"]
+    )
+    assert result["not_installed"] == [rival.name for rival in (*rivals, absent) if not rival.installed]
+    assert min(result["wanted"]["alarms"], result["wanted"]["aggregates"], result["wanted"]["rejects"]) > 0
+
+
+def test_every_rival_that_keeps_state_may_also_race_without() -> None:
+    with_state = {rival.name for rival in RIVALS if rival.detects and not rival.is_emberline and "," not in rival.name}
+    assert {f"{name}, no state" for name in with_state} <= BY_NAME.keys()
