@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test faults soak check format clean
+.PHONY: help setup demo run test faults soak bench check format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -35,6 +35,11 @@ faults: $(STAMP) ## of these only the fault suite: kills, pauses, lost brokers (
 
 soak: $(STAMP) ## an hour under load: memory, descriptors and threads must stay flat
 	@$(BIN)/python -m benchmarks soak --kafka 1
+
+bench: $(STAMP) ## every benchmark but the soak, two hours or so; results, tables and plots in benchmarks/results
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev,peers,plots]'
+	@for name in stages scale throughput response peers; do $(BIN)/python -m benchmarks $$name --save || exit; done
+	@$(BIN)/python -m benchmarks page
 
 check: $(STAMP) ## ruff and strict type checking
 	@$(BIN)/ruff check .

@@ -8,23 +8,71 @@ from typing import Any
 import click
 import orjson
 
-from benchmarks import soak, stages
+from benchmarks import page, response, scale, soak, stages, throughput
+from benchmarks.peers import run as peers
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+SAVE = click.option("--save", is_flag=True, help="Keep the result in benchmarks/results, a line a run.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Measure emberline; see benchmarks/README.md."""
+    """Measure emberline; see benchmarks/README.md. Exit status 3: something measured is not as it must be."""
 
 
 @main.command("stages")
 @click.option("--seconds", default=60.0, show_default=True, help="How much of the fleet's time is worked off.")
 @JSON
-def run_stages(seconds: float, as_json: bool) -> None:
+@SAVE
+def run_stages(seconds: float, as_json: bool, save: bool) -> None:
     """CPU time of decoding and detecting, by the size of a chunk."""
-    result = stages.run(seconds)
-    click.echo(orjson.dumps(result).decode() if as_json else _told(result))
+    _end(stages.run(seconds, _say(as_json)), True, as_json, save)
+
+
+@main.command("scale")
+@click.option("--devices", multiple=True, type=int, default=scale.DEVICES, show_default=True, help="How many devices.")
+@JSON
+@SAVE
+def run_scale(devices: tuple[int, ...], as_json: bool, save: bool) -> None:
+    """Time a report, memory a device, checkpoint and restore, by the number of devices."""
+    _end(scale.run(devices, _say(as_json)), True, as_json, save)
+
+
+@main.command("response")
+@click.option("--rate", "rates", multiple=True, type=int, default=response.RATES, show_default=True, help="Reports/s.")
+@click.option("--devices", default=response.DEVICES, show_default=True, help="How many devices.")
+@click.option("--seconds", default=60.0, show_default=True, help="How long each rate is held.")
+@click.option("--faults", default=response.FAULTS_PER_KIND, show_default=True, help="Faults planted of each kind.")
+@JSON
+@SAVE
+def run_response(rates: tuple[int, ...], devices: int, seconds: float, faults: int, as_json: bool, save: bool) -> None:
+    """Response at the alarm topic and in ClickHouse, on Apache Kafka."""
+    result = response.run(rates, devices, seconds, faults, _say(as_json))
+    _end(result, all(case["ok"] for case in result["cases"]), as_json, save)
+
+
+@main.command("throughput")
+@click.option("--reports", default=400_000, show_default=True, help="How many reports are on the topic.")
+@click.option("--devices", default=3_000, show_default=True, help="How many devices made them.")
+@JSON
+@SAVE
+def run_throughput(reports: int, devices: int, as_json: bool, save: bool) -> None:
+    """Reports a second through detect and sink workers on Apache Kafka."""
+    result = throughput.run(reports, devices, throughput.CREWS, _say(as_json))
+    _end(result, all(case["ok"] for case in result["cases"]), as_json, save)
+
+
+@main.command("peers")
+@click.option("--reports", default=200_000, show_default=True, help="How many reports are on the topic.")
+@click.option("--devices", default=3_000, show_default=True, help="How many devices made them.")
+@click.option("--rounds", default=5, show_default=True, help="How often each runs, in turn.")
+@click.option("--only", multiple=True, help="Only those whose name begins so; may be repeated.")
+@JSON
+@SAVE
+def run_peers(reports: int, devices: int, rounds: int, only: tuple[str, ...], as_json: bool, save: bool) -> None:
+    """The detect worker beside Faust, Quix Streams and Bytewax on Apache Kafka."""
+    result = peers.run(reports, rounds, devices, peers.chosen(only), _say(as_json))
+    _end(result, peers.all_equal(result), as_json, save)
 
 
 @main.command("soak")
@@ -33,21 +81,33 @@ def run_stages(seconds: float, as_json: bool) -> None:
 @click.option("--rate", default=1_000.0, show_default=True, help="Reports a second.")
 @click.option("--kafka", default=0, show_default=True, help="Brokers of Apache Kafka, 1 or 3; 0 for the embedded one.")
 @JSON
-def run_soak(minutes: float, devices: int, rate: float, kafka: int, as_json: bool) -> None:
-    """Whether the workers' memory, descriptors and threads stay flat. Exit status 3 if not."""
-    result = soak.run(minutes, devices, rate, kafka, lambda line: click.echo(line, err=True))
-    click.echo(orjson.dumps(result, option=0 if as_json else orjson.OPT_INDENT_2).decode())
-    sys.exit(0 if result["flat"] else 3)
+@SAVE
+def run_soak(minutes: float, devices: int, rate: float, kafka: int, as_json: bool, save: bool) -> None:
+    """Whether the workers' memory, descriptors and threads stay flat."""
+    result = soak.run(minutes, devices, rate, kafka, _say(as_json))
+    _end(result, result["flat"], as_json, save)
 
 
-def _told(result: dict[str, Any]) -> str:
-    lines = ["records a chunk   decode us/report   detect us/report   decode + detect ms/chunk"]
-    lines += [
-        f"{one['chunk_records']:>15}   {one['decode_us_per_report']:>16}   {one['detect_us_per_report']:>16}   "
-        f"{one['decode_ms_per_chunk'] + one['detect_ms_per_chunk']:>24.2f}"
-        for one in result["stages"]
-    ]
-    return "\n".join(lines)
+@main.command("page")
+def make_page() -> None:
+    """Write benchmarks/results/README.md and its plots from the newest result of each benchmark."""
+    for path in page.write():
+        click.echo(path)
+
+
+def _say(as_json: bool) -> Any:
+    return (lambda _: None) if as_json else lambda line: click.echo(line, err=True)
+
+
+def _end(result: dict[str, Any], good: bool, as_json: bool, save: bool) -> None:
+    """Print the result, keep it if that is wanted, and leave with what it means."""
+    if save:
+        page.keep(result)
+    if as_json:
+        click.echo(orjson.dumps(result).decode())
+    else:
+        click.echo("\n".join(page.table(result)))
+    sys.exit(0 if good else 3)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,15 @@ faster by finding something else is seen.
 from __future__ import annotations
 
 import gc
-import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.machine import machine, versions
 from detectors.limits import load_limits
 from detectors.process import process
 from detectors.state import PartitionState
@@ -44,21 +44,24 @@ class Stage:
     alarms_hash: str
 
 
-def run(seconds: float) -> dict[str, Any]:
+def run(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """Measure every chunk size on `seconds` of the fleet; one JSON object."""
     gc.set_threshold(100_000, 50, 100)  # as a worker does
     config = FleetConfig(seed=SEED, devices=DEVICES, rate=DEVICES / 0.6, seconds=seconds, start_ts=START_TS)
     sends = Fleet(config).due(config.start_ts, config.end_ts)
-    stages = [_measure(list(_chunks(sends, size)), size) for size in CHUNK_RECORDS]
+    stages = []
+    for size in CHUNK_RECORDS:
+        stages.append(_measure(list(_chunks(sends, size)), size))
+        one = stages[-1]
+        say(f"chunks of {size} records: {one.decode_us_per_report} + {one.detect_us_per_report} us a report")
     return {
         "benchmark": "stages",
         "version": 1,
         "seed": SEED,
         "devices": DEVICES,
         "seconds": seconds,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "machine": platform.processor() or platform.machine(),
+        "machine": machine(),
+        "versions": versions(),
         "stages": [asdict(stage) for stage in stages],
     }
 

@@ -75,7 +75,7 @@ def _fault_of_envelope(report: dict[str, Any]) -> Fault | None:
     device_id = report["device_id"]
     if type(device_id) is not str:
         return _wrong_type("device_id", "a string", device_id)
-    if not (0 < len(device_id) <= MAX_DEVICE_ID_LENGTH and device_id.isprintable() and " " not in device_id):
+    if not is_device_id(device_id):
         return Fault(
             "bad_device_id", f"device_id must be 1 to {MAX_DEVICE_ID_LENGTH} printable characters without spaces"
         )
@@ -86,6 +86,11 @@ def _fault_of_envelope(report: dict[str, Any]) -> Fault | None:
     if type(report["event_ts"]) is not int:
         return _wrong_type("event_ts", "an integer of epoch milliseconds", report["event_ts"])
     return None
+
+
+def is_device_id(text: str) -> bool:
+    """Whether a text can name a device."""
+    return 0 < len(text) <= MAX_DEVICE_ID_LENGTH and text.isprintable() and " " not in text
 
 
 def _fault_of_optional(report: dict[str, Any]) -> Fault | None:

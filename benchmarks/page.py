@@ -1,0 +1,242 @@
+"""Results of benchmarks: kept as JSON lines, told as tables, drawn as plots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+Result = dict[str, Any]
+
+FOLDER: Final = Path(__file__).with_name("results")
+ORDER: Final = ("response", "throughput", "peers", "stages", "scale", "soak")
+_INK: Final = "#c2410c"
+_PALE: Final = "#94a3b8"
+
+
+def keep(result: Result) -> None:
+    """Append it to the results of its benchmark."""
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / f"{result['benchmark']}.jsonl").open("ab") as file:
+        file.write(orjson.dumps(result) + b"\n")
+
+
+def newest() -> dict[str, Result]:
+    """The last result of each benchmark that has one."""
+    files = {name: FOLDER / f"{name}.jsonl" for name in ORDER}
+    return {name: orjson.loads(file.read_bytes().splitlines()[-1]) for name, file in files.items() if file.exists()}
+
+
+def write() -> list[Path]:
+    """Write the page and its plots; the files."""
+    results = newest()
+    plots = [plot for name, draw in _PLOTS.items() if name in results for plot in [draw(results[name])]]
+    text = [
+        "# Results",
+        "",
+        "Made by `python -m benchmarks page` from the last line of each file here. What the numbers mean and do not",
+        "mean is in [the README of the benchmarks](../README.md).",
+    ]
+    for name, result in results.items():
+        text += ["", f"## {name}", "", *table(result), "", *_where(result)]
+        text += ["", f"![{name}]({name}.png)"] if name in _PLOTS else []
+    page = FOLDER / "README.md"
+    page.write_text("\n".join(text) + "\n", encoding="utf-8")
+    return [page, *plots]
+
+
+def table(result: Result) -> list[str]:
+    """A result as lines of a Markdown table."""
+    return list(_lines(*_TABLES[result["benchmark"]](result)))
+
+
+def _lines(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    told = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *told, strict=True)]
+    yield "| " + " | ".join(name.ljust(width) for name, width in zip(head, widths, strict=True)) + " |"
+    yield "|" + "|".join("-" * (width + 1) + (":" if column else "-") for column, width in enumerate(widths)) + "|"
+    for row in told:
+        cells = [
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "| " + " | ".join(cells) + " |"
+
+
+def _where(result: Result) -> list[str]:
+    machine, versions = result.get("machine"), result.get("versions", {})
+    if not isinstance(machine, dict):
+        return []
+    told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    processor = f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB"
+    return [f"{processor}; load average at the end {machine['load_average'][0]}; {told}."]
+
+
+Rows = tuple[Sequence[str], Iterable[Sequence[Any]]]
+
+
+def _response(result: Result) -> Rows:
+    head = ("reports/s", "alarm p50 ms", "p99", "p99.9", "max", "ClickHouse p50 ms", "p99", "max", "alarms", "right")
+    return head, (
+        (
+            case["rate"],
+            *(round(case[f"response_ms_{one}"]) for one in ("p50", "p99", "p999", "max")),
+            *(round(case[f"clickhouse_visible_ms_{one}"]) for one in ("p50", "p99", "max")),
+            case["responses"],
+            "yes" if case["ok"] else "no",
+        )
+        for case in result["cases"]
+    )
+
+
+def _throughput(result: Result) -> Rows:
+    head = ("workers", "form", "role", "reports/s", "reports/CPU s", "MB a worker", "right")
+    return head, (
+        (
+            " + ".join(f"{count} {role}" for role, count in case["crew"].items()),
+            case["form"],
+            role,
+            one["reports_per_second"],
+            one["reports_per_cpu_second"],
+            round(one["peak_mb"]),
+            "yes" if case["ok"] else "no",
+        )
+        for case in result["cases"]
+        for role, one in case["roles"].items()
+    )
+
+
+def _peers(result: Result) -> Rows:
+    head = ("rival", "reports/CPU s", "least", "most", "emberline is so many times as fast", "equal output")
+    return head, (
+        (
+            name,
+            *(_of(one["reports_per_cpu_second"], which) for which in ("median", "min", "max")),
+            _of(one["emberline_reports_per_cpu_second_ratio"], "median"),
+            "yes" if all(ran[name].get("equal", True) for ran in result["rounds"]) else "no",
+        )
+        for name, one in result["summary"].items()
+    )
+
+
+def _of(spread: dict[str, float] | None, which: str) -> Any:
+    return "-" if spread is None else round(spread[which], 2) if spread[which] < 1_000 else round(spread[which])
+
+
+def _stages(result: Result) -> Rows:
+    head = ("records a chunk", "decode us/report", "detect us/report", "both ms/chunk")
+    return head, (
+        (
+            one["chunk_records"],
+            one["decode_us_per_report"],
+            one["detect_us_per_report"],
+            round(one["decode_ms_per_chunk"] + one["detect_ms_per_chunk"], 2),
+        )
+        for one in result["stages"]
+    )
+
+
+def _scale(result: Result) -> Rows:
+    head = (
+        "devices",
+        "decode us/report",
+        "detect us/report",
+        "memory B/device",
+        "checkpoint B/device",
+        "write s",
+        "restore s",
+    )
+    names: tuple[str, ...] = ("devices", "decode_us_per_report", "detect_us_per_report", "memory_bytes_per_device")
+    names += ("checkpoint_bytes_per_device", "checkpoint_s", "restore_s")
+    return head, ([case[name] for name in names] for case in result["cases"])
+
+
+def _soak(result: Result) -> Rows:
+    told = f"{result['minutes']:g} min, {result['devices']} devices, {result['rate']:g} reports/s"
+    rows = ((name, f"{rise:+.1%}") for name, rise in result["rise_share"].items())
+    return (told, "rise over the last three quarters"), rows
+
+
+_TABLES: Final[dict[str, Callable[[Result], Rows]]] = {
+    "response": _response,
+    "throughput": _throughput,
+    "peers": _peers,
+    "stages": _stages,
+    "scale": _scale,
+    "soak": _soak,
+}
+
+
+def _draw_response(result: Result) -> Path:
+    cases = result["cases"]
+
+    def draw(axes: Any) -> None:
+        rates = [case["rate"] for case in cases]
+        for name, style in (("p50", "--o"), ("p99", "-o")):
+            axes.plot(rates, [case[f"response_ms_{name}"] for case in cases], style, color=_INK, label=f"alarm {name}")
+            visible = [case[f"clickhouse_visible_ms_{name}"] for case in cases]
+            axes.plot(rates, visible, style, color=_PALE, label=f"row in ClickHouse {name}")
+        axes.set(xscale="log", yscale="log", xlabel="reports a second", ylabel="ms from the scheduled time")
+        axes.set_xticks(rates, [f"{rate:,}" for rate in rates])
+        axes.legend(frameon=False)
+
+    return _plot("response", "Response by rate", draw)
+
+
+def _draw_peers(result: Result) -> Path:
+    summary = {name: one["reports_per_cpu_second"] for name, one in result["summary"].items()}
+    held = {name: spread["median"] for name, spread in summary.items() if spread}
+
+    def draw(axes: Any) -> None:
+        names = list(held)[::-1]
+        bars = axes.barh(names, [held[name] for name in names], color=[_colour(name) for name in names])
+        axes.bar_label(bars, [f"{held[name]:,.0f}" for name in names], padding=4)
+        axes.set(xlabel="reports a CPU second, median of the rounds")
+        axes.margins(x=0.15)
+
+    return _plot("peers", "The same detection beside its peers", draw)
+
+
+def _draw_scale(result: Result) -> Path:
+    cases = result["cases"]
+
+    def draw(axes: Any) -> None:
+        devices = [case["devices"] for case in cases]
+        axes.plot(devices, [case["detect_us_per_report"] for case in cases], "-o", color=_INK, label="detect")
+        axes.plot(devices, [case["decode_us_per_report"] for case in cases], "-o", color=_PALE, label="decode")
+        axes.set(xscale="log", xlabel="devices", ylabel="us a report")
+        axes.set_xticks(devices, [f"{number:,}" for number in devices])
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False)
+
+    return _plot("scale", "Cost of a report by the number of devices", draw)
+
+
+def _colour(name: str) -> str:
+    return _INK if name == "emberline" else _PALE
+
+
+def _plot(name: str, title: str, draw: Callable[[Any], None]) -> Path:
+    # Imported here: only who makes the page needs it.
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
+    axes.set_title(title, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    draw(axes)
+    path = FOLDER / f"{name}.png"
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    pyplot.close(figure)
+    return path
+
+
+_PLOTS: Final[dict[str, Callable[[Result], Path]]] = {
+    "response": _draw_response,
+    "peers": _draw_peers,
+    "scale": _draw_scale,
+}

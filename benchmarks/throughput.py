@@ -1,0 +1,280 @@
+"""Reports a second through whole workers on Apache Kafka, with everything durable: detect, sink, and both at once.
+
+A topic is full before the workers start. Measured is from the moment all of them are ready, and of what is not worked
+off by then, to the moment their group has committed all of it: for detect that is after alarms are acknowledged and
+state is checkpointed, for sink after the rows are in ClickHouse. CPU is that of the workers alone, with their threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import orjson
+from clickhouse_driver import Client
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks import workload
+from benchmarks.machine import machine, versions
+from benchmarks.processes import ROOT, cpu_s, peak_mb, started
+from benchmarks.workload import PARTITIONS, Sent, Wanted
+from benchmarks.written import differences, written
+from embedded.processes import running_clickhouse, running_kafka
+from schemas.report_rules import fault_of
+from schemas.topics import AGGREGATES, ALARMS, REJECTS, TELEMETRY
+from streams.offsets import Offsets
+from streams.settings import PREFIX, Settings, host_port
+from streams.stack import free_port
+from streams.storage import run_migrations
+
+Result = dict[str, Any]
+Say = Callable[[str], None]
+
+FORMS: Final = {"one report a record": 1, "50 reports a record": 50}
+CREWS: Final = (
+    {"detect": 1},
+    {"detect": 2},
+    {"detect": 4},
+    {"sink": 1},
+    {"sink": 2},
+    {"detect": 1, "sink": 1},
+)
+MOST_BYTES: Final = 10_000
+"""Of a report that is put into an array: some good ones are nearly as large as a record may be."""
+LOOK_S: Final = 0.01
+READY_S: Final = 120.0
+SLOWEST: Final = 200.0
+"""Reports a second, below which a run is given up."""
+_DONE_METRIC: Final = {"detect": "emberline_reports", "sink": "emberline_inserted_rows"}
+
+
+class ThroughputError(Exception):
+    """A worker ended, or did not get to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A process, and where it answers."""
+
+    role: str
+    process: subprocess.Popen[bytes]
+    http: str
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+
+def run(reports: int, devices: int, crews: Sequence[dict[str, int]], say: Say) -> Result:
+    """All crews on both forms; one JSON object."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new broker's first "not yet" is no news
+    with tempfile.TemporaryDirectory(prefix="emberline-throughput-") as name:
+        folder = Path(name)
+        with (
+            running_kafka(folder / "kafka", folder / "kafka-logs", brokers=1) as kafka,
+            running_clickhouse(folder / "clickhouse", folder / "clickhouse.log") as clickhouse,
+        ):
+            settings = Settings(
+                kafka=kafka.bootstrap,
+                clickhouse=clickhouse.address,
+                partitions=PARTITIONS,
+                limits_file=str(workload.limits_file(folder)),
+            )
+            cases = asyncio.run(_cases(settings, folder, reports, devices, crews, say))
+            found = {"kafka": kafka.version}
+    return {
+        "benchmark": "throughput",
+        "version": 1,
+        "seed": workload.SEED,
+        "devices": devices,
+        "machine": machine(),
+        "versions": versions() | found,
+        "cases": cases,
+    }
+
+
+async def _cases(
+    settings: Settings, folder: Path, reports: int, devices: int, crews: Sequence[dict[str, int]], say: Say
+) -> list[Result]:
+    fleet = workload.fleet_of(reports, devices)
+    singles = workload.partitioned(fleet)
+    done = []
+    for form, size in FORMS.items():
+        partitions = singles if size == 1 else [joined(records, size) for records in singles]
+        wanted, good = workload.wanted_of(partitions, Path(settings.limits_file)), workload.good_reports(partitions)
+        await workload.forget(settings.kafka, TELEMETRY.name)
+        await workload.fill(settings.kafka, partitions)
+        say(f"{form}: {sum(map(len, partitions))} records, {good} reports, hash {wanted.hash}")
+        for number, crew in enumerate(crews):
+            name = f"{size}-{number}"
+            (folder / name).mkdir()
+            own = replace(settings, group=name, clickhouse_database=f"throughput_{size}_{number}")
+            result = await _one(own, folder / name, crew, good, wanted)
+            done.append({"form": form, "records": sum(map(len, partitions)), "reports": good, **result})
+            say(f"  {_told(done[-1])}")
+    return done
+
+
+def joined(records: Sequence[Sent], size: int) -> list[Sent]:
+    """Good single reports put together into arrays of `size`; all else stays as it is."""
+
+    def arrays() -> Iterator[Sent]:
+        waiting: list[Sent] = []
+        for one in records:
+            if _may_be_joined(one):
+                waiting.append(one)
+            else:
+                yield one
+            if len(waiting) == size:
+                yield _array(waiting)
+                waiting.clear()
+        if waiting:
+            yield _array(waiting)
+
+    # The last record stays the last: it shows when its partition is done with.
+    return [*sorted(arrays(), key=lambda one: one.arrival_ts)]
+
+
+def _may_be_joined(record: Sent) -> bool:
+    if len(record.value) > MOST_BYTES:
+        return False
+    try:
+        report = orjson.loads(record.value)
+    except orjson.JSONDecodeError:
+        return False
+    return record.key is not None and fault_of(report, record.arrival_ts) is None
+
+
+def _array(records: Sequence[Sent]) -> Sent:
+    return Sent(records[-1].arrival_ts, b"gateway", b"[" + b",".join(one.value for one in records) + b"]")
+
+
+async def _one(settings: Settings, folder: Path, crew: dict[str, int], reports: int, wanted: Wanted) -> Result:
+    """One crew on topics and tables made anew."""
+    await workload.make_emberline_anew(settings)
+    await asyncio.to_thread(run_migrations, settings)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environment["PYTHONPATH"] = str(ROOT)
+    async with AsyncExitStack() as stack:
+        groups = {
+            role: await stack.enter_async_context(
+                Offsets(settings.kafka, f"{settings.group}-{role}", TELEMETRY.name, PARTITIONS)
+            )
+            for role in crew
+        }
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        workers = []
+        for number, role in enumerate(role for role, count in crew.items() for _ in range(count)):
+            http = f"127.0.0.1:{free_port()}"
+            command = [sys.executable, "-m", "streams", "worker", role]
+            process = stack.enter_context(
+                started(command, environment | replace(settings, http=http).to_environment(), folder / f"{number}.log")
+            )
+            workers.append(Worker(role, process, http))
+        result = await _measured(session, workers, groups, crew, reports)
+    # Only now: what a worker stores and commits when it leaves belongs to it too.
+    if "detect" in crew:
+        there = await written(settings.kafka, (ALARMS.name, AGGREGATES.name, REJECTS.name))
+        result["hash"] = there.found.hash
+        result["differences"] = differences(there.found, wanted)
+    if "sink" in crew:
+        result["rows"], result["rows_twice"] = await asyncio.to_thread(_rows, settings)
+    result["ok"] = not result.get("differences") and result.get("rows", reports) == reports
+    return result
+
+
+async def _measured(
+    session: aiohttp.ClientSession,
+    workers: Sequence[Worker],
+    groups: dict[str, Offsets],
+    crew: dict[str, int],
+    reports: int,
+) -> Result:
+    deadline = time.monotonic() + READY_S
+    while not all([await _ready(session, worker) for worker in workers]):
+        _still(deadline, "ready")
+        await asyncio.sleep(LOOK_S)
+    before = {role: sum([await _done(session, worker) for worker in workers if worker.role == role]) for role in crew}
+    began, used = time.monotonic(), {worker.pid: cpu_s(worker.pid) for worker in workers}
+    deadline, left, ended = began + 30 + reports / SLOWEST, set(crew), {}
+    cpu: dict[str, float] = {}
+    while left:
+        for role in tuple(left):
+            if await groups[role].lag() == 0:
+                left.discard(role)
+                ended[role] = time.monotonic() - began
+                cpu[role] = sum(cpu_s(one.pid) - used[one.pid] for one in workers if one.role == role)
+        _still(deadline, "done")
+        await asyncio.sleep(LOOK_S)
+    return {
+        "crew": crew,
+        "roles": {
+            role: {
+                "reports": reports - before[role],
+                "seconds": round(ended[role], 3),
+                "cpu_seconds": round(cpu[role], 3),
+                "reports_per_second": round((reports - before[role]) / ended[role]),
+                "reports_per_cpu_second": round((reports - before[role]) / max(cpu[role], 0.01)),
+                "peak_mb": round(max(peak_mb(one.pid) for one in workers if one.role == role), 1),
+            }
+            for role in crew
+        },
+    }
+
+
+def _still(deadline: float, what: str) -> None:
+    if time.monotonic() > deadline:
+        raise ThroughputError(f"the workers were not {what} in time")
+
+
+async def _ready(session: aiohttp.ClientSession, worker: Worker) -> bool:
+    try:
+        async with session.get(f"http://{worker.http}/readyz") as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        if worker.process.poll() is not None:
+            raise ThroughputError(f"the {worker.role} worker ended") from None
+        return False
+
+
+async def _done(session: aiohttp.ClientSession, worker: Worker) -> int:
+    """Reports it has worked off, or rows of them it has stored."""
+    async with session.get(f"http://{worker.http}/metrics") as answer:
+        families = text_string_to_metric_families(await answer.text())
+    samples = [
+        sample
+        for family in families
+        for sample in family.samples
+        if sample.name == f"{_DONE_METRIC[worker.role]}_total"
+        and sample.labels.get("table", "telemetry") == "telemetry"
+    ]
+    return int(sum(sample.value for sample in samples))
+
+
+def _rows(settings: Settings) -> tuple[int, int]:
+    host, port = host_port(settings.clickhouse)
+    with Client(host, port, settings.clickhouse_database) as client:
+        sql = "SELECT count(), count() - uniqExact(topic, topic_id, `partition`, `offset`, `index`) FROM telemetry"
+        ((rows, twice),) = client.execute(sql)
+        return rows, twice
+
+
+def _told(result: Result) -> str:
+    told = [
+        f"{result['crew'][role]} {role}: {one['reports_per_second']} reports/s, "
+        f"{one['reports_per_cpu_second']} a CPU second, {one['peak_mb']:.0f} MB"
+        for role, one in result["roles"].items()
+    ]
+    return "; ".join(told) + ("" if result["ok"] else f"  WRONG: {result}")

@@ -1,0 +1,41 @@
+"""The benchmarks that run workers on Apache Kafka, at a size that says nothing about speed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from benchmarks import response, throughput
+
+
+@pytest.fixture(autouse=True)
+def _kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing := [tool for tool in ("java", "mvn") if shutil.which(tool) is None]:
+        reason = f"Apache Kafka needs {' and '.join(missing)}, which this machine has not"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+
+def test_all_that_is_on_the_topic_goes_through_the_workers_and_is_what_the_twin_says() -> None:
+    said: list[str] = []
+    result = throughput.run(3_000, 100, [{"detect": 2}, {"detect": 1, "sink": 1}], said.append)
+    assert [case["ok"] for case in result["cases"]] == [True] * 4, said
+    singles, arrays = result["cases"][0], result["cases"][2]
+    assert arrays["records"] < singles["records"] / 10
+    assert arrays["reports"] == singles["reports"]
+    both = result["cases"][1]
+    assert both["rows"] == both["reports"]
+    assert both["roles"]["sink"]["cpu_seconds"] > 0
+
+
+def test_response_is_measured_from_the_scheduled_time() -> None:
+    said: list[str] = []
+    (case,) = response.run([100], devices=60, seconds=30, faults=1, say=said.append)["cases"]
+    assert case["ok"], case
+    assert case["responses"] >= case["alarms_expected"] > 0
+    assert 0 < case["response_ms_p50"] <= case["response_ms_p99"] <= case["response_ms_p999"] <= case["response_ms_max"]
+    assert 0 < case["clickhouse_visible_ms_p50"] <= case["clickhouse_visible_ms_max"]
