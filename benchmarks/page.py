@@ -78,10 +78,23 @@ Rows = tuple[Sequence[str], Iterable[Sequence[Any]]]
 
 
 def _response(result: Result) -> Rows:
-    head = ("reports/s", "alarm p50 ms", "p99", "p99.9", "max", "ClickHouse p50 ms", "p99", "max", "alarms", "right")
+    head = (
+        "reports/s",
+        "incident",
+        "alarm p50 ms",
+        "p99",
+        "p99.9",
+        "max",
+        "ClickHouse p50 ms",
+        "p99",
+        "max",
+        "alarms",
+        "right",
+    )
     return head, (
         (
             case["rate"],
+            case["incident"],
             *(round(case[f"response_ms_{one}"]) for one in ("p50", "p99", "p999", "max")),
             *(round(case[f"clickhouse_visible_ms_{one}"]) for one in ("p50", "p99", "max")),
             case["responses"],
@@ -170,7 +183,7 @@ _TABLES: Final[dict[str, Callable[[Result], Rows]]] = {
 
 
 def _draw_response(result: Result) -> Path:
-    cases = result["cases"]
+    cases = [case for case in result["cases"] if case["incident"] == "none"]
 
     def draw(axes: Any) -> None:
         rates = [case["rate"] for case in cases]

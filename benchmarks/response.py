@@ -7,24 +7,70 @@ makes the response longer and not the load smaller.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.machine import machine, versions
-from streams.demo import Live, demo_config, run_demo
+from benchmarks.processes import started
+from streams.demo import Live, Meanwhile, demo_config, run_demo
 from streams.settings import Settings
+from streams.stack import Stack
 
 RATES: Final = (5_000, 10_000, 25_000, 50_000)
 DEVICES: Final = 3_000
 FAULTS_PER_KIND: Final = 40
 """Some 500 alarms: enough for a 99th percentile."""
 SEED: Final = 5
+BEFORE_S: Final = 20.0
+AWAY_S: Final = 15.0
 
 
-def run(rates: Sequence[int], devices: int, seconds: float, faults: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Each rate in workers of its own; one JSON object."""
+async def _nothing(stack: Stack) -> None:
+    """A quiet run."""
+
+
+async def _clickhouse_away(stack: Stack) -> None:
+    """ClickHouse answers nothing for a while: alarms do not wait for it."""
+    (clickhouse,) = (server for server in stack.servers if server.name == "ClickHouse")
+    await asyncio.sleep(BEFORE_S)
+    for number, seconds in ((signal.SIGSTOP, AWAY_S), (signal.SIGCONT, 0.0)):
+        for pid in clickhouse.pids:
+            os.kill(pid, number)
+        await asyncio.sleep(seconds)
+
+
+async def _worker_dies(stack: Stack) -> None:
+    """A second detect worker takes half of the partitions, then is killed; the first takes them over."""
+    log = Path(stack.settings.data_dir) / "logs" / "second-detect.log"
+    command = [sys.executable, "-m", "streams", "worker", "detect"]
+    with started(command, os.environ | stack.settings.to_environment(), log) as second:
+        await asyncio.sleep(BEFORE_S)
+        second.kill()
+
+
+INCIDENTS: Final[dict[str, Meanwhile]] = {
+    "none": _nothing,
+    "ClickHouse away": _clickhouse_away,
+    "a detect worker dies": _worker_dies,
+}
+
+
+def run(
+    rates: Sequence[int],
+    devices: int,
+    seconds: float,
+    faults: int,
+    say: Callable[[str], None],
+    incidents: Sequence[str] = tuple(INCIDENTS),
+) -> dict[str, Any]:
+    """Each rate in workers of its own, and the incidents at the first of them; one JSON object."""
+    cases = [(rate, "none") for rate in rates] + [(rates[0], name) for name in incidents if name != "none"]
     return {
         "benchmark": "response",
         "version": 1,
@@ -33,11 +79,13 @@ def run(rates: Sequence[int], devices: int, seconds: float, faults: int, say: Ca
         "seconds": seconds,
         "machine": machine(),
         "versions": versions(),
-        "cases": [_case(rate, devices, seconds, faults, say) for rate in rates],
+        "cases": [_case(rate, incident, devices, seconds, faults, say) for rate, incident in cases],
     }
 
 
-def _case(rate: int, devices: int, seconds: float, faults: int, say: Callable[[str], None]) -> dict[str, Any]:
+def _case(
+    rate: int, incident: str, devices: int, seconds: float, faults: int, say: Callable[[str], None]
+) -> dict[str, Any]:
     seen = Live()
 
     async def keep(live: Live) -> None:
@@ -47,14 +95,16 @@ def _case(rate: int, devices: int, seconds: float, faults: int, say: Callable[[s
     with tempfile.TemporaryDirectory(prefix="emberline-response-") as folder:
         settings = replace(Settings.from_environment(), data_dir=folder)
         config = demo_config(seconds, devices, rate, SEED, faults)
-        account = asyncio.run(run_demo(settings, config, lambda _: None, keep, kafka=1))
+        account = asyncio.run(run_demo(settings, config, lambda _: None, keep, 1, INCIDENTS[incident]))
     say(
-        f"{rate:>6} reports/s: alarm p50 {account.response_ms_p50:.0f} ms, p99 {account.response_ms_p99:.0f}, max "
-        f"{account.response_ms_max:.0f}; ClickHouse p50 {account.clickhouse_visible_ms_p50:.0f} ms, p99 "
-        f"{account.clickhouse_visible_ms_p99:.0f}; {'all right' if account.ok else 'NOT RIGHT'}"
+        f"{rate:>6} reports/s, {incident}: alarm p50 {account.response_ms_p50:.0f} ms, p99 "
+        f"{account.response_ms_p99:.0f}, max {account.response_ms_max:.0f}; ClickHouse p50 "
+        f"{account.clickhouse_visible_ms_p50:.0f} ms, p99 {account.clickhouse_visible_ms_p99:.0f}; "
+        f"{'all right' if account.ok else 'NOT RIGHT'}"
     )
     return {
         "rate": rate,
+        "incident": incident,
         "responses": len(seen.responses_ms),
         "sender_behind_ms_max": seen.sent.behind_ms_max,
         **account.as_json(),

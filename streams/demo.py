@@ -27,7 +27,7 @@ from streams.errors import OperatorError
 from streams.send import Sender
 from streams.settings import Settings
 from streams.simulate import Sent, now_ms, simulate
-from streams.stack import Say, running_stack
+from streams.stack import Say, Stack, running_stack
 from streams.storage import config_of
 from streams.topics import topic_ids
 
@@ -96,10 +96,25 @@ class Live:
 
 
 Show = Callable[[Live], Awaitable[None]]
+Meanwhile = Callable[[Stack], Awaitable[None]]
 
 
-async def run_demo(settings: Settings, config: FleetConfig, say: Say, show: Show, kafka: int = 0) -> Account:
-    """Run the stack under the fleet for its seconds and account for everything. Raises OperatorError."""
+async def _nothing(stack: Stack) -> None:
+    pass
+
+
+async def run_demo(
+    settings: Settings,
+    config: FleetConfig,
+    say: Say,
+    show: Show,
+    kafka: int = 0,
+    meanwhile: Meanwhile = _nothing,
+) -> Account:
+    """Run the stack under the fleet for its seconds and account for everything. Raises OperatorError.
+
+    `meanwhile` is what else happens to the stack, from the moment the fleet begins.
+    """
     settings = replace(settings, limits_file=str(_quick_limits(Path(settings.data_dir))))
     async with running_stack(settings, say, any_port=True, kafka=kafka) as stack:
         live = Live()
@@ -111,6 +126,7 @@ async def run_demo(settings: Settings, config: FleetConfig, say: Say, show: Show
             asyncio.create_task(_sample_rows(service, fleet, ids[TELEMETRY.name], live)),
             asyncio.create_task(_count_rows(service, ids[TELEMETRY.name], live)),
             asyncio.create_task(_keep(show, live, stack.check)),
+            asyncio.create_task(_then_wait(meanwhile(stack))),
         ]
         try:
             await _or_failure(_send_and_settle(stack.settings, fleet, service, ids, live), watchers)
@@ -119,6 +135,11 @@ async def run_demo(settings: Settings, config: FleetConfig, say: Say, show: Show
             for watcher in watchers:
                 watcher.cancel()
             service.close()
+
+
+async def _then_wait(work: Awaitable[None]) -> None:
+    await work
+    await asyncio.Event().wait()
 
 
 def _quick_limits(folder: Path) -> Path:

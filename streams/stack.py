@@ -11,12 +11,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from socket import socket
 from typing import Final
 
 import aiohttp
 
+from embedded.kafka import Cluster
 from embedded.processes import StartFailedError, running_broker, running_clickhouse, running_kafka
 from streams.errors import OperatorError
 from streams.settings import Settings, host_port
@@ -52,6 +54,7 @@ class Server:
     name: str
     ended: Callable[[], bool]
     log: Path
+    pids: tuple[int, ...]
 
     def check(self) -> None:
         """Raise OperatorError if the server has ended."""
@@ -110,13 +113,18 @@ def _with_kafka(
         cluster = stack.enter_context(running_kafka(folder, logs, brokers=brokers, port=port))
         say(f"Kafka             {cluster.bootstrap}")
         # One broker of three may go; a cluster that has none left has ended.
-        ended = Server("Kafka", lambda: not any(broker.running for broker in cluster.brokers), logs / "broker-1.log")
+        pids = tuple(broker.pid for broker in cluster.brokers)
+        ended = Server("Kafka", partial(_none_runs, cluster), logs / "broker-1.log", pids)
         return replace(settings, kafka=cluster.bootstrap, replication=brokers), [ended]
     broker = stack.enter_context(running_broker(logs / "broker.log", host, port))
     say(f"Kafka protocol    {broker.address}  (embedded, in memory)")
     # The embedded broker has neither idempotent producers nor transactions.
-    server = Server("the broker", lambda: broker.ended, logs / "broker.log")
+    server = Server("the broker", lambda: broker.ended, logs / "broker.log", (broker.pid,))
     return replace(settings, kafka=broker.address, fencing=False), [server]
+
+
+def _none_runs(cluster: Cluster) -> bool:
+    return not any(broker.running for broker in cluster.brokers)
 
 
 def _with_clickhouse(
@@ -128,7 +136,7 @@ def _with_clickhouse(
     server = running_clickhouse(folder, logs / "clickhouse.log", host, 0 if any_port else port, *account)
     clickhouse = stack.enter_context(server)
     say(f"ClickHouse        {clickhouse.address}  (embedded, data in {folder})")
-    ended = Server("ClickHouse", lambda: clickhouse.ended, logs / "clickhouse.log")
+    ended = Server("ClickHouse", lambda: clickhouse.ended, logs / "clickhouse.log", (clickhouse.pid,))
     return replace(settings, clickhouse=clickhouse.address), ended
 
 

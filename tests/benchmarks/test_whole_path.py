@@ -34,7 +34,7 @@ def test_all_that_is_on_the_topic_goes_through_the_workers_and_is_what_the_twin_
 
 def test_response_is_measured_from_the_scheduled_time() -> None:
     said: list[str] = []
-    (case,) = response.run([100], devices=60, seconds=30, faults=1, say=said.append)["cases"]
+    (case,) = response.run([100], 60, 30, 1, said.append, incidents=[])["cases"]
     assert case["ok"], case
     assert case["responses"] >= case["alarms_expected"] > 0
     assert 0 < case["response_ms_p50"] <= case["response_ms_p99"] <= case["response_ms_p999"] <= case["response_ms_max"]
