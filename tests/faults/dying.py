@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -125,14 +125,15 @@ def _claim_of_checkpoints(deaths: Deaths) -> None:
 
 
 def _restore(deaths: Deaths) -> None:
-    restore = checkpoints.restore  # type: ignore[attr-defined]
+    restore_all = checkpoints.restore_all  # type: ignore[attr-defined]
 
-    def die_or_restore(state: PartitionState, key: bytes, value: bytes) -> None:
-        if len(state):
-            deaths.die_at(Moment.RESTORE)
-        restore(state, key, value)
+    def restore_half_and_die(state: PartitionState, rows: Mapping[bytes, bytes]) -> None:
+        if len(rows) > 1 and deaths.take(Moment.RESTORE):
+            restore_all(state, dict(list(rows.items())[: len(rows) // 2]))
+            die()
+        restore_all(state, rows)
 
-    checkpoints.restore = die_or_restore  # type: ignore[attr-defined]
+    checkpoints.restore_all = restore_half_and_die  # type: ignore[attr-defined]
 
 
 def _chunk(deaths: Deaths) -> None:
