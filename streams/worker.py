@@ -39,6 +39,7 @@ COMMIT_INTERVAL_S: Final = 1.0
 WATCH_INTERVAL_S: Final = 1.0
 TOPICS_INTERVAL_S: Final = 5.0
 """Between two looks whether the topics are still the same ones; a look is one small request."""
+COLLECT_INTERVAL_S: Final = 10.0
 STOP_DEADLINE_S: Final = 6.0
 """A job told to stop finishes what it can within this time; what is unfinished then is worked on by its successor."""
 LEAVE_DEADLINE_S: Final = 9.0
@@ -260,6 +261,16 @@ def _collect_seldom() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
+async def _collect_by_the_clock() -> None:
+    """Collect what refers to itself. Left to the thresholds it would lie for many minutes and memory would creep up.
+
+    An INSERT leaves a hundred such objects of the driver's. There are 10,000 objects to look at, which takes 4 ms.
+    """
+    while True:
+        await asyncio.sleep(COLLECT_INTERVAL_S)
+        gc.collect()
+
+
 async def run_worker(app: WorkerApp) -> None:
     """Run until SIGTERM or SIGINT, then leave in good order. Raises what crashed the worker."""
     _collect_seldom()
@@ -274,6 +285,7 @@ async def run_worker(app: WorkerApp) -> None:
         starting = asyncio.ensure_future(app.start())
         await _first_of(starting, stop)
         if not stop.is_set():
+            app.spawn(_collect_by_the_clock())
             app.spawn(app.watch())
             app.spawn(app.watch_topics())
             log.info("working on %s as %s", ", ".join(app.holder.topics), app.conf.id)
