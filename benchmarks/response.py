@@ -7,6 +7,7 @@ makes the response longer and not the load smaller.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -70,6 +71,8 @@ def run(
     incidents: Sequence[str] = tuple(INCIDENTS),
 ) -> dict[str, Any]:
     """Each rate in workers of its own, and the incidents at the first of them; one JSON object."""
+    for name in ("aiokafka", "clickhouse_driver"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # that ClickHouse stands still is no news
     cases = [(rate, "none") for rate in rates] + [(rates[0], name) for name in incidents if name != "none"]
     return {
         "benchmark": "response",

@@ -134,6 +134,7 @@ async def run_demo(
         finally:
             for watcher in watchers:
                 watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
             service.close()
 
 
