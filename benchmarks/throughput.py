@@ -91,6 +91,8 @@ def run(reports: int, devices: int, crews: Sequence[dict[str, int]], say: Say) -
                 clickhouse=clickhouse.address,
                 partitions=PARTITIONS,
                 limits_file=str(workload.limits_file(folder)),
+                # The end of a run is seen when it is checkpointed: the default would add up to 5 s.
+                checkpoint_interval_s=1.0,
             )
             cases = asyncio.run(_cases(settings, folder, reports, devices, crews, say))
             found = {"kafka": kafka.version}
