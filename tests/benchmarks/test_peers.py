@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +20,7 @@ from detectors.twin import Oracle, Record, Told
 from fleet import Fleet, FleetConfig
 from fleet.bad import CASES
 from schemas.events import Alarm
+from tests.apache_kafka import kafka_for_tests
 from tests.detectors.given_reports import fleets
 from tests.detectors.test_process_equals_twin import quick_limits
 
@@ -134,18 +133,12 @@ def test_ratios_are_of_rivals_in_one_round_and_leave_out_who_failed() -> None:
     assert not all_equal({"rounds": rounds})
 
 
-def test_a_run_of_every_kind_of_rival_finds_what_the_twin_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-    if missing:
-        reason = f"Kafka needs {' and '.join(missing)}, which this machine has not"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+def test_a_run_of_every_kind_of_rival_finds_what_the_twin_says() -> None:
     rivals = [BY_NAME[name] for name in ("emberline", "faust", "quix", "bytewax", "ceiling: parse")]
     absent = Rival("absent", "benchmarks.peers.absent", "a package that nobody has")
     said: list[str] = []
-    result = run(reports=2_000, rounds=1, devices=100, rivals=[*rivals, absent], say=said.append)
+    with kafka_for_tests():
+        result = run(reports=2_000, rounds=1, devices=100, rivals=[*rivals, absent], say=said.append)
     assert all_equal(result), said
     (ran,) = result["rounds"]
     assert {name: one.get("hash", result["wanted"]["hash"]) for name, one in ran.items()} == dict.fromkeys(

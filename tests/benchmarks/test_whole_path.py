@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+from collections.abc import Iterator
 
 import pytest
 
 from benchmarks import response, throughput
+from tests.apache_kafka import kafka_for_tests
 
 
 @pytest.fixture(autouse=True)
-def _kafka(monkeypatch: pytest.MonkeyPatch) -> None:
-    if missing := [tool for tool in ("java", "mvn") if shutil.which(tool) is None]:
-        reason = f"Apache Kafka needs {' and '.join(missing)}, which this machine has not"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+def _kafka() -> Iterator[None]:
+    with kafka_for_tests():
+        yield
 
 
 def test_all_that_is_on_the_topic_goes_through_the_workers_and_is_what_the_twin_says() -> None:

@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaError
 from embedded.kafka import LARGEST_BATCH_BYTES, Cluster
 from embedded.processes import StartFailedError, running_kafka
 from schemas.topics import REJECTS
+from tests.apache_kafka import kafka_for_tests
 
 _PARENT = """
 import sys, time
@@ -38,16 +39,8 @@ needs_kafka = pytest.mark.usefixtures("tools")
 
 @pytest.fixture(scope="module")
 def tools() -> Iterator[None]:
-    """Java and Maven; a test that is skipped where it counts would be a test that passed."""
-    missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-    if missing:
-        reason = f"Kafka needs {' and '.join(missing)}, which this machine has not"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with pytest.MonkeyPatch.context() as patch:
-        # Compile quickly rather than well: these tests start many brokers, and measure none.
-        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+    """Java and Maven."""
+    with kafka_for_tests():
         yield
 
 

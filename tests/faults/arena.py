@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,12 +39,6 @@ COMPACTED_LATER: Final = CHECKPOINTS.settings | {"min.compaction.lag.ms": CHECKP
 _numbers = itertools.count()
 
 
-def missing_tools() -> str | None:
-    """Why Apache Kafka cannot run here, or None."""
-    missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-    return f"Apache Kafka needs {' and '.join(missing)}, which this machine has not" if missing else None
-
-
 @dataclass(slots=True)
 class Servers:
     """What outlives a scenario."""
@@ -63,8 +55,6 @@ class Servers:
 @contextmanager
 def running_servers(folder: Path) -> Iterator[Servers]:
     """Three brokers and ClickHouse."""
-    # Compile quickly rather than well: these brokers live for minutes and are not measured.
-    os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
     clickhouse = Server(folder)
     try:
         with running_kafka(folder / "kafka", folder / "kafka-logs", brokers=3) as kafka:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -10,17 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.arena import Arena, Servers, missing_tools, running_arena, running_servers
+from tests.apache_kafka import kafka_for_tests
+from tests.faults.arena import Arena, Servers, running_arena, running_servers
 
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    if reason := missing_tools():
-        if os.environ.get("CI") == "true":
-            # A scenario that is skipped where it counts would be one that passed.
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with running_servers(tmp_path_factory.mktemp("faults")) as running:
+    with kafka_for_tests(), running_servers(tmp_path_factory.mktemp("faults")) as running:
         yield running
 
 

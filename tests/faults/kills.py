@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import random
 import sys
 import tempfile
@@ -21,7 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tests.faults.arena import Arena, missing_tools, running_arena, running_servers
+from tests.apache_kafka import QUICK_JVM, missing_tools
+from tests.faults.arena import Arena, running_arena, running_servers
 from tests.faults.crew import Post
 from tests.faults.verdict import Verdict
 
@@ -117,6 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if reason := missing_tools():
         print(reason, file=sys.stderr)
         return 2
+    os.environ.setdefault(*QUICK_JVM)
     tell = (lambda _: None) if options.json else lambda text: print(text, flush=True)
     with tempfile.TemporaryDirectory(prefix="emberline-kills-") as folder:
         outcome = _run(options, Path(folder), tell)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import shutil
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -32,6 +30,7 @@ from streams.settings import Settings
 from streams.simulate import now_ms
 from streams.storage import asking, run_migrations
 from streams.topics import make_topics, topic_ids
+from tests.apache_kafka import kafka_for_tests
 from tests.streams.conftest import Platform, quick
 from tests.streams.kafka_outside import Kafka, Sent
 from tests.streams.processes import Ended, run, until
@@ -273,19 +272,12 @@ def test_a_replay_that_stood_still_sends_nothing(platform: Platform) -> None:
 @pytest.fixture(scope="module")
 def real(clickhouse: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Apache Kafka, one broker, with emberline's topics."""
-    if missing := [tool for tool in ("java", "mvn") if shutil.which(tool) is None]:
-        reason = f"Kafka needs {' and '.join(missing)}, which this machine has not"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
     folder = tmp_path_factory.mktemp("real")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
-        with running_kafka(folder / "data", folder / "logs", brokers=1) as cluster:
-            settings = replace(quick(cluster.bootstrap, clickhouse.address), fencing=True)
-            asyncio.run(make_topics(settings))
-            run_migrations(settings)
-            yield settings
+    with kafka_for_tests(), running_kafka(folder / "data", folder / "logs", brokers=1) as cluster:
+        settings = replace(quick(cluster.bootstrap, clickhouse.address), fencing=True)
+        asyncio.run(make_topics(settings))
+        run_migrations(settings)
+        yield settings
 
 
 def test_a_replay_that_breaks_off_is_taken_up_by_the_next_on_kafka(real: Settings) -> None:
