@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import threading
 import time
 from collections.abc import Mapping
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
 from detectors.checkpoint import restore
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS
 from streams.settings import Settings
+from tests.faults.beside import Beside
 
 Device = tuple[str, bool]
-POLL_S: Final = 0.25
+POLL_MS: Final = 250
 
 
 class Row(NamedTuple):
@@ -29,45 +26,28 @@ class Row(NamedTuple):
     reflects: int
 
 
-class CheckpointReader:
-    """Reads committed rows in a thread of its own for as long as the block lasts, from the beginning on."""
+class CheckpointReader(Beside):
+    """Reads committed rows for as long as the block lasts, from the beginning on, and knows where reading stood."""
 
     def __init__(self, settings: Settings) -> None:
+        super().__init__("checkpoints")
         self._kafka = settings.kafka
         self._tps = [TopicPartition(CHECKPOINTS.name, number) for number in range(settings.partitions)]
         self._rows: list[list[Row]] = [[] for _ in self._tps]
         self._positions = dict.fromkeys(self._tps, 0)
-        self._stopping = threading.Event()
-        self._read = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stopping.set()
-        self._thread.join()
 
     def rows(self, ends: Mapping[int, int], seconds: float = 60.0) -> list[list[Row]]:
         """All rows below these offsets, by partition, as soon as they are read; fails if that takes longer."""
         deadline = time.monotonic() + seconds
-        with self._read:
+        with self.changed:
             while any(self._positions[tp] < ends[tp.partition] for tp in self._tps):
                 left = deadline - time.monotonic()
                 assert left > 0, f"checkpoints read only to {self._positions}, not {ends}"
-                self._read.wait(left)
+                self.changed.wait(left)
             return [[row for row in rows if row.offset < ends[number]] for number, rows in enumerate(self._rows)]
 
-    def _run(self) -> None:
-        with asyncio.Runner() as runner:
-            while not self._stopping.is_set():
-                # Brokers that are away come back; where reading stood is known here.
-                with contextlib.suppress(KafkaError):
-                    runner.run(self._read_on())
-                self._stopping.wait(POLL_S)
-
-    async def _read_on(self) -> None:
+    async def work(self) -> None:
+        """Read on."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._kafka,
             enable_auto_commit=False,
@@ -79,16 +59,16 @@ class CheckpointReader:
             consumer.assign(self._tps)
             for tp, position in self._positions.items():
                 consumer.seek(tp, position)
-            while not self._stopping.is_set():
-                found = await consumer.getmany(timeout_ms=round(POLL_S * 1_000))
+            while not self.stopping.is_set():
+                found = await consumer.getmany(timeout_ms=POLL_MS)
                 rows = {tp: [_row_of(record) for record in records] for tp, records in found.items()}
                 # Past the markers of transactions too, which are no records.
                 positions = {tp: await consumer.position(tp) for tp in self._tps}
-                with self._read:
+                with self.changed:
                     for tp, read in rows.items():
                         self._rows[tp.partition] += read
                     self._positions |= positions
-                    self._read.notify_all()
+                    self.changed.notify_all()
         finally:
             await consumer.stop()
 

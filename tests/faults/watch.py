@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -20,6 +19,7 @@ from clickhouse_driver.errors import Error as ClickHouseError
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
 from streams.settings import Settings, host_port
 from streams.topics import topic_ids
+from tests.faults.beside import Beside
 
 T = TypeVar("T")
 Place = tuple[str, int]
@@ -74,30 +74,20 @@ class Look(NamedTuple):
         return sum(end - self.sink.get(place, 0) for place, end in self.ends.items())
 
 
-class Watch:
-    """Looks in a thread of its own for as long as the block lasts. `looks` holds all of them."""
+class Watch(Beside):
+    """Looks for as long as the block lasts. `looks` holds all of them."""
 
     def __init__(self, settings: Settings, clickhouse: str) -> None:
+        super().__init__("watch")
         self.looks: list[Look] = []
         self.failed: list[str] = []
         self._settings = settings
         self._host, self._port = host_port(clickhouse)
-        self._stopping = threading.Event()
-        self._looked = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stopping.set()
-        self._thread.join()
 
     def until(self, seen: Callable[[Look], bool], what: str, seconds: float) -> Look:
         """The first look from now on that shows it. Fails, with the last look, if none does in time."""
         deadline = time.monotonic() + seconds
-        with self._looked:
+        with self.changed:
             after = len(self.looks)
             while True:
                 for look in self.looks[after:]:
@@ -107,25 +97,18 @@ class Watch:
                 left = deadline - time.monotonic()
                 last = self.looks[-1:], self.failed[-1:]
                 assert left > 0, f"not within {seconds:g} s: {what}; the last look was {last}"
-                self._looked.wait(left)
+                self.changed.wait(left)
 
-    def _run(self) -> None:
-        with asyncio.Runner() as runner:
-            while not self._stopping.is_set():
-                with contextlib.suppress(KafkaError, TimeoutError):
-                    runner.run(self._look_on())
-                self._stopping.wait(INTERVAL_S)
-
-    async def _look_on(self) -> None:
+    async def work(self) -> None:
         """Look until told to stop or a look fails."""
         eyes = _Eyes(self._settings, self._host, self._port)
         try:
             await _within(LOOK_S, eyes.open())
-            while not self._stopping.is_set():
+            while not self.stopping.is_set():
                 look = await _within(LOOK_S, eyes.look())
-                with self._looked:
+                with self.changed:
                     self.looks.append(look)
-                    self._looked.notify_all()
+                    self.changed.notify_all()
                 await asyncio.sleep(INTERVAL_S)
         except (KafkaError, TimeoutError) as error:
             self.failed.append(repr(error))
