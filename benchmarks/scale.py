@@ -23,6 +23,7 @@ from detectors.process import process
 from detectors.state import PartitionState
 from fleet import Fleet, FleetConfig, Send
 from schemas.reports import Records, decode
+from streams.garbage import collect_seldom
 
 DEVICES: Final = (3_000, 30_000, 130_000, 1_000_000)
 SEED: Final = 7
@@ -54,7 +55,7 @@ def run(devices: Sequence[int], say: Callable[[str], None], chunk: int = CHUNK, 
 
 def measure(devices: int, size: int, chunks: int) -> dict[str, Any]:
     """One number of devices, in this process."""
-    gc.set_threshold(100_000, 50, 100)  # as a worker does
+    collect_seldom()  # as a worker does
     limits, source = load_limits(), _chunks(devices, size, chunks)
     # What the simulated fleet takes, and a chunk by itself, is there before the state is.
     chunk = next(source)

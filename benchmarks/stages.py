@@ -6,7 +6,6 @@ faster by finding something else is seen.
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from detectors.process import process
 from detectors.state import PartitionState
 from fleet import Fleet, FleetConfig
 from schemas.reports import Records, decode
+from streams.garbage import collect_seldom
 
 CHUNK_RECORDS: Final = (10, 40, 160, 640, 2560)
 SEED: Final = 3
@@ -46,7 +46,7 @@ class Stage:
 
 def run(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """Measure every chunk size on `seconds` of the fleet; one JSON object."""
-    gc.set_threshold(100_000, 50, 100)  # as a worker does
+    collect_seldom()  # as a worker does
     config = FleetConfig(seed=SEED, devices=DEVICES, rate=DEVICES / 0.6, seconds=seconds, start_ts=START_TS)
     sends = Fleet(config).due(config.start_ts, config.end_ts)
     stages = []

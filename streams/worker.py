@@ -7,7 +7,6 @@ kinds of worker share is here: the app, the agents, crash and exit, readiness, t
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -24,6 +23,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from streams.errors import OperatorError
+from streams.garbage import collect_by_the_clock, collect_seldom
 from streams.health import serve_http
 from streams.metrics import Metrics
 from streams.pulse import Pulse
@@ -39,7 +39,6 @@ COMMIT_INTERVAL_S: Final = 1.0
 WATCH_INTERVAL_S: Final = 1.0
 TOPICS_INTERVAL_S: Final = 5.0
 """Between two looks whether the topics are still the same ones; a look is one small request."""
-COLLECT_INTERVAL_S: Final = 10.0
 STOP_DEADLINE_S: Final = 6.0
 """A job told to stop finishes what it can within this time; what is unfinished then is worked on by its successor."""
 LEAVE_DEADLINE_S: Final = 9.0
@@ -252,28 +251,9 @@ class _ChunkSchema(faust.Schema):
         return message.value
 
 
-def _collect_seldom() -> None:
-    """Let the garbage collector look seldom: a chunk makes 100,000 objects that die by their reference counts.
-
-    With Python's own thresholds it walks them all again and again, which is half the time of decoding [measured].
-    """
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-
-
-async def _collect_by_the_clock() -> None:
-    """Collect what refers to itself. Left to the thresholds it would lie for many minutes and memory would creep up.
-
-    An INSERT leaves a hundred such objects of the driver's. There are 10,000 objects to look at, which takes 4 ms.
-    """
-    while True:
-        await asyncio.sleep(COLLECT_INTERVAL_S)
-        gc.collect()
-
-
 async def run_worker(app: WorkerApp) -> None:
     """Run until SIGTERM or SIGINT, then leave in good order. Raises what crashed the worker."""
-    _collect_seldom()
+    collect_seldom()
     # Faust's consumer thread may fail once more while it is being ended; what counts is raised here.
     threading.excepthook = lambda failed: log.debug("thread %s: %r", failed.thread, failed.exc_value)
     stop = asyncio.Event()
@@ -285,7 +265,7 @@ async def run_worker(app: WorkerApp) -> None:
         starting = asyncio.ensure_future(app.start())
         await _first_of(starting, stop)
         if not stop.is_set():
-            app.spawn(_collect_by_the_clock())
+            app.spawn(collect_by_the_clock())
             app.spawn(app.watch())
             app.spawn(app.watch_topics())
             log.info("working on %s as %s", ", ".join(app.holder.topics), app.conf.id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 from benchmarks.peers.rules import Devices, Event
 from detectors.limits import load_limits
 from schemas.events import Alarm
+from streams.garbage import collect_seldom
 
 BEGAN: Final = "the first record is here"
 DONE: Final = "all is done"
@@ -50,7 +50,7 @@ class Given:
 
 def given() -> Given:
     """Read the command line, and let the garbage collector look as seldom as it does in emberline's workers."""
-    gc.set_threshold(100_000, 50, 100)
+    collect_seldom()
     parser = argparse.ArgumentParser()
     for name in ("--kafka", "--telemetry", "--group"):
         parser.add_argument(name, required=True)
