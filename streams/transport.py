@@ -133,7 +133,9 @@ class Consumer(stock.Consumer):
         """Fetch once and yield one message per partition, whose value is a `Chunk`."""
         begun = self._standing()
         fetched, _ = await self._wait_next_records(timeout)
-        if fetched is None or self.should_stop:
+        if fetched is None or self.should_stop or not self.flow_active:
+            # What was fetched is fetched again by whoever lets it flow again, who seeks first: in the next generation,
+            # or in the next worker. To seek here would forget what is being finished just now, before its last commit.
             return
         if self._moved_on(begun):
             # Fetched from where the partitions stood before; taken on, it would come ahead of what lies before it.

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -178,6 +179,35 @@ def test_what_is_acknowledged_but_not_finished_is_not_committed_and_a_successor_
             return await work(outside)
 
     assert asyncio.run(open_and_work()) == 100
+
+
+def test_a_fetch_that_comes_while_the_worker_is_leaving_does_not_undo_what_it_has_finished(
+    settings: Settings, topic: str, broker: Running
+) -> None:
+    async def work(outside: Outside) -> list[int]:
+        await outside.send(_numbered(0, 50), topic)
+        async with _working(settings, topic) as (app, job):
+            await job.until(lambda chunks: _records(chunks) == 50)
+            came, fetch = asyncio.Event(), app.consumer._getmany
+
+            async def fetch_and_be_stopped(*how: Any, **more: Any) -> Any:
+                if fetched := await fetch(*how, **more):
+                    app.consumer.stop_flow()
+                    came.set()
+                return fetched
+
+            app.consumer._getmany = fetch_and_be_stopped
+            await outside.send(_numbered(0, 50), topic)
+            await came.wait()
+            for chunk in job.chunks:
+                chunk.finish()
+        return await outside.committed(f"{settings.group}-test", topic)
+
+    async def open_and_work() -> list[int]:
+        async with Outside(broker.address, PARTITIONS) as outside:
+            return await work(outside)
+
+    assert asyncio.run(open_and_work()) == [50, 0]
 
 
 def test_records_beyond_a_mebibyte_come_whole_between_their_neighbours(
