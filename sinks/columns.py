@@ -47,11 +47,6 @@ def uuids(value: UUID, rows: int) -> np.ndarray:
     return np.repeat(halves, rows, axis=0)
 
 
-def absent(rows: int) -> Ragged:
-    """An empty array in every row."""
-    return Ragged(np.zeros(rows + 1, dtype=np.int64), np.empty(0))
-
-
 def keep(column: Column, rows: np.ndarray) -> Column:
     """The rows of a column where the mask, bool[n], is true. Rows of a `Ragged` begin at 0 again."""
     if isinstance(column, np.ndarray):
@@ -59,7 +54,7 @@ def keep(column: Column, rows: np.ndarray) -> Column:
     if isinstance(column, Labels):
         return Labels(column.codes[rows], column.names)
     if isinstance(column, Ragged):
-        return _ragged(column.counts[rows], column.values[np.repeat(rows, column.counts)])
+        return column.only(rows)
     return list(compress(column, rows))
 
 
@@ -71,9 +66,7 @@ def join(columns: Sequence[Column]) -> Column:
     if isinstance(first, Labels):
         return _join_labels(cast("Sequence[Labels]", columns))
     if isinstance(first, Ragged):
-        ragged = cast("Sequence[Ragged]", columns)
-        counts = np.concatenate([column.counts for column in ragged])
-        return _ragged(counts, np.concatenate([column.values for column in ragged]))
+        return Ragged.joined(cast("Sequence[Ragged]", columns))
     return list(chain.from_iterable(cast("Sequence[Sequence[Any]]", columns)))
 
 
@@ -83,9 +76,3 @@ def _join_labels(columns: Sequence[Labels]) -> Labels:
         codes.setdefault(name, len(codes))
     joined = [np.array([codes[name] for name in column.names], dtype=np.int64)[column.codes] for column in columns]
     return Labels(np.concatenate(joined), tuple(codes))
-
-
-def _ragged(counts: np.ndarray, values: np.ndarray) -> Ragged:
-    starts = np.zeros(len(counts) + 1, dtype=np.int64)
-    np.cumsum(counts, out=starts[1:])
-    return Ragged(starts, values)

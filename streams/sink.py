@@ -233,12 +233,4 @@ def _joined(chunks: Sequence[Chunk]) -> Records:
 def _after(records: Records, position: int) -> Records:
     """The records after an offset."""
     first = int(np.searchsorted(records.offsets, position, side="right"))
-    if first == 0:
-        return records
-    return records._replace(
-        offsets=records.offsets[first:],
-        timestamps=records.timestamps[first:],
-        keys=records.keys[first:],
-        values=records.values[first:],
-        headers=records.headers[first:],
-    )
+    return records.between(first, len(records.offsets)) if first else records

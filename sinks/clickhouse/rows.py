@@ -19,8 +19,8 @@ from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES
 from schemas.rejects import RejectEvent, original_headers
 from schemas.report_rules import EARLIEST_EVENT_TS
-from schemas.reports import Records, decode
-from sinks.columns import Column, Labels, absent, constant, uuids
+from schemas.reports import Ragged, Records, decode
+from sinks.columns import Column, Labels, constant, uuids
 from sinks.contract import Block, Malformed
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def telemetry_block(records: Records, topic_id: UUID) -> Block:
         "test": reports.test,
         "faults": [reports.faults.get(row, ()) for row in range(rows)] if reports.faults else [()] * rows,
     }
-    columns |= {quantity.name: reports.quantities.get(quantity.name) or absent(rows) for quantity in QUANTITIES}
+    columns |= {quantity.name: reports.quantities.get(quantity.name) or Ragged.absent(rows) for quantity in QUANTITIES}
     columns |= _whence(records, topic_id, reports.offset, reports.index)
     return Block("telemetry", columns, rows)
 

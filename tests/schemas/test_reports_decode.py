@@ -163,6 +163,19 @@ def rows_of(reports: Reports) -> list[tuple[Any, ...]]:
     ]
 
 
+@PROFILE
+@given(chunk=st.lists(st.lists(mutants(), min_size=1, max_size=3), max_size=6), part_bytes=st.integers(1, 1_500))
+def test_a_chunk_decoded_in_parts_is_what_it_is_as_a_whole(chunk: list[list[Any]], part_bytes: int) -> None:
+    records = records_of([*(orjson.dumps(batch) for batch in chunk), None, b"", b"{"])
+    whole, rejects = decode(records)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("schemas.reports.PART_BYTES", part_bytes)
+        parts, rejects_of_parts = decode(records)
+    assert rows_of(parts) == rows_of(whole)
+    assert list(parts.quantities) == list(whole.quantities)
+    assert rejects_of_parts == rejects
+
+
 def slowly(offset: int, index: int, report: dict[str, Any]) -> tuple[Any, ...]:
     """The twin: the row of one good report."""
     held = {}
