@@ -139,16 +139,9 @@ def _of(spread: dict[str, float] | None, which: str) -> Any:
 
 
 def _stages(result: Result) -> Rows:
-    head = ("records a chunk", "decode us/report", "detect us/report", "both ms/chunk")
-    return head, (
-        (
-            one["chunk_records"],
-            one["decode_us_per_report"],
-            one["detect_us_per_report"],
-            round(one["decode_ms_per_chunk"] + one["detect_ms_per_chunk"], 2),
-        )
-        for one in result["stages"]
-    )
+    head = ("stage", "rows a chunk", "row", "us of CPU a row", "rows/s by the clock", "most B held a row")
+    names = ("stage", "chunk", "of", "us_per_row", "rows_per_second", "bytes_per_row")
+    return head, ([one[name] or "as fetched" for name in names] for one in result["stages"])
 
 
 def _scale(result: Result) -> Rows:

@@ -17,12 +17,13 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.machine import machine, versions
+from benchmarks.workload import Sent, arrived, records_of
 from detectors.checkpoint import encode, restore_all
 from detectors.limits import load_limits
 from detectors.process import process
 from detectors.state import PartitionState
-from fleet import Fleet, FleetConfig, Send
-from schemas.reports import Records, decode
+from fleet import Fleet, FleetConfig
+from schemas.reports import decode
 from streams.garbage import collect_seldom
 
 DEVICES: Final = (3_000, 30_000, 130_000, 1_000_000)
@@ -88,7 +89,7 @@ def measure(devices: int, size: int, chunks: int) -> dict[str, Any]:
     }
 
 
-def _chunks(devices: int, size: int, chunks: int) -> Iterator[list[Send]]:
+def _chunks(devices: int, size: int, chunks: int) -> Iterator[list[Sent]]:
     rate = devices / PERIOD_S
     config = FleetConfig(
         seed=SEED,
@@ -101,31 +102,23 @@ def _chunks(devices: int, size: int, chunks: int) -> Iterator[list[Send]]:
         share_repeated=0,
         faults_per_kind=0,
     )
-    fleet, waiting = Fleet(config), []
+    fleet, waiting = Fleet(config), list[Sent]()
     step = max(1, int(size / rate * 1_000))
     for from_ts in range(config.start_ts, config.end_ts, step):
-        waiting += fleet.due(from_ts, min(from_ts + step, config.end_ts))
+        waiting += map(arrived, fleet.due(from_ts, min(from_ts + step, config.end_ts)))
         while len(waiting) >= size:
             yield waiting[:size]
             del waiting[:size]
 
 
-def _feed(sends: list[Send], offset: int, state: PartitionState, limits: Any) -> tuple[int, float, float, int]:
+def _feed(sent: Sequence[Sent], offset: int, state: PartitionState, limits: Any) -> tuple[int, float, float, int]:
     """Work a chunk off; the next offset, CPU seconds of decoding and detecting, and the number of reports."""
-    records = Records(
-        topic="benchmark",
-        partition=0,
-        offsets=np.arange(offset, offset + len(sends)),
-        timestamps=np.array([one.scheduled_ts + 5 for one in sends], dtype=np.int64),
-        keys=[one.key for one in sends],
-        values=[one.value for one in sends],
-        headers=[()] * len(sends),
-    )
+    records = records_of(sent, offset)
     began = time.process_time()
     reports, _ = decode(records)
     decoded = time.process_time()
     process(reports, state, limits, START_TS)
-    return offset + len(sends), decoded - began, time.process_time() - decoded, len(reports)
+    return offset + len(sent), decoded - began, time.process_time() - decoded, len(reports)
 
 
 def _resident() -> int:

@@ -18,7 +18,7 @@ from aiokafka.partitioner import murmur2
 
 from detectors.limits import load_limits
 from detectors.twin import Oracle
-from fleet import Fleet, FleetConfig
+from fleet import Fleet, FleetConfig, Send
 from schemas.events import Aggregate, Alarm
 from schemas.reports import Records, decode
 from schemas.topics import CHECKPOINTS, MAX_REJECT_BYTES, OUTPUTS, TELEMETRY
@@ -95,10 +95,28 @@ def partitioned(fleet: Fleet) -> list[list[Sent]]:
     partitions: list[list[Sent]] = [[] for _ in range(PARTITIONS)]
     for one in fleet.due(fleet.config.start_ts, fleet.config.end_ts):
         number = 0 if one.key is None else (murmur2(one.key) & 0x7FFFFFFF) % PARTITIONS
-        partitions[number].append(Sent(one.scheduled_ts + ARRIVES_MS, one.key, one.value))
+        partitions[number].append(arrived(one))
     for records in partitions:
         records.append(Sent(fleet.config.end_ts, b"last", b"the last one"))
     return partitions
+
+
+def arrived(send: Send) -> Sent:
+    """What a device sends, as it lies on the topic."""
+    return Sent(send.scheduled_ts + ARRIVES_MS, send.key, send.value)
+
+
+def records_of(sent: Sequence[Sent], first: int = 0) -> Records:
+    """Consecutive records of a partition, from the offset `first` on, as columns."""
+    return Records(
+        topic=TELEMETRY.name,
+        partition=0,
+        offsets=np.arange(first, first + len(sent)),
+        timestamps=np.array([one.arrival_ts for one in sent], dtype=np.int64),
+        keys=[one.key for one in sent],
+        values=[one.value for one in sent],
+        headers=[()] * len(sent),
+    )
 
 
 def wanted_of(partitions: Sequence[Sequence[Sent]], limits: Path) -> Wanted:
@@ -127,19 +145,7 @@ def comparable(value: bytes) -> bytes:
 
 def good_reports(partitions: Sequence[Sequence[Sent]]) -> int:
     """How many reports the records hold that are no rejects, those that come again among them."""
-    return sum(len(decode(_records(records))[0]) for records in partitions)
-
-
-def _records(records: Sequence[Sent]) -> Records:
-    return Records(
-        topic=TELEMETRY.name,
-        partition=0,
-        offsets=np.arange(len(records)),
-        timestamps=np.array([one.arrival_ts for one in records], dtype=np.int64),
-        keys=[one.key for one in records],
-        values=[one.value for one in records],
-        headers=[()] * len(records),
-    )
+    return sum(len(decode(records_of(records))[0]) for records in partitions)
 
 
 async def fill(kafka: str, partitions: Sequence[Sequence[Sent]]) -> None:

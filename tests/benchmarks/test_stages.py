@@ -1,12 +1,20 @@
-"""The benchmarks run, in a small size, and find the same whatever the chunk."""
+"""The benchmark of stages at a size that says nothing about speed."""
 
 from __future__ import annotations
 
 from benchmarks import stages
+from tests.apache_kafka import kafka_for_tests
 
 
-def test_stages_find_the_same_alarms_in_chunks_of_every_size() -> None:
-    result = stages.run(seconds=25, say=lambda _: None)
-    assert [one["chunk_records"] for one in result["stages"]] == list(stages.CHUNK_RECORDS)
-    assert len({(one["alarms"], one["alarms_hash"]) for one in result["stages"]}) == 1
-    assert all(one["alarms"] > 0 for one in result["stages"])
+def test_every_stage_is_measured_and_the_same_alarms_are_found_in_chunks_of_every_size() -> None:
+    said: list[str] = []
+    with kafka_for_tests():
+        result = stages.run(seconds=45, say=said.append)
+    measured = result["stages"]
+    assert [(one["stage"], one["chunk"]) for one in measured] == [
+        (name, size) for name, _, _, sizes in stages.CASES for size in sizes
+    ]
+    assert len(said) == len(measured)
+    assert all(one["rows"] > 0 and one["us_per_row"] > 0 and one["bytes_per_row"] > 0 for one in measured)
+    (found,) = {(one["found"], one["found_hash"]) for one in measured if one["stage"] == "detect"}
+    assert found[0] > 0
