@@ -31,11 +31,14 @@ def run_stages(seconds: float, as_json: bool, save: bool) -> None:
 
 @main.command("scale")
 @click.option("--devices", multiple=True, type=int, default=scale.DEVICES, show_default=True, help="How many devices.")
+@click.option(
+    "--components", multiple=True, type=int, default=scale.COMPONENTS, show_default=True, help="How many a report has."
+)
 @JSON
 @SAVE
-def run_scale(devices: tuple[int, ...], as_json: bool, save: bool) -> None:
-    """Time a report, memory a device, checkpoint and restore, by the number of devices."""
-    _end(scale.run(devices, _say(as_json)), True, as_json, save)
+def run_scale(devices: tuple[int, ...], components: tuple[int, ...], as_json: bool, save: bool) -> None:
+    """Time a report, memory a device, checkpoint and restore, by the number of devices and the size of reports."""
+    _end(scale.run(devices, components, _say(as_json)), True, as_json, save)
 
 
 @main.command("response")

@@ -146,7 +146,7 @@ def _stages(result: Result) -> Rows:
 
 def _scale(result: Result) -> Rows:
     head = (
-        "devices",
+        "",
         "decode us/report",
         "detect us/report",
         "memory B/device",
@@ -154,9 +154,14 @@ def _scale(result: Result) -> Rows:
         "write s",
         "restore s",
     )
-    names: tuple[str, ...] = ("devices", "decode_us_per_report", "detect_us_per_report", "memory_bytes_per_device")
-    names += ("checkpoint_bytes_per_device", "checkpoint_s", "restore_s")
-    return head, ([case[name] for name in names] for case in result["cases"])
+    cost: tuple[str, ...] = ("decode_us_per_report", "detect_us_per_report")
+    kept = ("memory_bytes_per_device", "checkpoint_bytes_per_device", "checkpoint_s", "restore_s")
+    devices = [[f"{one['devices']} devices", *(one[name] for name in cost + kept)] for one in result["cases"]]
+    sizes = [
+        [f"{one['components']} components, {one['bytes_per_report']} B", *(one[name] for name in cost), *4 * ("",)]
+        for one in result["reports"]
+    ]
+    return head, devices + sizes
 
 
 def _soak(result: Result) -> Rows:

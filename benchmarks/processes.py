@@ -51,5 +51,16 @@ def _children_of(pid: int) -> list[int]:
 
 def peak_mb(pid: int) -> float:
     """The largest its resident memory has been."""
-    status = (Path("/proc") / str(pid) / "status").read_text()
-    return next(int(line.split()[1]) / 1_024 for line in status.splitlines() if line.startswith("VmHWM"))
+    return status_of(pid)["VmHWM"] / 1_024
+
+
+def resident_bytes() -> int:
+    """The resident memory of this process."""
+    return status_of(os.getpid())["VmRSS"] * 1_024
+
+
+def status_of(pid: int) -> dict[str, int]:
+    """What Linux tells of a process in numbers; memory is in KiB."""
+    lines = (Path("/proc") / str(pid) / "status").read_text().splitlines()
+    told = ((name, value.split()) for name, _, value in (line.partition(":") for line in lines))
+    return {name: int(words[0]) for name, words in told if words and words[0].isdigit()}

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
+from benchmarks.processes import status_of
 from fleet import Fleet, FleetConfig
 from streams.send import Sender
 from streams.settings import Settings
@@ -89,13 +90,13 @@ async def _watch(stack: Stack, samples: list[Sample], sent: Sent, say: Callable[
 
 def _sample(role: str, pid: int, elapsed_s: float) -> Sample:
     process = Path("/proc") / str(pid)
-    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines() if ":" in line)
+    status = status_of(pid)
     return Sample(
         elapsed_s=round(elapsed_s, 1),
         role=role,
-        memory_mb=int(status["VmRSS"].split()[0]) / 1024,
+        memory_mb=status["VmRSS"] / 1_024,
         descriptors=len(list((process / "fd").iterdir())),
-        threads=int(status["Threads"]),
+        threads=status["Threads"],
     )
 
 

@@ -5,12 +5,24 @@ from __future__ import annotations
 from benchmarks import scale
 
 
-def test_every_number_of_devices_is_measured_in_a_process_of_its_own() -> None:
+def test_every_number_of_devices_and_of_components_is_measured_in_a_process_of_its_own() -> None:
     said: list[str] = []
-    result = scale.run([40, 80], said.append, chunk=20, chunks=3)
+    result = scale.run([40, 80], [1, 64], said.append, scale.Size(chunk=20, least=100))
     assert [case["devices"] for case in result["cases"]] == [40, 80]
-    assert len(said) == 2
+    assert [case["components"] for case in result["reports"]] == [1, 64]
+    assert len(said) == 4
     for case in result["cases"]:
         assert case["checkpoint_bytes_per_device"] > 100
+    for case in result["cases"] + result["reports"]:
+        assert case["reports"] >= 100
         assert case["decode_us_per_report"] > 0
         assert case["detect_us_per_report"] > 0
+
+
+def test_as_many_minutes_are_closed_a_report_whatever_the_number_of_devices() -> None:
+    size = scale.Size(chunk=30, least=360)
+    for devices in (30, 60, 240):
+        _, chunks = scale._chunks_of(devices, size)
+        reports = chunks * size.chunk
+        assert reports >= size.least
+        assert reports % (devices * 60 // scale.PERIOD_S) == 0
