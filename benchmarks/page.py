@@ -105,11 +105,12 @@ def _response(result: Result) -> Rows:
 
 
 def _throughput(result: Result) -> Rows:
-    head = ("workers", "form", "role", "reports/s", "reports/CPU s", "MB a worker", "right")
+    head = ("workers", "form", "partitions", "role", "reports/s", "reports/CPU s", "MB a worker", "right")
     return head, (
         (
             " + ".join(f"{count} {role}" for role, count in case["crew"].items()),
             case["form"],
+            case["partitions"],
             role,
             one["reports_per_second"],
             one["reports_per_cpu_second"],

@@ -42,6 +42,7 @@ Result = dict[str, Any]
 Say = Callable[[str], None]
 
 FORMS: Final = {"one report a record": 1, "50 reports a record": 50}
+MANY_PARTITIONS: Final = (16, 64)
 CREWS: Final = (
     {"detect": 1},
     {"detect": 2},
@@ -89,7 +90,6 @@ def run(reports: int, devices: int, crews: Sequence[dict[str, int]], say: Say) -
             settings = Settings(
                 kafka=kafka.bootstrap,
                 clickhouse=clickhouse.address,
-                partitions=PARTITIONS,
                 limits_file=str(workload.limits_file(folder)),
                 # The end of a run is seen when it is checkpointed: the default would add up to 5 s.
                 checkpoint_interval_s=1.0,
@@ -98,7 +98,7 @@ def run(reports: int, devices: int, crews: Sequence[dict[str, int]], say: Say) -
             found = {"kafka": kafka.version}
     return {
         "benchmark": "throughput",
-        "version": 1,
+        "version": 2,
         "seed": workload.SEED,
         "devices": devices,
         "machine": machine(),
@@ -111,22 +111,31 @@ async def _cases(
     settings: Settings, folder: Path, reports: int, devices: int, crews: Sequence[dict[str, int]], say: Say
 ) -> list[Result]:
     fleet = workload.fleet_of(reports, devices)
-    singles = workload.partitioned(fleet)
     done = []
-    for form, size in FORMS.items():
-        partitions = singles if size == 1 else [joined(records, size) for records in singles]
-        wanted, good = workload.wanted_of(partitions, Path(settings.limits_file)), workload.good_reports(partitions)
+    for form, size, partitions, of_these in _layouts(crews):
+        singles = workload.partitioned(fleet, partitions)
+        records = singles if size == 1 else [joined(of_one, size) for of_one in singles]
+        wanted, good = workload.wanted_of(records, Path(settings.limits_file)), workload.good_reports(records)
         await workload.forget(settings.kafka, TELEMETRY.name)
-        await workload.fill(settings.kafka, partitions)
-        say(f"{form}: {sum(map(len, partitions))} records, {good} reports, hash {wanted.hash}")
-        for number, crew in enumerate(crews):
-            name = f"{size}-{number}"
+        await workload.fill(settings.kafka, records)
+        there = {"form": form, "partitions": partitions, "records": sum(map(len, records)), "reports": good}
+        say(f"{form}, {partitions} partitions: {there['records']} records, {good} reports, hash {wanted.hash}")
+        for number, crew in enumerate(of_these):
+            name = f"{size}_{partitions}_{number}"
             (folder / name).mkdir()
-            own = replace(settings, group=name, clickhouse_database=f"throughput_{size}_{number}")
-            result = await _one(own, folder / name, crew, good, wanted)
-            done.append({"form": form, "records": sum(map(len, partitions)), "reports": good, **result})
+            own = replace(settings, partitions=partitions, group=name, clickhouse_database=f"throughput_{name}")
+            done.append(there | await _one(own, folder / name, crew, good, wanted))
             say(f"  {_told(done[-1])}")
     return done
+
+
+def _layouts(crews: Sequence[dict[str, int]]) -> Iterator[tuple[str, int, int, Sequence[dict[str, int]]]]:
+    """Form, reports a record, partitions, and who works on it."""
+    for form, size in FORMS.items():
+        yield form, size, PARTITIONS, crews
+    form, size = next(iter(FORMS.items()))
+    for partitions in MANY_PARTITIONS:
+        yield form, size, partitions, crews[:1]
 
 
 def joined(records: Sequence[Sent], size: int) -> list[Sent]:
@@ -172,7 +181,7 @@ async def _one(settings: Settings, folder: Path, crew: dict[str, int], reports: 
     async with AsyncExitStack() as stack:
         groups = {
             role: await stack.enter_async_context(
-                Offsets(settings.kafka, f"{settings.group}-{role}", TELEMETRY.name, PARTITIONS)
+                Offsets(settings.kafka, f"{settings.group}-{role}", TELEMETRY.name, settings.partitions)
             )
             for role in crew
         }
@@ -193,7 +202,8 @@ async def _one(settings: Settings, folder: Path, crew: dict[str, int], reports: 
         result["differences"] = differences(there.found, wanted)
     if "sink" in crew:
         result["rows"], result["rows_twice"] = await asyncio.to_thread(_rows, settings)
-    result["ok"] = not result.get("differences") and result.get("rows", reports) == reports
+    whole = result.get("rows", reports) == reports and not result.get("rows_twice")
+    result["ok"] = whole and not result.get("differences")
     return result
 
 

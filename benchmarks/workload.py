@@ -87,14 +87,14 @@ def fleet_of(reports: int, devices: int) -> Fleet:
     )
 
 
-def partitioned(fleet: Fleet) -> list[list[Sent]]:
+def partitioned(fleet: Fleet, count: int = PARTITIONS) -> list[list[Sent]]:
     """The fleet's records, by partition as Kafka's clients choose it; the last of each is a bad one.
 
     So the last reject of a partition shows when its last record had been worked on.
     """
-    partitions: list[list[Sent]] = [[] for _ in range(PARTITIONS)]
+    partitions: list[list[Sent]] = [[] for _ in range(count)]
     for one in fleet.due(fleet.config.start_ts, fleet.config.end_ts):
-        number = 0 if one.key is None else (murmur2(one.key) & 0x7FFFFFFF) % PARTITIONS
+        number = 0 if one.key is None else (murmur2(one.key) & 0x7FFFFFFF) % count
         partitions[number].append(arrived(one))
     for records in partitions:
         records.append(Sent(fleet.config.end_ts, b"last", b"the last one"))
@@ -151,7 +151,7 @@ def good_reports(partitions: Sequence[Sequence[Sent]]) -> int:
 async def fill(kafka: str, partitions: Sequence[Sequence[Sent]]) -> None:
     """Make the telemetry topic and write the records to it, with the fleet's times as those of arrival."""
     kept = TELEMETRY.settings | {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
-    await _make(kafka, [NewTopic(TELEMETRY.name, PARTITIONS, 1, topic_configs=kept)])
+    await _make(kafka, [NewTopic(TELEMETRY.name, len(partitions), 1, topic_configs=kept)])
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka,
         enable_idempotence=True,  # a batch sent again must not come after its successor: an offset is a place in a list
@@ -179,7 +179,7 @@ async def make_emberline_anew(settings: Settings) -> None:
 
     async def made() -> bool:
         await make_topics(settings)
-        return bool(await _with_admin(settings.kafka, lambda admin: _are_there(admin, names)))
+        return bool(await _with_admin(settings.kafka, lambda admin: _are_there(admin, names, settings.partitions)))
 
     # A broker forgets a topic a little after it has agreed to: what is not made yet is asked for until it is.
     await _until(made)
@@ -198,7 +198,7 @@ async def forget(kafka: str, topic: str) -> None:
 async def _make(kafka: str, topics: Sequence[NewTopic]) -> None:
     names = [topic.name for topic in topics]
     await _with_admin(kafka, lambda admin: admin.create_topics(list(topics)))
-    await _until(lambda: _with_admin(kafka, lambda admin: _are_there(admin, names)))
+    await _until(lambda: _with_admin(kafka, lambda admin: _are_there(admin, names, topics[0].num_partitions)))
 
 
 async def _delete(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
@@ -206,11 +206,11 @@ async def _delete(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
         await admin.delete_topics(there)
 
 
-async def _are_there(admin: AIOKafkaAdminClient, names: Sequence[str]) -> bool:
+async def _are_there(admin: AIOKafkaAdminClient, names: Sequence[str], partitions: int) -> bool:
     described = await admin.describe_topics(list(names))
     return len(described) == len(names) and all(
         not one["error_code"]
-        and len(one["partitions"]) == PARTITIONS
+        and len(one["partitions"]) == partitions
         and all(partition["leader"] >= 0 for partition in one["partitions"])
         for one in described
     )

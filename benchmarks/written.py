@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from benchmarks.peers.given import LARGEST_BYTES
-from benchmarks.workload import PARTITIONS, Wanted, comparable
+from benchmarks.workload import Wanted, comparable
 from schemas.rejects import RejectEvent
 
 SHOWN: Final = 2
@@ -61,15 +61,17 @@ def _reject_of(record: ConsumerRecord) -> tuple[int, int, int, str]:
 
 async def _read(kafka: str, topic: str) -> list[ConsumerRecord]:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, enable_auto_commit=False, max_partition_fetch_bytes=LARGEST_BYTES
+        topic,
+        bootstrap_servers=kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=LARGEST_BYTES,
     )
     found: list[ConsumerRecord] = []
     async with consumer:
-        tps = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        consumer.assign(tps)
-        await consumer.seek_to_beginning(*tps)
-        ends = await consumer.end_offsets(tps)
-        while missing := [tp for tp in tps if await consumer.position(tp) < ends[tp]]:
+        # Of no group, it has all partitions.
+        ends = await consumer.end_offsets(consumer.assignment())
+        while missing := [tp for tp in ends if await consumer.position(tp) < ends[tp]]:
             for records in (await consumer.getmany(*missing, timeout_ms=1_000)).values():
                 found += records
     return found

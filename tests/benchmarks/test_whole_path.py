@@ -19,7 +19,8 @@ def _kafka() -> Iterator[None]:
 def test_all_that_is_on_the_topic_goes_through_the_workers_and_is_what_the_twin_says() -> None:
     said: list[str] = []
     result = throughput.run(3_000, 100, [{"detect": 2}, {"detect": 1, "sink": 1}], said.append)
-    assert [case["ok"] for case in result["cases"]] == [True] * 4, said
+    assert [case["ok"] for case in result["cases"]] == [True] * 6, said
+    assert [case["partitions"] for case in result["cases"]] == [4, 4, 4, 4, 16, 64]
     singles, arrays = result["cases"][0], result["cases"][2]
     assert arrays["records"] < singles["records"] / 10
     assert arrays["reports"] == singles["reports"]
