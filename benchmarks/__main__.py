@@ -8,7 +8,7 @@ from typing import Any
 import click
 import orjson
 
-from benchmarks import page, response, scale, soak, stages, throughput
+from benchmarks import history, page, response, scale, soak, stages, throughput
 from benchmarks.peers import run as peers
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -39,6 +39,15 @@ def run_stages(seconds: float, as_json: bool, save: bool) -> None:
 def run_scale(devices: tuple[int, ...], components: tuple[int, ...], as_json: bool, save: bool) -> None:
     """Time a report, memory a device, checkpoint and restore, by the number of devices and the size of reports."""
     _end(scale.run(devices, components, _say(as_json)), True, as_json, save)
+
+
+@main.command("history")
+@click.option("--rows", multiple=True, type=int, default=history.ROWS, show_default=True, help="How many reports.")
+@JSON
+@SAVE
+def run_history(rows: tuple[int, ...], as_json: bool, save: bool) -> None:
+    """Bytes a report, the sink's speed and an analyst's questions, by the length of ClickHouse's history."""
+    _end(history.run(rows, _say(as_json)), True, as_json, save)
 
 
 @main.command("response")

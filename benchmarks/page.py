@@ -11,7 +11,7 @@ import orjson
 Result = dict[str, Any]
 
 FOLDER: Final = Path(__file__).with_name("results")
-ORDER: Final = ("response", "throughput", "peers", "stages", "scale", "soak")
+ORDER: Final = ("response", "throughput", "peers", "stages", "scale", "history", "soak")
 _INK: Final = "#c2410c"
 _PALE: Final = "#94a3b8"
 
@@ -165,6 +165,15 @@ def _scale(result: Result) -> Rows:
     return head, devices + sizes
 
 
+def _history(result: Result) -> Rows:
+    questions = list(result["cases"][0]["question_ms"])
+    head = ("reports", "B on disk/report", "sink rows/s", *(f"{question}, ms" for question in questions))
+    names = ("rows", "bytes_per_report", "sink_rows_per_second")
+    return head, (
+        [*(case[name] for name in names), *(case["question_ms"][one] for one in questions)] for case in result["cases"]
+    )
+
+
 def _soak(result: Result) -> Rows:
     told = f"{result['minutes']:g} min, {result['devices']} devices, {result['rate']:g} reports/s"
     rows = ((name, f"{rise:+.1%}") for name, rise in result["rise_share"].items())
@@ -177,6 +186,7 @@ _TABLES: Final[dict[str, Callable[[Result], Rows]]] = {
     "peers": _peers,
     "stages": _stages,
     "scale": _scale,
+    "history": _history,
     "soak": _soak,
 }
 
