@@ -282,7 +282,8 @@ def _insert_nothing(given: Given) -> Iterator[Work]:
 
 
 CHUNKS: Final = (10, 40, 160, 640, 2560)
-CASES: Final[Sequence[tuple[str, str, Callable[[Given], Iterator[Work]], Sequence[int]]]] = (
+Case = tuple[str, str, Callable[[Given], Iterator[Work]], Sequence[int]]
+CASES: Final[Sequence[Case]] = (
     ("fetch", "record", _fetch, (0,)),
     ("ceiling: orjson.loads", "record", _loads, (640,)),
     ("decode", "report", _decode, CHUNKS),
@@ -298,8 +299,8 @@ CASES: Final[Sequence[tuple[str, str, Callable[[Given], Iterator[Work]], Sequenc
 """What a stage is called, what its rows are, and the sizes of its chunks; 0 where the broker decides."""
 
 
-def run(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
-    """All stages on `seconds` of the fleet; one JSON object."""
+def run(seconds: float, say: Callable[[str], None], cases: Sequence[Case] = CASES) -> dict[str, Any]:
+    """The stages on `seconds` of the fleet; one JSON object."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new broker's first "not yet" is no news
     config = FleetConfig(seed=SEED, devices=DEVICES, rate=DEVICES / PERIOD_S, seconds=seconds, start_ts=START_TS)
     sent = [arrived(one) for one in Fleet(config).due(config.start_ts, config.end_ts)]
@@ -313,7 +314,7 @@ def run(seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
             settings = Settings(kafka=kafka.bootstrap, clickhouse=clickhouse.address, partitions=4)
             asyncio.run(_prepare(settings, sent))
             run_migrations(settings)
-            for stage, _, _, sizes in CASES:
+            for stage, _, _, sizes in cases:
                 for size in sizes:
                     with ProcessPoolExecutor(1, get_context("spawn")) as alone:
                         stages.append(alone.submit(measure, stage, Given(sent, size, settings)).result())
