@@ -55,11 +55,12 @@ def _whence(records: int, sizes: Mapping[int, int]) -> tuple[np.ndarray, np.ndar
 def _unusable(keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> dict[int, Fault]:
     if all(keys) and all(values) and max(map(len, values), default=0) <= MAX_RECORD_BYTES:  # type: ignore[arg-type]
         return {}
-    judged = enumerate(map(_fault_of_record, keys, values))
+    judged = enumerate(map(fault_of_record, keys, values))
     return {number: fault for number, fault in judged if fault is not None}
 
 
-def _fault_of_record(key: bytes | None, value: bytes | None) -> Fault | None:
+def fault_of_record(key: bytes | None, value: bytes | None) -> Fault | None:
+    """Why a record cannot be read at all, or None."""
     if not value:
         return Fault("empty_record", "the record has no value; send one report or an array of reports")
     if len(value) > MAX_RECORD_BYTES:
@@ -80,7 +81,7 @@ def _reports(
         except orjson.JSONDecodeError as error:
             sizes[number] = 0
             if value is not None:
-                faults[number] = _not_json(value, error)
+                faults[number] = not_json(value, error)
             continue
         if type(held) is dict:
             yield held
@@ -89,10 +90,10 @@ def _reports(
             yield from held if set(map(type, held)) == {dict} else [one if type(one) is dict else {} for one in held]
         else:
             sizes[number] = 0
-            faults[number] = _not_reports(held)
+            faults[number] = not_reports(held)
 
 
-def _not_json(value: bytes, error: orjson.JSONDecodeError) -> Fault:
+def not_json(value: bytes, error: orjson.JSONDecodeError) -> Fault:
     """Tell NaN and Infinity, which are not JSON but which many encoders write, from plain garbage."""
     found: list[str] = []
     with suppress(ValueError, RecursionError):
@@ -104,7 +105,16 @@ def _not_json(value: bytes, error: orjson.JSONDecodeError) -> Fault:
     return Fault("not_json", f"not valid JSON: {error}")
 
 
-def _not_reports(held: Any) -> Fault:
+def bytes_of(report: Any, record: bytes) -> bytes:
+    """One report of an array written anew. orjson reads deeper nesting than it writes; then the array stands for it."""
+    try:
+        return orjson.dumps(report)
+    except orjson.JSONEncodeError:
+        return record
+
+
+def not_reports(held: Any) -> Fault:
+    """Why a value is neither a report nor an array of some."""
     if type(held) is not list:
         return Fault("not_a_report", f"expected an object or an array of objects, got {type(held).__name__}")
     if not held:

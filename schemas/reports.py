@@ -28,7 +28,7 @@ from schemas.report_fields import (
     times,
     versions,
 )
-from schemas.report_json import Parsed, parse
+from schemas.report_json import Parsed, bytes_of, parse
 from schemas.report_rules import EARLIEST_EVENT_TS, MAX_AHEAD_MS, VERSION, Fault, fault_of
 
 T = TypeVar("T")
@@ -265,18 +265,10 @@ def _judged(records: Records, parsed: Parsed, bad: np.ndarray) -> Iterator[Rejec
         record = records.values[number]
         held = orjson.loads(record)
         for place in map(parsed.place.item, rows):
-            report, value = (held, record) if type(held) is dict else (held[place], _bytes_of(held[place], record))
+            report, value = (held, record) if type(held) is dict else (held[place], bytes_of(held[place], record))
             fault = fault_of(report, int(records.timestamps[number]))
             assert fault is not None, "fault_of lets through a report that _columns does not take"
             yield _reject(records, number, place, fault, value)
-
-
-def _bytes_of(report: Any, record: bytes | None) -> bytes | None:
-    """One report of an array written anew. orjson reads deeper nesting than it writes; then the array stands for it."""
-    try:
-        return orjson.dumps(report)
-    except orjson.JSONEncodeError:
-        return record
 
 
 def _columns(records: Records, parsed: Parsed) -> tuple[Reports, np.ndarray]:

@@ -6,18 +6,16 @@ it is unusual, and only what is unusual is put before `fault_of`.
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from schemas.quantities import DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES
 from schemas.rejects import RejectEvent
+from schemas.report_json import bytes_of, fault_of_record, not_json, not_reports
 from schemas.report_rules import (
     EARLIEST_EVENT_TS,
     MAX_AHEAD_MS,
-    MAX_RECORD_BYTES,
     MAX_REPORTS_PER_RECORD,
     MAX_SEQ,
     VERSION,
@@ -51,7 +49,7 @@ class Rejected(NamedTuple):
 
 def read(source: Source, key: bytes | None, value: bytes | None) -> tuple[list[tuple[int, Report]], list[Rejected]]:
     """The good reports of a record, each with its index, and what is to be rejected."""
-    found = _parsed(key, value)
+    found = fault_of_record(key, value) or _parsed(value or b"")
     if type(found) is Fault or value is None:
         return [], [_rejected(source, -1, found, value)]
     if type(found) is dict:
@@ -64,7 +62,7 @@ def read(source: Source, key: bytes | None, value: bytes | None) -> tuple[list[t
         if is_usual(report, source.ingest_ts) or (fault := fault_of(report, source.ingest_ts)) is None:
             good.append((index, report))
         else:
-            rejects.append(_rejected(source, index, fault, value if value[:1] == b"{" else _written(report, value)))
+            rejects.append(_rejected(source, index, fault, value if value[:1] == b"{" else bytes_of(report, value)))
     return good, rejects
 
 
@@ -108,41 +106,15 @@ def _values_are_usual(report: Report, axis: tuple[str, ...]) -> bool:
     return stated is None or (type(stated) is int and stated == total)
 
 
-def _parsed(key: bytes | None, value: bytes | None) -> Any:
+def _parsed(value: bytes) -> Any:
     """What the record holds, or why it cannot be read."""
-    if not value:
-        return Fault("empty_record", "the record has no value")
-    if len(value) > MAX_RECORD_BYTES:
-        return Fault("record_too_large", f"{len(value)} bytes; at most {MAX_RECORD_BYTES} are taken")
-    if key is None:
-        return Fault("null_key", "the record has no key")
     try:
         parsed = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        return _not_json(value, error)
-    if type(parsed) is dict:
+        return not_json(value, error)
+    if type(parsed) is dict or (type(parsed) is list and 0 < len(parsed) <= MAX_REPORTS_PER_RECORD):
         return parsed
-    if type(parsed) is not list:
-        return Fault("not_a_report", f"expected an object or an array of objects, got {type(parsed).__name__}")
-    if not parsed:
-        return Fault("empty_record", "the array holds no report")
-    if len(parsed) > MAX_REPORTS_PER_RECORD:
-        return Fault("too_many_reports", f"{len(parsed)} reports; at most {MAX_REPORTS_PER_RECORD} are taken")
-    return parsed
-
-
-def _not_json(value: bytes, error: orjson.JSONDecodeError) -> Fault:
-    constants: list[str] = []
-    with suppress(ValueError, RecursionError):
-        json.loads(value, parse_constant=constants.append)
-    return Fault("not_finite", f"{constants[0]} is no value") if constants else Fault("not_json", str(error))
-
-
-def _written(report: Any, record: bytes) -> bytes:
-    try:
-        return orjson.dumps(report)
-    except orjson.JSONEncodeError:  # orjson reads arrays nested more deeply than it writes
-        return record
+    return not_reports(parsed)
 
 
 def _rejected(source: Source, index: int, fault: Fault, value: bytes | None) -> Rejected:
