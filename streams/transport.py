@@ -133,13 +133,16 @@ class Consumer(stock.Consumer):
         """Fetch once and yield one message per partition, whose value is a `Chunk`."""
         begun = self._standing()
         fetched, _ = await self._wait_next_records(timeout)
-        if fetched is None or self.should_stop or not self.flow_active:
-            # What was fetched is fetched again by whoever lets it flow again, who seeks first: in the next generation,
-            # or in the next worker. To seek here would forget what is being finished just now, before its last commit.
+        if fetched is None or self.should_stop:
             return
-        if self._moved_on(begun):
-            # Fetched from where the partitions stood before; taken on, it would come ahead of what lies before it.
+        if begun != self._standing():
+            # Fetched from where the partitions stood before, or already from where they were put since. Taken on, the
+            # first would come ahead of what lies before it; dropped, the second would be missing.
             await self.perform_seek()
+            return
+        if not self.flow_active:
+            # Nothing was sought since, and whoever lets it flow again seeks first: in the next generation, or in the
+            # next worker. To seek here would forget what is being finished just now, before its last commit.
             return
         for tp, records in self._chunks(fetched):
             await self._compare_with_committed(tp, records[0].offset)

@@ -160,8 +160,9 @@ class _Eyes:
         detect = await self._offsets("detect")
         sink = await self._offsets("sink")
         rejects = await self._consumer.end_offsets(self._tps(REJECTS.name))
-        # With what transactions have not ended: one that has is seen to have only when its marker is written, which is
-        # after the writer was told, and after a successor's claim. Rows of one that never ends are read by nobody.
+        # With what transactions have not ended: one that has is seen to have only when its markers are there, which is
+        # after its writer was told, though before a successor's claim is answered. Rows of one that is aborted are read
+        # by nobody; a worker that commits offsets while its transaction is open is seen only if it dies just then.
         checkpoints = await self._consumer.end_offsets(self._tps(CHECKPOINTS.name))
         stored = None
         if at >= self._stored_at + STORED_INTERVAL_S:

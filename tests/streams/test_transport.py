@@ -210,6 +210,36 @@ def test_a_fetch_that_comes_while_the_worker_is_leaving_does_not_undo_what_it_ha
     assert asyncio.run(open_and_work()) == [50, 0]
 
 
+def test_a_fetch_that_comes_between_a_rebalances_seek_and_the_flow_is_fetched_again(
+    settings: Settings, topic: str, outside: Kafka
+) -> None:
+    async def work() -> list[int]:
+        async with _working(settings, topic) as (app, job):
+            consumer, wait = app.consumer, app.consumer._wait_next_records
+            stopped = resumed = False
+
+            async def wait_while_partitions_move(timeout: float) -> Any:  # noqa: ASYNC109 - Faust's signature
+                nonlocal stopped, resumed
+                if stopped and not resumed:
+                    resumed = True
+                    consumer.resume_flow()
+                fetched, active = await wait(timeout)
+                if fetched and not stopped:
+                    stopped = True
+                    consumer.stop_flow()
+                    await consumer.perform_seek()
+                    fetched = await consumer._getmany(active, timeout)
+                return fetched, active
+
+            consumer._wait_next_records = wait_while_partitions_move
+            await asyncio.to_thread(outside.send, _numbered(0, 50), topic)
+            await job.until(lambda chunks: _records(chunks) >= 50)
+            assert resumed
+            return _offsets(job.chunks, 0)
+
+    assert asyncio.run(work()) == list(range(50))
+
+
 def test_records_beyond_a_mebibyte_come_whole_between_their_neighbours(
     settings: Settings, topic: str, outside: Kafka
 ) -> None:
