@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,10 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.machine import machine, versions
-from benchmarks.processes import started
 from streams.demo import Live, Meanwhile, demo_config, run_demo
 from streams.settings import Settings
-from streams.stack import Stack
+from streams.stack import Stack, running_worker
 
 RATES: Final = (5_000, 10_000, 25_000, 50_000)
 DEVICES: Final = 3_000
@@ -48,11 +46,9 @@ async def _clickhouse_away(stack: Stack) -> None:
 
 async def _worker_dies(stack: Stack) -> None:
     """A second detect worker takes half of the partitions, then is killed; the first takes them over."""
-    log = Path(stack.settings.data_dir) / "logs" / "second-detect.log"
-    command = [sys.executable, "-m", "streams", "worker", "detect"]
-    with started(command, os.environ | stack.settings.to_environment(), log) as second:
+    with running_worker("detect", stack.settings, Path(stack.settings.data_dir) / "logs" / "second.log") as second:
         await asyncio.sleep(BEFORE_S)
-        second.kill()
+        second.process.kill()
 
 
 INCIDENTS: Final[dict[str, Meanwhile]] = {

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,15 +24,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import workload
 from benchmarks.machine import machine, versions
-from benchmarks.processes import ROOT, cpu_s, peak_mb, started
+from benchmarks.processes import cpu_s, peak_mb
 from benchmarks.workload import PARTITIONS, Sent, Wanted
 from benchmarks.written import differences, written
 from embedded.processes import running_clickhouse, running_kafka
 from schemas.report_rules import fault_of
 from schemas.topics import AGGREGATES, ALARMS, REJECTS, TELEMETRY
+from streams.errors import OperatorError
 from streams.offsets import Offsets
-from streams.settings import PREFIX, Settings, host_port
-from streams.stack import free_port
+from streams.settings import Settings, host_port
+from streams.stack import Worker, running_worker, wait_until_ready
 from streams.storage import run_migrations
 
 Result = dict[str, Any]
@@ -54,28 +52,9 @@ CREWS: Final = (
 MOST_BYTES: Final = 10_000
 """Of a report that is put into an array: some good ones are nearly as large as a record may be."""
 LOOK_S: Final = 0.01
-READY_S: Final = 120.0
 SLOWEST: Final = 200.0
 """Reports a second, below which a run is given up."""
 _DONE_METRIC: Final = {"detect": "emberline_reports", "sink": "emberline_inserted_rows"}
-
-
-class ThroughputError(Exception):
-    """A worker ended, or did not get to its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """A process, and where it answers."""
-
-    role: str
-    process: subprocess.Popen[bytes]
-    http: str
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self.process.pid
 
 
 def run(reports: int, devices: int, crews: Sequence[dict[str, int]], say: Say) -> Result:
@@ -176,8 +155,6 @@ async def _one(settings: Settings, folder: Path, crew: dict[str, int], reports: 
     """One crew on topics and tables made anew."""
     await workload.make_emberline_anew(settings)
     await asyncio.to_thread(run_migrations, settings)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    environment["PYTHONPATH"] = str(ROOT)
     async with AsyncExitStack() as stack:
         groups = {
             role: await stack.enter_async_context(
@@ -186,14 +163,11 @@ async def _one(settings: Settings, folder: Path, crew: dict[str, int], reports: 
             for role in crew
         }
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        workers = []
-        for number, role in enumerate(role for role, count in crew.items() for _ in range(count)):
-            http = f"127.0.0.1:{free_port()}"
-            command = [sys.executable, "-m", "streams", "worker", role]
-            process = stack.enter_context(
-                started(command, environment | replace(settings, http=http).to_environment(), folder / f"{number}.log")
-            )
-            workers.append(Worker(role, process, http))
+        workers = [
+            stack.enter_context(running_worker(role, settings, folder / f"{role}-{number}.log"))
+            for role, count in crew.items()
+            for number in range(count)
+        ]
         result = await _measured(session, workers, groups, crew, reports)
     # Only now: what a worker stores and commits when it leaves belongs to it too.
     if "detect" in crew:
@@ -214,12 +188,10 @@ async def _measured(
     crew: dict[str, int],
     reports: int,
 ) -> Result:
-    deadline = time.monotonic() + READY_S
-    while not all([await _ready(session, worker) for worker in workers]):
-        _still(deadline, "ready")
-        await asyncio.sleep(LOOK_S)
+    for worker in workers:
+        await wait_until_ready(worker)
     before = {role: sum([await _done(session, worker) for worker in workers if worker.role == role]) for role in crew}
-    began, used = time.monotonic(), {worker.pid: cpu_s(worker.pid) for worker in workers}
+    began, used = time.monotonic(), {worker.process.pid: cpu_s(worker.process.pid) for worker in workers}
     deadline, left, ended = began + 30 + reports / SLOWEST, set(crew), {}
     cpu: dict[str, float] = {}
     while left:
@@ -227,8 +199,11 @@ async def _measured(
             if await groups[role].lag() == 0:
                 left.discard(role)
                 ended[role] = time.monotonic() - began
-                cpu[role] = sum(cpu_s(one.pid) - used[one.pid] for one in workers if one.role == role)
-        _still(deadline, "done")
+                cpu[role] = sum(cpu_s(one.process.pid) - used[one.process.pid] for one in workers if one.role == role)
+        for worker in workers:
+            worker.check()
+        if time.monotonic() > deadline:
+            raise OperatorError(f"the workers were not done in time; {left} had lag")
         await asyncio.sleep(LOOK_S)
     return {
         "crew": crew,
@@ -239,26 +214,11 @@ async def _measured(
                 "cpu_seconds": round(cpu[role], 3),
                 "reports_per_second": round((reports - before[role]) / ended[role]),
                 "reports_per_cpu_second": round((reports - before[role]) / max(cpu[role], 0.01)),
-                "peak_mb": round(max(peak_mb(one.pid) for one in workers if one.role == role), 1),
+                "peak_mb": round(max(peak_mb(one.process.pid) for one in workers if one.role == role), 1),
             }
             for role in crew
         },
     }
-
-
-def _still(deadline: float, what: str) -> None:
-    if time.monotonic() > deadline:
-        raise ThroughputError(f"the workers were not {what} in time")
-
-
-async def _ready(session: aiohttp.ClientSession, worker: Worker) -> bool:
-    try:
-        async with session.get(f"http://{worker.http}/readyz") as answer:
-            return answer.status == 200
-    except aiohttp.ClientError:
-        if worker.process.poll() is not None:
-            raise ThroughputError(f"the {worker.role} worker ended") from None
-        return False
 
 
 async def _done(session: aiohttp.ClientSession, worker: Worker) -> int:

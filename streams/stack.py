@@ -8,17 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from socket import socket
 from typing import Final
 
 import aiohttp
 
-from embedded.kafka import Cluster
 from embedded.processes import StartFailedError, running_broker, running_clickhouse, running_kafka
 from streams.errors import OperatorError
 from streams.settings import Settings, host_port
@@ -94,9 +92,11 @@ async def running_stack(settings: Settings, say: Say, any_port: bool = False, ka
             raise OperatorError(f"{error} EMBERLINE_KAFKA and EMBERLINE_CLICKHOUSE name other ports.") from error
         await make_topics(settings)
         await asyncio.to_thread(run_migrations, settings)
-        workers = [stack.enter_context(_running_worker(role, settings, logs)) for role in ("detect", "sink")]
+        workers = [
+            stack.enter_context(running_worker(role, settings, logs / f"{role}.log")) for role in ("detect", "sink")
+        ]
         for worker in workers:
-            await _wait_until_ready(worker)
+            await wait_until_ready(worker)
             say(f"{worker.role + ' worker':<18}{worker.http}  (/metrics /healthz /readyz)")
         yield Stack(settings, [*servers, clickhouse], workers)
 
@@ -114,17 +114,13 @@ def _with_kafka(
         say(f"Kafka             {cluster.bootstrap}")
         # One broker of three may go; a cluster that has none left has ended.
         pids = tuple(broker.pid for broker in cluster.brokers)
-        ended = Server("Kafka", partial(_none_runs, cluster), logs / "broker-1.log", pids)
+        ended = Server("Kafka", lambda: not any(one.running for one in cluster.brokers), logs / "broker-1.log", pids)
         return replace(settings, kafka=cluster.bootstrap, replication=brokers), [ended]
     broker = stack.enter_context(running_broker(logs / "broker.log", host, port))
     say(f"Kafka protocol    {broker.address}  (embedded, in memory)")
     # The embedded broker has neither idempotent producers nor transactions.
     server = Server("the broker", lambda: broker.ended, logs / "broker.log", (broker.pid,))
     return replace(settings, kafka=broker.address, fencing=False), [server]
-
-
-def _none_runs(cluster: Cluster) -> bool:
-    return not any(broker.running for broker in cluster.brokers)
 
 
 def _with_clickhouse(
@@ -141,9 +137,9 @@ def _with_clickhouse(
 
 
 @contextmanager
-def _running_worker(role: str, settings: Settings, logs: Path):  # type: ignore[no-untyped-def]
+def running_worker(role: str, settings: Settings, log: Path) -> Iterator[Worker]:
+    """A worker as a child, until the block ends or this process does."""
     http = f"127.0.0.1:{free_port()}"
-    log = logs / f"{role}.log"
     environment = os.environ | replace(settings, http=http).to_environment()
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -169,7 +165,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-async def _wait_until_ready(worker: Worker) -> None:
+async def wait_until_ready(worker: Worker) -> None:
+    """Return once it says it is ready. Raises OperatorError if it ends, or takes too long."""
     deadline = time.monotonic() + READY_DEADLINE_S
     async with aiohttp.ClientSession() as session:
         while time.monotonic() < deadline:
