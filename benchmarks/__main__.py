@@ -21,11 +21,13 @@ def main() -> None:
 
 
 @main.command("stages")
-@click.option("--seconds", default=60.0, show_default=True, help="How much of the fleet's time is worked off.")
+@click.option(
+    "--seconds", default=150.0, type=click.FloatRange(min=45), show_default=True, help="How much of the fleet's time."
+)
 @JSON
 @SAVE
 def run_stages(seconds: float, as_json: bool, save: bool) -> None:
-    """CPU time of decoding and detecting, by the size of a chunk."""
+    """CPU time and memory of every stage alone, and its ceilings."""
     _end(stages.run(seconds, _say(as_json)), True, as_json, save)
 
 

@@ -80,9 +80,10 @@ def of_devices(devices: int, size: Size) -> dict[str, Any]:
     collect_seldom()  # as a worker does
     warm, measured = _chunks_of(devices, size)
     source = _fleet_chunks(devices, size.chunk, warm + measured)
-    # What the simulated fleet takes, and a chunk by itself, is there before the state is.
-    first = next(source)
-    _Path().feed(first)
+    # What the simulated fleet takes, and a chunk by itself, is there before the state is. The state of the first chunk
+    # is kept aside, so that its memory is not used again.
+    first, aside = next(source), _Path()
+    aside.feed(first)
     gc.collect()
     before, path = resident_bytes(), _Path()
     path.feed(first)
@@ -90,6 +91,7 @@ def of_devices(devices: int, size: Size) -> dict[str, Any]:
         path.feed(chunk)
     gc.collect()
     resident = resident_bytes() - before
+    del aside
     cost = path.cost_of(source)
     began = time.process_time()
     rows = dict(encode(path.state, range(len(path.state))))

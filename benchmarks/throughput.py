@@ -188,7 +188,8 @@ async def _measured(
     crew: dict[str, int],
     reports: int,
 ) -> Result:
-    for worker in workers:
+    # Twice, for one that was ready is not while another joins.
+    for worker in (*workers, *workers):
         await wait_until_ready(worker)
     before = {role: sum([await _done(session, worker) for worker in workers if worker.role == role]) for role in crew}
     began, used = time.monotonic(), {worker.process.pid: cpu_s(worker.process.pid) for worker in workers}
