@@ -217,18 +217,20 @@ def decode(records: Records) -> tuple[Reports, list[Reject]]:
 
     Never raises for bad input, and never loses any: every report of every record is in exactly one of the two results.
     """
-    parts = [_decode_part(records.between(begin, end)) for begin, end in _parts(records.values)]
-    if len(parts) == 1:
-        return parts[0]
+    edges = _edges(records.values)
+    if len(edges) == 2:
+        return _decode_part(records)
+    parts = [_decode_part(records.between(begin, end)) for begin, end in pairwise(edges)]
     return Reports.joined([reports for reports, _ in parts]), [reject for _, rejects in parts for reject in rejects]
 
 
-def _parts(values: Sequence[bytes | None]) -> Iterator[tuple[int, int]]:
-    """Begin and end of parts of about `PART_BYTES`, at least one."""
-    reach = np.cumsum([0 if value is None else len(value) for value in values])
-    whole = int(reach[-1]) if len(reach) else 0
-    cuts = np.searchsorted(reach, np.arange(PART_BYTES, whole, PART_BYTES)).tolist()
-    return pairwise([0, *sorted(set(cuts) - {0}), len(values)])
+def _edges(values: Sequence[bytes | None]) -> list[int]:
+    """Where parts of about `PART_BYTES` begin, at least one, and where the last of them ends."""
+    sizes = [0 if value is None else len(value) for value in values]
+    if (whole := sum(sizes)) <= PART_BYTES:
+        return [0, len(values)]
+    cuts = np.searchsorted(np.cumsum(sizes), np.arange(PART_BYTES, whole, PART_BYTES)).tolist()
+    return [0, *sorted(set(cuts) - {0}), len(values)]
 
 
 def _decode_part(records: Records) -> tuple[Reports, list[Reject]]:
