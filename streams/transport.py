@@ -146,7 +146,7 @@ class Consumer(stock.Consumer):
             return
         for tp, records in self._chunks(fetched):
             await self._compare_with_committed(tp, records[0].offset)
-            if self._moved_on(begun):
+            if not self.flow_active or begun != self._standing():
                 # What is not yielded was not begun in the ledger, and is fetched again after the seek that follows.
                 return
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
@@ -161,9 +161,6 @@ class Consumer(stock.Consumer):
     def _standing(self) -> tuple[int, int]:
         """What must not change from before a fetch until its chunks are begun."""
         return self._seeks, self.app.consumer_generation_id
-
-    def _moved_on(self, begun: tuple[int, int]) -> bool:
-        return not self.flow_active or begun != self._standing()
 
     async def _compare_with_committed(self, tp: TP, first: int) -> None:
         """Where a partition does not go on at what is committed, say which records are missing."""

@@ -34,7 +34,7 @@ from streams.transport import Chunk, Holder
 log = logging.getLogger("emberline")
 
 CHUNKS_BUFFERED: Final = 4
-"""Chunks that wait in front of an agent. A chunk is up to 1 MiB fetched, some 30 MiB decoded [measured]."""
+"""Chunks that wait in front of an agent, as they were fetched: up to 1 MiB each, more where one record is larger."""
 COMMIT_INTERVAL_S: Final = 1.0
 WATCH_INTERVAL_S: Final = 1.0
 TOPICS_INTERVAL_S: Final = 5.0
