@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.machine import machine, versions
-from streams.demo import Live, Meanwhile, demo_config, run_demo
+from streams.demo import Live, Meanwhile, demo_config, nothing_else, run_demo
 from streams.settings import Settings
 from streams.stack import Stack, running_worker
 
@@ -28,10 +28,6 @@ FAULTS_PER_KIND: Final = 40
 SEED: Final = 5
 BEFORE_S: Final = 20.0
 AWAY_S: Final = 15.0
-
-
-async def _nothing(stack: Stack) -> None:
-    """A quiet run."""
 
 
 async def _clickhouse_away(stack: Stack) -> None:
@@ -52,7 +48,7 @@ async def _worker_dies(stack: Stack) -> None:
 
 
 INCIDENTS: Final[dict[str, Meanwhile]] = {
-    "none": _nothing,
+    "none": nothing_else,
     "ClickHouse away": _clickhouse_away,
     "a detect worker dies": _worker_dies,
 }

@@ -26,7 +26,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from faust.types import TP
 
 from benchmarks.machine import machine, versions
-from benchmarks.workload import Sent, arrived, fill, records_of
+from benchmarks.workload import START_TS, Sent, arrived, fill, records_of
 from detectors.checkpoint import encode
 from detectors.limits import load_limits
 from detectors.process import Result, process
@@ -50,7 +50,6 @@ DEVICES: Final = 400
 """A partition's share of 3000 devices over 8 partitions, about."""
 PERIOD_S: Final = 0.6
 """Each device's. So a chunk of 640 holds a device once or twice, as it does where a worker is behind."""
-START_TS: Final = 1_790_000_000_000
 NOT_COUNTED: Final = 2
 """The first chunks: one to get warm, one to count its bytes, which takes time."""
 WRITES: Final = 60

@@ -99,8 +99,8 @@ Show = Callable[[Live], Awaitable[None]]
 Meanwhile = Callable[[Stack], Awaitable[None]]
 
 
-async def _nothing(stack: Stack) -> None:
-    pass
+async def nothing_else(stack: Stack) -> None:
+    """A quiet run."""
 
 
 async def run_demo(
@@ -109,7 +109,7 @@ async def run_demo(
     say: Say,
     show: Show,
     kafka: int = 0,
-    meanwhile: Meanwhile = _nothing,
+    meanwhile: Meanwhile = nothing_else,
 ) -> Account:
     """Run the stack under the fleet for its seconds and account for everything. Raises OperatorError.
 
