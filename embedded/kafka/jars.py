@@ -1,4 +1,4 @@
-"""Java, and the jars of Kafka: fetched once by Maven as `deploy/kafka/pom.xml` lists them."""
+"""Java, and the jars of Kafka: fetched once by Maven as `deploy/kafka/pom.xml`, or another, lists them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Final
 from embedded.manners import CannotStartError
 
 DEPLOY: Final = Path(__file__).resolve().parents[2] / "deploy" / "kafka"
+POM: Final = DEPLOY / "pom.xml"
 CACHE_VARIABLE: Final = "KAFKA_JARS_CACHE"
 _JAVA_AT_LEAST = 17
 _FETCH_SECONDS = 600.0  # 44 MB, and as much again of Maven's own plugins.
@@ -42,15 +43,14 @@ def default_cache() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or Path(cache) / "emberline")
 
 
-def find_jars(cache_dir: Path) -> tuple[str, Path]:
-    """Return Kafka's version and the folder of its jars, which are fetched if they are not there."""
-    pom = DEPLOY / "pom.xml"
+def find_jars(cache_dir: Path, pom: Path = POM, name: str = "kafka") -> tuple[str, Path]:
+    """Return Kafka's version and the folder of the jars that `pom` lists, which are fetched if they are not there."""
     try:
         text = pom.read_text("utf-8")
     except FileNotFoundError as error:
         raise CannotStartError(f"Kafka is fetched by {pom}, which is missing: run this from a checkout.") from error
     version = re.findall("<kafka.version>(.+)</kafka.version>", text)[0]
-    jars = cache_dir / f"kafka-{version}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    jars = cache_dir / f"{name}-{version}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     if not jars.is_dir():
         _fetch(pom, version, jars)
     return version, jars
