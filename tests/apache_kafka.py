@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
@@ -20,16 +20,18 @@ def missing_tools() -> str | None:
     return f"Apache Kafka needs {' and '.join(missing)}, which this machine has not" if missing else None
 
 
+def skip_but_in_ci(reason: str) -> NoReturn:
+    """A test that is skipped where it counts would be a test that passed."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 @contextmanager
 def kafka_for_tests() -> Iterator[None]:
-    """Brokers of the block start quickly. Without their tools the test is skipped, and in CI fails.
-
-    A test that is skipped where it counts would be a test that passed.
-    """
+    """Brokers of the block start quickly. Without their tools the test is skipped, and in CI fails."""
     if reason := missing_tools():
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        skip_but_in_ci(reason)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(*QUICK_JVM)
         yield
