@@ -1,0 +1,77 @@
+package emberline;
+
+import java.math.BigDecimal;
+import java.math.MathContext;
+import java.math.RoundingMode;
+import java.nio.charset.StandardCharsets;
+import java.util.HexFormat;
+import org.bouncycastle.crypto.digests.Blake2bDigest;
+
+/** One event in the life of an alarm, as {@code schemas/events.py} has it. */
+record Alarm(
+        int v, String alarmId, String event, int severity, String severityLabel, String kind, String deviceId,
+        String deviceKind, String quantity, int component, long eventTs, long onsetTs, long ingestTs, long detectedTs,
+        double value, double limit, double peak, Double baseline, String limitFrom, boolean test, String message,
+        long sourceOffset, long sourceOrdinal) implements Event {
+
+    private static final String[] SEVERITY_LABELS = {"提示", "警告", "紧急"};
+    private static final MathContext FOUR_DIGITS = new MathContext(4, RoundingMode.HALF_EVEN);
+
+    static Alarm of(
+            Device device, Device.Place place, AlarmKind kind, int component, Latch.Finding found, Double baseline) {
+        String label = SEVERITY_LABELS[found.severity()];
+        String name = kind.name().toLowerCase();
+        return new Alarm(
+                Report.VERSION, id(device, component, name, found.onsetTs()), found.event(), found.severity(), label,
+                name, device.id, device.kind.label, kind.quantity.field, component, place.report().eventTs,
+                found.onsetTs(), place.ingestTs(), System.currentTimeMillis(), found.value(), found.limit(),
+                found.peak(), baseline, found.source(), device.test,
+                message(device, kind, component, found, label, baseline), place.offset(),
+                (long) place.report().index << 16 | kind.ordinal() << 8 | component);
+    }
+
+    /** Computed from what it is about, so that a repeat is recognisable. */
+    private static String id(Device device, int component, String kind, long onsetTs) {
+        String about = String.join("\n", device.id, "" + component, kind, "" + onsetTs, device.test ? "1" : "0");
+        byte[] bytes = about.getBytes(StandardCharsets.UTF_8);
+        Blake2bDigest digest = new Blake2bDigest(128);
+        digest.update(bytes, 0, bytes.length);
+        byte[] hash = new byte[digest.getDigestSize()];
+        digest.doFinal(hash, 0);
+        return HexFormat.of().formatHex(hash);
+    }
+
+    /** {@code detectors/messages.py} */
+    private static String message(
+            Device device, AlarmKind kind, int component, Latch.Finding found, String label, Double baseline) {
+        boolean recovered = found.event().equals("recovered");
+        String unit = kind.unit();
+        String head = (device.test ? "【测试】" : "") + "【" + (recovered ? "恢复" : label) + "】" + device.id
+                + " 第" + (component + 1) + "路 " + kind.label;
+        String value = brief(found.value()) + unit;
+        String measured = baseline == null ? "当前 " + value
+                : "较基线 " + brief(baseline) + unit + (recovered ? " 相差 " : " 升高 ") + value;
+        if (recovered) {
+            return head + "已恢复正常，待人工复位：" + measured;
+        }
+        String state = switch (found.event()) {
+            case "escalated" -> "，已升级";
+            case "reactivated" -> "，再次发生";
+            default -> "";
+        };
+        return head + state + "：" + measured + "，限值 " + brief(found.limit()) + unit;
+    }
+
+    /** Four digits as Python's {@code %.4g} writes them, which Java's does not. */
+    static String brief(double value) {
+        if (value == 0) {
+            return 1 / value < 0 ? "-0" : "0";
+        }
+        BigDecimal rounded = new BigDecimal(value).round(FOUR_DIGITS).stripTrailingZeros();
+        int exponent = rounded.precision() - rounded.scale() - 1;
+        if (exponent >= -4 && exponent < 4) {
+            return rounded.toPlainString();
+        }
+        return "%se%+03d".formatted(rounded.movePointLeft(exponent).stripTrailingZeros().toPlainString(), exponent);
+    }
+}

@@ -1,0 +1,22 @@
+package emberline;
+
+/** What an alarm is about, in the order of {@code schemas/events.py}. */
+enum AlarmKind {
+    RESIDUAL_CURRENT("剩余电流超限", Quantity.RESIDUAL_CURRENT),
+    RESIDUAL_CURRENT_RISE("剩余电流异常升高", Quantity.RESIDUAL_CURRENT),
+    TEMPERATURE("温度超限", Quantity.TEMPERATURE),
+    TEMPERATURE_RISE("温升过快", Quantity.TEMPERATURE),
+    ARC_FAULT("故障电弧", Quantity.ARC_HALF_CYCLES);
+
+    final String label;
+    final Quantity quantity;
+
+    AlarmKind(String label, Quantity quantity) {
+        this.label = label;
+        this.quantity = quantity;
+    }
+
+    String unit() {
+        return this == TEMPERATURE_RISE ? "℃/分钟" : quantity.unit;
+    }
+}

@@ -1,0 +1,221 @@
+package emberline;
+
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/** What is known of one device, and the rules it is judged by; its test data are another device. */
+final class Device {
+    private static final long MINUTE_MS = 60_000;
+    /** A minute and the lateness that is waited for. */
+    private static final long OPEN_MS = 90_000;
+    private static final long AHEAD_MS = 300_000;
+    private static final double[] NOTHING = {};
+
+    /** A report and its place; {@code ts} is the time that counts, {@code gapMs} since the newest before it. */
+    record Place(Report report, long offset, long ingestTs, long ts, long gapMs) {
+        double[] values(Quantity quantity) {
+            double[] values = report.values[quantity.ordinal()];
+            return values == null ? NOTHING : values;
+        }
+    }
+
+    /** Where a rate of rise is measured from. */
+    private record Window(long ts, double value) {}
+
+    final String id;
+    final DeviceKind kind;
+    final boolean test;
+    private final Limits.Limit[] limits;
+    private final Arrivals arrivals = new Arrivals();
+    private final List<Minute> minutes = new ArrayList<>(3);
+    private final byte[] widths = new byte[Quantity.ALL.length];
+    private final Map<Integer, Latch> latches = new HashMap<>(0);
+    private final List<Baseline> baselines = new ArrayList<>(1);
+    private final List<Window> windows = new ArrayList<>(4);
+    private long place = -1;
+    private long newestTs;
+
+    Device(String id, DeviceKind kind, boolean test, Limits limits) {
+        this.id = id;
+        this.kind = kind;
+        this.test = test;
+        this.limits = limits.of(id, kind);
+    }
+
+    /** Take a good report in. A record that comes again changes nothing: its place is not new. */
+    void take(Report report, long offset, long ingestTs, List<Event> events) {
+        if ((offset << 10 | report.index) <= place) {
+            return;
+        }
+        place = offset << 10 | report.index;
+        long ts = report.eventTs > ingestTs + AHEAD_MS ? ingestTs : report.eventTs;
+        Arrivals.Arrival arrival = arrivals.of(report, ts, ingestTs);
+        if (arrival == Arrivals.Arrival.REPEATED) {
+            return;
+        }
+        long gapMs = newestTs == 0 ? 0 : Math.max(0, ts - newestTs);
+        newestTs = Math.max(newestTs, ts);
+        close(offset, report.index, events);
+        count(report, ts);
+        if (arrival == Arrivals.Arrival.NEWEST) {
+            watch(new Place(report, offset, ingestTs, ts, gapMs), events);
+        }
+    }
+
+    /** The minutes that the newest time has left behind. */
+    private void close(long offset, int index, List<Event> events) {
+        while (!minutes.isEmpty() && minutes.get(0).ts + OPEN_MS <= newestTs) {
+            Minute minute = minutes.remove(0);
+            Map<String, Aggregate.Statistics> found = minute.statistics(widths);
+            if (!found.isEmpty()) {
+                long ordinal = index * 2L + minute.ts / MINUTE_MS % 2;
+                events.add(new Aggregate(Report.VERSION, id, kind.label, test, minute.ts, found, offset, ordinal));
+            }
+        }
+    }
+
+    /** Count the values in their minute, unless that has closed. */
+    private void count(Report report, long ts) {
+        long minuteTs = ts - ts % MINUTE_MS;
+        Minute minute = minuteTs + OPEN_MS > newestTs ? minute(minuteTs) : null;
+        for (Quantity quantity : Quantity.ALL) {
+            double[] values = report.values[quantity.ordinal()];
+            int width = values == null ? 0 : quantity.width(values);
+            if (width > 0) {
+                widths[quantity.ordinal()] = (byte) Math.max(widths[quantity.ordinal()], width);
+                if (minute != null) {
+                    minute.count(quantity, values, width, ts);
+                }
+            }
+        }
+    }
+
+    /** The open minute, which is made in its place if it is not there: the oldest comes first. */
+    private Minute minute(long ts) {
+        int at = 0;
+        while (at < minutes.size() && minutes.get(at).ts < ts) {
+            at++;
+        }
+        if (at == minutes.size() || minutes.get(at).ts != ts) {
+            minutes.add(at, new Minute(ts));
+        }
+        return minutes.get(at);
+    }
+
+    /** Show every value that is there to the detectors of its quantity. */
+    private void watch(Place place, List<Event> events) {
+        double[] currents = place.values(Quantity.RESIDUAL_CURRENT);
+        for (int component = 0; component < currents.length; component++) {
+            step(place, AlarmKind.RESIDUAL_CURRENT, component, currents[component], null, events);
+            rise(place, component, currents[component], events);
+        }
+        double[] temperatures = place.values(Quantity.TEMPERATURE);
+        for (int component = 0; component < temperatures.length; component++) {
+            if (temperatures[component] != Quantity.TEMPERATURE.absent) {
+                step(place, AlarmKind.TEMPERATURE, component, temperatures[component], null, events);
+                rate(place, component, temperatures[component], events);
+            }
+        }
+        double[] arcs = place.values(Quantity.ARC_HALF_CYCLES);
+        for (int component = 0; component < arcs.length; component++) {
+            step(place, AlarmKind.ARC_FAULT, component, arcs[component], null, events);
+        }
+    }
+
+    /** Show a value to its latch, which is made when the value reaches a level and forgotten when at rest. */
+    private void step(Place place, AlarmKind of, int component, double value, Double baseline, List<Event> events) {
+        Limits.Limit limit = limits[of.ordinal()];
+        if (latches.isEmpty() && value < limit.lowest()) {
+            return; // as nearly all
+        }
+        int where = of.ordinal() << 8 | component;
+        Latch latch = latches.get(where);
+        if (latch == null) {
+            if (value < limit.lowest()) {
+                return;
+            }
+            latches.put(where, latch = new Latch());
+        }
+        // Two windows of a rate confirm, however seldom a device reports.
+        long gapMs = of == AlarmKind.TEMPERATURE_RISE ? 0 : place.gapMs;
+        Latch.Finding found = latch.step(place.ts, value, gapMs, limit);
+        if (found != null) {
+            events.add(Alarm.of(this, place, of, component, found, baseline));
+        } else if (latch.isAtRest()) {
+            latches.remove(where);
+        }
+    }
+
+    /** What a value lies above its own learned baseline. */
+    private void rise(Place place, int component, double value, List<Event> events) {
+        while (baselines.size() <= component) {
+            baselines.add(new Baseline());
+        }
+        Limits.Limit limit = limits[AlarmKind.RESIDUAL_CURRENT_RISE.ordinal()];
+        Baseline baseline = baselines.get(component);
+        double normal = baseline.value();
+        boolean learned = baseline.isLearned(place.ts, limit);
+        if (!learned || value - normal < limit.warning()) {
+            baseline.learn(place.ts, value, limit.memoryMs());
+        }
+        if (learned) {
+            step(place, AlarmKind.RESIDUAL_CURRENT_RISE, component, value - normal, normal, events);
+        }
+    }
+
+    /** How fast a value rises, per minute, over windows of at least {@code windowMs}. */
+    private void rate(Place place, int component, double value, List<Event> events) {
+        while (windows.size() <= component) {
+            windows.add(null);
+        }
+        Window begin = windows.get(component);
+        if (begin == null || begin.ts > place.ts) {
+            windows.set(component, new Window(place.ts, value));
+            return;
+        }
+        long elapsed = place.ts - begin.ts;
+        if (elapsed >= limits[AlarmKind.TEMPERATURE_RISE.ordinal()].windowMs()) {
+            windows.set(component, new Window(place.ts, value));
+            double rate = (value - begin.value) * MINUTE_MS / Math.max(elapsed, 1);
+            step(place, AlarmKind.TEMPERATURE_RISE, component, rate, null, events);
+        }
+    }
+
+    void write(ByteBuffer to) {
+        to.putLong(place).putLong(newestTs).put(widths);
+        arrivals.write(to);
+        to.put((byte) minutes.size());
+        minutes.forEach(minute -> minute.write(to));
+        to.putShort((short) latches.size());
+        latches.forEach((where, latch) -> latch.write(to.putShort(where.shortValue())));
+        to.put((byte) baselines.size());
+        baselines.forEach(baseline -> baseline.write(to));
+        to.put((byte) windows.size());
+        for (Window window : windows) {
+            to.putLong(window == null ? Long.MAX_VALUE : window.ts).putDouble(window == null ? 0 : window.value);
+        }
+    }
+
+    /** Take over what was written of this device. */
+    void read(ByteBuffer from) {
+        place = from.getLong();
+        newestTs = from.getLong();
+        from.get(widths);
+        arrivals.read(from);
+        for (int left = from.get(); left > 0; left--) {
+            minutes.add(Minute.read(from));
+        }
+        for (int left = from.getShort(); left > 0; left--) {
+            latches.put((int) from.getShort(), Latch.read(from));
+        }
+        for (int left = from.get(); left > 0; left--) {
+            baselines.add(Baseline.read(from));
+        }
+        for (int left = from.get(); left > 0; left--) {
+            windows.add(new Window(from.getLong(), from.getDouble())); // one of no time yet lies after all reports
+        }
+    }
+}
