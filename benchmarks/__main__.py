@@ -84,7 +84,7 @@ def run_throughput(reports: int, devices: int, as_json: bool, save: bool) -> Non
 @JSON
 @SAVE
 def run_peers(reports: int, devices: int, rounds: int, only: tuple[str, ...], as_json: bool, save: bool) -> None:
-    """The detect worker beside Faust, Quix Streams and Bytewax on Apache Kafka."""
+    """The detect worker beside Faust, Quix Streams, Bytewax and Kafka Streams on Apache Kafka."""
     result = peers.run(reports, rounds, devices, peers.chosen(only), _say(as_json))
     _end(result, peers.all_equal(result), as_json, save)
 

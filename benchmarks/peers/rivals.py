@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.peers.given import BEGAN, COMMIT_INTERVAL_S
+from benchmarks.peers.kafka_streams import build as kafka_streams
 from benchmarks.workload import PARTITIONS
 from schemas.topics import AGGREGATES, ALARMS, REJECTS
 from streams.settings import Settings
@@ -16,11 +17,14 @@ from streams.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """One way to do the work. `began` is what it says at its first record; `commits` whether its group does."""
+    """One way to do the work. `began` is what it says at its first record; `commits` whether its group does.
+
+    One without a package is in Java, and built here.
+    """
 
     name: str
     module: str
-    package: str
+    package: str | None
     options: tuple[str, ...] = ()
     began: str = BEGAN
     commits: bool = True
@@ -28,7 +32,9 @@ class Rival:
 
     @property
     def installed(self) -> bool:
-        """Whether its package is."""
+        """Whether its package is, or what it is built with."""
+        if self.package is None:
+            return kafka_streams.can_build()
         try:
             version(self.package)
         except PackageNotFoundError:
@@ -51,9 +57,14 @@ class Rival:
         return f"{group}-detect" if self.is_emberline else group
 
     def command(self, kafka: str, telemetry: str, group: str, folder: Path, limits: Path) -> list[str]:
-        """What starts it."""
+        """What starts it. Raises `CannotStartError` where it has to be built and cannot be."""
         if self.is_emberline:
             return [sys.executable, "-m", "streams", "worker", "detect"]
+        if self.package is None:
+            state = "--no-state" not in self.options
+            return kafka_streams.command(
+                self.module, kafka, telemetry, group, self.outputs(group), folder, limits, state
+            )
         where = ("--kafka", kafka, "--telemetry", telemetry, "--group", group)
         files = ("--folder", str(folder), "--limits", str(limits))
         return [sys.executable, "-m", self.module, *where, *files, *self.options]
@@ -74,6 +85,7 @@ def emberline_settings(kafka: str, group: str, limits: Path) -> Settings:
 _FAUST: Final = ("benchmarks.peers.faust_agent", "faust-streaming")
 _QUIX: Final = ("benchmarks.peers.quix_app", "quixstreams")
 _BYTEWAX: Final = ("benchmarks.peers.bytewax_flow", "bytewax")
+_KAFKA_STREAMS: Final = ("emberline.App", None)
 _CEILING: Final = ("benchmarks.peers.ceilings", "aiokafka")
 
 RIVALS: Final = (
@@ -87,6 +99,8 @@ RIVALS: Final = (
     Rival("quix, no state", *_QUIX, ("--no-state",)),
     Rival("bytewax", *_BYTEWAX, commits=False),
     Rival("bytewax, no state", *_BYTEWAX, ("--no-state",), commits=False),
+    Rival("kafka streams", *_KAFKA_STREAMS),
+    Rival("kafka streams, no state", *_KAFKA_STREAMS, ("--no-state",)),
     Rival("ceiling: count", *_CEILING, ("--form", "count"), detects=False),
     Rival("ceiling: parse", *_CEILING, ("--form", "parse"), detects=False),
 )

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from benchmarks import workload
 from benchmarks.machine import machine, spread, versions
+from benchmarks.peers.kafka_streams.build import java_version
 from benchmarks.peers.race import RaceError, race
 from benchmarks.peers.rivals import RIVALS, Rival
 from benchmarks.written import differences, written
+from embedded.manners import CannotStartError
 from embedded.processes import running_kafka
 
 Result = dict[str, Any]
@@ -30,7 +32,7 @@ def run(reports: int, rounds: int, devices: int, rivals: Sequence[Rival], say: S
         folder = Path(name)
         with running_kafka(folder / "kafka", folder / "kafka-logs", brokers=1) as kafka:
             result = asyncio.run(_races(kafka.bootstrap, folder, reports, rounds, devices, there, say))
-            result["versions"]["kafka"] = kafka.version
+            result["versions"] |= {"kafka": kafka.version, "java": java_version()}
     result["not_installed"] = [rival.name for rival in rivals if not rival.installed]
     return result
 
@@ -62,7 +64,7 @@ async def _races(
         "partitions": workload.PARTITIONS,
         "wanted": {**wanted.counts, "hash": wanted.hash},
         "machine": machine(),
-        "versions": versions(rival.package for rival in rivals),
+        "versions": versions(rival.package for rival in rivals if rival.package),
         "rounds": done,
         "summary": summary(done),
     }
@@ -73,7 +75,7 @@ async def _one(
 ) -> Result:
     try:
         ran = await race(rival, kafka, group, folder, limits, 30 + reports / SLOWEST)
-    except RaceError as error:
+    except (RaceError, CannotStartError) as error:
         return {"failed": str(error)}
     result: Result = {
         "seconds_to_committed": round(ran.seconds, 3),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,17 +12,19 @@ from hypothesis import Phase, given, settings
 
 from benchmarks import workload
 from benchmarks.machine import spread
+from benchmarks.peers.kafka_streams.build import HERE, can_build
 from benchmarks.peers.records import Source, read
 from benchmarks.peers.rivals import BY_NAME, RIVALS, Rival
 from benchmarks.peers.rules import Device, Devices, key_of
-from benchmarks.peers.run import all_equal, run, summary
+from benchmarks.peers.run import all_equal, chosen, run, summary
 from benchmarks.written import differences
 from detectors.limits import LimitTable
 from detectors.twin import Oracle, Record, Told
+from embedded.kafka.jars import POM
 from fleet import Fleet, FleetConfig
 from fleet.bad import CASES
 from schemas.events import Alarm
-from tests.apache_kafka import kafka_for_tests
+from tests.apache_kafka import kafka_for_tests, missing_tools, skip_but_in_ci
 from tests.detectors.given_reports import fleets
 from tests.detectors.test_process_equals_twin import quick_limits
 
@@ -146,6 +150,38 @@ def test_a_run_of_every_kind_of_rival_finds_what_the_twin_says() -> None:
     )
     assert result["not_installed"] == [rival.name for rival in (*rivals, absent) if not rival.installed]
     assert min(result["wanted"]["alarms"], result["wanted"]["aggregates"], result["wanted"]["rejects"]) > 0
+
+
+@pytest.fixture
+def javac() -> None:
+    """What the one in Java needs beside Kafka."""
+    if missing_tools() is None and not can_build():
+        skip_but_in_ci("the peer on Kafka Streams needs javac, and this machine has only a Java to run things")
+
+
+@pytest.mark.usefixtures("javac")
+def test_kafka_streams_with_its_state_and_without_finds_what_the_twin_says() -> None:
+    rivals = chosen(["kafka streams"])
+    said: list[str] = []
+    with kafka_for_tests():
+        result = run(reports=2_000, rounds=1, devices=100, rivals=rivals, say=said.append)
+    assert all_equal(result), said
+    assert not result["not_installed"]
+    (ran,) = result["rounds"]
+    assert {one["hash"] for one in ran.values()} == {result["wanted"]["hash"]}
+    assert set(ran) == {"kafka streams", "kafka streams, no state"}
+
+
+def test_without_java_kafka_streams_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    assert not BY_NAME["kafka streams"].installed
+
+
+def test_kafka_streams_is_of_the_brokers_version() -> None:
+    poms = POM, HERE / "pom.xml"
+    versions = [re.findall("<kafka.version>(.+)</kafka.version>", pom.read_text(encoding="utf-8")) for pom in poms]
+    assert versions[0] == versions[1]
 
 
 def test_every_rival_that_keeps_state_may_also_race_without() -> None:
