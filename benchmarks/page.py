@@ -85,6 +85,8 @@ def _response(result: Result) -> Rows:
         "p99",
         "p99.9",
         "max",
+        "of it from the broker p50 ms",
+        "p99",
         "ClickHouse p50 ms",
         "p99",
         "max",
@@ -96,6 +98,7 @@ def _response(result: Result) -> Rows:
             case["rate"],
             case["incident"],
             *(round(case[f"response_ms_{one}"]) for one in ("p50", "p99", "p999", "max")),
+            *(round(case[f"from_ingest_ms_{one}"]) for one in ("p50", "p99")),
             *(round(case[f"clickhouse_visible_ms_{one}"]) for one in ("p50", "p99", "max")),
             case["responses"],
             "yes" if case["ok"] else "no",
@@ -123,11 +126,20 @@ def _throughput(result: Result) -> Rows:
 
 
 def _peers(result: Result) -> Rows:
-    head = ("rival", "reports/CPU s", "least", "most", "emberline is so many times as fast", "equal output")
+    head = (
+        "rival",
+        "reports/CPU s",
+        "least",
+        "most",
+        "second half",
+        "emberline is so many times as fast",
+        "equal output",
+    )
     return head, (
         (
             name,
             *(_of(one["reports_per_cpu_second"], which) for which in ("median", "min", "max")),
+            _of(one["second_half_reports_per_cpu_second"], "median"),
             _of(one["emberline_reports_per_cpu_second_ratio"], "median"),
             "yes" if all(ran[name].get("equal", True) for ran in result["rounds"]) else "no",
         )

@@ -68,7 +68,7 @@ def run(
     cases = [(rate, "none") for rate in rates] + [(rates[0], name) for name in incidents if name != "none"]
     return {
         "benchmark": "response",
-        "version": 1,
+        "version": 2,
         "seed": SEED,
         "devices": devices,
         "seconds": seconds,

@@ -69,6 +69,10 @@ class Account:
     response_ms_p99: float = 0
     response_ms_p999: float = 0
     response_ms_max: float = 0
+    from_ingest_ms_p50: float = 0
+    from_ingest_ms_p99: float = 0
+    from_ingest_ms_p999: float = 0
+    from_ingest_ms_max: float = 0
     clickhouse_visible_ms_p50: float = 0
     clickhouse_visible_ms_p99: float = 0
     clickhouse_visible_ms_p999: float = 0
@@ -91,6 +95,7 @@ class Live:
     alarms: dict[tuple[str, int, str], int] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     responses_ms: list[float] = field(default_factory=list)
+    from_ingest_ms: list[float] = field(default_factory=list)
     late: int = 0
     visible_ms: list[float] = field(default_factory=list)
 
@@ -202,6 +207,7 @@ def _note_alarm(alarm: Alarm, live: Live) -> None:
         live.alarms[about] = max(live.alarms.get(about, 0), alarm.severity)
         response_ms = now_ms() - alarm.event_ts
         live.responses_ms.append(response_ms)
+        live.from_ingest_ms.append(now_ms() - alarm.ingest_ts)
         live.late += response_ms > RESPONSE_MOST_MS.get(alarm.device_kind, RESPONSE_OTHER_MOST_MS)
 
 
@@ -275,6 +281,7 @@ def _account(fleet: Fleet, service: Service, ids: dict[str, UUID], live: Live) -
         false=[_told(about) for about in false],
     )
     _fill(account, "response_ms", live.responses_ms)
+    _fill(account, "from_ingest_ms", live.from_ingest_ms)
     _fill(account, "clickhouse_visible_ms", live.visible_ms)
     account.ok = (
         stored + rejected == sent

@@ -36,13 +36,21 @@ class Moment(NamedTuple):
     cpu_s: float
 
 
+class Half(NamedTuple):
+    """The second half of a run: the share of the records that was `left` when half of them were seen committed."""
+
+    left: float
+    cpu_seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What was measured of one run."""
+    """What was measured of one run. There is no `half` of what commits nothing, or all at once."""
 
     began: Moment
     done: Moment
     peak_mb: float
+    half: Half | None
 
     @property
     def seconds(self) -> float:
@@ -72,10 +80,10 @@ async def race(rival: Rival, kafka: str, group: str, folder: Path, limits: Path,
             watch = _Watch(process, folder / "log", rival)
             began = await watch.until(lambda: watch.said(rival.began), BEGINS_S)
             if rival.commits:
-                done = await watch.until_async(offsets, ends, seconds)
+                done, half = await watch.until_committed(offsets, ends, seconds)
             else:
-                done = await watch.until(lambda: watch.said(DONE), seconds)
-            return Run(began, done, peak_mb(process.pid))
+                done, half = await watch.until(lambda: watch.said(DONE), seconds), None
+            return Run(began, done, peak_mb(process.pid), half)
 
 
 class _Watch:
@@ -96,13 +104,19 @@ class _Watch:
             await asyncio.sleep(LOOK_S)
         return self._moment()
 
-    async def until_async(self, offsets: Offsets, ends: dict[int, int], seconds: float) -> Moment:
-        """The moment at which its group had committed all."""
+    async def until_committed(
+        self, offsets: Offsets, ends: dict[int, int], seconds: float
+    ) -> tuple[Moment, Half | None]:
+        """The moment at which its group had committed all, and what came after the half."""
         deadline = time.monotonic() + seconds
-        while await self._committed(offsets) != ends:
+        left, at_half = 1.0, None
+        while (committed := await self._committed(offsets)) != ends:
             self._check(deadline)
+            if at_half is None and (left := 1 - sum(committed.values()) / sum(ends.values())) <= 0.5:
+                at_half = self._moment()
             await asyncio.sleep(LOOK_S)
-        return self._moment()
+        done = self._moment()
+        return done, at_half and Half(left, done.cpu_s - at_half.cpu_s)
 
     async def _committed(self, offsets: Offsets) -> dict[int, int]:
         """What the group has committed; nothing where the broker does not answer in time."""

@@ -19,6 +19,13 @@ from embedded.manners import CannotStartError
 from embedded.processes import running_kafka
 
 Result = dict[str, Any]
+FIGURES: Final = (
+    "reports_per_cpu_second",
+    "second_half_reports_per_cpu_second",
+    "reports_per_second",
+    "cpu_seconds",
+    "seconds_to_committed",
+)
 Say = Callable[[str], None]
 SLOWEST: Final = 50.0
 """Reports a second; who is slower than that, and be it for a busy machine, is given up."""
@@ -56,7 +63,7 @@ async def _races(
             say(f"round {number + 1}  {rival.name:<22} {_told(done[-1][rival.name])}")
     return {
         "benchmark": "peers",
-        "version": 1,
+        "version": 2,
         "seed": workload.SEED,
         "devices": devices,
         "reports": fleet.reports,
@@ -82,6 +89,7 @@ async def _one(
         "cpu_seconds": round(ran.cpu_seconds, 3),
         "reports_per_second": round(reports / ran.seconds),
         "reports_per_cpu_second": round(reports / max(ran.cpu_seconds, 0.01)),
+        "second_half_reports_per_cpu_second": ran.half and round(reports * ran.half.left / ran.half.cpu_seconds),
         "peak_mb": round(ran.peak_mb, 1),
     }
     if not rival.detects:
@@ -104,8 +112,8 @@ def summary(rounds: Sequence[dict[str, Result]]) -> dict[str, Result]:
     for name in rounds[0]:
         ran = [(one[name], one.get("emberline", {})) for one in rounds if "failed" not in one[name]]
         told[name] = {"rounds": len(ran)}
-        for figure in ("reports_per_cpu_second", "reports_per_second", "cpu_seconds", "seconds_to_committed"):
-            told[name][figure] = spread([own[figure] for own, _ in ran])
+        for figure in FIGURES:
+            told[name][figure] = spread([own[figure] for own, _ in ran if own.get(figure) is not None])
         for figure in ("reports_per_cpu_second", "reports_per_second"):
             ratios = [ours[figure] / own[figure] for own, ours in ran if figure in ours]
             told[name][f"emberline_{figure}_ratio"] = spread([round(ratio, 3) for ratio in ratios])

@@ -36,4 +36,5 @@ def test_response_is_measured_from_the_scheduled_time() -> None:
     assert case["ok"], case
     assert case["responses"] >= case["alarms_expected"] > 0
     assert 0 < case["response_ms_p50"] <= case["response_ms_p99"] <= case["response_ms_p999"] <= case["response_ms_max"]
+    assert 0 < case["from_ingest_ms_p50"] < case["response_ms_p50"]
     assert 0 < case["clickhouse_visible_ms_p50"] <= case["clickhouse_visible_ms_max"]
