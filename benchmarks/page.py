@@ -115,8 +115,8 @@ def _throughput(result: Result) -> Rows:
             case["form"],
             case["partitions"],
             role,
-            one["reports_per_second"],
-            one["reports_per_cpu_second"],
+            one["reports_per_second"] or "-",
+            one["reports_per_cpu_second"] or "-",
             round(one["peak_mb"]),
             "yes" if case["ok"] else "no",
         )
@@ -213,7 +213,9 @@ def _draw_response(result: Result) -> Path:
             visible = [case[f"clickhouse_visible_ms_{name}"] for case in cases]
             axes.plot(rates, visible, style, color=_PALE, label=f"row in ClickHouse {name}")
         axes.set(xscale="log", yscale="log", xlabel="reports a second", ylabel="ms from the scheduled time")
+        axes.minorticks_off()
         axes.set_xticks(rates, [f"{rate:,}" for rate in rates])
+        axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.legend(frameon=False)
 
     return _plot("response", "Response by rate", draw)
@@ -241,6 +243,7 @@ def _draw_scale(result: Result) -> Path:
         axes.plot(devices, [case["detect_us_per_report"] for case in cases], "-o", color=_INK, label="detect")
         axes.plot(devices, [case["decode_us_per_report"] for case in cases], "-o", color=_PALE, label="decode")
         axes.set(xscale="log", xlabel="devices", ylabel="us a report")
+        axes.minorticks_off()
         axes.set_xticks(devices, [f"{number:,}" for number in devices])
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False)

@@ -50,8 +50,8 @@ def _children_of(pid: int) -> list[int]:
 
 
 def peak_mb(pid: int) -> float:
-    """The largest its resident memory has been."""
-    return status_of(pid)["VmHWM"] / 1_024
+    """The largest its resident memory has been; 0 of a process that has ended."""
+    return status_of(pid).get("VmHWM", 0) / 1_024
 
 
 def resident_bytes() -> int:

@@ -83,7 +83,7 @@ async def race(rival: Rival, kafka: str, group: str, folder: Path, limits: Path,
                 done, half = await watch.until_committed(offsets, ends, seconds)
             else:
                 done, half = await watch.until(lambda: watch.said(DONE), seconds), None
-            return Run(began, done, peak_mb(process.pid), half)
+            return Run(began, done, watch.peak_mb, half)
 
 
 class _Watch:
@@ -91,6 +91,7 @@ class _Watch:
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path, rival: Rival) -> None:
         self._process, self._log, self._rival = process, log, rival
+        self.peak_mb = 0.0
 
     def said(self, words: str) -> bool:
         """Whether the words are in its log."""
@@ -127,6 +128,8 @@ class _Watch:
             return {}
 
     def _check(self, deadline: float) -> None:
+        # At every look, for who has said that it is done may have ended at the next.
+        self.peak_mb = max(self.peak_mb, peak_mb(self._process.pid))
         if self._process.poll() is not None or time.monotonic() > deadline:
             words = self._log.read_bytes()[-1_000:].decode(errors="replace")
             what = "took too long" if self._process.poll() is None else f"ended with {self._process.poll()}"
