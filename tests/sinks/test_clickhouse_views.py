@@ -124,6 +124,29 @@ def test_latest_values_trusts_no_clock_that_runs_ahead(sink: ClickHouseSink, que
     ]
 
 
+def test_latest_values_are_those_of_every_component_by_itself(sink: ClickHouseSink, query: Query) -> None:
+    some_reports(sink)
+    later = [
+        report(temperature_c=[-200, 24], event_ts=NOON + 80_000),
+        report(temperature_c=[28, 29, 30], event_ts=NOON + 40_000),
+        report(current_a=[2], event_ts=NOON + 80_000),
+    ]
+    batch = telemetry(*later, timestamps=[NOON + 81_000] * 3, first=200)
+    sink.write(BLOCKS[topics.TELEMETRY.name](batch, TOPIC_ID))
+    found = "SELECT device_id, test, quantity, component, value, event_ts, ingest_ts FROM {} ORDER BY 1, 2, 3, 4"
+    folded = """(
+        SELECT *, ROW_NUMBER() OVER (
+            PARTITION BY device_id, test, quantity, component ORDER BY least(event_ts, ingest_ts) DESC, offset DESC
+        ) AS nth FROM telemetry_values
+    ) WHERE nth = 1"""
+    assert query(found.format("latest_values")) == query(found.format(folded))
+    temperatures = query(
+        "SELECT value FROM latest_values WHERE device_id = 'LY-1' AND NOT test AND quantity = 'temperature_c' "
+        "ORDER BY component"
+    )
+    assert temperatures == [(22.0,), (24.0,), (30.0,)]
+
+
 def test_reports_per_minute_goes_by_arrival(sink: ClickHouseSink, query: Query) -> None:
     some_reports(sink)
     found = query("SELECT minute_ts, test, reports, devices FROM reports_per_minute ORDER BY 1, 2")
