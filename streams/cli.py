@@ -273,6 +273,7 @@ def _work(settings: Settings, role: str, job: Any, with_parent: bool) -> None:
     async def work() -> None:
         if with_parent:
             when_stdin_closes(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        os.nice(job.niceness)
         await run_worker(WorkerApp(settings, role, job))
 
     run_to_end(work(), settings)

@@ -67,6 +67,7 @@ class DetectJob:
     relies_on: Sequence[str] = (CHECKPOINTS.name,)
     # What is there is fetched at once; the wait only spares the broker empty answers.
     fetch = Fetch(wait_ms=50, bytes_least=1)
+    niceness = 0
 
     def __init__(self, settings: Settings, limits: LimitTable) -> None:
         self._settings = settings

@@ -52,6 +52,8 @@ class Job(Holder, Protocol):
     topics: Sequence[str]
     relies_on: Sequence[str]
     """Topics it does not work on, but whose being made anew would make it wrong."""
+    niceness: int
+    """Where a machine has more work than time, the kernel serves those first that have less of it."""
 
     async def start(self, app: WorkerApp) -> None:
         """Make ready; called before the first chunk."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from embedded.manners import CannotStartError, listen, port_number, refuse, when_stdin_closes
 
+NICENESS = 10
 USER_VARIABLE, PASSWORD_VARIABLE = "EMBERLINE_CLICKHOUSE_USER", "EMBERLINE_CLICKHOUSE_PASSWORD"
 
 
@@ -41,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    # It shares its machine with those that raise alarms, and what stores yields to them.
+    os.nice(NICENESS)
     listener = listen(options.host, options.port)
     host, port = listener.getsockname()[:2]
     # Imported late: chDB takes seconds, and a port that is taken should be told at once.

@@ -28,6 +28,7 @@ class _Keeping:
     """A job that keeps its chunks, and finishes them only when the test does."""
 
     fetch = Fetch(wait_ms=50, bytes_least=1)
+    niceness = 0
     relies_on: Sequence[str] = ()
 
     def __init__(self, topic: str) -> None:
