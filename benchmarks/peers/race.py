@@ -22,6 +22,8 @@ from streams.settings import PREFIX
 BEGINS_S: Final = 120.0
 LOOK_S: Final = 0.01
 ANSWER_S: Final = 10.0
+LEAST_LEFT: Final = 0.25
+"""Of the records, for what is left of a run to be called its second half."""
 
 
 class RaceError(Exception):
@@ -45,7 +47,7 @@ class Half(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What was measured of one run. There is no `half` of what commits nothing, or all at once."""
+    """What was measured of one run. There is no `half` of what commits nothing, or nearly all at once."""
 
     began: Moment
     done: Moment
@@ -117,7 +119,8 @@ class _Watch:
                 at_half = self._moment()
             await asyncio.sleep(LOOK_S)
         done = self._moment()
-        return done, at_half and Half(left, done.cpu_s - at_half.cpu_s)
+        # Where one commit took it far beyond the half, what is left is too little to tell.
+        return done, Half(left, done.cpu_s - at_half.cpu_s) if at_half and left >= LEAST_LEFT else None
 
     async def _committed(self, offsets: Offsets) -> dict[int, int]:
         """What the group has committed; nothing where the broker does not answer in time."""
