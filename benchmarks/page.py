@@ -25,8 +25,12 @@ def keep(result: Result) -> None:
 
 def newest() -> dict[str, Result]:
     """The last result of each benchmark that has one."""
-    files = {name: FOLDER / f"{name}.jsonl" for name in ORDER}
-    return {name: orjson.loads(file.read_bytes().splitlines()[-1]) for name, file in files.items() if file.exists()}
+    return {name: results[-1] for name in ORDER if (results := _all(name))}
+
+
+def _all(name: str) -> list[Result]:
+    file = FOLDER / f"{name}.jsonl"
+    return [orjson.loads(line) for line in file.read_bytes().splitlines()] if file.exists() else []
 
 
 def write() -> list[Path]:
@@ -222,14 +226,25 @@ def _draw_response(result: Result) -> Path:
 
 
 def _draw_peers(result: Result) -> Path:
-    summary = {name: one["reports_per_cpu_second"] for name, one in result["summary"].items()}
-    held = {name: spread["median"] for name, spread in summary.items() if spread}
+    longest = max(_all("peers"), key=lambda one: int(one["reports"]))
+    held = {
+        label: one[figure]["median"]
+        for of, figure, label_of in (
+            (result, "reports_per_cpu_second", "{}"),
+            (longest, "second_half_reports_per_cpu_second", "{}, warm"),
+        )
+        for name, one in of["summary"].items()
+        if one.get(figure) and not name.startswith("ceiling")
+        for label in (label_of.format(name),)
+    }
 
     def draw(axes: Any) -> None:
         names = list(held)[::-1]
         bars = axes.barh(names, [held[name] for name in names], color=[_colour(name) for name in names])
         axes.bar_label(bars, [f"{held[name]:,.0f}" for name in names], padding=4)
-        axes.set(xlabel="reports a CPU second, median of the rounds")
+        told = f"{result['reports']:,} reports, median of the rounds; warm: second half of {longest['reports']:,}"
+        axes.set(xlabel=f"reports a CPU second ({told})")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.margins(x=0.15)
 
     return _plot("peers", "The same detection beside its peers", draw)
@@ -251,8 +266,22 @@ def _draw_scale(result: Result) -> Path:
     return _plot("scale", "Cost of a report by the number of devices", draw)
 
 
+def _draw_stages(result: Result) -> Path:
+    # Each with its largest chunk, as where a worker is behind. Devices and events are few beside reports.
+    held = {one["stage"]: one["us_per_row"] for one in result["stages"] if one["of"] in ("record", "report")}
+
+    def draw(axes: Any) -> None:
+        names = list(held)[::-1]
+        bars = axes.barh(names, [held[name] for name in names], color=[_colour(name) for name in names])
+        axes.bar_label(bars, [f"{held[name]:.1f}" for name in names], padding=4)
+        axes.set(xlabel="us of CPU a report")
+        axes.margins(x=0.1)
+
+    return _plot("stages", "Where the time of a report goes", draw)
+
+
 def _colour(name: str) -> str:
-    return _INK if name == "emberline" else _PALE
+    return _INK if name in ("emberline", "emberline, warm", "fetch", "decode", "detect") else _PALE
 
 
 def _plot(name: str, title: str, draw: Callable[[Any], None]) -> Path:
@@ -275,5 +304,6 @@ def _plot(name: str, title: str, draw: Callable[[Any], None]) -> Path:
 _PLOTS: Final[dict[str, Callable[[Result], Path]]] = {
     "response": _draw_response,
     "peers": _draw_peers,
+    "stages": _draw_stages,
     "scale": _draw_scale,
 }

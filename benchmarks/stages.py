@@ -22,7 +22,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from faust.types import TP
 
 from benchmarks.machine import machine, versions
@@ -101,6 +101,15 @@ class Stage:
 
 def _fetch(given: Given) -> Iterator[Work]:
     """The client, and what it fetched as columns."""
+    return _fetched(given, lambda tp, records: len(to_records(tp, records).offsets))
+
+
+def _count(given: Given) -> Iterator[Work]:
+    """The ceiling of fetch: the client alone, whose records are counted and let go of."""
+    return _fetched(given, lambda _, records: len(records))
+
+
+def _fetched(given: Given, taken: Callable[[TP, Sequence[ConsumerRecord]], int]) -> Iterator[Work]:
     tp = TopicPartition(TELEMETRY.name, 0)
 
     async def opened() -> AIOKafkaConsumer:
@@ -115,7 +124,7 @@ def _fetch(given: Given) -> Iterator[Work]:
 
         def work() -> int:
             fetched = runner.run(consumer.getmany(tp, timeout_ms=1_000)).get(tp)
-            return len(to_records(TP(*tp), fetched).offsets) if fetched else 0
+            return taken(TP(*tp), fetched) if fetched else 0
 
         while runner.run(consumer.position(tp)) < len(given.sent):
             yield work
@@ -284,6 +293,7 @@ CHUNKS: Final = (10, 40, 160, 640, 2560)
 Case = tuple[str, str, Callable[[Given], Iterator[Work]], Sequence[int]]
 CASES: Final[Sequence[Case]] = (
     ("fetch", "record", _fetch, (0,)),
+    ("ceiling: bare client", "record", _count, (0,)),
     ("ceiling: orjson.loads", "record", _loads, (640,)),
     ("decode", "report", _decode, CHUNKS),
     ("slots", "report", _slots, CHUNKS),
@@ -320,7 +330,7 @@ def run(seconds: float, say: Callable[[str], None], cases: Sequence[Case] = CASE
                     say(_told(stages[-1]))
     return {
         "benchmark": "stages",
-        "version": 2,
+        "version": 3,
         "seed": SEED,
         "devices": DEVICES,
         "seconds": seconds,
