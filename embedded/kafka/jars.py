@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -10,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -61,14 +61,23 @@ def _fetch(pom: Path, version: str, jars: Path) -> None:
     if maven is None:
         raise CannotStartError(f"Kafka {version} is fetched by Maven, and there is no mvn in the PATH; install it.")
     try:
-        jars.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=jars.parent, prefix="fetching-") as folder:
-            _copy_dependencies(maven, pom, version, Path(folder) / "jars")
-            # All or nothing; and if another process was faster, its jars are as good.
-            with contextlib.suppress(FileExistsError):
-                (Path(folder) / "jars").rename(jars)
+        keep(jars, lambda folder: _copy_dependencies(maven, pom, version, folder))
     except OSError as error:
         raise CannotStartError(f"Cannot keep the jars of Kafka in {jars.parent}: {error.strerror}.") from error
+
+
+def keep(folder: Path, make: Callable[[Path], None]) -> None:
+    """Have `make` fill a new folder, which becomes this one: all or nothing. Raises OSError where there is no room."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="making-") as name:
+        made = Path(name) / folder.name
+        make(made)
+        try:
+            made.rename(folder)
+        except OSError:
+            # If another process was faster, what it made is as good.
+            if not folder.is_dir():
+                raise
 
 
 def _copy_dependencies(maven: str, pom: Path, version: str, folder: Path) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmarks.peers.latches import limits_by_profile
 from detectors.limits import load_limits
-from embedded.kafka.jars import default_cache, find_jars, find_java
+from embedded.kafka.jars import default_cache, find_jars, find_java, keep
 from embedded.manners import CannotStartError
 
 HERE: Final = Path(__file__).parent
@@ -63,11 +61,7 @@ def _classes(jars: Path) -> Path:
     digest = hashlib.sha256(jars.name.encode() + b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
     classes = jars.with_name(f"kafka-streams-classes-{digest}")
     if not classes.is_dir():
-        with tempfile.TemporaryDirectory(dir=jars.parent, prefix="compiling-") as name:
-            _compile(sources, jars, Path(name) / "classes")
-            # All or nothing; and if another process was faster, its classes are as good.
-            with contextlib.suppress(OSError):
-                (Path(name) / "classes").rename(classes)
+        keep(classes, lambda folder: _compile(sources, jars, folder))
     return classes
 
 
