@@ -207,9 +207,10 @@ def _note_alarm(alarm: Alarm, live: Live) -> None:
     live.messages.append(alarm.message)
     if alarm.event in (AlarmEvent.OPENED, AlarmEvent.ESCALATED):
         live.alarms[about] = max(live.alarms.get(about, 0), alarm.severity)
-        response_ms = now_ms() - alarm.event_ts
+        seen_ts = now_ms()
+        response_ms = seen_ts - alarm.event_ts
         live.responses_ms.append(response_ms)
-        live.from_ingest_ms.append(now_ms() - alarm.ingest_ts)
+        live.from_ingest_ms.append(seen_ts - alarm.ingest_ts)
         live.late += response_ms > RESPONSE_MOST_MS.get(alarm.device_kind, RESPONSE_OTHER_MOST_MS)
 
 
