@@ -227,27 +227,18 @@ def _draw_response(result: Result) -> Path:
 
 def _draw_peers(result: Result) -> Path:
     longest = max(_all("peers"), key=lambda one: int(one["reports"]))
-    held = {
-        label: one[figure]["median"]
-        for of, figure, label_of in (
-            (result, "reports_per_cpu_second", "{}"),
-            (longest, "second_half_reports_per_cpu_second", "{}, warm"),
-        )
-        for name, one in of["summary"].items()
-        if one.get(figure) and not name.startswith("ceiling")
-        for label in (label_of.format(name),)
-    }
+    warm = _medians(longest, "second_half_reports_per_cpu_second")
+    held = _medians(result, "reports_per_cpu_second") | {f"{name}, warm": value for name, value in warm.items()}
+    told = f"{result['reports']:,} reports, median of the rounds; warm: second half of {longest['reports']:,}"
+    what = f"reports a CPU second ({told})"
+    ours = ("emberline", "emberline, warm")
+    return _plot("peers", "The same detection beside its peers", _bars(held, ours, "{:,.0f}", what))
 
-    def draw(axes: Any) -> None:
-        names = list(held)[::-1]
-        bars = axes.barh(names, [held[name] for name in names], color=[_colour(name) for name in names])
-        axes.bar_label(bars, [f"{held[name]:,.0f}" for name in names], padding=4)
-        told = f"{result['reports']:,} reports, median of the rounds; warm: second half of {longest['reports']:,}"
-        axes.set(xlabel=f"reports a CPU second ({told})")
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.margins(x=0.15)
 
-    return _plot("peers", "The same detection beside its peers", draw)
+def _medians(result: Result, figure: str) -> dict[str, float]:
+    """By rival, of those that detect and have the figure."""
+    held = {name: one[figure] for name, one in result["summary"].items() if not name.startswith("ceiling")}
+    return {name: spread["median"] for name, spread in held.items() if spread}
 
 
 def _draw_scale(result: Result) -> Path:
@@ -269,19 +260,23 @@ def _draw_scale(result: Result) -> Path:
 def _draw_stages(result: Result) -> Path:
     # Each with its largest chunk, as where a worker is behind. Devices and events are few beside reports.
     held = {one["stage"]: one["us_per_row"] for one in result["stages"] if one["of"] in ("record", "report")}
+    ours = ("fetch", "decode", "detect")
+    return _plot("stages", "Where the time of a report goes", _bars(held, ours, "{:.1f}", "us of CPU a report"))
+
+
+def _bars(held: dict[str, float], inked: Sequence[str], form: str, what: str) -> Callable[[Any], None]:
+    """A bar a name, the first on top."""
 
     def draw(axes: Any) -> None:
         names = list(held)[::-1]
-        bars = axes.barh(names, [held[name] for name in names], color=[_colour(name) for name in names])
-        axes.bar_label(bars, [f"{held[name]:.1f}" for name in names], padding=4)
-        axes.set(xlabel="us of CPU a report")
-        axes.margins(x=0.1)
+        colours = [_INK if name in inked else _PALE for name in names]
+        bars = axes.barh(names, [held[name] for name in names], color=colours)
+        axes.bar_label(bars, [form.format(held[name]) for name in names], padding=4)
+        axes.set(xlabel=what)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.margins(x=0.15)
 
-    return _plot("stages", "Where the time of a report goes", draw)
-
-
-def _colour(name: str) -> str:
-    return _INK if name in ("emberline", "emberline, warm", "fetch", "decode", "detect") else _PALE
+    return draw
 
 
 def _plot(name: str, title: str, draw: Callable[[Any], None]) -> Path:

@@ -88,8 +88,8 @@ async def _one(
         "seconds_to_committed": round(ran.seconds, 3),
         "cpu_seconds": round(ran.cpu_seconds, 3),
         "reports_per_second": round(reports / ran.seconds),
-        "reports_per_cpu_second": round(reports / max(ran.cpu_seconds, 0.01)),
-        "second_half_reports_per_cpu_second": ran.half and round(reports * ran.half.left / ran.half.cpu_seconds),
+        "reports_per_cpu_second": _rate(reports, ran.cpu_seconds),
+        "second_half_reports_per_cpu_second": ran.half and _rate(reports * ran.half.left, ran.half.cpu_seconds),
         "peak_mb": round(ran.peak_mb, 1),
     }
     if not rival.detects:
@@ -104,6 +104,11 @@ async def _one(
         "equal": not different,
         "differences": different,
     }
+
+
+def _rate(reports: float, cpu_seconds: float) -> int:
+    """A second of CPU time, which is told to a hundredth: a client that only counts may seem to have used none."""
+    return round(reports / max(cpu_seconds, 0.01))
 
 
 def summary(rounds: Sequence[dict[str, Result]]) -> dict[str, Result]:
