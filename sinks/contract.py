@@ -2,14 +2,14 @@
 
 The delivery argument, from the sink's side. Every row carries topic, topic_id, partition, offset and index. A block
 holds whole records, in the order of their offsets, and `write` stores it as a sequence of atomic pieces in that order,
-each cut between records. So what is stored of a partition is always a prefix, `position` is its last record, and a
-worker that takes the partition over goes on at `position + 1`, whatever its predecessor died of. If it did not die but
-stood still, it finds when it wakes that the partition is another's: `position` takes it away from whoever had it.
+each cut between records. So what is stored of a partition is always a prefix, `positions` says its last record, and a
+worker that takes the partition over goes on behind it, whatever its predecessor died of. If it did not die but
+stood still, it finds when it wakes that the partition is another's: `positions` takes it away from whoever had it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -58,15 +58,17 @@ class Sink(Protocol):
     One sink may be used by several threads at once, one partition by one thread at a time.
     """
 
-    def position(self, topic: str, topic_id: UUID, partition: int) -> int | None:
-        """The highest offset stored, None if none. Ask it when taking a partition over, before reading from it.
+    def positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, int]:
+        """The highest offset stored of each partition; without those of which none is. Ask it when taking partitions
+        over, before reading from them, and of all at once: it takes as long for one as for many.
 
-        From then on this sink may write the partition and no other, until that other asks.
+        From then on this sink may write the partitions and no other, until that other asks.
         """
         ...
 
-    def source_position(self, topic: str, topic_id: UUID, partition: int) -> Place | None:
-        """The highest place stored of an output topic's partition, None if none. Ask it after `position`.
+    def source_positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, Place]:
+        """The highest place stored of each of an output topic's partitions; without those of which none is. Ask it
+        after `positions`.
 
         See `sinks.blocks`.
         """

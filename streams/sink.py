@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -170,8 +170,10 @@ class SinkJob:
         """In the table's thread: make rows of the chunks, leave out what is stored already, store the rest."""
         blocks = []
         repeats = 0
-        for chunks in _by_partition(waiting):
-            progress = self._progress_of(table, chunks[-1])
+        parts = _by_partition(waiting)
+        self._look_up(table, (chunks[-1] for chunks in parts))
+        for chunks in parts:
+            progress = table.progress[chunks[-1].tp.partition]
             block = BLOCKS[table.topic](_after(_joined(chunks), progress.position), table.topic_id)
             progress.position = chunks[-1].range.last
             kept = block
@@ -185,18 +187,15 @@ class SinkJob:
             self._sink.write(merged)
         return _Written(merged.table, merged.rows, repeats, merged.malformed)
 
-    def _progress_of(self, table: _Table, chunk: Chunk) -> _Progress:
-        number = chunk.tp.partition
-        progress = table.progress.get(number)
-        if progress is not None and progress.ledger is chunk.ledger:
-            return progress
-        position = self._sink.position(table.topic, table.topic_id, number)
-        place = None
-        if table.topic in _PLACED:
-            place = self._sink.source_position(table.topic, table.topic_id, number)
-        progress = _Progress(chunk.ledger, -1 if position is None else position, place)
-        table.progress[number] = progress
-        return progress
+    def _look_up(self, table: _Table, newest: Iterable[Chunk]) -> None:
+        """Ask how far the partitions that were newly taken over are stored."""
+        ledgers = {chunk.tp.partition: chunk.ledger for chunk in newest if not _known(table, chunk)}
+        if not ledgers:
+            return
+        positions = self._sink.positions(table.topic, table.topic_id, ledgers)
+        places = self._sink.source_positions(table.topic, table.topic_id, ledgers) if table.topic in _PLACED else {}
+        for number, ledger in ledgers.items():
+            table.progress[number] = _Progress(ledger, positions.get(number, -1), places.get(number))
 
     def _note(self, table: _Table, written: _Written, seconds: float) -> None:
         metrics = self._app.metrics
@@ -208,7 +207,12 @@ class SinkJob:
             log.warning("%s offset %d is no event of ours: %s", table.topic, offset, reason)
 
 
-def _by_partition(chunks: Sequence[Chunk]) -> Iterable[Sequence[Chunk]]:
+def _known(table: _Table, chunk: Chunk) -> bool:
+    progress = table.progress.get(chunk.tp.partition)
+    return progress is not None and progress.ledger is chunk.ledger
+
+
+def _by_partition(chunks: Sequence[Chunk]) -> Collection[Sequence[Chunk]]:
     """The chunks of each partition, in order. Those of an earlier assignment have been released and finish nothing."""
     found: dict[TP, list[Chunk]] = {}
     for chunk in chunks:

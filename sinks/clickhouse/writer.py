@@ -10,7 +10,7 @@ lost its claim on one. Why this is exact is argued in `sinks.clickhouse.claims`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -45,11 +45,12 @@ SETTINGS: Final = {
     # The list of what runs must show the whole statement: it names the partitions.
     "log_queries_cut_to_length": 1_000_000,
 }
-_POSITION: Final = """
-    SELECT {what} FROM {table} WHERE topic = %(topic)s AND topic_id = %(topic_id)s AND `partition` IN %(partitions)s
+_POSITIONS: Final = """
+    SELECT `partition`, {what} FROM {table}
+    WHERE topic = %(topic)s AND topic_id = %(topic_id)s AND `partition` IN %(partitions)s
     GROUP BY topic, topic_id, `partition`
 """
-_BEYOND: Final = "`partition`, max(`offset`) + 1 AS beyond"
+_BEYOND: Final = "max(`offset`) + 1 AS beyond"
 # Both subqueries are of one value, evaluated once an INSERT. A partition that a Map lacks reads 0: all its rows go in.
 _INSERT: Final = """
     INSERT INTO {table} ({names}) SELECT {names} FROM input(%(structure)s)
@@ -70,22 +71,20 @@ class ClickHouseSink:
         self._claims = Claims(self._service)
         self._types: dict[str, dict[str, str]] = {}
 
-    def position(self, topic: str, topic_id: UUID, partition: int) -> int | None:
-        whence = Whence(TABLES[topic], topic, topic_id, (partition,))
+    def positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, int]:
+        whence = Whence(TABLES[topic], topic, topic_id, tuple(partitions))
 
-        def ask(client: BlockClient) -> Any:
+        def ask(client: BlockClient) -> dict[int, int]:
             self._claims.claim(client, whence)
             return _highest(client, "max(`offset`)", whence)
 
-        found = self._service.call(ask)
-        return None if found is None else int(found)
+        return self._service.call(ask)
 
-    def source_position(self, topic: str, topic_id: UUID, partition: int) -> Place | None:
-        whence = Whence(TABLES[topic], topic, topic_id, (partition,))
+    def source_positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, Place]:
+        whence = Whence(TABLES[topic], topic, topic_id, tuple(partitions))
         second = "source_index" if whence.table == "rejects" else "source_ordinal"
         what = f"max((source_offset, {second}))"
-        found = self._service.call(lambda client: _highest(client, what, whence))
-        return None if found is None else (int(found[0]), int(found[1]))
+        return self._service.call(lambda client: _highest(client, what, whence))
 
     def write(self, block: Block) -> None:
         for run in runs(block):
@@ -112,7 +111,7 @@ class ClickHouseSink:
         types = self._types_of(client, run.table)
         # What the table lacks is left out here too, so that the server says so.
         structure = ", ".join(f"`{name}` {types[name]}" for name in run.columns if name in types)
-        stored = _POSITION.format(what=_BEYOND, table=run.table)
+        stored = _POSITIONS.format(what=_BEYOND, table=run.table)
         sql = _INSERT.format(table=run.table, names=names, claims=HIGHEST, stored=stored).strip()
         params = whence.params | {"structure": structure, "claims": self._claims.held(whence)}
         return str(client.substitute_params(sql, params, client.connection.context))
@@ -158,6 +157,5 @@ def _whence(run: Block) -> Whence:
     return Whence(run.table, topics.names[int(topics.codes[0])], UUID(int=high << 64 | low), tuple(partitions))
 
 
-def _highest(client: BlockClient, what: str, whence: Whence) -> Any:
-    rows: Sequence[Any] = client.execute(_POSITION.format(what=what, table=whence.table), whence.params)
-    return rows[0][0] if rows else None
+def _highest(client: BlockClient, what: str, whence: Whence) -> dict[int, Any]:
+    return dict(client.execute(_POSITIONS.format(what=what, table=whence.table), whence.params))

@@ -224,21 +224,22 @@ def test_a_reject_without_our_headers_is_malformed() -> None:
 def test_position_is_the_highest_offset_of_that_topic_incarnation_and_partition(
     topic: str, sink: ClickHouseSink
 ) -> None:
-    assert sink.position(topic, TOPIC_ID, 3) is None
+    assert sink.positions(topic, TOPIC_ID, [3]) == {}
     sink.write(BLOCKS[topic](SAMPLES[topic], TOPIC_ID))
     sink.write(BLOCKS[topic](SAMPLES[topic]._replace(offsets=np.array([2**40])), TOPIC_ID))
-    assert sink.position(topic, TOPIC_ID, 3) == 2**40
-    assert sink.position(topic, TOPIC_ID, 4) is None
-    assert sink.position(topic, UUID(int=1), 3) is None
+    assert sink.positions(topic, TOPIC_ID, [3]) == {3: 2**40}
+    assert sink.positions(topic, TOPIC_ID, [4, 3]) == {3: 2**40}
+    assert sink.positions(topic, TOPIC_ID, [4]) == {}
+    assert sink.positions(topic, UUID(int=1), [3]) == {}
 
 
 def test_source_position_is_the_highest_place_not_the_highest_of_each_number(sink: ClickHouseSink) -> None:
-    assert sink.source_position(topics.ALARMS.name, TOPIC_ID, 3) is None
+    assert sink.source_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {}
     events = alarms(alarm(source_offset=7, source_ordinal=9), alarm(source_offset=8, source_ordinal=2))
     sink.write(BLOCKS[topics.ALARMS.name](events, TOPIC_ID))
-    assert sink.source_position(topics.ALARMS.name, TOPIC_ID, 3) == (8, 2)
+    assert sink.source_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {3: (8, 2)}
     sink.write(BLOCKS[topics.REJECTS.name](rejects(reject()), TOPIC_ID))
-    assert sink.source_position(topics.REJECTS.name, TOPIC_ID, 3) == (41, -1)
+    assert sink.source_positions(topics.REJECTS.name, TOPIC_ID, [3]) == {3: (41, -1)}
 
 
 @pytest.mark.parametrize("topic", BLOCKS)
@@ -248,8 +249,8 @@ def test_position_reads_the_projection_and_not_the_table(topic: str, sink: Click
     what = ["max(offset)"] + ([f"max((source_offset, {second}))"] if topic != topics.TELEMETRY.name else [])
     for one in what:
         plan = query(
-            f"EXPLAIN SELECT {one} FROM {TABLES[topic]} WHERE topic = 'x' AND topic_id = %(id)s AND partition = 3 "  # noqa: S608
-            "GROUP BY topic, topic_id, partition",
+            f"EXPLAIN SELECT partition, {one} FROM {TABLES[topic]} WHERE topic = 'x' AND topic_id = %(id)s "  # noqa: S608
+            "AND partition IN (3, 4) GROUP BY topic, topic_id, partition",
             {"id": str(TOPIC_ID)},
         )
         assert any("positions" in line for (line,) in plan)
@@ -261,7 +262,7 @@ def test_a_block_over_a_month_boundary_is_stored_whole_one_part_a_run(sink: Clic
     sink.write(block)
     parts = query("SELECT partition, rows FROM system.parts WHERE database = currentDatabase() AND table = 'telemetry'")
     assert sorted(parts) == [("202607", 2), ("202608", 2)]
-    assert sink.position(topics.TELEMETRY.name, TOPIC_ID, 3) == 103
+    assert sink.positions(topics.TELEMETRY.name, TOPIC_ID, [3]) == {3: 103}
 
 
 def test_a_large_block_becomes_one_part(sink: ClickHouseSink, query: Query) -> None:

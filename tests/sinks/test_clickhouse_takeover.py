@@ -77,8 +77,8 @@ def test_whoever_takes_over_and_whoever_writes_late_every_row_is_there_once(
     beyond = 0
     for who, what, back, records in steps:
         if what == "take":
-            position = two[who].position(TOPIC, TOPIC_ID, partition)
-            assert position == (beyond - 1 if beyond else None)
+            positions = two[who].positions(TOPIC, TOPIC_ID, [partition])
+            assert positions == ({partition: beyond - 1} if beyond else {})
             owner, beliefs[who] = who, beyond
             continue
         if (belief := beliefs[who]) is None:
@@ -110,9 +110,9 @@ def test_a_zombies_run_leaves_nothing_twice_and_nothing_of_its_own(
     overlap: str, two: tuple[ClickHouseSink, ClickHouseSink], query: Query
 ) -> None:
     zombie, successor = two
-    zombie.position(TOPIC, TOPIC_ID, 3)
+    zombie.positions(TOPIC, TOPIC_ID, [3])
     zombie.write(block(0, 3))
-    assert successor.position(TOPIC, TOPIC_ID, 3) == 2
+    assert successor.positions(TOPIC, TOPIC_ID, [3]) == {3: 2}
     successor.write(block(3, 6))
     if OVERLAPS[overlap][1] > 6:
         with pytest.raises(SinkTakenOver, match="another worker has taken over"):
@@ -138,10 +138,10 @@ def test_whoever_was_displaced_goes_on_once_it_has_asked_again(
 ) -> None:
     first, second = two
     for sink in two:
-        sink.position(TOPIC, TOPIC_ID, 3)
+        sink.positions(TOPIC, TOPIC_ID, [3])
     with pytest.raises(SinkTakenOver):
         first.write(block(0, 2))
-    assert first.position(TOPIC, TOPIC_ID, 3) is None
+    assert first.positions(TOPIC, TOPIC_ID, [3]) == {}
     first.write(block(0, 2))
     with pytest.raises(SinkTakenOver):
         second.write(block(0, 4))
@@ -153,7 +153,7 @@ def test_a_lost_claim_is_not_taken_back_with_a_new_partition(
 ) -> None:
     first, second = two
     for sink in two:
-        sink.position(TOPIC, TOPIC_ID, 3)
+        sink.positions(TOPIC, TOPIC_ID, [3])
     with pytest.raises(SinkTakenOver):
         first.write(merge([block(0, 2), block(0, 2, partition=4)]))
     second.write(block(0, 2))
@@ -163,20 +163,20 @@ def test_a_lost_claim_is_not_taken_back_with_a_new_partition(
 def test_the_higher_of_two_claims_wins_also_when_it_comes_later(sink: ClickHouseSink, query: Query) -> None:
     claim = "INSERT INTO claims SELECT %(topic)s, %(id)s, 3, %(claim)s"
     params = {"topic": TOPIC, "id": str(TOPIC_ID)}
-    sink.position(TOPIC, TOPIC_ID, 3)
+    sink.positions(TOPIC, TOPIC_ID, [3])
     query(claim, params | {"claim": "00000000-ffffffffffffffff"})
     sink.write(block(0, 1))
     query(claim, params | {"claim": "00000001-zzzzzzzzzzzzzzzz"})
     with pytest.raises(SinkTakenOver):
         sink.write(block(1, 2))
-    assert sink.position(TOPIC, TOPIC_ID, 3) == 0
+    assert sink.positions(TOPIC, TOPIC_ID, [3]) == {3: 0}
 
 
 def test_offset_zero_is_stored_once(sink: ClickHouseSink, query: Query) -> None:
-    assert sink.position(TOPIC, TOPIC_ID, 0) is None
+    assert sink.positions(TOPIC, TOPIC_ID, [0]) == {}
     for _ in range(2):
         sink.write(block(0, 1, partition=0))
-    assert sink.position(TOPIC, TOPIC_ID, 0) == 0
+    assert sink.positions(TOPIC, TOPIC_ID, [0]) == {0: 0}
     assert stored(query, 0) == [0, 0]
 
 
@@ -184,6 +184,19 @@ def test_of_several_partitions_in_one_insert_each_has_its_own_position(sink: Cli
     sink.write(merge([block(0, 4, partition=1), block(0, 2, partition=2)]))
     sink.write(merge([block(partition, 5, partition) for partition in (1, 2, 3)]))
     assert (stored(query, 1), stored(query, 2), stored(query, 3)) == (rows_of(0, 5), rows_of(0, 5), rows_of(3, 5))
+
+
+def test_partitions_asked_for_at_once_are_all_taken_over(
+    two: tuple[ClickHouseSink, ClickHouseSink], query: Query
+) -> None:
+    zombie, successor = two
+    zombie.write(merge([block(0, 4, partition=1), block(0, 2, partition=2)]))
+    assert successor.positions(TOPIC, TOPIC_ID, [1, 2, 3]) == {1: 3, 2: 1}
+    for partition in (1, 2):
+        with pytest.raises(SinkTakenOver):
+            zombie.write(block(0, 9, partition))
+    successor.write(merge([block(4, 5, partition=1), block(2, 3, partition=2), block(0, 1, partition=3)]))
+    assert [stored(query, partition) for partition in (1, 2, 3)] == [rows_of(0, 5), rows_of(0, 3), rows_of(0, 1)]
 
 
 def test_of_two_incarnations_of_a_topic_in_one_block_each_is_whole(sink: ClickHouseSink, query: Query) -> None:
@@ -199,9 +212,9 @@ def test_a_block_over_a_month_boundary_is_finished_by_whoever_comes_after(
 ) -> None:
     times = [JULY - 1, JULY, JULY + 1000, JULY + 1001]
     zombie, successor = two
-    zombie.position(TOPIC, TOPIC_ID, 3)
+    zombie.positions(TOPIC, TOPIC_ID, [3])
     zombie.write(block(0, 2, timestamps=times[:2]))
-    assert successor.position(TOPIC, TOPIC_ID, 3) == 1
+    assert successor.positions(TOPIC, TOPIC_ID, [3]) == {3: 1}
     successor.write(block(0, 4, timestamps=times))
     with suppress(SinkTakenOver):
         zombie.write(block(0, 4, timestamps=times))
@@ -274,7 +287,7 @@ def test_a_worker_paused_in_the_middle_of_sending_writes_nothing_when_it_wakes(
     raised: list[BaseException] = []
 
     def write() -> None:
-        zombie.position(TOPIC, TOPIC_ID, 3)
+        zombie.positions(TOPIC, TOPIC_ID, [3])
         try:
             zombie.write(block(0, records))
         except SinkTakenOver as error:
@@ -283,7 +296,7 @@ def test_a_worker_paused_in_the_middle_of_sending_writes_nothing_when_it_wakes(
     paused = threading.Thread(target=write)
     paused.start()
     assert proxy.held.wait(30)
-    assert sink.position(TOPIC, TOPIC_ID, 3) is None
+    assert sink.positions(TOPIC, TOPIC_ID, [3]) == {}
     sink.write(block(0, 4))
     proxy.release.set()
     paused.join(30)
@@ -331,22 +344,22 @@ def predecessor(query: Query, rows: int, seconds_a_row: float) -> threading.Thre
 
 def test_position_waits_for_what_a_predecessor_left_running(sink: ClickHouseSink, query: Query) -> None:
     left = predecessor(query, rows=8, seconds_a_row=0.1)
-    assert sink.position(TOPIC, TOPIC_ID, 3) == 7
+    assert sink.positions(TOPIC, TOPIC_ID, [3]) == {3: 7}
     left.join()
 
 
 def test_position_ends_what_a_predecessor_left_running_and_does_not_end(sink: ClickHouseSink, query: Query) -> None:
     left = predecessor(query, rows=600, seconds_a_row=0.1)
-    position = sink.position(TOPIC, TOPIC_ID, 3)
+    positions = sink.positions(TOPIC, TOPIC_ID, [3])
     left.join(20)
     assert not left.is_alive()
-    sink.write(block(0 if position is None else position + 1, 40))
+    sink.write(block(positions.get(3, -1) + 1, 40))
     assert len(set(stored(query))) == 40
 
 
 def test_inserts_into_other_partitions_are_left_alone(sink: ClickHouseSink, query: Query) -> None:
     other = predecessor(query, rows=40, seconds_a_row=0.1)
-    assert sink.position(TOPIC, TOPIC_ID, 33) is None
+    assert sink.positions(TOPIC, TOPIC_ID, [33]) == {}
     assert other.is_alive()
     other.join()
     assert len(stored(query)) == 40
