@@ -79,7 +79,7 @@ def run_throughput(reports: int, devices: int, as_json: bool, save: bool) -> Non
 @main.command("peers")
 @click.option("--reports", default=200_000, show_default=True, help="How many reports are on the topic.")
 @click.option("--devices", default=3_000, show_default=True, help="How many devices made them.")
-@click.option("--rounds", default=5, show_default=True, help="How often each runs, in turn.")
+@click.option("--rounds", default=3, show_default=True, help="How often each runs, in turn.")
 @click.option("--only", multiple=True, help="Only those whose name begins so; may be repeated.")
 @JSON
 @SAVE

@@ -11,8 +11,9 @@ import logging
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,6 +102,13 @@ def _case(
         "rate": rate,
         "incident": incident,
         "responses": len(seen.responses_ms),
+        "hash": hash_of(seen.alarms),
         "sender_behind_ms_max": seen.sent.behind_ms_max,
         **account.as_json(),
     }
+
+
+def hash_of(alarms: Mapping[tuple[str, int, str], int]) -> str:
+    """Of the severity that each alarm has reached, by device, component and kind; whenever they were raised."""
+    found = sorted(f"{device} {component} {kind} {severity}" for (device, component, kind), severity in alarms.items())
+    return blake2b("\n".join(found).encode(), digest_size=8).hexdigest()

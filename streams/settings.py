@@ -43,7 +43,7 @@ class Settings:
     clickhouse_password: str = _setting("", "ClickHouse password; never logged")
     clickhouse_deadline_s: float = _setting(45.0, "a sink worker tries for this long, then exits", 1, 86_400)
     retention_days: int = _setting(400, "days that rows are kept; a year is the least allowed (A8)", 365, 36_500)
-    insert_interval_s: float = _setting(0.8, "a sink worker inserts at least this often", 0.05, 60)
+    insert_interval_s: float = _setting(0.5, "a sink worker inserts at least this often", 0.05, 60)
     insert_rows: int = _setting(50_000, "rows that make a sink worker insert at once", 1_000, 1_000_000)
     limits_file: str = _setting("", "TOML file of limits that differ from detectors/limits.toml")
     checkpoint_interval_s: float = _setting(5.0, "how often a detect worker checkpoints a partition", 0.1, 300)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks import response, throughput
+from fleet import Fleet
+from streams.demo import demo_config
 from tests.apache_kafka import kafka_for_tests
 
 
@@ -35,6 +37,8 @@ def test_response_is_measured_from_the_scheduled_time() -> None:
     (case,) = response.run([100], 60, 30, 1, said.append, incidents=[])["cases"]
     assert case["ok"], case
     assert case["responses"] >= case["alarms_expected"] > 0
+    planted = Fleet(demo_config(30, 60, 100, response.SEED, faults=1)).expected
+    assert case["hash"] == response.hash_of({(one.device_id, one.component, one.kind): one.severity for one in planted})
     assert 0 < case["response_ms_p50"] <= case["response_ms_p99"] <= case["response_ms_p999"] <= case["response_ms_max"]
     assert 0 < case["from_ingest_ms_p50"] < case["response_ms_p50"]
     assert 0 < case["clickhouse_visible_ms_p50"] <= case["clickhouse_visible_ms_max"]
