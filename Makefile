@@ -38,8 +38,7 @@ soak: $(STAMP) ## an hour under load: memory, descriptors and threads must stay 
 
 bench: $(STAMP) ## every benchmark but the soak, two hours or so; results, tables and plots in benchmarks/results
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev,peers,plots]'
-	@for name in stages scale history throughput response peers; do $(BIN)/python -m benchmarks $$name --save || [ $$? -eq 3 ] || exit 1; done
-	@$(BIN)/python -m benchmarks page
+	@$(BIN)/python -m benchmarks all
 
 check: $(STAMP) ## ruff and strict type checking
 	@$(BIN)/ruff check .

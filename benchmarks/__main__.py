@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 import orjson
 
 from benchmarks import history, page, response, scale, soak, stages, throughput
+from benchmarks.machine import origin
 from benchmarks.peers import run as peers
 
+ALL: Final = (
+    ("stages",),
+    ("scale",),
+    ("history",),
+    ("throughput",),
+    ("response",),
+    # Long enough for a JVM to have compiled what it runs; the others would take an hour.
+    ("peers", "--reports", "1200000", "--rounds", "1", "--only", "emberline", "--only", "kafka streams"),
+    ("peers",),
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 SAVE = click.option("--save", is_flag=True, help="Keep the result in benchmarks/results, a line a run.")
 
@@ -66,7 +78,7 @@ def run_response(rates: tuple[int, ...], devices: int, seconds: float, faults: i
 
 
 @main.command("throughput")
-@click.option("--reports", default=400_000, show_default=True, help="How many reports are on the topic.")
+@click.option("--reports", default=1_000_000, show_default=True, help="How many reports are on the topic.")
 @click.option("--devices", default=3_000, show_default=True, help="How many devices made them.")
 @JSON
 @SAVE
@@ -102,6 +114,21 @@ def run_soak(minutes: float, devices: int, rate: float, kafka: int, as_json: boo
     _end(result, result["flat"], as_json, save)
 
 
+@main.command("all")
+def run_all() -> None:
+    """Every benchmark but the soak, one after the other, each kept; then the page."""
+    statuses = set()
+    for number, words in enumerate(ALL, 1):
+        click.echo(f"{number} of {len(ALL)}: {' '.join(words)}", err=True)
+        done = subprocess.run([sys.executable, "-m", "benchmarks", *words, "--save"], check=False)
+        if done.returncode not in (0, 3):
+            sys.exit(done.returncode)
+        statuses.add(done.returncode)
+    for path in page.write():
+        click.echo(path)
+    sys.exit(max(statuses))
+
+
 @main.command("page")
 def make_page() -> None:
     """Write benchmarks/results/README.md and its plots from the newest result of each benchmark."""
@@ -115,6 +142,7 @@ def _say(as_json: bool) -> Any:
 
 def _end(result: dict[str, Any], good: bool, as_json: bool, save: bool) -> None:
     """Print the result, keep it if that is wanted, and leave with what it means."""
+    result = result | origin()
     if save:
         page.keep(result)
     if as_json:

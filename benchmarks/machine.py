@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from streams.settings import PREFIX
+
+_ROOT: Final = Path(__file__).parent.parent
+_CODE: Final = (".", ":!benchmarks/results")
 PACKAGES: Final = ("aiokafka", "chdb", "clickhouse-driver", "faust-streaming", "numpy", "orjson")
 
 
@@ -25,6 +32,26 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "load_average": [round(one, 2) for one in os.getloadavg()],
     }
+
+
+def origin() -> dict[str, Any]:
+    """When, of which commit, and by which command with which settings; `+` where files differ from the commit."""
+    environment = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "--", *_CODE) else ""),
+        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
+        "environment": {name: value for name, value in environment.items() if "PASSWORD" not in name},
+    }
+
+
+def _git(*words: str) -> str:
+    """Nothing where this is no clone."""
+    try:
+        told = subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, check=False)  # noqa: S607
+    except OSError:
+        return ""
+    return told.stdout.strip()
 
 
 def versions(more: Iterable[str] = ()) -> dict[str, str]:

@@ -44,7 +44,7 @@ def write() -> list[Path]:
         "mean is in [the README of the benchmarks](../README.md).",
     ]
     for name, result in results.items():
-        text += ["", f"## {name}", "", *table(result), "", *_where(result)]
+        text += ["", f"## {name}", "", *table(result), "", *_where(result), *_MORE.get(name, _nothing)(result)]
         text += ["", f"![{name}]({name}.png)"] if name in _PLOTS else []
     page = FOLDER / "README.md"
     page.write_text("\n".join(text) + "\n", encoding="utf-8")
@@ -75,10 +75,20 @@ def _where(result: Result) -> list[str]:
         return []
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
     processor = f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB"
-    return [f"{processor}; load average at the end {machine['load_average'][0]}; {told}."]
+    when = f"`{result['command']}`, {result['at']}, commit {result['commit']}; " if "at" in result else ""
+    return [f"{when}{processor}; load average at the end {machine['load_average'][0]}; {told}."]
+
+
+def _nothing(result: Result) -> list[str]:
+    return []
 
 
 Rows = tuple[Sequence[str], Iterable[Sequence[Any]]]
+_WRONG: Final = ("reports_lost", "reports_duplicated", "alarms_missed", "alarms_false")
+
+
+def _yes(good: bool) -> str:
+    return "yes" if good else "no"
 
 
 def _response(result: Result) -> Rows:
@@ -95,7 +105,9 @@ def _response(result: Result) -> Rows:
         "p99",
         "max",
         "alarms",
-        "right",
+        "sender behind ms",
+        "all there",
+        "in time",
     )
     return head, (
         (
@@ -105,7 +117,9 @@ def _response(result: Result) -> Rows:
             *(round(case[f"from_ingest_ms_{one}"]) for one in ("p50", "p99")),
             *(round(case[f"clickhouse_visible_ms_{one}"]) for one in ("p50", "p99", "max")),
             case["responses"],
-            "yes" if case["ok"] else "no",
+            case["sender_behind_ms_max"],
+            _yes(not any(case[one] for one in _WRONG)),
+            _yes(not case["alarms_late"]),
         )
         for case in result["cases"]
     )
@@ -122,7 +136,7 @@ def _throughput(result: Result) -> Rows:
             one["reports_per_second"] or "-",
             one["reports_per_cpu_second"] or "-",
             round(one["peak_mb"]),
-            "yes" if case["ok"] else "no",
+            _yes(case["ok"]),
         )
         for case in result["cases"]
         for role, one in case["roles"].items()
@@ -145,10 +159,30 @@ def _peers(result: Result) -> Rows:
             *(_of(one["reports_per_cpu_second"], which) for which in ("median", "min", "max")),
             _of(one["second_half_reports_per_cpu_second"], "median"),
             _of(one["emberline_reports_per_cpu_second_ratio"], "median"),
-            "yes" if all(ran[name].get("equal", True) for ran in result["rounds"]) else "no",
+            _equal([ran[name] for ran in result["rounds"]]),
         )
         for name, one in result["summary"].items()
     )
+
+
+def _equal(runs: Sequence[dict[str, Any]]) -> str:
+    """Whether what was written is equal in all rounds; a ceiling writes nothing."""
+    if any("failed" in run for run in runs):
+        return "failed"
+    return _yes(all(run["equal"] for run in runs)) if "equal" in runs[0] else "-"
+
+
+def _longest_peers() -> Result:
+    return max(_all("peers"), key=lambda one: int(one["reports"]))
+
+
+def _warm_peers(result: Result) -> list[str]:
+    """The longest run, where it is another."""
+    longest = _longest_peers()
+    if longest["reports"] <= result["reports"]:
+        return []
+    told = f"{longest['reports']:,} reports, by whose second half a JVM has compiled what it runs:"
+    return ["", told, "", *table(longest), "", *_where(longest)]
 
 
 def _of(spread: dict[str, float] | None, which: str) -> Any:
@@ -178,7 +212,14 @@ def _scale(result: Result) -> Rows:
         [f"{one['components']} components, {one['bytes_per_report']} B", *(one[name] for name in cost), *4 * ("",)]
         for one in result["reports"]
     ]
-    return head, devices + sizes
+    orders = [
+        [f"{one['devices']} devices, {one['order']}", *(one[name] for name in cost), *4 * ("",)]
+        for one in result["orders"]
+    ]
+    read = result["restored"]
+    size = round(read["bytes"] / read["devices"])
+    restored = [f"{read['devices']} devices through Kafka", "", "", "", size, read["write_s"], read["restore_s"]]
+    return head, [*devices, *sizes, *orders, restored]
 
 
 def _history(result: Result) -> Rows:
@@ -207,6 +248,19 @@ _TABLES: Final[dict[str, Callable[[Result], Rows]]] = {
 }
 
 
+def _profiles(result: Result) -> list[str]:
+    """The functions of the stages that were profiled."""
+    lines = []
+    for stage, functions in result["profiles"].items():
+        rows = [(one["function"], f"{one['own_share']:.1%}", f"{one['share']:.1%}") for one in functions]
+        head = (f"{stage}: function", "own time", "with what it calls")
+        lines += ["", *_lines(head, rows)]
+    return lines
+
+
+_MORE: Final[dict[str, Callable[[Result], list[str]]]] = {"peers": _warm_peers, "stages": _profiles}
+
+
 def _draw_response(result: Result) -> Path:
     cases = [case for case in result["cases"] if case["incident"] == "none"]
 
@@ -226,7 +280,7 @@ def _draw_response(result: Result) -> Path:
 
 
 def _draw_peers(result: Result) -> Path:
-    longest = max(_all("peers"), key=lambda one: int(one["reports"]))
+    longest = _longest_peers()
     warm = _medians(longest, "second_half_reports_per_cpu_second")
     held = _medians(result, "reports_per_cpu_second") | {f"{name}, warm": value for name, value in warm.items()}
     told = f"{result['reports']:,} reports, median of the rounds; warm: second half of {longest['reports']:,}"

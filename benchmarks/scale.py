@@ -1,4 +1,5 @@
-"""How the detect path grows: with the number of devices, and with the size of a report. Without Kafka.
+"""How the detect path grows: with the number of devices and the size of a report, and what order does. Without Kafka,
+but for a restore through it.
 
 The work is the same for every number of devices: each reports every 20 s, whole minutes are measured, so that every
 third report closes one, and chunks are as large as the smallest fleet. Each case runs in a process of its own.
@@ -6,28 +7,39 @@ third report closes one, and chunks are as large as the smallest fleet. Each cas
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import math
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
+import numpy as np
 import orjson
 
 from benchmarks.machine import machine, versions
 from benchmarks.processes import resident_bytes
-from benchmarks.workload import ARRIVES_MS, START_TS, Sent, arrived, records_of
+from benchmarks.workload import ARRIVES_MS, START_TS, Sent, arrived, make_emberline_anew, records_of
 from detectors.checkpoint import encode, restore_all
 from detectors.limits import LimitTable, load_limits
 from detectors.process import process
 from detectors.state import PartitionState
+from embedded.processes import running_kafka
 from fleet import Fleet, FleetConfig
 from schemas.reports import decode
+from schemas.topics import CHECKPOINTS, TELEMETRY
+from streams.checkpoints import CheckpointWriter, Incarnation, read_checkpoint
 from streams.garbage import collect_seldom
+from streams.settings import Settings
+from streams.topics import topic_ids
+
+T = TypeVar("T")
 
 DEVICES: Final = (3_000, 30_000, 130_000, 1_000_000)
 COMPONENTS: Final = (1, 4, 13, 32, 64)
@@ -38,23 +50,32 @@ LEAST: Final = 200_000
 """Reports that are measured at least; a million devices send three times as many in a minute as they are."""
 
 
+ORDERS: Final = ("in turn", "by chance", "half of them from one device in a hundred")
+"""Who sends the next report: the device whose turn it is, anyone, or more often one of a few."""
+RESTORED: Final = 130_000
+"""So many devices are written to Kafka and read back, as by the worker that takes their partition over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """How much is measured: tests take less."""
 
     chunk: int = CHUNK
     least: int = LEAST
+    restored: int = RESTORED
 
 
 def run(
     devices: Sequence[int], components: Sequence[int], say: Callable[[str], None], size: Size = Size()
 ) -> dict[str, Any]:
-    """Every number of devices, then every number of components; one JSON object."""
+    """Every number of devices, of components, every order of reports, and a restore from Kafka; one JSON object."""
     cases = list(_alone(of_devices, devices, size, say))
     reports = list(_alone(of_components, components, size, say))
+    orders = list(_alone(of_order, ORDERS, size, say))
+    (restored,) = _alone(of_restore, (size.restored,), size, say)
     return {
         "benchmark": "scale",
-        "version": 2,
+        "version": 3,
         "seed": SEED,
         "period_s": PERIOD_S,
         "chunk": size.chunk,
@@ -62,15 +83,17 @@ def run(
         "versions": versions(),
         "cases": cases,
         "reports": reports,
+        "orders": orders,
+        "restored": restored,
     }
 
 
 def _alone(
-    measure: Callable[[int, Size], dict[str, Any]], numbers: Sequence[int], size: Size, say: Callable[[str], None]
+    measure: Callable[[T, Size], dict[str, Any]], these: Sequence[T], size: Size, say: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
-    for number in numbers:
+    for one in these:
         with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-            case = alone.submit(measure, number, size).result()
+            case = alone.submit(measure, one, size).result()
         say("  ".join(f"{name} {value}" for name, value in case.items()))
         yield case
 
@@ -117,6 +140,54 @@ def of_components(components: int, size: Size) -> dict[str, Any]:
     for chunk in islice(source, warm):
         path.feed(chunk)
     return {"components": components, "bytes_per_report": len(chunk[0].value), **path.cost_of(source)}
+
+
+def of_order(order: str, size: Size) -> dict[str, Any]:
+    """One order of reports of 13 temperatures, in this process."""
+    collect_seldom()
+    warm, measured = _chunks_of(size.chunk, size)
+    path, source = _Path(), _ordered_chunks(order, size.chunk, 1 + warm + measured)
+    for chunk in islice(source, 1 + warm):
+        path.feed(chunk)
+    return {"order": order, "devices": size.chunk, **path.cost_of(source)}
+
+
+def of_restore(devices: int, size: Size) -> dict[str, Any]:
+    """The state of so many devices through the checkpoint topic of one partition, by the clock."""
+    collect_seldom()
+    warm, _ = _chunks_of(devices, size)
+    path = _Path()
+    for chunk in _fleet_chunks(devices, size.chunk, warm):
+        path.feed(chunk)
+    with (
+        tempfile.TemporaryDirectory(prefix="emberline-scale-") as folder,
+        running_kafka(Path(folder) / "kafka", Path(folder) / "logs", brokers=1) as kafka,
+    ):
+        written = asyncio.run(_through_kafka(path.state, Settings(kafka=kafka.bootstrap)))
+    return {"devices": len(path.state), **written}
+
+
+async def _through_kafka(state: PartitionState, settings: Settings) -> dict[str, Any]:
+    await make_emberline_anew(settings)
+    incarnation = Incarnation.of(await topic_ids(settings.kafka, [TELEMETRY.name, CHECKPOINTS.name]))
+    writer = await CheckpointWriter.start(settings, 0, incarnation)
+    began = time.perf_counter()
+    rows = list(encode(state, range(len(state))))
+    await writer.write(rows)
+    written = time.perf_counter()
+    await writer.stop()
+    asked = time.perf_counter()
+    # As whoever takes the partition over: the claim ends what the predecessor began.
+    successor = await CheckpointWriter.start(settings, 0, incarnation)
+    restored = await read_checkpoint(settings.kafka, 0, incarnation)
+    ended = time.perf_counter()
+    await successor.stop()
+    return {
+        "bytes": sum(map(len, dict(rows).values())),
+        "write_s": round(written - began, 3),
+        "restore_s": round(ended - asked, 3),
+        "equal": dict(encode(restored, range(len(restored)))) == dict(rows),
+    }
 
 
 def _chunks_of(devices: int, size: Size) -> tuple[int, int]:
@@ -181,20 +252,37 @@ def _temperature_chunks(components: int, devices: int, count: int) -> Iterator[l
     """Every chunk is a report of every device."""
     for number in range(count):
         event_ts = START_TS + number * PERIOD_S * 1_000
+        yield [_temperatures(device, event_ts, number, components) for device in range(devices)]
+
+
+def _ordered_chunks(order: str, devices: int, count: int) -> Iterator[list[Sent]]:
+    """Chunks of as many reports as there are devices; after the first, of which every device has one, in this order."""
+    chance, few = np.random.default_rng(SEED), max(1, devices // 100)
+    for number in range(count):
+        senders = np.arange(devices)
+        if number and order != ORDERS[0]:
+            senders = chance.integers(0, devices, devices)
+            if order == ORDERS[2]:
+                senders[chance.random(devices) < 0.5] %= few
+        step_ms = PERIOD_S * 1_000 / devices
         yield [
-            Sent(
-                event_ts + ARRIVES_MS,
-                b"key",
-                orjson.dumps(
-                    {
-                        "v": 1,
-                        "device_id": f"BJ-{device:06}",
-                        "device_kind": "electrical_monitor",
-                        "event_ts": event_ts,
-                        "seq": number,
-                        "temperature_c": [30 + (device * 7 + number * 3 + one) % 100 / 10 for one in range(components)],
-                    }
-                ),
-            )
-            for device in range(devices)
+            _temperatures(device, START_TS + round((number * devices + place) * step_ms), place, 13)
+            for place, device in enumerate(senders.tolist())
         ]
+
+
+def _temperatures(device: int, event_ts: int, number: int, components: int) -> Sent:
+    return Sent(
+        event_ts + ARRIVES_MS,
+        b"key",
+        orjson.dumps(
+            {
+                "v": 1,
+                "device_id": f"BJ-{device:06}",
+                "device_kind": "electrical_monitor",
+                "event_ts": event_ts,
+                "seq": number,
+                "temperature_c": [30 + ((device * 7 + one) % 100 + number % 3) / 10 for one in range(components)],
+            }
+        ),
+    )

@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import blake2b
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from faust.types import TP
 
 from benchmarks.machine import machine, versions
+from benchmarks.profiles import shares
 from benchmarks.workload import START_TS, Sent, arrived, fill, records_of
 from detectors.checkpoint import encode
 from detectors.limits import load_limits
@@ -307,6 +309,9 @@ CASES: Final[Sequence[Case]] = (
 )
 """What a stage is called, what its rows are, and the sizes of its chunks; 0 where the broker decides."""
 
+PROFILED: Final = {"decode": 2_560, "detect": 2_560, "columns": 10_000}
+"""Of these the functions are told too, at this size of chunks."""
+
 
 def run(seconds: float, say: Callable[[str], None], cases: Sequence[Case] = CASES) -> dict[str, Any]:
     """The stages on `seconds` of the fleet; one JSON object."""
@@ -328,15 +333,21 @@ def run(seconds: float, say: Callable[[str], None], cases: Sequence[Case] = CASE
                     with ProcessPoolExecutor(1, get_context("spawn")) as alone:
                         stages.append(alone.submit(measure, stage, Given(sent, size, settings)).result())
                     say(_told(stages[-1]))
+            profiles = {}
+            for stage, size in PROFILED.items():
+                with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+                    profiles[stage] = alone.submit(profiled, stage, Given(sent, size, settings)).result()
+                say(f"{stage}: most of its own time takes {profiles[stage][0]['function']}")
     return {
         "benchmark": "stages",
-        "version": 3,
+        "version": 4,
         "seed": SEED,
         "devices": DEVICES,
         "seconds": seconds,
         "machine": machine(),
-        "versions": versions(),
+        "versions": versions() | {"kafka": kafka.version},
         "stages": [asdict(stage) for stage in stages],
+        "profiles": profiles,
     }
 
 
@@ -349,7 +360,7 @@ def measure(stage: str, given: Given) -> Stage:
     """One stage, in this process."""
     collect_seldom()  # as a worker does
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    ((of, works),) = [(of, works) for name, of, works, _ in CASES if name == stage]
+    of, works = _of(stage)
     cpu_s = clock_s = 0.0
     rows = largest = held = 0
     for number, work in enumerate(works(given)):
@@ -370,6 +381,21 @@ def measure(stage: str, given: Given) -> Stage:
         found=len(given.found),
         found_hash=blake2b("\n".join(sorted(given.found)).encode(), digest_size=8).hexdigest() if given.found else "",
     )
+
+
+def profiled(stage: str, given: Given) -> list[dict[str, Any]]:
+    """What a stage's functions take, in this process."""
+    collect_seldom()
+    _, works = _of(stage)
+    warm = works(given)
+    for work in islice(warm, NOT_COUNTED):
+        work()
+    return shares(warm)
+
+
+def _of(stage: str) -> tuple[str, Callable[[Given], Iterator[Work]]]:
+    ((of, works),) = [(of, works) for name, of, works, _ in CASES if name == stage]
+    return of, works
 
 
 def _traced(work: Work) -> tuple[int, int]:

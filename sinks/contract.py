@@ -2,7 +2,7 @@
 
 The delivery argument, from the sink's side. Every row carries topic, topic_id, partition, offset and index. A block
 holds whole records, in the order of their offsets, and `write` stores it as a sequence of atomic pieces in that order,
-each cut between records. So what is stored of a partition is always a prefix, `positions` says its last record, and a
+each cut between records. So what is stored of a partition is always a prefix, `positions` tells its last offset, and a
 worker that takes the partition over goes on behind it, whatever its predecessor died of. If it did not die but
 stood still, it finds when it wakes that the partition is another's: `positions` takes it away from whoever had it.
 """
@@ -40,7 +40,7 @@ class SinkError(Exception):
 
 
 class SinkUnavailable(SinkError):  # noqa: N818
-    """Not now: the deadline passed. Nothing was lost; the same block may be written again, here or elsewhere."""
+    """Not now: the deadline passed. Nothing was lost; whoever asks for the positions anew may write the block again."""
 
 
 class SinkRefused(SinkError):  # noqa: N818
@@ -59,16 +59,16 @@ class Sink(Protocol):
     """
 
     def positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, int]:
-        """The highest offset stored of each partition; without those of which none is. Ask it when taking partitions
-        over, before reading from them, and of all at once: it takes as long for one as for many.
+        """The highest offset stored of each partition; one of which nothing is stored is left out. Ask it when taking
+        partitions over, before writing to them, and of all at once: it takes as long for one as for many.
 
         From then on this sink may write the partitions and no other, until that other asks.
         """
         ...
 
     def source_positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, Place]:
-        """The highest place stored of each of an output topic's partitions; without those of which none is. Ask it
-        after `positions`.
+        """The highest place stored of each of an output topic's partitions; one of which nothing is stored is left out.
+        Ask it after `positions`.
 
         See `sinks.blocks`.
         """

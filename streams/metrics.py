@@ -42,7 +42,6 @@ METRICS: Final = (
     Metric("emberline_devices", "gauge", ("partition",), "devices in the state of a partition"),
     Metric("emberline_inserted_rows_total", "counter", ("table",), "rows stored in ClickHouse"),
     Metric("emberline_insert_seconds", "histogram", ("table",), "time an insert takes"),
-    Metric("emberline_insert_retries_total", "counter", ("table",), "inserts that had to be tried again"),
     Metric("emberline_repeated_rows_total", "counter", ("table",), "rows that came again after a crash, left out"),
     Metric(
         "emberline_malformed_events_total",

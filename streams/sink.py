@@ -192,6 +192,7 @@ class SinkJob:
         ledgers = {chunk.tp.partition: chunk.ledger for chunk in newest if not _known(table, chunk)}
         if not ledgers:
             return
+        self._app.check_not_paused()  # who slept through a takeover would take everything back, only to end
         positions = self._sink.positions(table.topic, table.topic_id, ledgers)
         places = self._sink.source_positions(table.topic, table.topic_id, ledgers) if table.topic in _PLACED else {}
         for number, ledger in ledgers.items():

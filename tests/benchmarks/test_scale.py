@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from benchmarks import scale
+from tests.apache_kafka import kafka_for_tests
 
 
 def test_every_number_of_devices_and_of_components_is_measured_in_a_process_of_its_own() -> None:
     said: list[str] = []
-    result = scale.run([40, 80], [1, 64], said.append, scale.Size(chunk=20, least=100))
+    with kafka_for_tests():
+        result = scale.run([40, 80], [1, 64], said.append, scale.Size(chunk=20, least=100, restored=40))
     assert [case["devices"] for case in result["cases"]] == [40, 80]
     assert [case["components"] for case in result["reports"]] == [1, 64]
-    assert len(said) == 4
+    assert [case["order"] for case in result["orders"]] == list(scale.ORDERS)
+    assert len(said) == 8
+    assert result["restored"]["devices"] == 40
+    assert result["restored"]["equal"]
     for case in result["cases"]:
         assert case["checkpoint_bytes_per_device"] > 100
-    for case in result["cases"] + result["reports"]:
+    for case in result["cases"] + result["reports"] + result["orders"]:
         assert case["reports"] >= 100
         assert case["decode_us_per_report"] > 0
         assert case["detect_us_per_report"] > 0

@@ -199,6 +199,12 @@ def test_partitions_asked_for_at_once_are_all_taken_over(
     assert [stored(query, partition) for partition in (1, 2, 3)] == [rows_of(0, 5), rows_of(0, 3), rows_of(0, 1)]
 
 
+def test_as_many_partitions_as_a_topic_may_have_are_asked_for_at_once(sink: ClickHouseSink) -> None:
+    assert sink.positions(TOPIC, TOPIC_ID, range(1024)) == {}
+    sink.write(merge([block(0, 1, partition) for partition in range(1024)]))
+    assert sink.positions(TOPIC, TOPIC_ID, range(1024)) == dict.fromkeys(range(1024), 0)
+
+
 def test_of_two_incarnations_of_a_topic_in_one_block_each_is_whole(sink: ClickHouseSink, query: Query) -> None:
     old = telemetry_block(telemetry(REPORT, first=0), UUID(int=7))
     sink.write(merge([old, block(0, 2), old]))
@@ -344,13 +350,13 @@ def predecessor(query: Query, rows: int, seconds_a_row: float) -> threading.Thre
 
 def test_position_waits_for_what_a_predecessor_left_running(sink: ClickHouseSink, query: Query) -> None:
     left = predecessor(query, rows=8, seconds_a_row=0.1)
-    assert sink.positions(TOPIC, TOPIC_ID, [3]) == {3: 7}
+    assert sink.positions(TOPIC, TOPIC_ID, [4, 3]) == {3: 7}
     left.join()
 
 
 def test_position_ends_what_a_predecessor_left_running_and_does_not_end(sink: ClickHouseSink, query: Query) -> None:
     left = predecessor(query, rows=600, seconds_a_row=0.1)
-    positions = sink.positions(TOPIC, TOPIC_ID, [3])
+    positions = sink.positions(TOPIC, TOPIC_ID, [4, 3])
     left.join(20)
     assert not left.is_alive()
     sink.write(block(positions.get(3, -1) + 1, 40))
@@ -359,7 +365,7 @@ def test_position_ends_what_a_predecessor_left_running_and_does_not_end(sink: Cl
 
 def test_inserts_into_other_partitions_are_left_alone(sink: ClickHouseSink, query: Query) -> None:
     other = predecessor(query, rows=40, seconds_a_row=0.1)
-    assert sink.positions(TOPIC, TOPIC_ID, [33]) == {}
+    assert sink.positions(TOPIC, TOPIC_ID, [33, 34]) == {}
     assert other.is_alive()
     other.join()
     assert len(stored(query)) == 40
