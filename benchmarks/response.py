@@ -48,10 +48,22 @@ async def _worker_dies(stack: Stack) -> None:
         second.process.kill()
 
 
+async def _worker_restarts(stack: Stack) -> None:
+    """The same, but a supervisor starts it again at once, under the name that it has in the group."""
+    settings = replace(stack.settings, group_instance="second")
+    log = Path(settings.data_dir) / "logs" / "second.log"
+    with running_worker("detect", settings, log) as second:
+        await asyncio.sleep(BEFORE_S)
+        second.process.kill()
+        with running_worker("detect", settings, log):
+            await asyncio.Event().wait()
+
+
 INCIDENTS: Final[dict[str, Meanwhile]] = {
     "none": nothing_else,
     "ClickHouse away": _clickhouse_away,
     "a detect worker dies": _worker_dies,
+    "a detect worker dies and is started again": _worker_restarts,
 }
 
 
