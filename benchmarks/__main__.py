@@ -78,7 +78,7 @@ def run_response(rates: tuple[int, ...], devices: int, seconds: float, faults: i
 
 
 @main.command("throughput")
-@click.option("--reports", default=1_000_000, show_default=True, help="How many reports are on the topic.")
+@click.option("--reports", default=600_000, show_default=True, help="How many reports are on the topic.")
 @click.option("--devices", default=3_000, show_default=True, help="How many devices made them.")
 @JSON
 @SAVE

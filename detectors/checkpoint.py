@@ -150,7 +150,7 @@ def _engaged(state: PartitionState, rows: np.ndarray) -> tuple[np.ndarray, np.nd
         slots = runs(state.places["first"][rows, COLUMN[code]].astype(np.int64), width)
         row, component = np.repeat(np.arange(len(rows)), width), runs(np.zeros_like(width), width)
         for number in numbers:
-            places = state.watched[number]["latch"][slots]
+            places = state.watched[number].places(slots)
             held = places.nonzero()[0]
             latches = np.empty(len(held), _ENGAGED)
             latches["detector"], latches["component"] = number, component[held]

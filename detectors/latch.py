@@ -19,7 +19,8 @@ from schemas.events import AlarmEvent, Severity
 
 AT_REST: Final = ("latch", "i4")
 """The field by which a detector's `STATE` says where in `Watched.latches` a component has its latch; 0 while at rest:
-no alarm open, no stretch at a level. Nearly all are at rest, and then take no more than this."""
+no alarm open, no stretch at a level. Nearly all are at rest, and then take no more than this. Below 0 it says where a
+quiet one is: its alarm is open, but was normal last. Until a person resets them there are more and more of these."""
 
 LATCH: Final = np.dtype(
     [
@@ -86,6 +87,11 @@ class Watched(Table):
         super().__init__(state, size)
         self.latches = Blocks(LATCH)
 
+    def places(self, slots: np.ndarray) -> np.ndarray:
+        """Where in `latches` those of `slots` are, 0 for one at rest."""
+        places: np.ndarray = np.abs(self["latch"][slots])
+        return places
+
     def engage(self, slots: np.ndarray, latches: np.ndarray) -> None:
         """Let the components of `slots`, whose latches are at rest, have these, LATCH[m]."""
         places = self.latches.allot(np.ones(len(slots), np.int64))
@@ -94,7 +100,7 @@ class Watched(Table):
 
     def let_rest(self, slots: np.ndarray) -> None:
         """Put the latches of `slots`, which are engaged, at rest."""
-        self.latches.room.release(self["latch"][slots], np.ones(len(slots), np.int64))
+        self.latches.room.release(self.places(slots), np.ones(len(slots), np.int64))
         self["latch"][slots] = 0
 
 
@@ -103,7 +109,7 @@ def step(state: Watched, elements: Elements, baseline: np.ndarray | None = None)
 
     `baseline`, float64[m], is only passed through to the findings.
     """
-    # Nearly all values are normal and meet a latch at rest; they change nothing.
+    # Nearly all values are normal and meet a latch at rest, or a quiet one; they change nothing.
     told = (elements.values >= elements.limits["lowest"]) | (state["latch"][elements.slots] > 0)
     which = told.nonzero()[0]
     if not len(which):
@@ -117,7 +123,7 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     was_at_rest = state["latch"][slots] == 0
     if was_at_rest.any():
         state.engage(slots[was_at_rest], np.zeros(np.count_nonzero(was_at_rest), LATCH))
-    places = state["latch"][slots]
+    places = state.places(slots)
     held = state.latches.packed(places)
     # The peak is the worst since the onset, so it counts from the stretch that is yet to be confirmed.
     held["peak"] = np.where(was_at_rest, values, np.maximum(held["peak"], values))
@@ -140,8 +146,9 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     held["active"] = (was_active & ~recovered) | opened | escalated | reactivated
     state.latches.unpack(places, held)
     # A latch that no longer holds anything is one to which a normal value means nothing.
-    rests = (held["severity"] == 0) & (held["warning_since"] == 0) & (held["alarm_since"] == 0)
-    state.let_rest(slots[rests])
+    normal = (held["warning_since"] == 0) & (held["alarm_since"] == 0)
+    state["latch"][slots] = np.where(normal & (held["active"] == 0), -places, places)
+    state.let_rest(slots[normal & (held["severity"] == 0)])
     # A reactivation may be at warning level while the alarm keeps the severity it once reached.
     compared = np.where(reached > 0, reached, Severity.WARNING)
     return _findings((opened, escalated, recovered, reactivated), held, compared, elements, baseline)

@@ -146,7 +146,7 @@ class PartitionState:
             slots, there = runs(first, width[:, code]), width[:, code] > 0
             for number in numbers:
                 watched = self.watched[number]
-                watched.let_rest(slots[watched["latch"][slots] > 0])
+                watched.let_rest(slots[watched["latch"][slots] != 0])
             self._rooms[code].release(first[there], width[there, code])
         self.rows["width"][rows] = 0
         for row in rows.tolist():

@@ -231,7 +231,8 @@ def limit_rows(kind: AlarmKind, count: int, **changed: float) -> LimitRows:
 def held(state: Watched, slot: int) -> list[bytes]:
     """All that a detector holds of a component, less where its latch lies."""
     entry = state.packed(np.array([slot]))
-    place, entry["latch"] = entry["latch"].copy(), entry["latch"] > 0
+    entry["latch"] = entry["latch"] != 0
+    place = state.places(np.array([slot]))
     return [entry.tobytes(), state.latches.packed(place[place > 0]).tobytes()]
 
 
