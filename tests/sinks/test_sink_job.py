@@ -1,0 +1,102 @@
+"""The sink job over a real ClickHouse: whom it asks for the positions of which partitions, and when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+from faust.types import TP
+
+from schemas.topics import TELEMETRY
+from sinks.clickhouse.config import Config
+from sinks.clickhouse.writer import ClickHouseSink
+from streams.ledger import Ledger
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.sink import SinkJob
+from streams.transport import Chunk
+from streams.worker import WorkerApp
+from tests.sinks.samples import TOPIC_ID, report, telemetry
+
+Query = Callable[..., list[tuple[Any, ...]]]
+REPORT = report(temperature_c=[20.0])
+
+
+class Asked(ClickHouseSink):
+    """Remembers what it was asked for."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.asked: list[list[int]] = []
+
+    def positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, int]:
+        self.asked.append(sorted(partitions))
+        return super().positions(topic, topic_id, partitions)
+
+
+class Worker:
+    """As much of a worker as the job needs, without Kafka."""
+
+    def __init__(self) -> None:
+        self.topic_ids = dict.fromkeys(SinkJob.topics, TOPIC_ID)
+        self.metrics = Metrics()
+        self.crashed = False
+        self.inserted = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self.tasks.append(asyncio.create_task(work))
+
+    def holds(self, chunk: Chunk) -> bool:
+        return True
+
+    def check_not_paused(self) -> None:
+        pass
+
+    def progressed(self) -> None:
+        self.inserted.set()
+
+
+@pytest.fixture
+def sink(config: Config) -> Iterator[Asked]:
+    sink = Asked(config)
+    yield sink
+    sink.close()
+
+
+def chunk(ledger: Ledger, partition: int, first: int, beyond: int) -> Chunk:
+    records = telemetry(*[REPORT] * (beyond - first), first=first, partition=partition)
+    return Chunk(TP(TELEMETRY.name, partition), records, ledger.begin(first, beyond - 1), ledger)
+
+
+def test_all_partitions_newly_taken_over_are_asked_for_at_once_and_no_other(sink: Asked, query: Query) -> None:
+    async def insert(job: SinkJob, worker: Worker, *chunks: Chunk) -> None:
+        worker.inserted.clear()
+        for one in chunks:
+            await job.handle(one)
+        await asyncio.wait_for(worker.inserted.wait(), 20)
+        assert not any(one.ledger.in_flight for one in chunks)
+
+    async def run() -> None:
+        worker = Worker()
+        job = SinkJob(Settings(insert_interval_s=0.2), lambda: sink)
+        await job.start(cast(WorkerApp, worker))
+        one, two, three = Ledger(), Ledger(), Ledger()
+        await insert(job, worker, chunk(one, 1, 0, 3), chunk(two, 2, 0, 3))
+        await insert(job, worker, chunk(one, 1, 3, 5), chunk(three, 3, 0, 1))
+        # Assigned anew, and from the beginning: what is stored is left out.
+        one = Ledger()
+        await insert(job, worker, chunk(one, 1, 0, 6), chunk(two, 2, 3, 4))
+        await job.release(set())
+        await insert(job, worker, chunk(one, 1, 6, 7), chunk(two, 2, 4, 5), chunk(three, 3, 1, 2))
+        for task in worker.tasks:
+            task.cancel()
+        await job.stop()
+
+    asyncio.run(run())
+    assert sink.asked == [[1, 2], [3], [1], [1, 2, 3]]
+    stored = query("SELECT partition, count(), max(offset) FROM telemetry GROUP BY partition ORDER BY 1")
+    assert stored == [(1, 7, 6), (2, 5, 4), (3, 2, 1)]
