@@ -75,8 +75,9 @@ def _where(result: Result) -> list[str]:
         return []
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
     processor = f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB"
+    pace = f", a report parsed in {machine['pace_us']} us" if "pace_us" in machine else ""
     when = f"`{result['command']}`, {result['at']}, commit {result['commit']}; " if "at" in result else ""
-    return [f"{when}{processor}; load average at the end {machine['load_average'][0]}; {told}."]
+    return [f"{when}{processor}; load average at the end {machine['load_average'][0]}{pace}; {told}."]
 
 
 def _nothing(result: Result) -> list[str]:
