@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import orjson
@@ -266,11 +267,14 @@ def _draw_response(result: Result) -> Path:
     cases = [case for case in result["cases"] if case["incident"] == "none"]
 
     def draw(axes: Any) -> None:
-        rates = [case["rate"] for case in cases]
+        rates = sorted({case["rate"] for case in cases})
         for name, style in (("p50", "--o"), ("p99", "-o")):
-            axes.plot(rates, [case[f"response_ms_{name}"] for case in cases], style, color=_INK, label=f"alarm {name}")
-            visible = [case[f"clickhouse_visible_ms_{name}"] for case in cases]
-            axes.plot(rates, visible, style, color=_PALE, label=f"row in ClickHouse {name}")
+            for what, figure, colour in (
+                ("alarm", f"response_ms_{name}", _INK),
+                ("row in ClickHouse", f"clickhouse_visible_ms_{name}", _PALE),
+            ):
+                told = [median(case[figure] for case in cases if case["rate"] == rate) for rate in rates]
+                axes.plot(rates, told, style, color=colour, label=f"{what} {name}")
         axes.set(xscale="log", yscale="log", xlabel="reports a second", ylabel="ms from the scheduled time")
         axes.minorticks_off()
         axes.set_xticks(rates, [f"{rate:,}" for rate in rates])
