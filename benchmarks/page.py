@@ -175,7 +175,8 @@ def _equal(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def _longest_peers() -> Result:
-    return max(_all("peers"), key=lambda one: int(one["reports"]))
+    """The newest of them."""
+    return max(reversed(_all("peers")), key=lambda one: int(one["reports"]))
 
 
 def _warm_peers(result: Result) -> list[str]:
@@ -214,6 +215,10 @@ def _scale(result: Result) -> Rows:
         [f"{one['components']} components, {one['bytes_per_report']} B", *(one[name] for name in cost), *4 * ("",)]
         for one in result["reports"]
     ]
+    rates = [
+        [f"{one['devices']} devices, {one['rate']} reports/s", *(one[name] for name in cost), *4 * ("",)]
+        for one in result["rates"]
+    ]
     orders = [
         [f"{one['devices']} devices, {one['order']}", *(one[name] for name in cost), *4 * ("",)]
         for one in result["orders"]
@@ -221,7 +226,7 @@ def _scale(result: Result) -> Rows:
     read = result["restored"]
     size = round(read["bytes"] / read["devices"])
     restored = [f"{read['devices']} devices through Kafka", "", "", "", size, read["write_s"], read["restore_s"]]
-    return head, [*devices, *sizes, *orders, restored]
+    return head, [*devices, *rates, *sizes, *orders, restored]
 
 
 def _history(result: Result) -> Rows:

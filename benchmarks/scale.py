@@ -1,8 +1,9 @@
 """How the detect path grows: with the number of devices and the size of a report, and what order does. Without Kafka,
 but for a restore through it.
 
-The work is the same for every number of devices: each reports every 20 s, whole minutes are measured, so that every
-third report closes one, and chunks are as large as the smallest fleet. Each case runs in a process of its own.
+First the work is the same for every number of devices: each reports every 20 s, whole minutes are measured, so that
+every third report closes one, and chunks are as large as the smallest fleet. Then the rate is the same, so that of few
+devices one report in a hundred closes a minute, and of a million every one. Each case runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ COMPONENTS: Final = (1, 4, 13, 32, 64)
 SEED: Final = 7
 PERIOD_S: Final = 20
 CHUNK: Final = 3_000
+RATE: Final = 5_000
+"""Reports a second of a fleet of any size, where the rate is the same."""
 LEAST: Final = 200_000
 """Reports that are measured at least; a million devices send three times as many in a minute as they are."""
 
@@ -63,6 +66,7 @@ class Size:
     chunk: int = CHUNK
     least: int = LEAST
     restored: int = RESTORED
+    rate: int = RATE
 
 
 def run(
@@ -71,11 +75,12 @@ def run(
     """Every number of devices, of components, every order of reports, and a restore from Kafka; one JSON object."""
     cases = list(_alone(of_devices, devices, size, say))
     reports = list(_alone(of_components, components, size, say))
+    rates = list(_alone(of_rate, devices, size, say))
     orders = list(_alone(of_order, ORDERS, size, say))
     (restored,) = _alone(of_restore, (size.restored,), size, say)
     return {
         "benchmark": "scale",
-        "version": 3,
+        "version": 4,
         "seed": SEED,
         "period_s": PERIOD_S,
         "chunk": size.chunk,
@@ -83,6 +88,8 @@ def run(
         "versions": versions(),
         "cases": cases,
         "reports": reports,
+        "rate": size.rate,
+        "rates": rates,
         "orders": orders,
         "restored": restored,
     }
@@ -129,6 +136,20 @@ def of_devices(devices: int, size: Size) -> dict[str, Any]:
         "checkpoint_s": round(encoded - began, 3),
         "restore_s": round(restored - encoded, 3),
     }
+
+
+def of_rate(devices: int, size: Size) -> dict[str, Any]:
+    """One number of devices that report at `size.rate` together, in this process."""
+    collect_seldom()
+    a_minute = math.ceil(size.rate * 60 * size.least / LEAST / size.chunk)
+    warm = max(math.ceil(devices / size.chunk), 2 * a_minute)
+    path, source = _Path(), _fleet_chunks(devices, size.chunk, warm + a_minute, size.rate)
+    for chunk in islice(source, warm):
+        path.feed(chunk)
+    before = path.aggregates
+    cost = path.cost_of(source)
+    closed = (path.aggregates - before) / cost["reports"]
+    return {"devices": devices, "rate": size.rate, **cost, "minutes_closed_per_report": round(closed, 3)}
 
 
 def of_components(components: int, size: Size) -> dict[str, Any]:
@@ -204,6 +225,7 @@ class _Path:
         self.state = PartitionState()
         self._limits: LimitTable = load_limits()
         self._offset = 0
+        self.aggregates = 0
 
     def feed(self, sent: Sequence[Sent]) -> tuple[float, float, int]:
         """CPU seconds of decoding and of detecting, and how many reports there were."""
@@ -212,8 +234,10 @@ class _Path:
         began = time.process_time()
         reports, _ = decode(records)
         decoded = time.process_time()
-        process(reports, self.state, self._limits, START_TS)
-        return decoded - began, time.process_time() - decoded, len(reports)
+        result = process(reports, self.state, self._limits, START_TS)
+        ended = time.process_time()
+        self.aggregates += len(result.aggregates)
+        return decoded - began, ended - decoded, len(reports)
 
     def cost_of(self, chunks: Iterator[Sequence[Sent]]) -> dict[str, float]:
         """Microseconds of CPU a report."""
@@ -225,8 +249,9 @@ class _Path:
         }
 
 
-def _fleet_chunks(devices: int, size: int, count: int) -> Iterator[list[Sent]]:
-    rate = devices / PERIOD_S
+def _fleet_chunks(devices: int, size: int, count: int, rate: float = 0) -> Iterator[list[Sent]]:
+    """At a rate, or where that is 0 every device every `PERIOD_S`."""
+    rate = rate or devices / PERIOD_S
     config = FleetConfig(
         seed=SEED,
         devices=devices,

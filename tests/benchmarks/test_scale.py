@@ -9,11 +9,13 @@ from tests.apache_kafka import kafka_for_tests
 def test_every_number_of_devices_and_of_components_is_measured_in_a_process_of_its_own() -> None:
     said: list[str] = []
     with kafka_for_tests():
-        result = scale.run([40, 80], [1, 64], said.append, scale.Size(chunk=20, least=100, restored=40))
+        result = scale.run([40, 80], [1, 64], said.append, scale.Size(chunk=20, least=100, restored=40, rate=100))
     assert [case["devices"] for case in result["cases"]] == [40, 80]
     assert [case["components"] for case in result["reports"]] == [1, 64]
     assert [case["order"] for case in result["orders"]] == list(scale.ORDERS)
-    assert len(said) == 8
+    assert [case["devices"] for case in result["rates"]] == [40, 80]
+    assert all(case["detect_us_per_report"] > 0 for case in result["rates"])
+    assert len(said) == 10
     assert result["restored"]["devices"] == 40
     assert result["restored"]["equal"]
     for case in result["cases"]:
