@@ -36,7 +36,7 @@ faults: $(STAMP) ## of these only the fault suite: kills, pauses, lost brokers (
 soak: $(STAMP) ## an hour under load: memory, descriptors and threads must stay flat
 	@$(BIN)/python -m benchmarks soak --kafka 1
 
-bench: $(STAMP) ## every benchmark but the soak, two hours or so; results, tables and plots in benchmarks/results
+bench: $(STAMP) ## every benchmark but the soak, an hour and a half or so; results, tables and plots in benchmarks/results
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev,peers,plots]'
 	@$(BIN)/python -m benchmarks all
 

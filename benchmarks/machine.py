@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import orjson
 
+from benchmarks.processes import ROOT
 from streams.settings import PREFIX
 
-_ROOT: Final = Path(__file__).parent.parent
 _CODE: Final = (".", ":!benchmarks/results")
 _REPORT: Final = orjson.dumps(
     {
@@ -68,7 +68,7 @@ def origin() -> dict[str, Any]:
 def _git(*words: str) -> str:
     """Nothing where this is no clone."""
     try:
-        told = subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, check=False)  # noqa: S607
+        told = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607
     except OSError:
         return ""
     return told.stdout.strip()

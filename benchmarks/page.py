@@ -45,7 +45,8 @@ def write() -> list[Path]:
         "mean is in [the README of the benchmarks](../README.md).",
     ]
     for name, result in results.items():
-        text += ["", f"## {name}", "", *table(result), "", *_where(result), *_MORE.get(name, _nothing)(result)]
+        text += ["", f"## {name}", "", *table(result), "", *_where(result)]
+        text += _MORE[name](result) if name in _MORE else []
         text += ["", f"![{name}]({name}.png)"] if name in _PLOTS else []
     page = FOLDER / "README.md"
     page.write_text("\n".join(text) + "\n", encoding="utf-8")
@@ -79,10 +80,6 @@ def _where(result: Result) -> list[str]:
     pace = f", a report parsed in {machine['pace_us']} us" if "pace_us" in machine else ""
     when = f"`{result['command']}`, {result['at']}, commit {result['commit']}; " if "at" in result else ""
     return [f"{when}{processor}; load average at the end {machine['load_average'][0]}{pace}; {told}."]
-
-
-def _nothing(result: Result) -> list[str]:
-    return []
 
 
 Rows = tuple[Sequence[str], Iterable[Sequence[Any]]]

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 ROOT: Final = Path(__file__).parents[1]
 STOP_S: Final = 15.0
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+def in_one_of_its_own(measure: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
+    """What `measure` returns in a fresh process, which nothing was done in before."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+        return alone.submit(measure, *arguments, **more).result()
 
 
 @contextmanager

@@ -13,11 +13,11 @@ import signal
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.machine import machine, versions
+from benchmarks.workload import hash_of
 from streams.demo import Live, Meanwhile, demo_config, nothing_else, run_demo
 from streams.settings import Settings
 from streams.stack import Stack, running_worker
@@ -44,20 +44,25 @@ async def _clickhouse_away(stack: Stack) -> None:
 
 async def _worker_dies(stack: Stack) -> None:
     """A second detect worker takes half of the partitions, then is killed; the first takes them over."""
-    with running_worker("detect", stack.settings, Path(stack.settings.data_dir) / "logs" / "second.log") as second:
-        await asyncio.sleep(BEFORE_S)
-        second.process.kill()
+    await _second_dies(stack.settings)
 
 
 async def _worker_restarts(stack: Stack) -> None:
     """The same, but a supervisor starts it again at once, under the name that it has in the group."""
     settings = replace(stack.settings, group_instance="second")
-    log = Path(settings.data_dir) / "logs" / "second.log"
-    with running_worker("detect", settings, log) as second:
+    await _second_dies(settings)
+    with running_worker("detect", settings, _second_log(settings)):
+        await asyncio.Event().wait()
+
+
+async def _second_dies(settings: Settings) -> None:
+    with running_worker("detect", settings, _second_log(settings)) as second:
         await asyncio.sleep(BEFORE_S)
         second.process.kill()
-        with running_worker("detect", settings, log):
-            await asyncio.Event().wait()
+
+
+def _second_log(settings: Settings) -> Path:
+    return Path(settings.data_dir) / "logs" / "second.log"
 
 
 INCIDENTS: Final[dict[str, Meanwhile]] = {
@@ -117,13 +122,13 @@ def _case(
         "incident": incident,
         "responses": len(seen.responses_ms),
         "rows_sampled": len(seen.visible_ms),
-        "hash": hash_of(seen.alarms),
+        "hash": hash_of_alarms(seen.alarms),
         "sender_behind_ms_max": seen.sent.behind_ms_max,
         **account.as_json(),
     }
 
 
-def hash_of(alarms: Mapping[tuple[str, int, str], int]) -> str:
+def hash_of_alarms(alarms: Mapping[tuple[str, int, str], int]) -> str:
     """Of the highest severity of each alarm, by device, component and kind; when it was raised is left out."""
     found = sorted(f"{device} {component} {kind} {severity}" for (device, component, kind), severity in alarms.items())
-    return blake2b("\n".join(found).encode(), digest_size=8).hexdigest()
+    return hash_of(map(str.encode, found))

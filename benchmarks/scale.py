@@ -13,11 +13,9 @@ import gc
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -25,7 +23,7 @@ import numpy as np
 import orjson
 
 from benchmarks.machine import machine, versions
-from benchmarks.processes import resident_bytes
+from benchmarks.processes import in_one_of_its_own, resident_bytes
 from benchmarks.workload import ARRIVES_MS, START_TS, Sent, arrived, make_emberline_anew, records_of
 from detectors.checkpoint import encode, restore_all
 from detectors.limits import LimitTable, load_limits
@@ -99,8 +97,7 @@ def _alone(
     measure: Callable[[T, Size], dict[str, Any]], these: Sequence[T], size: Size, say: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     for one in these:
-        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-            case = alone.submit(measure, one, size).result()
+        case = in_one_of_its_own(measure, one, size)
         say("  ".join(f"{name} {value}" for name, value in case.items()))
         yield case
 
@@ -117,8 +114,7 @@ def of_devices(devices: int, size: Size) -> dict[str, Any]:
     gc.collect()
     before, path = resident_bytes(), _Path()
     path.feed(first)
-    for chunk in islice(source, warm - 1):
-        path.feed(chunk)
+    path.feed_all(islice(source, warm - 1))
     gc.collect()
     resident = resident_bytes() - before
     del aside
@@ -141,11 +137,10 @@ def of_devices(devices: int, size: Size) -> dict[str, Any]:
 def of_rate(devices: int, size: Size) -> dict[str, Any]:
     """One number of devices that report at `size.rate` together, in this process."""
     collect_seldom()
-    a_minute = math.ceil(size.rate * 60 * size.least / LEAST / size.chunk)
+    a_minute = math.ceil(size.rate * 60 / size.chunk)
     warm = max(math.ceil(devices / size.chunk), 2 * a_minute)
     path, source = _Path(), _fleet_chunks(devices, size.chunk, warm + a_minute, size.rate)
-    for chunk in islice(source, warm):
-        path.feed(chunk)
+    path.feed_all(islice(source, warm))
     before = path.aggregates
     cost = path.cost_of(source)
     closed = (path.aggregates - before) / cost["reports"]
@@ -168,8 +163,7 @@ def of_order(order: str, size: Size) -> dict[str, Any]:
     collect_seldom()
     warm, measured = _chunks_of(size.chunk, size)
     path, source = _Path(), _ordered_chunks(order, size.chunk, 1 + warm + measured)
-    for chunk in islice(source, 1 + warm):
-        path.feed(chunk)
+    path.feed_all(islice(source, 1 + warm))
     return {"order": order, "devices": size.chunk, **path.cost_of(source)}
 
 
@@ -178,8 +172,7 @@ def of_restore(devices: int, size: Size) -> dict[str, Any]:
     collect_seldom()
     warm, _ = _chunks_of(devices, size)
     path = _Path()
-    for chunk in _fleet_chunks(devices, size.chunk, warm):
-        path.feed(chunk)
+    path.feed_all(_fleet_chunks(devices, size.chunk, warm))
     with (
         tempfile.TemporaryDirectory(prefix="emberline-scale-") as folder,
         running_kafka(Path(folder) / "kafka", Path(folder) / "logs", brokers=1) as kafka,
@@ -238,6 +231,11 @@ class _Path:
         ended = time.process_time()
         self.aggregates += len(result.aggregates)
         return decoded - began, ended - decoded, len(reports)
+
+    def feed_all(self, chunks: Iterable[Sequence[Sent]]) -> None:
+        """What comes before that which is measured."""
+        for chunk in chunks:
+            self.feed(chunk)
 
     def cost_of(self, chunks: Iterator[Sequence[Sent]]) -> dict[str, float]:
         """Microseconds of CPU a report."""

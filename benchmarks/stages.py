@@ -12,12 +12,9 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from hashlib import blake2b
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -27,8 +24,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from faust.types import TP
 
 from benchmarks.machine import machine, versions
+from benchmarks.processes import in_one_of_its_own
 from benchmarks.profiles import shares
-from benchmarks.workload import START_TS, Sent, arrived, fill, records_of
+from benchmarks.workload import START_TS, Sent, arrived, fill, hash_of, records_of
 from detectors.checkpoint import encode
 from detectors.limits import load_limits
 from detectors.process import Result, process
@@ -330,13 +328,11 @@ def run(seconds: float, say: Callable[[str], None], cases: Sequence[Case] = CASE
             run_migrations(settings)
             for stage, _, _, sizes in cases:
                 for size in sizes:
-                    with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-                        stages.append(alone.submit(measure, stage, Given(sent, size, settings)).result())
+                    stages.append(in_one_of_its_own(measure, stage, Given(sent, size, settings)))
                     say(_told(stages[-1]))
             profiles = {}
             for stage, size in PROFILED.items():
-                with ProcessPoolExecutor(1, get_context("spawn")) as alone:
-                    profiles[stage] = alone.submit(profiled, stage, Given(sent, size, settings)).result()
+                profiles[stage] = in_one_of_its_own(profiled, stage, Given(sent, size, settings))
                 say(f"{stage}: most of its own time takes {profiles[stage][0]['function']}")
     return {
         "benchmark": "stages",
@@ -379,7 +375,7 @@ def measure(stage: str, given: Given) -> Stage:
         rows_per_second=round(rows / clock_s),
         bytes_per_row=round(largest / max(held, 1)),
         found=len(given.found),
-        found_hash=blake2b("\n".join(sorted(given.found)).encode(), digest_size=8).hexdigest() if given.found else "",
+        found_hash=hash_of(map(str.encode, sorted(given.found))) if given.found else "",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -55,12 +55,17 @@ class Wanted:
     def hash(self) -> str:
         """Changes only if what is found changes."""
         said = [*sorted(self.alarms), *sorted(self.aggregates), *(repr(one).encode() for one in sorted(self.rejects))]
-        return blake2b(b"\n".join(said), digest_size=8).hexdigest()
+        return hash_of(said)
 
     @property
     def counts(self) -> dict[str, int]:
         """How many of each."""
         return {"alarms": len(self.alarms), "aggregates": len(self.aggregates), "rejects": len(self.rejects)}
+
+
+def hash_of(found: Iterable[bytes]) -> str:
+    """Of what was found, in its order; 16 hexadecimal digits."""
+    return blake2b(b"\n".join(found), digest_size=8).hexdigest()
 
 
 def limits_file(folder: Path) -> Path:

@@ -14,13 +14,12 @@ def test_every_number_of_devices_and_of_components_is_measured_in_a_process_of_i
     assert [case["components"] for case in result["reports"]] == [1, 64]
     assert [case["order"] for case in result["orders"]] == list(scale.ORDERS)
     assert [case["devices"] for case in result["rates"]] == [40, 80]
-    assert all(case["detect_us_per_report"] > 0 for case in result["rates"])
     assert len(said) == 10
     assert result["restored"]["devices"] == 40
     assert result["restored"]["equal"]
     for case in result["cases"]:
         assert case["checkpoint_bytes_per_device"] > 100
-    for case in result["cases"] + result["reports"] + result["orders"]:
+    for case in result["cases"] + result["reports"] + result["rates"] + result["orders"]:
         assert case["reports"] >= 100
         assert case["decode_us_per_report"] > 0
         assert case["detect_us_per_report"] > 0
