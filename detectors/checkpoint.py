@@ -1,11 +1,11 @@
 """A device's row of state as one record of the checkpoints topic, and back. Pure: bytes in, bytes out.
 
     key    b"1" for test data, b"0" for real, then the device id in UTF-8
-    value  HEAD: version, layout, ROW, its open minutes, how many latches are engaged
-           | per detector that keeps more than a latch, an entry for each component it watches
+    value  HEAD: version, layout, ROW, its open minutes, how many latches are engaged and components have late values
+           | per watched quantity, the time of each component; per detector that keeps more than a latch, what it keeps
            | per open minute, the last values of each component; then, per minute with several reports, their spread
-           | the engaged latches
-           | the device's own faults as a JSON array, nothing where it has none
+           | the engaged latches | the late values
+           | what is told of the device as JSON, nothing where that is nothing
 
 Only what differs from nothing is there: a latch at rest or a minute that is not open takes no bytes. The bytes are
 numpy's own, so `LAYOUT`, a hash over the dtypes and the order of detectors, goes with each record: a program whose
@@ -23,14 +23,16 @@ import numpy as np
 import orjson
 
 from detectors.aggregates import LAST, SPREAD
-from detectors.device_status import OVERDUE, UNKNOWN
+from detectors.channels import CHANNEL
+from detectors.device_status import OVERDUE, UNKNOWN, Told
 from detectors.latch import AT_REST, LATCH
+from detectors.late import LATE, POINTS
 from detectors.order import REMEMBERED
 from detectors.state import COLUMN, DETECTORS, ROW, WATCHING, PartitionState
 from detectors.table import Table, runs
 from schemas.quantities import CODES, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES
 
-VERSION: Final = 2
+VERSION: Final = 3
 _BATCH_ROWS: Final = 2048
 """Rows encoded or restored at once: enough to be quick, and 2 MB of bytes [ours]."""
 
@@ -47,11 +49,14 @@ _KEPT: Final = {
 """By detector, what it keeps of a component besides the latch."""
 _ENGAGED: Final = np.dtype([("detector", "u1"), ("component", "u1"), *LATCH.descr])
 """A latch that is not at rest, and whose."""
+_CHANNEL: Final = np.dtype([(name, CHANNEL[name]) for name in CHANNEL.names or () if name != "late"])
+_LATE: Final = np.dtype([("quantity", "u1"), ("component", "u1"), *LATE.descr])
+"""What is kept of the late values of a component, and whose."""
 
 
 def _layout() -> bytes:
     told = [
-        repr([ROW.descr, LAST.descr, SPREAD.descr, LATCH.descr]),
+        repr([ROW.descr, LAST.descr, SPREAD.descr, LATCH.descr, CHANNEL.descr, LATE.descr]),
         *(quantity.name for quantity in QUANTITIES),
         *(f"{detector.kind} {detector.quantity} {detector.state.descr!r}" for detector in DETECTORS),
     ]
@@ -67,6 +72,7 @@ _HEAD: Final = np.dtype(
         ("minute_ts", "i8", (2,)),
         ("spread", "u1", (2,)),
         ("latches", "u2"),
+        ("late", "u2"),
     ]
 )
 """`spread` is 1 for a minute of several reports."""
@@ -88,6 +94,16 @@ def key_of(device_id: str, test: bool) -> bytes:
     return _ROW_OF[test] + device_id.encode()
 
 
+def changed(state: PartitionState) -> list[tuple[bytes, bytes | None]]:
+    """What has changed since this was asked last, to be written in this order: None for a device that was forgotten."""
+    gone: list[tuple[bytes, bytes | None]] = [(key_of(*device), None) for device in state.forgotten]
+    rows = state.dirty.nonzero()[0]
+    found = gone + list(encode(state, rows.tolist()))
+    state.dirty[rows] = False
+    state.forgotten.clear()
+    return found
+
+
 def encode(state: PartitionState, rows: Iterable[int]) -> Iterator[tuple[bytes, bytes]]:
     """The (key, value) of each of `rows`. Reads the state as it goes: finish before the state moves on."""
     waiting = iter(rows)
@@ -97,15 +113,18 @@ def encode(state: PartitionState, rows: Iterable[int]) -> Iterator[tuple[bytes, 
 
 def _encoded(state: PartitionState, rows: np.ndarray) -> Iterator[tuple[bytes, bytes]]:
     latches, counts = _engaged(state, rows)
-    parts = [(_heads(state, rows, counts), np.ones(len(rows), np.int64))]
+    late, late_counts = _late(state, rows)
+    parts = [(_heads(state, rows, counts, late_counts), np.ones(len(rows), np.int64))]
     parts += [(one.table.packed(one.entries, one.dtype), one.counts) for one in _sections(state, rows)]
-    parts.append((latches, counts))
+    parts += [(latches, counts), (late, late_counts)]
     slices = zip(*(_slices(entries, counts) for entries, counts in parts if len(entries)), strict=True)
-    tests = state.rows["test"][rows].tolist()
-    for row, test, of_row in zip(rows.tolist(), tests, slices, strict=True):
-        faults = state.faults.get(row)
-        told = (*of_row, orjson.dumps(faults)) if faults else of_row
-        yield key_of(state.device_ids[row], bool(test)), b"".join(told)
+    for row, test, of_row in zip(rows.tolist(), state.tests(rows), slices, strict=True):
+        told = state.told.get(row)
+        yield key_of(state.device_ids[row], test), b"".join((*of_row, _json_of(told)) if told else of_row)
+
+
+def _json_of(told: Told) -> bytes:
+    return orjson.dumps([told.words, told.notes])
 
 
 def _slices(entries: np.ndarray, counts: np.ndarray) -> list[memoryview]:
@@ -115,25 +134,24 @@ def _slices(entries: np.ndarray, counts: np.ndarray) -> list[memoryview]:
     return [told[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def _heads(state: PartitionState, rows: np.ndarray, latches: np.ndarray) -> np.ndarray:
+def _heads(state: PartitionState, rows: np.ndarray, latches: np.ndarray, late: np.ndarray) -> np.ndarray:
     heads, cells = np.zeros(len(rows), _HEAD), state.minutes.cells
     heads["version"] = VERSION
     heads["layout"] = np.void(LAYOUT)
     heads["row"] = state.rows.packed(rows)
     heads["minute_ts"] = cells["minute_ts"].reshape(-1, 2)[rows]
     heads["spread"] = cells["spread"].reshape(-1, 2)[rows] > 0
-    heads["latches"] = latches
+    heads["latches"], heads["late"] = latches, late
     return heads
 
 
 def _sections(state: PartitionState, rows: np.ndarray) -> list[_Section]:
     """All that has entries by component, of rows that have room for them."""
     width = state.rows["width"][rows].astype(np.int64)
-    sections = []
+    sections = [_Section(state.channels[code], _CHANNEL, state.slots(code, rows), width[:, code]) for code in WATCHING]
     for number, dtype in _KEPT.items():
         code = CODES[DETECTORS[number].quantity]
-        entries = runs(state.places["first"][rows, COLUMN[code]].astype(np.int64), width[:, code])
-        sections.append(_Section(state.watched[number], dtype, entries, width[:, code]))
+        sections.append(_Section(state.watched[number], dtype, state.slots(code, rows), width[:, code]))
     for name, table in (("last", state.minutes.last), ("spread", state.minutes.spread)):
         for bucket in (0, 1):
             first = state.minutes.cells[name][2 * rows + bucket].astype(np.int64)
@@ -146,8 +164,7 @@ def _engaged(state: PartitionState, rows: np.ndarray) -> tuple[np.ndarray, np.nd
     """The latches of `rows` that are not at rest, row by row, and how many each row has."""
     owner, found = [np.empty(0, np.int64)], [np.empty(0, _ENGAGED)]
     for code, numbers in WATCHING.items():
-        width = state.rows["width"][rows, code].astype(np.int64)
-        slots = runs(state.places["first"][rows, COLUMN[code]].astype(np.int64), width)
+        width, slots = state.rows["width"][rows, code].astype(np.int64), state.slots(code, rows)
         row, component = np.repeat(np.arange(len(rows)), width), runs(np.zeros_like(width), width)
         for number in numbers:
             places = state.watched[number].places(slots)
@@ -162,14 +179,33 @@ def _engaged(state: PartitionState, rows: np.ndarray) -> tuple[np.ndarray, np.nd
     return np.concatenate(found)[np.argsort(owners, kind="stable")], np.bincount(owners, minlength=len(rows))
 
 
+def _late(state: PartitionState, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is kept of late values of `rows`, row by row, and of how many components that is in each row."""
+    owner, found = [np.empty(0, np.int64)], [np.empty(0, _LATE)]
+    for code in WATCHING:
+        width, slots = state.rows["width"][rows, code].astype(np.int64), state.slots(code, rows)
+        row, component = np.repeat(np.arange(len(rows)), width), runs(np.zeros_like(width), width)
+        places = state.channels[code]["late"][slots]
+        held = places.nonzero()[0]
+        kept = np.empty(len(held), _LATE)
+        kept["quantity"], kept["component"] = code, component[held]
+        for name in LATE.names or ():
+            kept[name] = state.late[code][name][places[held]]
+        owner.append(row[held])
+        found.append(kept)
+    owners = np.concatenate(owner)
+    return np.concatenate(found)[np.argsort(owners, kind="stable")], np.bincount(owners, minlength=len(rows))
+
+
 class _Read(NamedTuple):
-    """Checkpoints that were read and found whole, not yet put into a state. `counts`, int64[k, sections]."""
+    """Checkpoints that were read and found whole, not yet put into a state."""
 
     device_ids: list[str]
     heads: np.ndarray
     parts: list[np.ndarray]
     latches: np.ndarray
-    faults: list[tuple[str, ...]]
+    late: np.ndarray
+    told: list[Told | None]
 
 
 def restore(state: PartitionState, key: bytes, value: bytes) -> None:
@@ -201,25 +237,29 @@ def _read(keys: Sequence[bytes], values: Sequence[bytes]) -> _Read:
     for number in (ends[:, -1] > lengths).nonzero()[0].tolist():
         raise _garbled(device_ids[number], f"it is cut off after {lengths[number]} bytes")
     columns = [[_HEAD.itemsize] * len(values), *ends.T.tolist()]
-    *parts, latches = (
+    *parts, latches, late = (
         np.frombuffer(
             b"".join([value[begin:end] for value, begin, end in zip(values, begins, upto, strict=True)]), dtype
         )
         for dtype, begins, upto in zip(dtypes, columns[:-1], columns[1:], strict=True)
     )
     _check_latches(device_ids, heads, latches)
-    told = zip(device_ids, values, columns[-1], strict=True)
-    faults = [_faults_of(device_id, value[end:]) if end < len(value) else () for device_id, value, end in told]
-    return _Read(device_ids, heads, parts, latches, faults)
+    _check_late(device_ids, heads, late)
+    rest = zip(device_ids, values, columns[-1], strict=True)
+    told = [_told_of(device_id, value[end:]) if end < len(value) else None for device_id, value, end in rest]
+    return _Read(device_ids, heads, parts, latches, late, told)
 
 
 def _expected(heads: np.ndarray) -> tuple[list[np.dtype], np.ndarray]:
     """What must follow the heads: the dtype of each part, and how many entries of it, int64[k, parts]."""
     width = heads["row"]["width"].astype(np.int64)
     whole, is_open = width.sum(axis=1)[:, None], heads["minute_ts"] > 0
+    times = [width[:, code] for code in WATCHING]
     kept = [width[:, CODES[DETECTORS[number].quantity]] for number in _KEPT]
-    counts = [*kept, *(whole * is_open).T, *(whole * heads["spread"]).T, heads["latches"].astype(np.int64)]
-    return [*_KEPT.values(), LAST, LAST, SPREAD, SPREAD, _ENGAGED], np.column_stack(counts)
+    engaged, late = heads["latches"].astype(np.int64), heads["late"].astype(np.int64)
+    counts = [*times, *kept, *(whole * is_open).T, *(whole * heads["spread"]).T, engaged, late]
+    dtypes = [*[_CHANNEL] * len(times), *_KEPT.values(), LAST, LAST, SPREAD, SPREAD, _ENGAGED, _LATE]
+    return dtypes, np.column_stack(counts)
 
 
 def _check_heads(device_ids: Sequence[str], tests: np.ndarray, heads: np.ndarray) -> None:
@@ -229,7 +269,7 @@ def _check_heads(device_ids: Sequence[str], tests: np.ndarray, heads: np.ndarray
         "it has more components than there can be": (row["width"] > MAX_COMPONENTS).any(axis=1),
         "its device is of no kind": (row["device_kind"] < 0) | (row["device_kind"] >= len(DEVICE_KINDS)),
         "its status is none": (row["status"] < UNKNOWN) | (row["status"] > OVERDUE),
-        "its order is none": row["oldest"] >= REMEMBERED,
+        "its order is none": row["next"] >= REMEMBERED,
         "its minutes are none": (heads["spread"] > is_open).any(axis=1)
         | (is_open.any(axis=1) & ~row["width"].any(axis=1)),
     }
@@ -247,10 +287,19 @@ def _check_latches(device_ids: Sequence[str], heads: np.ndarray, latches: np.nda
         raise _garbled(device_ids[number], "it has a latch of a component that it has not")
 
 
+def _check_late(device_ids: Sequence[str], heads: np.ndarray, late: np.ndarray) -> None:
+    owner = np.repeat(np.arange(len(heads)), heads["late"])
+    known = np.isin(late["quantity"], list(WATCHING))
+    width = heads["row"]["width"][owner, late["quantity"] * known]
+    for number in owner[~known | (late["component"] >= width) | (late["next"] >= POINTS)].tolist():
+        raise _garbled(device_ids[number], "it has late values of a component that it has not")
+
+
 def _put(state: PartitionState, read: _Read) -> None:
-    before, held = len(state), read.heads["row"]
-    rows = state.rows_of(read.device_ids, held["test"] != 0, held["device_kind"])
-    state.forget(rows[rows < before])
+    held = read.heads["row"]
+    devices = zip(read.device_ids, (held["test"] != 0).tolist(), held["device_kind"].tolist(), strict=True)
+    rows = np.array([state.row(*device) for device in devices], np.int64)
+    state.clear(rows)
     state.make_room(rows, held["width"].astype(np.int64))
     state.rows.unpack(rows, held)
     state.places["profile"][rows] = -1
@@ -259,7 +308,8 @@ def _put(state: PartitionState, read: _Read) -> None:
     for section, entries in zip(_sections(state, rows), read.parts, strict=True):
         section.table.unpack(section.entries, entries)
     _put_latches(state, np.repeat(rows, read.heads["latches"]), read.latches)
-    state.faults |= {row: faults for row, faults in zip(rows.tolist(), read.faults, strict=True) if faults}
+    _put_late(state, np.repeat(rows, read.heads["late"]), read.late)
+    state.told |= {row: told for row, told in zip(rows.tolist(), read.told, strict=True) if told}
 
 
 def _open_minutes(state: PartitionState, rows: np.ndarray, heads: np.ndarray) -> None:
@@ -278,6 +328,15 @@ def _put_latches(state: PartitionState, rows: np.ndarray, latches: np.ndarray) -
         mine, watched = latches["detector"] == number, state.watched[number]
         first = state.places["first"][rows[mine], COLUMN[CODES[detector.quantity]]]
         watched.engage(first + latches["component"][mine].astype(np.int64), latches[list(LATCH.names or ())][mine])
+
+
+def _put_late(state: PartitionState, rows: np.ndarray, late: np.ndarray) -> None:
+    for code in WATCHING:
+        mine = late["quantity"] == code
+        slots = state.places["first"][rows[mine], COLUMN[code]] + late["component"][mine].astype(np.int64)
+        places = state.late[code].allot(np.ones(len(slots), np.int64))
+        state.late[code].unpack(places, late[list(LATE.names or ())][mine])
+        state.channels[code]["late"][slots] = places
 
 
 def _device_of(key: bytes) -> tuple[str, bool]:
@@ -307,14 +366,16 @@ def _unreadable(device_id: str, value: bytes) -> CheckpointError:
     )
 
 
-def _faults_of(device_id: str, text: bytes) -> tuple[str, ...]:
+def _told_of(device_id: str, text: bytes) -> Told:
     try:
-        faults = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise _garbled(device_id, f"its faults are not JSON: {error}") from error
-    if type(faults) is not list or not all(type(fault) is str for fault in faults):
-        raise _garbled(device_id, "its faults are not an array of strings")
-    return tuple(faults)
+        words, notes = orjson.loads(text)
+        told = Told(tuple(words), dict(notes))
+        good = all(type(word) is str for word in told.words) and all(type(ts) is int for ts in told.notes.values())
+    except (ValueError, TypeError) as error:
+        raise _garbled(device_id, f"what is told of it cannot be read: {error}") from error
+    if not good:
+        raise _garbled(device_id, "what is told of it is not words and notes")
+    return told
 
 
 def _garbled(device_id: str, why: str) -> CheckpointError:

@@ -1,17 +1,31 @@
-"""Whether a device is heard, and which faults it reports of itself (requirement A2).
+"""Whether a device is heard, and what is wrong with it (requirement A2).
 
-A report puts its device online and sets its faults; silence puts it offline, and after 6 h overdue-offline
-(requirement A7). Silence is judged by arrival, not by the device's clock, and only while the worker is not behind, so
-that a backlog is not taken for an outage.
+Whatever a device sends puts it online, also what is rejected: it talks. Silence puts it offline, and after 6 h
+overdue-offline (requirement A7). Silence is judged by arrival, not by the device's clock, and only while the worker is
+not behind, so that a backlog is not taken for an outage.
+
+The `faults` of a status are the device's own words, of its newest report, and notes of ours. A note says what of a
+device is not as it should be, so that what is not judged is never silently so:
+
+    sensor_fault:QUANTITY[COMPONENT]:REASON   a value that is none (`report_rules.Reason`), or a sensor that was fitted
+    not_judged:QUANTITY                       all of it is late, repeated or unusable, or it is sent no more
+    no_values                                 reports come without any value
+    rejected                                  reports come that cannot be read
+    clock_ahead, clock_behind, no_clock, clock_in_seconds, clock_in_microseconds, clock_in_nanoseconds
+    unknown_quantity:NAME, unknown_device_kind, components_differ, too_many_components:QUANTITY, no_array:QUANTITY,
+    bad_seq, bad_test, bad_faults, faults_cut
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Collection, Mapping
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from schemas.events import Status
+from schemas.quantities import QUANTITIES
+from schemas.report_rules import Reason
 
 UNKNOWN, ONLINE, OFFLINE, OVERDUE = -1, 0, 1, 2
 LABELS: Final = {ONLINE: Status.ONLINE, OFFLINE: Status.OFFLINE, OVERDUE: Status.OVERDUE_OFFLINE}
@@ -22,8 +36,81 @@ OFFLINE_AFTER_MS: Final = {
     "smoke_detector": 25 * 3_600_000,  # a heartbeat a day and an hour's grace [ours]
     "circuit_breaker": 15 * 60_000,  # as a monitor [ours]
 }
+OFFLINE_MOST_MS: Final = 6 * 3_600_000 + 600_000
+"""No device reports more seldom than each 6 h (A7), and 10 min of grace, but one whose kind may (domain.md,
+Confirming)."""
 OVERDUE_AFTER_MS: Final = 6 * 3_600_000
 """Requirement A7: data are uploaded at least every 6 h."""
+
+HOLD_MS: Final = 600_000
+"""A note stays for so long after it last held: what comes and goes is told once, not with each report [ours]."""
+MAX_NOTES: Final = 32
+"""Notes kept of a device; one with 64 probes off is told of as well by half of them [ours]."""
+
+
+class Told(NamedTuple):
+    """What is wrong with a device: its own words, and notes of ours with the arrival at which each last held."""
+
+    words: tuple[str, ...] = ()
+    notes: Mapping[str, int] = {}
+
+    @property
+    def faults(self) -> list[str]:
+        """As a status tells it."""
+        return [*self.words, *sorted(self.notes)]
+
+
+NOTHING_TOLD: Final = Told()
+
+
+def sensor_fault(quantity: int, component: int, reason: Reason) -> str:
+    """The note of a component that has no value though its sensor should give one."""
+    return f"sensor_fault:{QUANTITIES[quantity].name}[{component}]:{reason.label}"
+
+
+def not_judged(quantity: int) -> str:
+    """The note of a quantity that no detector sees."""
+    return f"not_judged:{QUANTITIES[quantity].name}"
+
+
+def component_of(note: str) -> tuple[str, int] | None:
+    """The quantity and component that a sensor's fault is of, None for any other note."""
+    if not note.startswith("sensor_fault:"):
+        return None
+    quantity, _, rest = note.removeprefix("sensor_fault:").partition("[")
+    return quantity, int(rest.partition("]")[0])
+
+
+def heard(
+    told: Told,
+    words: tuple[str, ...] | None,
+    notes: Collection[str],
+    ingest_ts: int,
+    measures: Callable[[str, int], bool],
+) -> Told:
+    """What is wrong with a device after a report that arrived at `ingest_ts`.
+
+    `words` are its own, None where the report is not its newest; such a report ends no note. `notes` are what is wrong
+    with the report. A sensor's fault ends only with a value: `measures` says of a quantity and component whether there
+    is one."""
+    kept = dict(told.notes)
+    if words is not None:
+        for note, held_ts in told.notes.items():
+            whose = component_of(note)
+            if ingest_ts - held_ts >= HOLD_MS and (whose is None or measures(*whose)):
+                del kept[note]
+    for note in sorted(notes):
+        if note in kept or len(kept) < MAX_NOTES:
+            kept[note] = ingest_ts
+    return Told(told.words if words is None else words, kept)
+
+
+def offline_after(default_ms: np.ndarray, interval_ms: np.ndarray) -> np.ndarray:
+    """The silence after which devices are offline, int64[k]: their kinds' defaults, or two and a half of their
+    intervals."""
+    least = np.maximum(default_ms, interval_ms.astype(np.int64) * 5 // 2)
+    after: np.ndarray = np.minimum(least, np.maximum(OFFLINE_MOST_MS, default_ms))
+    return after
 
 
 def silence(

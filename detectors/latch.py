@@ -1,15 +1,15 @@
 """The alarm latch every detector shares: confirm times, two levels, recovery with hysteresis, and what happened.
 
 A latch belongs to one component and alarm kind. It opens when a value has stayed at or above a level for the level's
-confirm time, or at once where its device reports more seldom than that: such a device has confirmed it itself, and to
-wait for its next report would miss the time an alarm is due in. It goes from warning to alarm once, notes when the
-value is normal again and when it exceeds once more, and never closes by itself: an electrical-fire alarm stays until a
-person resets it (domain.md, rule 1).
-"""
+confirm time, or at once where its component reports more seldom than that: it has confirmed it itself, and to wait for
+its next report would miss the time an alarm is due in. How long a value has lasted is told by `detectors.channels`;
+over a gap it has not. A latch goes from warning to alarm once, notes when the value is normal again and when it exceeds
+once more, and never closes by itself: an electrical-fire alarm stays until a person resets it (domain.md, rule 1)."""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -26,44 +26,85 @@ LATCH: Final = np.dtype(
     [
         ("warning_since", "i8"),
         ("alarm_since", "i8"),
+        ("warning_ms", "i8"),
+        ("alarm_ms", "i8"),
         ("onset_ts", "i8"),
+        ("episode", "i8"),
+        ("normal_ts", "i8"),
+        ("recovered_ts", "i8"),
+        ("late_until_ts", "i8"),
+        ("late_heard_ts", "i8"),
         ("peak", "f8"),
         ("severity", "i1"),
         ("active", "i1"),
     ]
 )
-"""A latch. The `since` are epoch ms of the first report of an unbroken stretch at or above the level, else 0.
+"""A latch. The `since` are epoch ms of the first value of an unbroken stretch at or above the level, else 0, and the
+`ms` how long that has lasted.
 
-`severity` is that of the open alarm, 0 when none is open; `active` is 1 while its condition holds."""
+`severity` is that of the open alarm, 0 when none is open; `active` is 1 while its condition holds. `normal_ts` is when
+it last was below its limits before the onset, as far as is known, `recovered_ts` when it was normal again; 0 for
+unknown. Of an active alarm that only late values have told of, `late_until_ts` is the time of the last of them and
+`late_heard_ts` when that arrived; else both are 0 (`detectors.late`)."""
 
-EVENTS: Final = (AlarmEvent.OPENED, AlarmEvent.ESCALATED, AlarmEvent.RECOVERED, AlarmEvent.REACTIVATED)
+EVENTS: Final = (
+    AlarmEvent.OPENED,
+    AlarmEvent.ESCALATED,
+    AlarmEvent.RECOVERED,
+    AlarmEvent.REACTIVATED,
+    AlarmEvent.AMENDED,
+)
+LATE_DRAINED_MS: Final = 600_000
+"""So long after the last late value over a limit a live one that is normal ends what only late ones have told of: until
+then the true end may still come in [ours]."""
 
 
 class Elements(NamedTuple):
     """m measured values, of m different components, as arrays of length m.
 
-    `slots` index the detector's state, `limits` are the components' own, `ts` epoch ms, `values` finite float64.
-    `gap_ms` is the time since the device's report before, 0 for its first.
-    """
+    `slots` index the detector's state, `limits` are the components' own, `ts` epoch ms, `values` finite float64,
+    `ingest_ts` their arrival, `before_ts` the moment of the value before, 0 for a first one. The other times are those
+    of `detectors.channels.Passed`."""
 
     slots: np.ndarray
     values: np.ndarray
     ts: np.ndarray
-    gap_ms: np.ndarray
+    ingest_ts: np.ndarray
+    before_ts: np.ndarray
+    elapsed_ms: np.ndarray
+    step_ms: np.ndarray
+    credit_ms: np.ndarray
+    gap: np.ndarray
     limits: LimitRows
 
     def take(self, which: np.ndarray) -> Elements:
         """The elements `which` (a mask or indices) selects."""
-        return Elements(
-            self.slots[which], self.values[which], self.ts[which], self.gap_ms[which], self.limits.take(which)
-        )
+        *columns, limits = self
+        return Elements._make([*(column[which] for column in columns), limits.take(which)])
+
+
+class Found(NamedTuple):
+    """One thing that happened to an element. The fields are those of `Findings`."""
+
+    element: int
+    event: int
+    severity: int
+    level: int
+    value: float
+    limit: float
+    onset_ts: int
+    episode: int
+    peak: float
+    baseline: float
+    ts: int
+    late: bool
 
 
 class Findings(NamedTuple):
     """k things that happened, as arrays of length k. `element` says which of the elements; `event` indexes `EVENTS`.
 
-    `severity` is the alarm's, the highest it has reached; `level` the one whose `limit` the `value` was compared with.
-    """
+    `severity` is the alarm's, the highest it has reached; `level` the one whose `limit` the `value` was compared with;
+    `ts` when it happened, and `late` whether a late value tells of it. `baseline` is NaN where none is compared."""
 
     element: np.ndarray
     event: np.ndarray
@@ -72,8 +113,15 @@ class Findings(NamedTuple):
     value: np.ndarray
     limit: np.ndarray
     onset_ts: np.ndarray
+    episode: np.ndarray
     peak: np.ndarray
     baseline: np.ndarray
+    ts: np.ndarray
+    late: np.ndarray
+
+    def each(self) -> Iterator[Found]:
+        """One by one."""
+        return map(Found._make, zip(*(column.tolist() for column in self), strict=True))
 
 
 NOTHING: Final = Findings(*(np.empty(0, np.int64) for _ in Findings._fields))
@@ -103,6 +151,24 @@ class Watched(Table):
         self.latches.room.release(self.places(slots), np.ones(len(slots), np.int64))
         self["latch"][slots] = 0
 
+    def latch_of(self, slot: int) -> dict[str, Any]:
+        """The latch of one component, all 0 at rest."""
+        place = abs(int(self["latch"][slot]))
+        held = self.latches.packed(np.array([place])) if place else np.zeros(1, LATCH)
+        return dict(zip(LATCH.names or (), held[0].item(), strict=True))
+
+    def put_latch(self, slot: int, held: Mapping[str, Any]) -> None:
+        """Let one component have this latch, which is not at rest."""
+        latches = np.array([tuple(held[name] for name in LATCH.names or ())], LATCH)
+        place = abs(int(self["latch"][slot]))
+        if place:
+            self.latches.unpack(np.array([place]), latches)
+        else:
+            self.engage(np.array([slot]), latches)
+        place = abs(int(self["latch"][slot]))
+        quiet = not (held["active"] or held["warning_since"] or held["alarm_since"])
+        self["latch"][slot] = -place if quiet else place
+
 
 def step(state: Watched, elements: Elements, baseline: np.ndarray | None = None) -> Findings:
     """Move the latches of `elements.slots` on by one value each, in place, and say what happened.
@@ -119,7 +185,7 @@ def step(state: Watched, elements: Elements, baseline: np.ndarray | None = None)
 
 
 def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Findings:
-    slots, values, ts, gap_ms, limits = elements
+    slots, values, ts, limits = elements.slots, elements.values, elements.ts, elements.limits
     was_at_rest = state["latch"][slots] == 0
     if was_at_rest.any():
         state.engage(slots[was_at_rest], np.zeros(np.count_nonzero(was_at_rest), LATCH))
@@ -127,21 +193,26 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     held = state.latches.packed(places)
     # The peak is the worst since the onset, so it counts from the stretch that is yet to be confirmed.
     held["peak"] = np.where(was_at_rest, values, np.maximum(held["peak"], values))
-    held["warning_since"] = _since(held["warning_since"], values >= limits["warning"], ts)
-    held["alarm_since"] = _since(held["alarm_since"], values >= limits["alarm"], ts)
-    confirmed_warning = _confirmed(held["warning_since"], limits["confirm_warning_ms"], ts, gap_ms)
-    confirmed_alarm = _confirmed(held["alarm_since"], limits["confirm_alarm_ms"], ts, gap_ms)
+    held["normal_ts"] = np.where(was_at_rest, elements.before_ts, held["normal_ts"])
+    confirmed_warning = _last(held, "warning", elements)
+    confirmed_alarm = _last(held, "alarm", elements)
+    # What reaches a level is live, whoever told of it before.
+    held["late_until_ts"] = np.where(values >= limits["lowest"], 0, held["late_until_ts"])
 
     before = held["severity"]
     reached = np.where(confirmed_alarm, Severity.ALARM, np.where(confirmed_warning, Severity.WARNING, 0))
     is_open, was_active = before > 0, held["active"] == 1
     opened = ~is_open & (reached > 0)
     escalated = is_open & (reached > before)
-    recovered = was_active & (values < limits["recovery"])
+    drained = (held["late_until_ts"] == 0) | (elements.ingest_ts - held["late_heard_ts"] > LATE_DRAINED_MS)
+    recovered = was_active & (values < limits["recovery"]) & drained
     reactivated = is_open & ~was_active & ~escalated & (reached > 0)
 
     onset = np.where(reached == Severity.ALARM, held["alarm_since"], held["warning_since"])
     held["onset_ts"] = np.where(opened, onset, held["onset_ts"])
+    held["episode"] = np.where(opened, elements.ingest_ts, held["episode"])
+    held["recovered_ts"] = np.where(recovered, ts, held["recovered_ts"])
+    held["late_until_ts"] = np.where(recovered, 0, held["late_until_ts"])
     held["severity"] = np.maximum(before, reached)
     held["active"] = (was_active & ~recovered) | opened | escalated | reactivated
     state.latches.unpack(places, held)
@@ -154,13 +225,14 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     return _findings((opened, escalated, recovered, reactivated), held, compared, elements, baseline)
 
 
-def _since(since: np.ndarray, above: np.ndarray, ts: np.ndarray) -> np.ndarray:
-    # A since in the future is from before the device's clock was set back.
-    return np.where(above, np.where((since == 0) | (since > ts), ts, since), 0)
-
-
-def _confirmed(since: np.ndarray, confirm_ms: np.ndarray, ts: np.ndarray, gap_ms: np.ndarray) -> np.ndarray:
-    confirmed: np.ndarray = (since > 0) & (np.maximum(ts - since, gap_ms) >= confirm_ms)
+def _last(held: np.ndarray, level: str, elements: Elements) -> np.ndarray:
+    """Note how long each value has been at or above a level, in place, and say where that is confirmed, bool[m]."""
+    above = elements.values >= elements.limits[level]
+    since, lasted = held[f"{level}_since"], held[f"{level}_ms"]
+    begins = above & ((since == 0) | elements.gap)
+    held[f"{level}_since"] = np.where(begins, elements.ts, np.where(above, since, 0))
+    held[f"{level}_ms"] = lasted = np.where(above & ~begins, lasted + elements.step_ms, 0)
+    confirmed: np.ndarray = above & (np.maximum(lasted, elements.credit_ms) >= elements.limits[f"confirm_{level}_ms"])
     return confirmed
 
 
@@ -186,6 +258,9 @@ def _findings(
         value=elements.values[element],
         limit=np.where(at_alarm, limits["alarm"], limits["warning"]),
         onset_ts=held["onset_ts"],
+        episode=held["episode"],
         peak=held["peak"],
         baseline=np.full(len(element), np.nan) if baseline is None else baseline[element],
+        ts=elements.ts[element],
+        late=np.zeros(len(element), np.bool_),
     )

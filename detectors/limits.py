@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from schemas.absences import Absences, AbsencesError, absences
 from schemas.events import AlarmKind, Severity
 from schemas.quantities import DEVICE_KINDS, KIND_CODES
 
@@ -41,6 +42,7 @@ _SECONDS: Final = ("confirm_warning_s", "confirm_alarm_s", "learn_s", "memory_s"
 _NUMBERS: Final = ("recovery_margin", "learn_samples", *_SECONDS)
 _MOST: Final = 1e12
 """Beyond every level and every time; in milliseconds it still fits an int64 [ours]."""
+_ABSENT: Final = "absent"
 _DEFAULTS: Final = Path(__file__).with_name("limits.toml")
 
 Section = Mapping[str, Any]
@@ -72,11 +74,13 @@ class LimitTable:
     `sources[kind][profile]` are the (warning, alarm) documents.
 
     The profiles of the kinds of device come first, in their order; `devices` says where those of a device begin.
+    `absences` are the values that are none (`schemas/absent.toml`).
     """
 
     table: np.ndarray
     sources: Mapping[AlarmKind, list[tuple[str, str]]]
     devices: Mapping[str, int]
+    absences: Absences
 
     def of(self, kind: AlarmKind) -> np.ndarray:
         """The limits of one kind, LIMIT[profiles]."""
@@ -128,8 +132,9 @@ def _checked(document: dict[str, Any], path: Path) -> dict[str, Any]:
     if not isinstance(devices, dict):
         raise LimitsError(f"{path}: device holds one table a device; found {devices!r}")
     for scope in (*scopes.values(), *devices.values()):
-        if not isinstance(scope, dict) or scope.keys() - set(AlarmKind) or not all(map(_is_table, scope.values())):
-            raise LimitsError(f"{path}: a scope holds tables named {', '.join(AlarmKind)}; found {scope!r}")
+        known = {*AlarmKind, _ABSENT}
+        if not isinstance(scope, dict) or scope.keys() - known or not all(map(_is_table, scope.values())):
+            raise LimitsError(f"{path}: a scope holds tables named {', '.join(AlarmKind)} or absent; found {scope!r}")
     return document
 
 
@@ -160,7 +165,16 @@ def _table(document: Mapping[str, Any]) -> LimitTable:
         rows.append([_limit(kind, section) for section in sections])
         sources[kind] = [(_source(section, "warning"), _source(section, "alarm")) for section in sections]
     devices = {device: len(DEVICE_KINDS) * number for number, device in enumerate(overrides, start=1)}
-    return LimitTable(np.array(rows, dtype=LIMIT), sources, devices)
+    return LimitTable(np.array(rows, dtype=LIMIT), sources, devices, _absences(document))
+
+
+def _absences(document: Mapping[str, Any]) -> Absences:
+    kinds = {kind.name: document.get(kind.name, {}).get(_ABSENT, {}) for kind in DEVICE_KINDS}
+    devices = {name: own[_ABSENT] for name, own in document.get("device", {}).items() if _ABSENT in own}
+    try:
+        return absences(document["default"].get(_ABSENT, {}), kinds, devices)
+    except AbsencesError as error:
+        raise LimitsError(str(error)) from error
 
 
 def _limit(kind: AlarmKind, section: Section) -> tuple[float, ...]:

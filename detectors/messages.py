@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from schemas.events import AlarmEvent, AlarmKind, Severity
 from schemas.quantities import Quantity
+
+_STATES: Final = {
+    AlarmEvent.ESCALATED: "，已升级",
+    AlarmEvent.REACTIVATED: "，再次发生",
+    AlarmEvent.AMENDED: "，起始时间提前",
+}
 
 
 def alarm_message(
@@ -17,8 +25,9 @@ def alarm_message(
     limit: float,
     baseline: float | None,
     test: bool,
+    late: bool = False,
 ) -> str:
-    """One sentence: how bad, which device and part, what was measured against which limit.
+    """One sentence: how bad, which device and part, what was measured against which limit; 补报 where it came in late.
 
     >>> from schemas.quantities import BY_NAME
     >>> alarm_message(AlarmKind.RESIDUAL_CURRENT, AlarmEvent.OPENED, Severity.ALARM, "LY-000123", 0,
@@ -28,12 +37,14 @@ def alarm_message(
     unit = "℃/分钟" if kind is AlarmKind.TEMPERATURE_RISE else quantity.unit
     recovered = event is AlarmEvent.RECOVERED
     tag = "恢复" if recovered else severity.label
-    head = f"{'【测试】' if test else ''}【{tag}】{device_id} 第{component + 1}路 {kind.label}"
+    head = (
+        f"{'【测试】' if test else ''}{'【补报】' if late else ''}【{tag}】{device_id} 第{component + 1}路 {kind.label}"
+    )
     if kind is AlarmKind.RESIDUAL_CURRENT_RISE and baseline is not None:
         measured = f"较基线 {baseline:.4g}{unit} {'相差' if recovered else '升高'} {value:.4g}{unit}"
     else:
         measured = f"当前 {value:.4g}{unit}"
     if recovered:
         return f"{head}已恢复正常，待人工复位：{measured}"
-    state = {AlarmEvent.ESCALATED: "，已升级", AlarmEvent.REACTIVATED: "，再次发生"}.get(event, "")
+    state = _STATES.get(event, "")
     return f"{head}{state}：{measured}，限值 {limit:.4g}{unit}"

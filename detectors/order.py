@@ -1,104 +1,139 @@
-"""Which reports are new: repeats and reports out of order are normal on NB-IoT and GPRS (domain.md, rule 6).
+"""Which reports are new, and which are their device's newest: on NB-IoT and GPRS reports come late, twice and in any
+order (domain.md, rule 6), and clocks are wrong.
+
+A repeat equals one of its device's last `REMEMBERED` reports in time, sequence number and content; of each of these a
+fingerprint is kept. Equal reports that keep coming in pace with the device's interval are no repeats but those of a
+clock that is stuck.
 
 A device whose clock was set back, as after a power loss, would look late until its clock has caught up. Its reports are
-told from handed-in old ones by their pace: they come one by one, as far apart as they are dated.
-
-A report's identity within its device is its time and sequence number in one int64. Each device remembers the greatest
-`REMEMBERED` identities it has had, so for anything greater than the least of them it is certain whether it came before.
-They lie in a ring, from the least, at `oldest`, to the greatest, just before it: most reports are compared with that
-one alone and take the place of the least.
-"""
+told from handed-in old ones by their sequence number, which goes on, or else by their pace: they come one by one, as
+far apart as they are dated."""
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Final
 
 import numpy as np
 
 from detectors.table import Table
+from detectors.values import Values
+from schemas.reports import Reports
 
 REMEMBERED: Final = 16
-"""How far back order is kept exact: a gateway swaps neighbours and resends its last few records [ours]."""
-
-AHEAD_MS: Final = 300_000
-"""A clock more than 5 min ahead of arrival is wrong (domain.md, rule 8); NB-IoT time is good to seconds [ours]."""
+"""How many reports of a device a repeat is known by: a gateway resends its last few records [ours]."""
 
 SET_BACK_REPORTS: Final = 3
 """So many in a row, dated before the newest but in pace with their arrival, and the clock was set back [ours]."""
 
-REPEATED, LATE, NEWEST = 0, 1, 2
-"""A report seen before or too old to tell; one that is new but older than its device's newest; the device's newest."""
+SEQ_AHEAD: Final = 1_000
+"""A sequence number goes on if it is at most so far ahead of the newest: reports may be lost, not as many [ours]."""
 
-_SEQ_BITS: Final = 16
+STUCK_REPORTS: Final = 3
+"""So many equal reports in pace with the usual interval, and the clock is stuck (domain.md, Confirming)."""
+
+_MIX: Final = tuple(np.uint64(number) for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+"""The multipliers of splitmix64: every bit of a value changes half of its fingerprint's."""
 
 
-def effective_ts(event_ts: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
-    """The time detectors go by, int64[n]: the event's, or its arrival where the device's clock runs ahead.
+def fingerprints(reports: Reports, values: Values) -> np.ndarray:
+    """A number for each report that equal ones share, and others for all practical purposes do not. uint64[n], never
+    0."""
+    found = _mixed(reports.event_ts.view(np.uint64) ^ _mixed(reports.seq + reports.has_seq.astype(np.uint64) * _MIX[0]))
+    found = _mixed(found + reports.device_kind.astype(np.uint64))
+    code = np.repeat(np.array(values.codes, np.uint64), values.counts.sum(axis=1))
+    whose = code << np.uint64(32) | values.component.astype(np.uint64)
+    # Adding 0 makes one zero of two.
+    measured = _mixed(_mixed(whose * _MIX[0] + _MIX[1]) ^ (values.value + 0.0).view(np.uint64))
+    before = np.zeros(len(measured) + 1, np.uint64)
+    np.cumsum(measured, out=before[1:])
+    sums = before[values.starts + values.counts] - before[values.starts]
+    found ^= _mixed(sums.sum(axis=0, dtype=np.uint64) + _MIX[2])
+    for report, faults in reports.faults.items():
+        digest = blake2b("\n".join(faults).encode(errors="replace"), digest_size=8).digest()
+        found[report] ^= np.uint64(int.from_bytes(digest))
+    found[found == 0] = 1
+    return found
 
-    So a clock that is years ahead neither silences its device's alarms nor moves the device's time past the present.
+
+def _mixed(numbers: np.ndarray) -> np.ndarray:
+    mixed = (numbers ^ (numbers >> np.uint64(30))) * _MIX[1]
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * _MIX[2]
+    result: np.ndarray = mixed ^ (mixed >> np.uint64(31))
+    return result
+
+
+def arrive(
+    rows: Table, devices: np.ndarray, prints: np.ndarray, event_ts: np.ndarray, silent_ms: np.ndarray
+) -> np.ndarray:
+    """Which of one report for each of the distinct `devices` are new, bool[k]; remember them in `rows`, in place.
+
+    `rows` is the state's rows, which `devices` index; `silent_ms` is the time since the device was heard before, by
+    arrival.
     """
-    return np.where(event_ts > ingest_ts + AHEAD_MS, ingest_ts, event_ts)
+    # Dated after all that are remembered, as nearly all are, a report equals none of them.
+    repeated = event_ts <= rows["latest_own_ts"][devices]
+    behind = repeated.nonzero()[0]
+    if len(behind):
+        repeated[behind] = (rows["remembered"][devices[behind]] == prints[behind, None]).any(axis=1)
+    again = repeated.nonzero()[0]
+    if len(again):
+        stuck = _stuck(rows, devices[again], silent_ms[again])
+        repeated[again[stuck]] = False
+    new = (~repeated).nonzero()[0] if len(again) else slice(None)
+    _remember(rows, devices[new], prints[new], event_ts[new], ~np.isin(np.arange(len(devices))[new], again))
+    new_ones: np.ndarray = ~repeated
+    return new_ones
 
 
-def identity(ts: np.ndarray, seq: np.ndarray, event_ts: np.ndarray) -> np.ndarray:
-    """Effective time and the low bits of the sequence number in one int64 that sorts by time first.
-
-    Without a sequence number the device's own time stands in for it: it tells reports apart that a wrong clock has
-    brought to the same effective time.
-    """
-    low = np.where(seq < 0, event_ts, seq)
-    return (ts << _SEQ_BITS) | (low & ((1 << _SEQ_BITS) - 1))
+def _remember(rows: Table, devices: np.ndarray, prints: np.ndarray, event_ts: np.ndarray, differ: np.ndarray) -> None:
+    place = rows["next"][devices]
+    rows["remembered"][devices, place] = prints
+    rows["next"][devices] = (place + 1) % REMEMBERED
+    rows["latest_own_ts"][devices] = np.maximum(rows["latest_own_ts"][devices], event_ts)
+    rows["equal_count"][devices[differ]] = 0
 
 
-def arrive(rows: Table, devices: np.ndarray, identities: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
-    """Judge one report for each of the distinct `devices`, and remember the new ones in `rows`, in place.
-
-    `rows` is the state's rows, which `devices` index. Returns REPEATED, LATE or NEWEST for each.
-    """
-    oldest = rows["oldest"][devices]
-    newest = identities > rows["remembered"][devices, (oldest - 1) % REMEMBERED]
-    if np.count_nonzero(newest) == len(newest):
-        _remember(rows, devices, oldest, identities)
-        return np.full(len(devices), NEWEST)
-    _remember(rows, devices[newest], oldest[newest], identities[newest])
-    judged = np.where(newest, NEWEST, REPEATED)
-    behind = (~newest).nonzero()[0]
-    judged[behind] = _behind(rows, devices[behind], identities[behind], ingest_ts[behind])
-    return judged
+def _stuck(rows: Table, devices: np.ndarray, silent_ms: np.ndarray) -> np.ndarray:
+    """Whether these repeats, coming `silent_ms` after the report before, are those of a clock that is stuck."""
+    usual = np.where(rows["interval_ms"][devices] > 0, rows["interval_ms"][devices], rows["equal_ms"][devices])
+    in_pace = (silent_ms > 0) & (silent_ms <= 2 * usual) & (usual <= 2 * silent_ms)
+    count = np.where(in_pace | (usual == 0), np.minimum(rows["equal_count"][devices] + 1, STUCK_REPORTS), 0)
+    rows["equal_count"][devices] = count
+    rows["equal_ms"][devices] = np.minimum(silent_ms, np.iinfo(np.int32).max)
+    stuck: np.ndarray = count >= STUCK_REPORTS
+    return stuck
 
 
-def _remember(rows: Table, devices: np.ndarray, oldest: np.ndarray, identities: np.ndarray) -> None:
-    """Let identities greater than all before take the places of the least."""
-    rows["remembered"][devices, oldest] = identities
-    rows["oldest"][devices] = (oldest + 1) % REMEMBERED
-    rows["back_count"][devices] = 0
+def set_back(
+    rows: Table,
+    devices: np.ndarray,
+    ts: np.ndarray,
+    ingest_ts: np.ndarray,
+    seq: np.ndarray,
+    has_seq: np.ndarray,
+    behind: np.ndarray,
+) -> np.ndarray:
+    """Which of the devices' clocks were set back, bool[k], told by one report of each that is `behind` the newest."""
+    if not np.count_nonzero(behind):
+        rows["back_count"][devices] = 0
+        return behind
+    rows["back_count"][devices[~behind]] = 0
+    found = np.zeros(len(devices), np.bool_)
+    late = behind.nonzero()[0]
+    ahead = seq[late] - rows["seq"][devices[late]]  # unsigned: what is behind is far ahead
+    goes_on = has_seq[late] & (rows["has_seq"][devices[late]] == 1) & (ahead >= 1) & (ahead <= SEQ_AHEAD)
+    found[late] = _paced(rows, devices[late], ts[late], ingest_ts[late]) | goes_on
+    rows["back_count"][devices[found]] = 0
+    return found
 
 
-def _behind(rows: Table, devices: np.ndarray, identities: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
-    """Judge reports that are not their device's newest, and remember the new ones."""
-    remembered = rows["remembered"]
-    before = remembered[devices]
-    same = (before == identities[:, None]).any(axis=1)
-    new = ~same & (identities > before.min(axis=1))
-    remembered[devices[new]] = np.sort(np.column_stack([before[new], identities[new]]), axis=1)[:, 1:]
-    rows["oldest"][devices[new]] = 0
-    judged = np.where(new, LATE, REPEATED)
-    strange = (~same).nonzero()[0]
-    set_back = strange[_paced(rows, devices[strange], identities[strange], ingest_ts[strange])]
-    remembered[devices[set_back]] = 0
-    remembered[devices[set_back], REMEMBERED - 1] = identities[set_back]
-    rows["oldest"][devices[set_back]] = 0
-    judged[set_back] = NEWEST
-    return judged
-
-
-def _paced(rows: Table, devices: np.ndarray, identities: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
+def _paced(rows: Table, devices: np.ndarray, ts: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
     """Whether these reports, all behind their device's newest, make its clock one that was set back."""
-    ts = identities >> _SEQ_BITS
     dated_ms, arrived_ms = ts - rows["back_ts"][devices], ingest_ts - rows["back_ingest_ts"][devices]
     in_pace = (dated_ms > 0) & (dated_ms <= 2 * arrived_ms) & (arrived_ms <= 2 * dated_ms)
-    count = np.where(in_pace, rows["back_count"][devices] + 1, 1)
-    set_back = count >= SET_BACK_REPORTS
+    count = np.where(in_pace & (rows["back_count"][devices] > 0), rows["back_count"][devices] + 1, 1)
     rows["back_ts"][devices], rows["back_ingest_ts"][devices] = ts, ingest_ts
-    rows["back_count"][devices] = np.where(set_back, 0, count)
-    return set_back
+    rows["back_count"][devices] = np.minimum(count, SET_BACK_REPORTS)
+    paced: np.ndarray = count >= SET_BACK_REPORTS
+    return paced

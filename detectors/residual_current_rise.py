@@ -13,7 +13,8 @@ import numpy as np
 
 from detectors.latch import AT_REST, NOTHING, Elements, Findings, Watched, step
 
-STATE: Final = np.dtype([AT_REST, ("baseline", "f8"), ("first_ts", "i8"), ("last_ts", "i8"), ("samples", "i4")])
+STATE: Final = np.dtype([AT_REST, ("baseline", "f8"), ("known_ms", "i8"), ("unlearned_ms", "i8"), ("samples", "i4")])
+"""`known_ms` is for how long the component is known, `unlearned_ms` how long ago it last taught its baseline."""
 
 MAX_SAMPLES: Final = 1_000_000
 """Where counting stops: 1/n is long below any forgetting by then."""
@@ -22,8 +23,10 @@ MAX_SAMPLES: Final = 1_000_000
 def detect(state: Watched, elements: Elements) -> Findings:
     """Compare each value's rise over its baseline, in mA, with the limits, then let the normal values teach it."""
     slots, limits = elements.slots, elements.limits
-    elapsed = elements.ts - state["first_ts"][slots]
-    learned = (state["samples"][slots] >= limits["learn_samples"]) & (elapsed >= limits["learn_ms"])
+    known = state["known_ms"][slots] + elements.elapsed_ms
+    state["known_ms"][slots] = known
+    state["unlearned_ms"][slots] += elements.elapsed_ms
+    learned = (state["samples"][slots] >= limits["learn_samples"]) & (known >= limits["learn_ms"])
     baseline = state["baseline"][slots]
     rise = elements.values - baseline
     risen = learned & (rise >= limits["warning"])
@@ -35,19 +38,23 @@ def detect(state: Watched, elements: Elements) -> Findings:
     return findings._replace(element=judged[findings.element])
 
 
+def late(state: Watched, elements: Elements) -> np.ndarray:
+    """What late values are compared with, float64[m]: the baseline, NaN where none is learned yet."""
+    slots, limits = elements.slots, elements.limits
+    learned = (state["samples"][slots] >= limits["learn_samples"]) & (state["known_ms"][slots] >= limits["learn_ms"])
+    return np.where(learned, state["baseline"][slots], np.nan)
+
+
 def _learn(state: Watched, elements: Elements) -> None:
     """Weigh a value by 1/n at first and by elapsed / (memory + elapsed) later, whichever is more.
 
     Rational on purpose: exp() differs in its last bit between numpy and Python, and the slow twin compares exactly.
     """
-    slots, values, ts, _, limits = elements
-    held, baseline = state["samples"][slots], state["baseline"][slots]
-    elapsed = np.maximum(ts - state["last_ts"][slots], 0)
+    slots, values, limits = elements.slots, elements.values, elements.limits
+    held, baseline, elapsed = state["samples"][slots], state["baseline"][slots], state["unlearned_ms"][slots]
     samples = np.minimum(held + 1, MAX_SAMPLES)
     # The first value weighs 1, whatever the time since nothing.
     weight = np.maximum(1.0 / samples, elapsed / np.maximum(limits["memory_ms"] + elapsed, 1))
     state["baseline"][slots] = baseline + weight * (values - baseline)
-    state["last_ts"][slots] = ts
+    state["unlearned_ms"][slots] = 0
     state["samples"][slots] = samples
-    first = (held == 0).nonzero()[0]
-    state["first_ts"][slots[first]] = ts[first]

@@ -1,16 +1,16 @@
-"""What to do when a detector raises: find the records it raises on, and work off all others.
+"""What to do when a detector raises: find the reports it raises on, and process all others.
 
 No report is known to make a detector raise; one that does is a defect here. Until that is mended it must harm only
-itself.
+itself, and delay nobody for long.
 """
 
 from __future__ import annotations
 
-import copy
 from typing import NamedTuple
 
 import numpy as np
 
+from detectors.checkpoint import encode, restore_all
 from detectors.limits import LimitTable
 from detectors.process import Result, process
 from detectors.state import PartitionState
@@ -18,33 +18,47 @@ from schemas.reports import Reports
 
 
 class Sifted(NamedTuple):
-    """State and result of the records that could be worked off; the others' offsets, and what was raised on each."""
+    """The result of the reports that could be processed; the others' offsets and indices, and what was raised on
+    each."""
 
-    state: PartitionState
     result: Result
-    failed: dict[int, Exception]
+    failed: dict[tuple[int, int], Exception]
 
 
 def sift(reports: Reports, state: PartitionState, limits: LimitTable, now: int) -> Sifted:
-    """`process`, but records that make it raise are left out. `state` stays as it was; the new one is returned.
+    """`process`, in place, but reports that make it raise are left out, as if they had never been there.
 
-    Tries all on a copy of the state; where that raises, one half and then the other, down to the single record.
-    """
-    tried = copy.deepcopy(state)
+    Tries all; where that raises, puts the rows of their devices back, and tries one half and then the other, down to
+    the single report."""
+    before = _Before(reports, state)
     try:
-        return Sifted(tried, process(reports, tried, limits, now), {})
+        return Sifted(process(reports, state, limits, now), {})
     except Exception as error:
-        if not (middle := _middle(reports.offset)):
-            return Sifted(state, Result(), {int(reports.offset[0]): error})
+        before.put_back(state)
+        if len(reports) == 1:
+            return Sifted(Result(), {(int(reports.offset[0]), int(reports.index[0])): error})
+    middle = len(reports) // 2
     first = sift(reports.between(0, middle), state, limits, now)
-    second = sift(reports.between(middle, len(reports)), first.state, limits, now)
-    return Sifted(second.state, first.result + second.result, first.failed | second.failed)
+    second = sift(reports.between(middle, len(reports)), state, limits, now)
+    return Sifted(first.result + second.result, first.failed | second.failed)
 
 
-def _middle(offsets: np.ndarray) -> int:
-    """Where a record begins, near the middle; 0 where there is but one record, which cannot be parted.
+class _Before:
+    """The rows of some reports' devices, as they were."""
 
-    A record of several reports is one to `process`: what a device's row reflects of it is taken for all of it.
-    """
-    begins = (np.diff(offsets) > 0).nonzero()[0] + 1
-    return int(begins[len(begins) // 2]) if len(begins) else 0
+    def __init__(self, reports: Reports, state: PartitionState) -> None:
+        found = state.find(reports.device_id, reports.test)
+        rows = np.unique(found[found >= 0])
+        new = (found < 0).nonzero()[0].tolist()
+        self._new = {(reports.device_id[report], bool(reports.test[report])) for report in new}
+        self._rows = dict(encode(state, rows.tolist()))
+        self._dirty = rows[state.dirty[rows]]
+
+    def put_back(self, state: PartitionState) -> None:
+        """Let them be so again; the devices that were new are not there any more."""
+        for test in (False, True):
+            devices = [device_id for device_id, of_test in self._new if of_test == test]
+            rows = state.find(devices, np.full(len(devices), test))
+            state.remove(rows[rows >= 0])
+        restore_all(state, self._rows)
+        state.dirty[self._dirty] = True

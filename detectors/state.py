@@ -1,9 +1,11 @@
 """The state of one partition's devices, as arrays: a row a device, a slot a component.
 
-A device's test data live in a row of their own, so that a test never masks, latches or teaches what is real
-(domain.md, rule 5). Every row carries the offset of the last record it reflects: a restored row makes `process` skip
-what it has seen already, which is what makes state exact after a crash without transactions.
-"""
+A device's test data live in a row of their own, so that a test never masks, latches or teaches what is real (domain.md,
+rule 5). Every row carries the offset and index of the last report it reflects: a restored row makes `process` skip what
+it has seen already, which is what makes state exact after a crash without transactions.
+
+A partition has so many devices and no more: one beyond that is refused, unless others have been silent for so long, by
+the log's time, that they may be forgotten. One with an open alarm never is."""
 
 from __future__ import annotations
 
@@ -17,63 +19,52 @@ import numpy as np
 from detectors import (
     aggregates,
     arc_fault,
+    channels,
     device_status,
+    late,
     residual_current,
     residual_current_rise,
     temperature,
     temperature_rise,
 )
+from detectors.device_status import Told
 from detectors.latch import Elements, Findings, Watched
 from detectors.order import REMEMBERED
-from detectors.table import Room, Table, grown, runs
+from detectors.table import Blocks, Room, Table, grown, runs
 from schemas.events import AlarmKind
 from schemas.quantities import CODES, QUANTITIES
-
-ROW: Final = np.dtype(
-    [
-        ("offset", "i8"),
-        ("newest_ts", "i8"),
-        ("remembered", "i8", (REMEMBERED,)),
-        ("back_ts", "i8"),
-        ("back_ingest_ts", "i8"),
-        ("heard_ts", "i8"),
-        ("since_ts", "i8"),
-        ("width", "u1", (len(QUANTITIES),)),
-        ("oldest", "u1"),
-        ("back_count", "u1"),
-        ("faulty", "i1"),
-        ("status", "i1"),
-        ("device_kind", "i1"),
-        ("test", "i1"),
-    ]
-)
-"""One device. `offset` is the last record reflected, -1 for none; `newest_ts` the newest event time; `heard_ts` the
-newest arrival; `since_ts` when `status` began; `remembered`, `oldest` and `back_...`, the last report behind the newest
-and how many of them came in pace, are of `detectors.order`; `width` is how many components it has of each quantity;
-`faulty` whether `PartitionState.faults` holds any of its own."""
+from schemas.reports import Reports
 
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """One detector: what it looks for, in which quantity, the state of one component, and the function that detects."""
+    """One detector: what it looks for, in which quantity, the state of one component, and the function that detects.
+
+    `late` gives the baseline that late values are compared with (`detectors.late.judge`), if they are compared with
+    any; it is None where they are never judged."""
 
     kind: AlarmKind
     quantity: str
     state: np.dtype
     detect: Callable[[Watched, Elements], Findings]
+    late: Callable[[Watched, Elements], np.ndarray | None] | None
 
 
 DETECTORS: Final = (
-    Detector(AlarmKind.RESIDUAL_CURRENT, "residual_current_ma", residual_current.STATE, residual_current.detect),
+    Detector(
+        AlarmKind.RESIDUAL_CURRENT, "residual_current_ma", residual_current.STATE, residual_current.detect, late.level
+    ),
     Detector(
         AlarmKind.RESIDUAL_CURRENT_RISE,
         "residual_current_ma",
         residual_current_rise.STATE,
         residual_current_rise.detect,
+        residual_current_rise.late,
     ),
-    Detector(AlarmKind.TEMPERATURE, "temperature_c", temperature.STATE, temperature.detect),
-    Detector(AlarmKind.TEMPERATURE_RISE, "temperature_c", temperature_rise.STATE, temperature_rise.detect),
-    Detector(AlarmKind.ARC_FAULT, "arc_half_cycles", arc_fault.STATE, arc_fault.detect),
+    Detector(AlarmKind.TEMPERATURE, "temperature_c", temperature.STATE, temperature.detect, late.level),
+    # A rate needs values one after the other, which late ones are not.
+    Detector(AlarmKind.TEMPERATURE_RISE, "temperature_c", temperature_rise.STATE, temperature_rise.detect, None),
+    Detector(AlarmKind.ARC_FAULT, "arc_half_cycles", arc_fault.STATE, arc_fault.detect, late.level),
 )
 """All detectors. The order is part of events' places and of checkpoints: append, never reorder."""
 
@@ -90,27 +81,95 @@ PLACE: Final = np.dtype([("profile", "i4"), ("first", "i4", (len(WATCHING),))])
 of each watched quantity begin, by `COLUMN`."""
 
 
+ROW: Final = np.dtype(
+    [
+        ("offset", "i8"),
+        ("newest_ts", "i8"),
+        ("remembered", "u8", (REMEMBERED,)),
+        ("latest_own_ts", "i8"),
+        ("own_ts", "i8"),
+        ("seq", "u8"),
+        ("back_ts", "i8"),
+        ("back_ingest_ts", "i8"),
+        ("heard_ts", "i8"),
+        ("valued_ts", "i8"),
+        ("since_ts", "i8"),
+        ("judged_ts", "i8", (len(WATCHING),)),
+        ("judged_every_ms", "i4", (len(WATCHING),)),
+        ("interval_ms", "i4"),
+        ("equal_ms", "i4"),
+        ("window", "i4"),
+        ("index", "i2"),
+        ("in_window", "u2"),
+        ("width", "u1", (len(QUANTITIES),)),
+        ("next", "u1"),
+        ("back_count", "u1"),
+        ("equal_count", "u1"),
+        ("has_seq", "i1"),
+        ("told", "i1"),
+        ("status", "i1"),
+        ("device_kind", "i1"),
+        ("test", "i1"),
+    ]
+)
+"""One device. `offset` and `index` are of the last report reflected, -1 for none; `newest_ts` is the newest moment,
+`own_ts` and `seq` (meant where `has_seq`) are of its newest report; `heard_ts` is the newest arrival, `valued_ts` that
+of the newest report with a value, `since_ts` when `status` began. By `COLUMN`, `judged_ts` is the arrival of what
+detectors last saw of a watched quantity, or of its first report while they saw none, and `judged_every_ms` how far
+apart that usually is. `interval_ms` is how far apart its reports usually are. `in_window` reports came in the minute
+`window` of arrival. `remembered`, `next`, `latest_own_ts`, `equal_...` and `back_...` are of `detectors.order`; `width`
+is how many components it has of each quantity; `told` whether `PartitionState.told` says anything of it."""
+
+DEVICES_MOST: Final = 250_000
+"""Devices a partition may have: a million on four partitions, at a kilobyte each (design.md, scale) [ours]."""
+FORGOTTEN_MS: Final = 30 * 86_400_000
+FORGOTTEN_ONCE_MS: Final = 26 * 3_600_000
+"""A device may be forgotten that has been silent for a month; one that was heard only once after a day and its grace,
+so that a flood of ids nobody has makes room again, but no smoke detector that speaks once a day is lost [ours]."""
+
+
 class PartitionState:
-    """The state of all devices of one partition. Empty when made; `rows_of` makes a row for each device it first sees.
+    """The state of all devices of one partition. Empty when made; `admit` makes a row for each device it first sees.
 
     `rows` and `places` have an entry a device. `watched[n]` is the state of `DETECTORS[n]`, a slot a component; the
-    detectors of a quantity have the same slots. `dirty`, bool[rows], marks the rows that changed since they were last
-    checkpointed.
-    """
+    detectors of a quantity have the same slots, and so have `channels[code]`, by the code of the quantity. `late[code]`
+    are what is kept of late values. `dirty`, bool[rows], marks the rows that changed since they were last checkpointed,
+    and `forgotten` are the keys of devices that were forgotten since."""
 
-    def __init__(self) -> None:
+    def __init__(self, devices_most: int = DEVICES_MOST) -> None:
         self.device_ids: list[str] = []
-        self.faults: dict[int, tuple[str, ...]] = {}
+        self.told: dict[int, Told] = {}
+        self.forgotten: list[tuple[str, bool]] = []
         self.dirty = np.zeros(0, np.bool_)
         self.rows = Table(ROW)
         self.places = Table(PLACE)
         self.minutes = aggregates.Minutes()
         self.watched = [Watched(detector.state) for detector in DETECTORS]
+        self.channels = {code: Table(channels.CHANNEL) for code in WATCHING}
+        self.late = {code: Blocks(late.LATE) for code in WATCHING}
         self._rooms = {code: Room() for code in WATCHING}
         self._row_of: dict[bool, dict[str, int]] = {False: {}, True: {}}
+        self._free: list[int] = []
+        self._devices_most = devices_most
+        self._full_until = 0
 
     def __len__(self) -> int:
+        """How many devices there are."""
+        return len(self.device_ids) - len(self._free)
+
+    @property
+    def size(self) -> int:
+        """How many rows there are, those included that are nobody's now."""
         return len(self.device_ids)
+
+    def held(self) -> np.ndarray:
+        """The rows that are somebody's, int64[devices], in the order in which they were made."""
+        return np.array([row for of in self._row_of.values() for row in of.values()], np.int64)
+
+    def slots(self, code: int, rows: np.ndarray) -> np.ndarray:
+        """The slots of all components of a watched quantity of some devices, row by row."""
+        first = self.places["first"][rows, COLUMN[code]].astype(np.int64)
+        return runs(first, self.rows["width"][rows, code].astype(np.int64))
 
     def make_room(self, rows: np.ndarray, width: np.ndarray) -> None:
         """Let the distinct `rows` have `width` components of each quantity, int64[k, quantities], or more if they do.
@@ -130,57 +189,137 @@ class PartitionState:
         room, places = self._rooms[code], self.places["first"][:, COLUMN[code]]
         first, held = room.allot(after), before > 0
         old, new = runs(places[rows][held].astype(np.int64), before[held]), runs(first[held], before[held])
-        for number in WATCHING[code]:
-            self.watched[number].grow(room.used)
-            self.watched[number].clear(runs(first, after))
-            self.watched[number].copy(old, new)
+        for table in (self.channels[code], *(self.watched[number] for number in WATCHING[code])):
+            table.grow(room.used)
+            table.clear(runs(first, after))
+            table.copy(old, new)
         room.release(places[rows][held], before[held])
         places[rows] = first
 
-    def forget(self, rows: np.ndarray) -> None:
-        """Let the distinct `rows` have no component and no fault. What was kept of them goes to others."""
+    def clear(self, rows: np.ndarray) -> None:
+        """Let the distinct `rows` have no component and nothing told of them. What was kept of them goes to others."""
         width = self.rows["width"][rows].astype(np.int64)
         aggregates.drop(self.minutes, rows, width.sum(axis=1))
         for code, numbers in WATCHING.items():
-            first = self.places["first"][rows, COLUMN[code]].astype(np.int64)
-            slots, there = runs(first, width[:, code]), width[:, code] > 0
+            slots, there = self.slots(code, rows), width[:, code] > 0
             for number in numbers:
                 watched = self.watched[number]
                 watched.let_rest(slots[watched["latch"][slots] != 0])
-            self._rooms[code].release(first[there], width[there, code])
+            kept = self.channels[code]["late"][slots]
+            self.late[code].room.release(kept[kept > 0], np.ones(np.count_nonzero(kept), np.int64))
+            self._rooms[code].release(
+                self.places["first"][rows, COLUMN[code]].astype(np.int64)[there], width[there, code]
+            )
         self.rows["width"][rows] = 0
         for row in rows.tolist():
-            self.faults.pop(row, None)
+            self.told.pop(row, None)
 
-    def rows_of(self, device_ids: Sequence[str], test: np.ndarray, device_kind: np.ndarray) -> np.ndarray:
-        """The row of each report's device, int64[n], made where it is new."""
+    def remove(self, rows: np.ndarray) -> None:
+        """Let the distinct `rows` be nobody's."""
+        self.clear(rows)
+        self.rows.clear(rows)
+        self.rows["status"][rows] = device_status.UNKNOWN
+        self.dirty[rows] = False
+        for row, test in zip(rows.tolist(), self.tests(rows), strict=True):
+            del self._row_of[test][self.device_ids[row]]
+            self.device_ids[row] = ""
+        self._free += rows.tolist()
+
+    def find(self, device_ids: Sequence[str], test: np.ndarray) -> np.ndarray:
+        """The row of each device, int64[n], -1 where there is none."""
         held: Iterator[int] = map(self._row_of[False].get, device_ids, repeat(-1))
         if test.any():
             held = (self._row_of[one].get(key, -1) for key, one in zip(device_ids, test.tolist(), strict=True))
-        found = np.fromiter(held, np.int64, len(device_ids))
-        new = (found < 0).nonzero()[0]
-        if len(new):
-            found[new] = self._made([device_ids[number] for number in new.tolist()], test[new], device_kind[new])
+        return np.fromiter(held, np.int64, len(device_ids))
+
+    def admit(self, reports: Reports) -> np.ndarray:
+        """The row of each report's device, int64[n], made where it is new: -1 where it is refused.
+
+        A rejected report makes no row; it only tells of a device that is known.
+        """
+        found = self.find(reports.device_id, reports.test)
+        if np.count_nonzero((found < 0) & ~reports.rejected):
+            begin = 0
+            while begin < len(found):
+                begin = self._admit(reports, found, begin)
         return found
 
-    def _made(self, device_ids: list[str], test: np.ndarray, device_kind: np.ndarray) -> list[int]:
-        """The rows of devices that had none. One may be named several times: the first time decides its kind."""
-        before, found, begun = len(self), list[int](), list[int]()
-        for number, (device_id, one) in enumerate(zip(device_ids, test.tolist(), strict=True)):
-            row = self._row_of[one].setdefault(device_id, len(self.device_ids))
-            if row == len(self.device_ids):
-                self.device_ids.append(device_id)
-                begun.append(number)
-            found.append(row)
-        self._grow(len(self))
-        rows, new = self.rows, slice(before, len(self))
-        rows["offset"][new] = self.places["profile"][new] = -1
-        rows["status"][new] = device_status.UNKNOWN
-        rows["device_kind"][new], rows["test"][new] = device_kind[begun], test[begun]
-        return found
+    def _admit(self, reports: Reports, found: np.ndarray, begin: int) -> int:
+        """Make the rows of new devices from the report `begin` on, up to where others had to be forgotten for one."""
+        for report in (begin + (found[begin:] < 0).nonzero()[0]).tolist():
+            device_id, test = reports.device_id[report], bool(reports.test[report])
+            found[report] = self._row_of[test].get(device_id, -1)
+            if found[report] >= 0 or reports.rejected[report]:
+                continue
+            forgotten = len(self.forgotten)
+            if self._has_room(reports, found, report):
+                found[report] = self._make(device_id, test, int(reports.device_kind[report]))
+            if len(self.forgotten) > forgotten:
+                # Rows that were found before may be nobody's or another's now.
+                found[report + 1 :] = self.find(reports.device_id[report + 1 :], reports.test[report + 1 :])
+                return report + 1
+        return len(found)
+
+    def row(self, device_id: str, test: bool, device_kind: int) -> int:
+        """The row of a device, made if it has none."""
+        held = self._row_of[test].get(device_id)
+        return self._make(device_id, test, device_kind) if held is None else held
+
+    def _make(self, device_id: str, test: bool, device_kind: int) -> int:
+        if self._free:
+            row = self._free.pop()
+            self.device_ids[row] = device_id
+        else:
+            row = len(self.device_ids)
+            self.device_ids.append(device_id)
+            if row >= len(self.dirty):
+                self._grow(row + 1)
+        self._row_of[test][device_id] = row
+        for name in ("offset", "index", "status"):
+            self.rows[name][row] = -1
+        self.places["profile"][row] = -1
+        self.rows["device_kind"][row], self.rows["test"][row] = max(device_kind, 0), test
+        return row
 
     def _grow(self, size: int) -> None:
         self.rows.grow(size)
         self.places.grow(size)
         self.minutes.cells.grow(2 * size)
         self.dirty = grown(self.dirty, size)
+
+    def _has_room(self, reports: Reports, rows: np.ndarray, report: int) -> bool:
+        """Whether there is room for one more device at a report, if need be after others have been forgotten."""
+        if len(self) < self._devices_most:
+            return True
+        now = int(reports.ingest_ts[report])
+        if now < self._full_until:
+            return False
+        held = self.held()
+        silent = np.where(self.rows["interval_ms"][held] > 0, FORGOTTEN_MS, FORGOTTEN_ONCE_MS)
+        # Who spoke before in this very chunk is not silent, though that is not noted yet.
+        spoke = np.isin(held, rows[:report])
+        due_ts = np.where(spoke, now, self.rows["heard_ts"][held]) + silent
+        due_ts[self._alarmed(held)] = np.iinfo(np.int64).max
+        due = due_ts <= now
+        gone = held[due]
+        if not len(gone):
+            self._full_until = int(due_ts.min())
+            return False
+        self.forgotten += zip((self.device_ids[row] for row in gone.tolist()), self.tests(gone), strict=True)
+        self.remove(gone)
+        return True
+
+    def tests(self, rows: np.ndarray) -> list[bool]:
+        """Whether the rows are of test data: by where they are known, for a row that is cleared says nothing."""
+        known = self._row_of[True]
+        return [known.get(self.device_ids[row]) == row for row in rows.tolist()]
+
+    def _alarmed(self, rows: np.ndarray) -> np.ndarray:
+        """Which of the rows have a latch that is not at rest, bool[k]."""
+        found = np.zeros(len(rows), np.int64)
+        for code, numbers in WATCHING.items():
+            width = self.rows["width"][rows, code].astype(np.int64)
+            slots, owner = self.slots(code, rows), np.repeat(np.arange(len(rows)), width)
+            for number in numbers:
+                found += np.bincount(owner, self.watched[number]["latch"][slots] != 0, len(rows)).astype(np.int64)
+        return found > 0

@@ -7,27 +7,35 @@ changed here and there. Tests and the demo hold the one against the other; nothi
 
 from __future__ import annotations
 
-import contextlib
-import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import numpy as np
 import orjson
 
-from detectors.device_status import OFFLINE_AFTER_MS, OVERDUE_AFTER_MS
+from detectors.device_status import OFFLINE_AFTER_MS, OFFLINE_MOST_MS, OVERDUE_AFTER_MS
 from detectors.limits import LimitTable
 from detectors.messages import alarm_message
-from detectors.twin_latches import Finding, Latch, Rate, Rise
+from detectors.twin_latches import Finding, Level, Rate, Rise, Value
 from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, DeviceStatus, Status, alarm_id
-from schemas.quantities import BY_NAME, KIND_CODES, QUANTITIES
-from schemas.report_rules import MAX_RECORD_BYTES, MAX_REPORTS_PER_RECORD, fault_of
+from schemas.quantities import BY_NAME, DEVICE_KINDS, QUANTITIES
+from schemas.report_json import device_of, loads
+from schemas.report_rules import MAX_RECORD_BYTES, MAX_REPORTS_PER_RECORD, Fault, Reading, Reason, read
+from schemas.reports import Records, decode
 
 MINUTE_MS: Final = 60_000
 LATENESS_MS: Final = 30_000
 REMEMBERED: Final = 16
 SET_BACK_REPORTS: Final = 3
-AHEAD_MS: Final = 300_000
+SEQ_AHEAD: Final = 1_000
+STUCK_REPORTS: Final = 3
+POINTS: Final = 8
+FLOOD_REPORTS: Final = 3_000
+HOLD_MS: Final = 600_000
+MAX_NOTES: Final = 32
+HOUR_MS: Final = 3_600_000
 
 WATCHED: Final = {
     "residual_current_ma": (AlarmKind.RESIDUAL_CURRENT, AlarmKind.RESIDUAL_CURRENT_RISE),
@@ -38,15 +46,52 @@ NUMBERS: Final = {kind: number for number, kind in enumerate(kind for kinds in W
 
 Record = tuple[int, int, bytes | None]
 """Offset, time of arrival, value."""
+Twin = Level | Rise | Rate
 
-
-TWINS: Final[dict[AlarmKind, type[Latch] | type[Rise] | type[Rate]]] = {
-    AlarmKind.RESIDUAL_CURRENT: Latch,
+TWINS: Final[dict[AlarmKind, type[Twin]]] = {
+    AlarmKind.RESIDUAL_CURRENT: Level,
     AlarmKind.RESIDUAL_CURRENT_RISE: Rise,
-    AlarmKind.TEMPERATURE: Latch,
+    AlarmKind.TEMPERATURE: Level,
     AlarmKind.TEMPERATURE_RISE: Rate,
-    AlarmKind.ARC_FAULT: Latch,
+    AlarmKind.ARC_FAULT: Level,
 }
+
+
+@dataclass
+class Channel:
+    """One component in its time."""
+
+    ts: int = 0
+    own_ts: int = 0
+    ingest_ts: int = 0
+    interval_ms: int = 0
+    filled_ms: int = 0
+    equal: int = 0
+    power_on: bool = False
+    points: list[tuple[int, float]] = field(default_factory=list)
+    twins: dict[AlarmKind, Twin] = field(default_factory=dict)
+
+    def advance(self, place: Place, value: float) -> Value:
+        """Take a live value on, and say what time has passed."""
+        own, arrived = place.reading.event_ts - self.own_ts, max(place.ingest_ts - self.ingest_ts, 0)
+        first, usable = self.ingest_ts == 0, _usable(own, self.filled_ms + arrived)
+        elapsed = max(own - self.filled_ms, 0) if usable else arrived
+        each = own // (self.equal + 1) if usable else arrived
+        if first:
+            elapsed = each = 0
+        known = self.interval_ms > 0
+        gap = known and each > max(3 * self.interval_ms, 30_000)
+        most = 2 * self.interval_ms * (self.equal + 1 if usable else 1) if known else elapsed
+        credit = 0 if gap else min(each, self.interval_ms) if known else each
+        passed = Value(
+            value, place.ts, place.ingest_ts, self.ts, elapsed, 0 if gap else min(elapsed, most), credit, gap
+        )
+        stands = own == 0 and not first
+        self.filled_ms = min(self.filled_ms + arrived, 2**31 - 1) if stands else 0
+        self.equal = min(self.equal + 1, 65_535) if stands else 0
+        self.interval_ms = min(max(each, self.interval_ms - self.interval_ms // 4), 2**31 - 1)
+        self.ts, self.own_ts, self.ingest_ts = place.ts, place.reading.event_ts, place.ingest_ts
+        return passed
 
 
 @dataclass
@@ -54,31 +99,61 @@ class Device:
     """Everything known of one device; its test data are another device."""
 
     device_id: str
-    kind: str
+    kind: int
     test: bool
-    profile: int
-    offset: int = -1
+    place: tuple[int, int] = (-1, -1)
     heard_ts: int = 0
+    valued_ts: int = 0
     newest_ts: int = 0
-    identities: list[tuple[int, int]] = field(default_factory=list)
+    own_ts: int = 0
+    interval_ms: int = 0
+    seq: int | None = None
+    window: int = -1
+    in_window: int = 0
+    seen: list[Any] = field(default_factory=list)
+    equal_count: int = 0
+    equal_ms: int = 0
     behind: list[tuple[int, int]] = field(default_factory=list)
     status: Status | None = None
     since_ts: int = 0
-    faults: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
+    judged_ts: dict[str, int] = field(default_factory=dict)
+    judged_every_ms: dict[str, int] = field(default_factory=dict)
     widths: dict[str, int] = field(default_factory=dict)
     minutes: dict[int, dict[tuple[str, int], list[tuple[int, float]]]] = field(default_factory=dict)
-    latches: dict[tuple[AlarmKind, int], Latch | Rise | Rate] = field(default_factory=dict)
+    channels: dict[tuple[str, int], Channel] = field(default_factory=dict)
+
+    @property
+    def kind_name(self) -> str:
+        """The name of its kind."""
+        return DEVICE_KINDS[self.kind].name
+
+    @property
+    def faults(self) -> list[str]:
+        """As a status tells them."""
+        return [*self.words, *sorted(self.notes)]
+
+    @property
+    def alarmed(self) -> bool:
+        """Whether any latch holds something."""
+        return any(not twin.latch.rests for channel in self.channels.values() for twin in channel.twins.values())
 
 
 @dataclass(frozen=True)
 class Place:
-    """One report and where it stands."""
+    """One report, where it stands, and how long its device was silent before."""
 
-    report: dict[str, Any]
+    reading: Reading
     offset: int
     index: int
     ingest_ts: int
-    ts: int
+    silent_ms: int = 0
+
+    @property
+    def ts(self) -> int:
+        """The moment it is judged by."""
+        return self.reading.ts
 
 
 @dataclass
@@ -93,26 +168,29 @@ class Told:
     def sort(self) -> None:
         for events in (self.alarms, self.aggregates, self.statuses):
             events.sort(key=lambda event: (event.source_offset, event.source_ordinal))
+        self.rejects.sort()
 
 
 class Oracle:
     """Feed it the records of one partition in order; `told` holds what they meant so far."""
 
-    def __init__(self, limits: LimitTable) -> None:
+    def __init__(self, limits: LimitTable, devices_most: int = 250_000) -> None:
         self.limits = limits
         self.devices: dict[tuple[str, bool], Device] = {}
+        self.devices_most = devices_most
         self.told = Told()
 
     def feed(self, offset: int, ingest_ts: int, value: bytes | None, key: bytes | None = b"") -> Told:
         """Take one record in and return what it meant by itself."""
         now = Told()
-        for index, report in self._reports(offset, value, key, now):
-            if fault := fault_of(report, ingest_ts):
-                now.rejects.append((offset, index, fault.reason))
-            else:
-                ahead = report["event_ts"] > ingest_ts + AHEAD_MS
-                place = Place(report, offset, index, ingest_ts, ingest_ts if ahead else report["event_ts"])
-                self._take(self._device(report), place, now)
+        parsed, reason = _parsed(value, key)
+        if reason:
+            now.rejects.append((offset, -1, reason))
+            self._talks(device_of(key), offset, -1, ingest_ts, now)
+        else:
+            for index, report in enumerate(parsed if type(parsed) is list else [parsed]):
+                self._take(report, offset, index, ingest_ts, now)
+            _fold(now, offset, ingest_ts, value, key)
         now.sort()
         self.told.alarms += now.alarms
         self.told.aggregates += now.aggregates
@@ -124,52 +202,128 @@ class Oracle:
         """Put silent devices offline."""
         return [event for device in self.devices.values() if (event := _silenced(device, now))]
 
-    def _reports(self, offset: int, value: bytes | None, key: bytes | None, now: Told) -> Iterable[tuple[int, Any]]:
-        parsed, reason = _parsed(value, key)
-        if reason:
-            now.rejects.append((offset, -1, reason))
-            return ()
-        return enumerate(parsed if type(parsed) is list else [parsed])
-
-    def _device(self, report: dict[str, Any]) -> Device:
-        name = report["device_id"], report.get("test") is True
-        if name not in self.devices:
-            profile = self.limits.profile(name[0], KIND_CODES[report["device_kind"]])
-            self.devices[name] = Device(*name[:1], report["device_kind"], name[1], profile)
-        return self.devices[name]
-
-    def _take(self, device: Device, place: Place, now: Told) -> None:
-        device.offset = place.offset
-        repeated, newest = _arrived(device, place)
-        now.statuses += _heard(device, place, newest)
-        if repeated:
+    def _take(self, report: Any, offset: int, index: int, ingest_ts: int, now: Told) -> None:
+        reading = read(report, ingest_ts, self.limits.absences)
+        if isinstance(reading, Fault):
+            now.rejects.append((offset, index, reading.reason))
+            device_id = report.get("device_id") if type(report) is dict else None
+            self._talks(
+                device_of(device_id.encode(errors="replace")) if type(device_id) is str else None,
+                offset,
+                index,
+                ingest_ts,
+                now,
+            )
             return
-        gap_ms = max(0, place.ts - device.newest_ts) if device.newest_ts else 0
-        device.newest_ts = max(device.newest_ts, place.ts)
-        now.aggregates += _closed(device, place)
-        values = _values(place.report)
-        _count(device, place, values)
+        device = self._device(reading, ingest_ts)
+        if device is None:
+            now.rejects.append((offset, index, "too_many_devices"))
+        elif not _within_flood(device, ingest_ts):
+            now.rejects.append((offset, index, "device_floods"))
+            device.place = (offset, index)
+        else:
+            silent_ms = max(ingest_ts - device.heard_ts, 0) if device.heard_ts else 0
+            self._process(device, Place(reading, offset, index, ingest_ts, silent_ms), now)
+
+    def _talks(self, device_id: str | None, offset: int, index: int, ingest_ts: int, now: Told) -> None:
+        """A report that is rejected tells that its device talks."""
+        device = self.devices.get((device_id, False)) if device_id else None
+        if device is not None and _within_flood(device, ingest_ts):
+            returned = _put_online(device, ingest_ts)
+            device.place = (offset, index)
+            notes = ["rejected", *_not_judged(device, ingest_ts)]
+            now.statuses += _tell(device, None, notes, ingest_ts, returned, None, max(index, 0))
+
+    def _device(self, reading: Reading, ingest_ts: int) -> Device | None:
+        key = reading.device_id, reading.test
+        if key in self.devices:
+            return self.devices[key]
+        if len(self.devices) >= self.devices_most:
+            for known, device in list(self.devices.items()):
+                silent_ms = 30 * 24 * HOUR_MS if device.interval_ms else 26 * HOUR_MS
+                if device.heard_ts + silent_ms <= ingest_ts and not device.alarmed:
+                    del self.devices[known]
+            if len(self.devices) >= self.devices_most:
+                return None
+        self.devices[key] = Device(reading.device_id, max(reading.device_kind, 0), reading.test)
+        return self.devices[key]
+
+    def _process(self, device: Device, place: Place, now: Told) -> None:
+        reading, ingest_ts = place.reading, place.ingest_ts
+        returned = _put_online(device, ingest_ts)
+        device.place = place.offset, place.index
+        newest, lost = False, _lost(device, reading)
+        if not _repeated(device, place):
+            newest = self._take_on(device, place, now)
+            lost = _lost(device, reading)
+        valued = any(not math.isnan(value) for values in reading.quantities.values() for value in values)
+        notes = [*reading.notes, *_sensor_faults(reading), *lost, *_not_judged(device, ingest_ts)]
+        if not valued and (device.valued_ts == 0 or ingest_ts - device.valued_ts > _offline_after(device)):
+            notes.append("no_values")
+        if valued:
+            device.valued_ts = ingest_ts
+        words = list(reading.faults) if newest else None
+        now.statuses += _tell(device, words, notes, ingest_ts, returned, reading, place.index)
+
+    def _take_on(self, device: Device, place: Place, now: Told) -> bool:
+        """Count and judge the values of a new report, and say whether it is its device's newest."""
+        reading, ts = place.reading, place.ts
+        values = _values(reading)
+        for quantity, component in values:
+            device.widths[quantity] = max(device.widths.get(quantity, 0), component + 1)
+        watched = {where: value for where, value in values.items() if where[0] in WATCHED}
+        live = {where for where in watched if ts >= device.channels.setdefault(where, Channel()).ts}
+        newest = bool(live) if watched else ts >= device.newest_ts
+        if _set_back(device, place, not newest):
+            now.aggregates += _closed(device, place, everything=True)
+            device.newest_ts = ts
+            for channel in device.channels.values():
+                channel.ts = min(channel.ts, ts)
+            live, newest = set(watched), True
         if newest:
-            for (quantity, component), value in values.items():
-                now.alarms += self._watch(device, place, gap_ms, quantity, component, value)
+            _note_newest(device, place)
+        device.newest_ts = max(device.newest_ts, ts)
+        now.aggregates += _closed(device, place)
+        for where in _hidden(device, reading, watched, live):
+            del values[where]
+            watched.pop(where)
+        _count(device, place, values)
+        for quantity in dict.fromkeys(quantity for quantity, _ in watched):
+            device.judged_ts.setdefault(quantity, place.ingest_ts)
+            if any(where[0] == quantity and where in live for where in watched):
+                elapsed = max(place.ingest_ts - device.judged_ts[quantity], 0)
+                every = device.judged_every_ms.get(quantity, 0)
+                device.judged_every_ms[quantity] = _usual_interval(every, elapsed)
+                device.judged_ts[quantity] = place.ingest_ts
+        for where, value in watched.items():
+            now.alarms += self._watch(device, place, where, value, where in live)
+        return newest
 
-    def _watch(
-        self, device: Device, place: Place, gap_ms: int, quantity: str, component: int, value: float
-    ) -> Iterable[Alarm]:
-        for kind in WATCHED.get(quantity, ()):
-            held = self.limits.of(kind)[device.profile]
+    def _watch(self, device: Device, place: Place, where: tuple[str, int], value: float, live: bool) -> Iterable[Alarm]:
+        channel, (quantity, component) = device.channels[where], where
+        if live:
+            one = channel.advance(place, value)
+        else:
+            one = Value(value, place.ts, place.ingest_ts)
+            if (place.ts, value) in channel.points:
+                return
+            channel.points = [*channel.points, (place.ts, value)][-POINTS:]
+        profile = self.limits.profile(device.device_id, device.kind)
+        for kind in WATCHED[quantity]:
+            held = self.limits.of(kind)[profile]
             limits = dict(zip(held.dtype.names, held.item(), strict=True))
-            latch = device.latches.setdefault((kind, component), TWINS[kind]())
-            if finding := latch.step(place.ts, value, gap_ms, limits):
-                source = self.limits.source(kind, device.profile, finding.level)
-                yield _alarm(device, place, kind, quantity, component, finding, source)
+            twin = channel.twins.setdefault(kind, TWINS[kind]())
+            found = [twin.step(one, limits)] if live else list(twin.late(one, channel.points, limits))
+            for turn, finding in enumerate(one for one in found if one is not None):
+                source = self.limits.source(kind, profile, finding.level)
+                yield _alarm(device, place, kind, quantity, component, finding, source, turn)
 
 
-def oracle_events(records: Iterable[Record], limits: LimitTable) -> Told:
+def oracle_events(records: Iterable[Record], limits: LimitTable, keys: bytes = b"key") -> Told:
     """What the records of one partition, in order, mean."""
     oracle = Oracle(limits)
     for offset, ingest_ts, value in records:
-        oracle.feed(offset, ingest_ts, value)
+        oracle.feed(offset, ingest_ts, value, keys)
     return oracle.told
 
 
@@ -186,9 +340,9 @@ def _parsed(value: bytes | None, key: bytes | None) -> tuple[Any, str | None]:
     if key is None:
         return None, "null_key"
     try:
-        parsed = orjson.loads(value)
+        parsed = loads(value)
     except orjson.JSONDecodeError:
-        return None, _not_json(value)
+        return None, "not_json"
     if type(parsed) is dict:
         return parsed, None
     if type(parsed) is not list:
@@ -198,61 +352,152 @@ def _parsed(value: bytes | None, key: bytes | None) -> tuple[Any, str | None]:
     return parsed, "too_many_reports" if len(parsed) > MAX_REPORTS_PER_RECORD else None
 
 
-def _not_json(value: bytes) -> str:
-    constants: list[str] = []
-    with contextlib.suppress(ValueError, RecursionError):
-        json.loads(value, parse_constant=constants.append)
-    return "not_finite" if constants else "not_json"
+def _within_flood(device: Device, ingest_ts: int) -> bool:
+    if device.window != ingest_ts // MINUTE_MS:
+        device.window, device.in_window = ingest_ts // MINUTE_MS, 0
+    device.in_window += 1
+    return device.in_window <= FLOOD_REPORTS
 
 
-def _arrived(device: Device, place: Place) -> tuple[bool, bool]:
-    """Whether the report was here before (or is too old to tell), and whether it is the device's newest."""
-    seq = place.report.get("seq")
-    identity = place.ts, (place.report["event_ts"] if seq is None else seq) % 65_536
-    seen = device.identities
-    if identity in seen:
-        return True, False
-    if not seen or identity > max(seen):
+def _put_online(device: Device, ingest_ts: int) -> bool:
+    """Note that a device was heard. Whether it was not online."""
+    device.heard_ts = max(device.heard_ts, ingest_ts)
+    if device.status is Status.ONLINE:
+        return False
+    device.status, device.since_ts = Status.ONLINE, ingest_ts
+    return True
+
+
+def _repeated(device: Device, place: Place) -> bool:
+    """Whether the report equals one of the last ones, and is not one of a clock that is stuck."""
+    reading = place.reading
+    print_ = (reading.event_ts, reading.seq, reading.device_kind, reading.faults, sorted(_values(reading).items()))
+    again = print_ in device.seen
+    if again:
+        usual = device.interval_ms or device.equal_ms
+        in_pace = 0 < place.silent_ms <= 2 * usual and usual <= 2 * place.silent_ms
+        device.equal_count = device.equal_count + 1 if in_pace or usual == 0 else 0
+        device.equal_ms = min(place.silent_ms, 2**31 - 1)
+        if device.equal_count < STUCK_REPORTS:
+            return True
+    else:
+        device.equal_count = 0
+    device.seen = [*device.seen, print_][-REMEMBERED:]
+    return False
+
+
+def _set_back(device: Device, place: Place, behind: bool) -> bool:
+    """Whether the device's clock was set back: its sequence number goes on, or it is the third in a row in pace."""
+    if not behind:
         device.behind = []
-        device.identities = sorted([*seen, identity])[-REMEMBERED:]
-        return False, True
-    if _set_back(device, place):
-        device.identities = [identity]
-        return False, True
-    if len(seen) == REMEMBERED and identity < min(seen):
-        return True, False
-    device.identities = sorted([*seen, identity])[-REMEMBERED:]
-    return False, False
-
-
-def _set_back(device: Device, place: Place) -> bool:
-    """Whether the third report in a row now comes behind the newest, as far apart as they are dated."""
+        return False
     if device.behind:
         before_ts, before_ingest_ts = device.behind[-1]
         dated, arrived = place.ts - before_ts, place.ingest_ts - before_ingest_ts
         if not (dated > 0 and dated <= 2 * arrived and arrived <= 2 * dated):
             device.behind = []
     device.behind.append((place.ts, place.ingest_ts))
-    if len(device.behind) < SET_BACK_REPORTS:
+    seq, newest = place.reading.seq, device.seq
+    goes_on = seq is not None and newest is not None and 1 <= (seq - newest) % 2**64 <= SEQ_AHEAD
+    if not goes_on and len(device.behind) < SET_BACK_REPORTS:
         return False
     device.behind = []
     return True
 
 
-def _heard(device: Device, place: Place, newest: bool) -> Iterable[DeviceStatus]:
-    device.heard_ts = max(device.heard_ts, place.ingest_ts)
-    faults = list(place.report.get("faults") or ())
-    returned, changed = device.status is not Status.ONLINE, newest and faults != device.faults
-    device.status = Status.ONLINE
-    if changed:
-        device.faults = faults
-    if returned or changed:
-        device.since_ts = place.ingest_ts
-        yield _status(device, place.index)
+def _usable(own: int, arrived: int) -> bool:
+    """Whether a device's own time tells how much has passed."""
+    return 0 < own <= 6 * HOUR_MS and 8 * own >= arrived
+
+
+def _usual_interval(interval: int, elapsed: int) -> int:
+    if not interval:
+        return min(elapsed, 2**31 - 1)
+    return min(max(min(elapsed, 4 * interval), interval - interval // 16), 2**31 - 1)
+
+
+def _note_newest(device: Device, place: Place) -> None:
+    reading = place.reading
+    if device.own_ts:
+        own = reading.event_ts - device.own_ts
+        device.interval_ms = _usual_interval(
+            device.interval_ms, own if _usable(own, place.silent_ms) else place.silent_ms
+        )
+    device.own_ts = reading.event_ts
+    device.seq = reading.seq
+    if reading.device_kind >= 0:
+        device.kind = reading.device_kind
+
+
+def _sensor_faults(reading: Reading) -> list[str]:
+    return [
+        f"sensor_fault:{QUANTITIES[mark.quantity].name}[{mark.component}]:{mark.reason.label}"
+        for mark in reading.marks
+        if mark.reason not in (Reason.NOT_FITTED, Reason.POWER_ON)
+    ]
+
+
+def _lost(device: Device, reading: Reading) -> list[str]:
+    """Watched components that say they are not fitted though they have measured."""
+    fitted = [
+        (QUANTITIES[mark.quantity].name, mark.component) for mark in reading.marks if mark.reason is Reason.NOT_FITTED
+    ]
+    known = (where for where in fitted if where in device.channels and device.channels[where].ingest_ts)
+    return [f"sensor_fault:{quantity}[{component}]:not_fitted" for quantity, component in known]
+
+
+def _not_judged(device: Device, ingest_ts: int) -> list[str]:
+    """Watched quantities that have not been judged for longer than their device may be silent."""
+    default = OFFLINE_AFTER_MS[device.kind_name]
+    found = []
+    for quantity, judged_ts in device.judged_ts.items():
+        bound = min(max(default, device.judged_every_ms.get(quantity, 0) * 5 // 2), max(OFFLINE_MOST_MS, default))
+        if ingest_ts - judged_ts > bound:
+            found.append(f"not_judged:{quantity}")
+    return found
+
+
+def _tell(
+    device: Device,
+    words: list[str] | None,
+    notes: list[str],
+    ingest_ts: int,
+    returned: bool,
+    reading: Reading | None,
+    ordinal: int,
+) -> Iterable[DeviceStatus]:
+    before = device.faults
+    if words is not None and reading is not None:
+        device.words = words
+        for note, held_ts in list(device.notes.items()):
+            if ingest_ts - held_ts >= HOLD_MS and _may_end(note, reading):
+                del device.notes[note]
+    for note in sorted(set(notes)):
+        if note in device.notes or len(device.notes) < MAX_NOTES:
+            device.notes[note] = ingest_ts
+    if device.faults != before:
+        device.since_ts = ingest_ts
+    if returned or device.faults != before:
+        yield _status(device, ordinal)
+
+
+def _may_end(note: str, reading: Reading) -> bool:
+    """A sensor's fault ends with a value of it."""
+    if not note.startswith("sensor_fault:"):
+        return True
+    _, where, _ = note.split(":")
+    quantity, component = where[:-1].split("[")
+    values = reading.quantities.get(quantity, [])
+    return int(component) < len(values) and not math.isnan(values[int(component)])
+
+
+def _offline_after(device: Device) -> int:
+    default = OFFLINE_AFTER_MS[device.kind_name]
+    return min(max(default, device.interval_ms * 5 // 2), max(OFFLINE_MOST_MS, default))
 
 
 def _silenced(device: Device, now: int) -> DeviceStatus | None:
-    offline_after = OFFLINE_AFTER_MS[device.kind]
+    offline_after = _offline_after(device)
     overdue_after = max(OVERDUE_AFTER_MS, offline_after)
     silent = now - device.heard_ts
     if silent >= overdue_after and device.status is not Status.OVERDUE_OFFLINE:
@@ -268,30 +513,41 @@ def _status(device: Device, ordinal: int) -> DeviceStatus:
     return DeviceStatus(
         v=VERSION,
         device_id=device.device_id,
-        device_kind=device.kind,
+        device_kind=device.kind_name,
         test=device.test,
         status=device.status or Status.ONLINE,
-        faults=list(device.faults),
+        faults=device.faults,
         since_ts=device.since_ts,
-        source_offset=device.offset,
+        source_offset=device.place[0],
         source_ordinal=ordinal,
     )
 
 
-def _values(report: dict[str, Any]) -> dict[tuple[str, int], float]:
-    """Every value that is there: no sentinels."""
+def _values(reading: Reading) -> dict[tuple[str, int], float]:
+    """Every value that is there."""
     return {
-        (quantity.name, component): float(value)
-        for quantity in QUANTITIES
-        for component, value in enumerate(report.get(quantity.name) or ())
-        if value != quantity.absent
+        (quantity, component): value
+        for quantity, values in reading.quantities.items()
+        for component, value in enumerate(values)
+        if not math.isnan(value)
     }
+
+
+def _hidden(
+    device: Device, reading: Reading, watched: dict[tuple[str, int], float], live: set[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """The values that are what a sensor shows at power-on, and no second ones."""
+    shown = {
+        (QUANTITIES[mark.quantity].name, mark.component) for mark in reading.marks if mark.reason is Reason.POWER_ON
+    }
+    hidden = [where for where in watched if where in shown and not (where in live and device.channels[where].power_on)]
+    for where in live:
+        device.channels[where].power_on = where in shown
+    return hidden
 
 
 def _count(device: Device, place: Place, values: dict[tuple[str, int], float]) -> None:
     """Count the values in their minute, unless that has closed."""
-    for quantity, component in values:
-        device.widths[quantity] = max(device.widths.get(quantity, 0), component + 1)
     minute_ts = place.ts - place.ts % MINUTE_MS
     if minute_ts + MINUTE_MS + LATENESS_MS <= device.newest_ts:
         return
@@ -300,22 +556,26 @@ def _count(device: Device, place: Place, values: dict[tuple[str, int], float]) -
         minute.setdefault(where, []).append((place.ts, value))
 
 
-def _closed(device: Device, place: Place) -> Iterable[Aggregate]:
-    """The minutes that the device's newest time has left behind by more than the lateness."""
+def _closed(device: Device, place: Place, everything: bool = False) -> list[Aggregate]:
+    """The minutes that the device's newest time has left behind by more than the lateness, or all."""
+    found = []
     for minute_ts in sorted(device.minutes):
-        if minute_ts + MINUTE_MS + LATENESS_MS > device.newest_ts:
+        if not everything and minute_ts + MINUTE_MS + LATENESS_MS > device.newest_ts:
             continue
         if minute := device.minutes.pop(minute_ts):
-            yield Aggregate(
-                v=VERSION,
-                device_id=device.device_id,
-                device_kind=device.kind,
-                test=device.test,
-                minute_ts=minute_ts,
-                quantities=_statistics(device, minute),
-                source_offset=place.offset,
-                source_ordinal=place.index * 2 + minute_ts // MINUTE_MS % 2,
+            found.append(
+                Aggregate(
+                    v=VERSION,
+                    device_id=device.device_id,
+                    device_kind=device.kind_name,
+                    test=device.test,
+                    minute_ts=minute_ts,
+                    quantities=_statistics(device, minute),
+                    source_offset=place.offset,
+                    source_ordinal=place.index * 2 + minute_ts // MINUTE_MS % 2,
+                )
             )
+    return found
 
 
 def _statistics(
@@ -342,42 +602,62 @@ def _statistic(held: list[tuple[int, float]]) -> dict[str, Any]:
 
 
 def _alarm(
-    device: Device, place: Place, kind: AlarmKind, quantity: str, component: int, finding: Finding, source: str
+    device: Device,
+    place: Place,
+    kind: AlarmKind,
+    quantity: str,
+    component: int,
+    finding: Finding,
+    source: str,
+    turn: int,
 ) -> Alarm:
-    event, severity, _, value, limit, onset_ts, peak, baseline = finding
     return Alarm(
         v=VERSION,
-        alarm_id=alarm_id(device.device_id, component, kind, onset_ts, device.test),
-        event=event,
-        severity=severity,
-        severity_label=severity.label,
+        alarm_id=alarm_id(device.device_id, component, kind, finding.episode, device.test),
+        event=finding.event,
+        severity=finding.severity,
+        severity_label=finding.severity.label,
         kind=kind,
         device_id=device.device_id,
-        device_kind=device.kind,
+        device_kind=device.kind_name,
         quantity=quantity,
         component=component,
-        event_ts=place.report["event_ts"],
-        onset_ts=onset_ts,
+        episode=finding.episode,
+        event_ts=finding.ts,
+        onset_ts=finding.onset_ts,
         ingest_ts=place.ingest_ts,
         detected_ts=0,
-        value=value,
-        limit=limit,
-        peak=peak,
-        baseline=baseline,
+        by_arrival=place.reading.by_arrival,
+        late=finding.late,
+        value=finding.value,
+        limit=finding.limit,
+        peak=finding.peak,
+        baseline=finding.baseline,
         limit_from=source,
         test=device.test,
         message=alarm_message(
             kind,
-            event,
-            severity,
+            finding.event,
+            finding.severity,
             device.device_id,
             component,
             BY_NAME[quantity],
-            value,
-            limit,
-            baseline,
+            finding.value,
+            finding.limit,
+            finding.baseline,
             device.test,
+            finding.late,
         ),
         source_offset=place.offset,
-        source_ordinal=place.index * 65_536 + NUMBERS[kind] * 256 + component,
+        source_ordinal=place.index * 65_536 + NUMBERS[kind] * 256 + component * 2 + turn,
     )
+
+
+def _fold(now: Told, offset: int, ingest_ts: int, value: bytes | None, key: bytes | None) -> None:
+    """Where a record has too many rejects to tell each, keep those that decoding tells."""
+    decoded = {"too_many_devices", "device_floods"}
+    if sum(reason not in decoded for _, _, reason in now.rejects) < 2:
+        return
+    records = Records("", 0, np.array([offset]), np.array([ingest_ts]), [key], [value], [()])
+    told = [(reject.offset, reject.index, reject.fault.reason) for reject in decode(records)[1]]
+    now.rejects = [one for one in now.rejects if one[2] in decoded] + told

@@ -9,6 +9,7 @@ import numpy as np
 from detectors.aggregates import offsets
 from detectors.table import runs
 from schemas.quantities import CODES, QUANTITIES
+from schemas.report_rules import Reason
 from schemas.reports import Reports
 
 
@@ -16,8 +17,8 @@ class Values(NamedTuple):
     """The m values of n reports that are there, quantity by quantity and within that report by report.
 
     `codes` are the quantities that occur. Of the quantity `codes[q]` report i has the `counts[q, i]` values from
-    `starts[q, i]` on, and components below `width[q, i]`. `component` and `value` are arrays of length m.
-    """
+    `starts[q, i]` on, and components below `width[q, i]`. `component`, `value` and `power_on` are arrays of length m;
+    the last says which are what a sensor shows before it has measured, and is None where none is."""
 
     codes: list[int]
     starts: np.ndarray
@@ -25,6 +26,7 @@ class Values(NamedTuple):
     width: np.ndarray
     component: np.ndarray
     value: np.ndarray
+    power_on: np.ndarray | None
 
 
 class Measured(NamedTuple):
@@ -38,14 +40,18 @@ class Measured(NamedTuple):
     component: np.ndarray
     within: np.ndarray
     value: np.ndarray
+    power_on: np.ndarray | None
 
     def of(self, chosen: np.ndarray) -> Measured:
         """Those of the reports that are `chosen`, bool[k]."""
-        if np.count_nonzero(chosen) == len(chosen):
-            return self
-        kept = chosen[self.which]
+        return self if np.count_nonzero(chosen) == len(chosen) else self.only(chosen[self.which])
+
+    def only(self, kept: np.ndarray) -> Measured:
+        """Those values that are `kept`, bool[m]."""
         before = np.concatenate([[0], np.cumsum(kept)])
-        return Measured(before[self.bounds].tolist(), *(column[kept] for column in self[1:]))
+        power_on = None if self.power_on is None else self.power_on[kept]
+        bounds, columns = before[self.bounds].tolist(), [column[kept] for column in self[1:5]]
+        return Measured._make([bounds, *columns, power_on])
 
 
 def values_of(reports: Reports) -> Values:
@@ -56,14 +62,28 @@ def values_of(reports: Reports) -> Values:
     value = np.concatenate([part.values for part in ragged]) if ragged else np.empty(0)
     component = runs(np.zeros(counts.size, np.int64), counts.ravel())
     width, there = counts, np.isfinite(value)
+    codes = [CODES[name] for name in reports.quantities]
+    power_on = _power_on(reports, codes, counts, len(value))
     if not there.all():
         report = np.repeat(np.arange(counts.size), counts.ravel())[there]
         component, value = component[there], value[there]
+        power_on = None if power_on is None else power_on[there]
         counts = np.bincount(report, minlength=counts.size).reshape(shape)
         width = np.zeros(shape, np.int64)
         width.ravel()[report] = component + 1  # they rise within a report, and the last one stays
     starts = counts.ravel().cumsum().reshape(shape) - counts
-    return Values([CODES[name] for name in reports.quantities], starts, counts, width, component, value)
+    return Values(codes, starts, counts, width, component, value, power_on)
+
+
+def _power_on(reports: Reports, codes: list[int], counts: np.ndarray, size: int) -> np.ndarray | None:
+    marked = (reports.marks.reason == Reason.POWER_ON).nonzero()[0]
+    if not len(marked):
+        return None
+    begins = counts.ravel().cumsum().reshape(counts.shape) - counts
+    quantity = np.array([codes.index(code) for code in reports.marks.quantity[marked].tolist()])
+    found = np.zeros(size, np.bool_)
+    found[begins[quantity, reports.marks.report[marked]] + reports.marks.component[marked]] = True
+    return found
 
 
 def wanted_width(values: Values, reports: np.ndarray) -> np.ndarray:
@@ -75,12 +95,13 @@ def wanted_width(values: Values, reports: np.ndarray) -> np.ndarray:
 
 def measured(values: Values, reports: np.ndarray, width: np.ndarray) -> Measured:
     """The values of some reports, whose devices have `width` components of each quantity, int64[k, quantities]."""
-    counts, component, value = values.counts, values.component, values.value
+    counts, component, value, power_on = values.counts, values.component, values.value, values.power_on
     if len(reports) < counts.shape[1]:  # else they are all, in their order
         counts = counts[:, reports]
         picked = runs(values.starts[:, reports].ravel(), counts.ravel())
         component, value = component[picked], value[picked]
+        power_on = None if power_on is None else power_on[picked]
     run = np.repeat(np.arange(counts.size), counts.ravel())
     within = offsets(width).T[values.codes].ravel()[run] + component
     bounds = [0, *counts.sum(axis=1).cumsum().tolist()]
-    return Measured(bounds, run % len(reports), component, within, value)
+    return Measured(bounds, run % max(len(reports), 1), component, within, value, power_on)

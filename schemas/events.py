@@ -62,10 +62,21 @@ class AlarmEvent(StrEnum):
     ESCALATED = "escalated"
     RECOVERED = "recovered"
     REACTIVATED = "reactivated"
+    AMENDED = "amended"
+    """What came in late shows that it began earlier than was told."""
 
     @property
     def label(self) -> str:
-        return {"opened": "发生", "escalated": "升级", "recovered": "恢复正常", "reactivated": "再次发生"}[self]
+        return _EVENT_LABELS[self]
+
+
+_EVENT_LABELS: Final = {
+    AlarmEvent.OPENED: "发生",
+    AlarmEvent.ESCALATED: "升级",
+    AlarmEvent.RECOVERED: "恢复正常",
+    AlarmEvent.REACTIVATED: "再次发生",
+    AlarmEvent.AMENDED: "起始时间更正",
+}
 
 
 class _Event:
@@ -90,9 +101,12 @@ class _Event:
         return cls(**{name: fields[name] for name in names})
 
 
-def alarm_id(device_id: str, component: int, kind: str, onset_ts: int, test: bool) -> str:
-    """The id of an alarm, 32 hexadecimal digits computed from what it is about, so that a repeat is recognisable."""
-    about = f"{device_id}\n{component}\n{kind}\n{onset_ts}\n{int(test)}"
+def alarm_id(device_id: str, component: int, kind: str, episode: int, test: bool) -> str:
+    """The id of an alarm, 32 hexadecimal digits computed from what it is about, so that a repeat is recognisable.
+
+    `episode` tells the alarms of one component and kind apart: no two of them open by reports that arrive at one time.
+    """
+    about = f"{device_id}\n{component}\n{kind}\n{episode}\n{int(test)}"
     return blake2b(about.encode(), digest_size=16).hexdigest()
 
 
@@ -100,10 +114,14 @@ def alarm_id(device_id: str, component: int, kind: str, onset_ts: int, test: boo
 class Alarm(_Event):
     """One event in the life of an alarm, on `emberline.alarms`.
 
-    `component` counts from 0. `onset_ts` is when the value first went over the limit that opened the alarm, `event_ts`
-    the report this event follows from. `value` is what was compared with `limit`, in the unit of the quantity (for
-    `temperature_rise` in ℃/min); `peak` the worst so far; `baseline` the device's own normal where one is compared.
-    `limit_from` names the standard and edition the limit comes from. `detected_ts` is the worker's clock.
+    `component` counts from 0. `episode` is the arrival of the report that opened the alarm, and stays. `onset_ts` is
+    when the value first went over the limit that opened it, as far as is known now; `event_ts` when that happened which
+    this event tells. Both are the device's own time where its clock is credible, else (`by_arrival`) that of arrival.
+    `late` says that a report tells of it which was measured before others that are known already (补报).
+
+    `value` is what was compared with `limit`, in the unit of the quantity (for `temperature_rise` in ℃/min); `peak` the
+    worst so far; `baseline` the device's own normal where one is compared. `limit_from` names the standard and edition
+    the limit comes from. `detected_ts` is the worker's clock.
     """
 
     v: int
@@ -116,10 +134,13 @@ class Alarm(_Event):
     device_kind: str
     quantity: str
     component: int
+    episode: int
     event_ts: int
     onset_ts: int
     ingest_ts: int
     detected_ts: int
+    by_arrival: bool
+    late: bool
     value: float
     limit: float
     peak: float
@@ -160,6 +181,9 @@ class Status(StrEnum):
 @dataclass(frozen=True, slots=True)
 class DeviceStatus(_Event):
     """A change of a device's state, on `emberline.device-status`. `since_ts` is when the state began.
+
+    `faults` are the device's own words, then what emberline finds about it: `sensor_fault:temperature_c[2]:sentinel`,
+    `not_judged:temperature_c`, `clock_ahead` and others (`detectors.device_status`).
 
     A device that falls silent sends no record to take a place from: then `source_offset` is that of its last report and
     `source_ordinal` -1. So a repeat of a status is known by (device_id, test, status, since_ts), not by its place.

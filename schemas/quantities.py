@@ -14,8 +14,9 @@ MAX_COMPONENTS: Final = 64
 class Quantity(NamedTuple):
     """One measured quantity; its name ends with its unit and is the key on the wire and the column in tables.
 
-    `low` and `high` bound what is physically possible, not what is normal: outside them a report is rejected.
-    `absent` is the sentinel by which field devices say "not fitted" or "undefined" (domain.md, rule 7).
+    `low` and `high` bound what is physically possible, not what is normal: a value outside them is absent.
+    `absent` is the value by which field devices say "not fitted" or "undefined" (domain.md, rule 7); other values that
+    are none are in `schemas/absent.toml`. Values from `zero_from` up to 0 are a sensor's zero offset and count as 0.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Quantity(NamedTuple):
     high: float
     label: str
     absent: float | None = None
+    zero_from: float = 0.0
 
     @property
     def code(self) -> int:
@@ -32,13 +34,14 @@ class Quantity(NamedTuple):
 
 
 QUANTITIES: Final = (
-    Quantity("residual_current_ma", "mA", 0.0, 100_000.0, "剩余电流"),
+    Quantity("residual_current_ma", "mA", 0.0, 100_000.0, "剩余电流", zero_from=-0.5),
     Quantity("temperature_c", "℃", -100.0, 1_500.0, "温度", absent=-200.0),
-    Quantity("current_a", "A", 0.0, 10_000.0, "电流"),
+    # Solar feed-in makes current and power negative, rightly.
+    Quantity("current_a", "A", -10_000.0, 10_000.0, "电流"),
     Quantity("voltage_v", "V", 0.0, 2_000.0, "电压"),
     Quantity("power_w", "W", -10_000_000.0, 10_000_000.0, "功率"),
-    # 50 Hz has 100 half-cycles a second, 60 Hz has 120: no second holds more.
-    Quantity("arc_half_cycles", "个", 0.0, 120.0, "故障电弧"),
+    # 50 Hz, the supply China has, has 100 half-cycles a second: no second holds more.
+    Quantity("arc_half_cycles", "个", 0.0, 100.0, "故障电弧"),
     Quantity("smoke", "", 0.0, 1.0, "烟雾"),
     Quantity("insulation_mohm", "MΩ", 0.0, 1_000_000.0, "绝缘电阻"),
     Quantity("static_v", "V", -200_000.0, 200_000.0, "静电"),
@@ -63,3 +66,5 @@ DEVICE_KINDS: Final = (
     DeviceKind("circuit_breaker", "智能断路器", ("current_a", "voltage_v")),
 )
 KIND_CODES: Final = {kind.name: code for code, kind in enumerate(DEVICE_KINDS)}
+UNKNOWN_KIND: Final = -1
+"""The code of a kind that a report does not name, or that nobody knows: its device is judged by the default limits."""

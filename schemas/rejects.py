@@ -6,22 +6,28 @@ with `emberline.`; all others are the original record's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Final, Self
 
-from schemas.report_rules import Fault
-from schemas.reports import Reject
+from schemas.report_rules import MAX_DETAIL_BYTES, Fault
+from schemas.reports import Headers, Reject
 
 PREFIX: Final = "emberline."
 DETECTOR_FAILED: Final = "detector_failed"
 """The reason of a record that could be read but that a detector failed on: a defect of ours, not of the record."""
-Headers = Sequence[tuple[str, bytes]]
+DEVICE_REFUSED: Final = "too_many_devices"
+DEVICE_FLOODS: Final = "device_floods"
+NOT_JUDGED: Final = frozenset({DETECTOR_FAILED, DEVICE_REFUSED, DEVICE_FLOODS})
+"""Reasons of reports that can be read, so that they are stored all the same, but that no detector has judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectEvent:
-    """What the headers of a reject say. `source_index` is -1 where the whole record was rejected."""
+    """What the headers of a reject say. `source_index` is -1 where the whole record was rejected.
+
+    It stands for `reports` of them, more than 1 where there were too many to tell each. `cut` is how many bytes the
+    value had where they are not all there, else -1: then the record itself is in telemetry, as long as that keeps it.
+    """
 
     reason: str
     detail: str
@@ -30,17 +36,21 @@ class RejectEvent:
     source_offset: int
     source_index: int
     ingest_ts: int
+    reports: int = 1
+    cut: int = -1
 
-    def to_headers(self, original: Headers) -> list[tuple[str, bytes]]:
+    def to_headers(self, original: Headers) -> list[tuple[str, bytes | None]]:
         """Our headers first, then the original record's own."""
-        ours = [(PREFIX + name, str(getattr(self, name)).encode()) for name in self.__dataclass_fields__]
+        usual = {field.name: field.default for field in fields(self)}
+        told = {name: getattr(self, name) for name in usual if getattr(self, name) != usual[name]}
+        ours: list[tuple[str, bytes | None]] = [(PREFIX + name, _written(value)) for name, value in told.items()]
         return ours + [(name, value) for name, value in original if not name.startswith(PREFIX)]
 
     @classmethod
     def from_headers(cls, headers: Headers) -> Self:
         """Read them back. Raises ValueError if one of ours is missing or malformed."""
-        found = {name[len(PREFIX) :]: value.decode() for name, value in headers if name.startswith(PREFIX)}
-        if missing := cls.__dataclass_fields__.keys() - found.keys():
+        found = {name[len(PREFIX) :]: (value or b"").decode() for name, value in headers if name.startswith(PREFIX)}
+        if missing := {field.name for field in fields(cls) if field.default is MISSING} - found.keys():
             raise ValueError(f"not a reject: header {PREFIX}{min(missing)} is missing")
         return cls(
             reason=found["reason"],
@@ -50,15 +60,33 @@ class RejectEvent:
             source_offset=int(found["source_offset"]),
             source_index=int(found["source_index"]),
             ingest_ts=int(found["ingest_ts"]),
+            reports=int(found.get("reports", 1)),
+            cut=int(found.get("cut", -1)),
         )
+
+
+def _written(value: str | int) -> bytes:
+    text = str(value).encode()
+    # Cut between characters.
+    return text if len(text) <= MAX_DETAIL_BYTES else text[:MAX_DETAIL_BYTES].decode(errors="ignore").encode()
 
 
 def event_of(reject: Reject, topic: str, partition: int) -> RejectEvent:
     """The event for a reject found while decoding `topic`/`partition`."""
     fault: Fault = reject.fault
-    return RejectEvent(fault.reason, fault.detail, topic, partition, reject.offset, reject.index, reject.ingest_ts)
+    return RejectEvent(
+        fault.reason,
+        fault.detail,
+        topic,
+        partition,
+        reject.offset,
+        reject.index,
+        reject.ingest_ts,
+        reject.reports,
+        reject.cut,
+    )
 
 
-def original_headers(headers: Headers) -> list[tuple[str, bytes]]:
+def original_headers(headers: Headers) -> list[tuple[str, bytes | None]]:
     """The headers the rejected record itself carried."""
     return [(name, value) for name, value in headers if not name.startswith(PREFIX)]

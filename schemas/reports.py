@@ -1,52 +1,80 @@
 """The telemetry report, version 1: from the bytes of Kafka records to numpy columns and rejects.
 
-`decode` is the only way in. `fault_of` states what a good report is, one report at a time; `_columns` reads field after
-field of the whole chunk, finds the same reports good, and leaves to `fault_of` to say what is wrong with the others.
+`decode` is the only way in. `report_rules.read` states what a report says, one report at a time; `_columns` reads field
+after field of the whole chunk and agrees with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate, chain, combinations, compress, groupby, pairwise
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import numpy as np
-import orjson
 
+from schemas.absences import Absences, shipped
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 from schemas.report_fields import (
-    Measured,
-    device_ids,
+    NO_MARKS,
+    Arrays,
+    Marks,
+    arrays,
     faults,
     flags,
-    impossible,
+    good_ids,
+    good_versions,
     integers,
     kind_codes,
-    measured,
-    refused,
-    times,
-    versions,
+    mark,
+    sequences,
 )
-from schemas.report_json import Parsed, bytes_of, parse
-from schemas.report_rules import EARLIEST_EVENT_TS, MAX_AHEAD_MS, VERSION, Fault, fault_of
+from schemas.report_json import Parsed, bytes_of, loads, parse
+from schemas.report_rules import (
+    AHEAD_MS,
+    BEHIND_MS,
+    MAX_DETAIL_BYTES,
+    Fault,
+    fault_of,
+    in_order,
+    read_faults,
+    read_flag,
+    read_kind,
+    read_seq,
+    read_times,
+)
 
 T = TypeVar("T")
 
 _ALIKE: Final = {
-    (one, other): np.array([{one.name, other.name} <= set(kind.axis) for kind in DEVICE_KINDS])
+    (one, other): np.array([*({one.name, other.name} <= set(kind.axis) for kind in DEVICE_KINDS), False])
     for one, other in combinations(QUANTITIES, 2)
     if any({one.name, other.name} <= set(kind.axis) for kind in DEVICE_KINDS)
 }
-"""Pairs of quantities that run over the same parts in some kind of device, and by its code in which."""
+"""Pairs of quantities that run over the same parts in some kind of device, and by its code in which; last stands the
+kind that is not known."""
 
 PART_BYTES: Final = 98_304
 """Records of so many bytes are decoded at once: what is parsed of them then stays in the processor's cache until it is
 columns. Whole fetches of a mebibyte take half as long again [measured]."""
 
+REJECT_TIMES: Final = 4
+REJECT_BYTES: Final = 1_000
+"""All rejects of a record together are at most so many times as large as it was when it was sent, and so many bytes
+more: what a sender sends is told, but not multiplied [ours]."""
+REJECT_OVERHEAD_BYTES: Final = 280
+"""What our own headers take of that, but for the reason and its detail (`schemas.rejects`)."""
+
+
+Headers = Sequence[tuple[str, bytes | None]]
+
 
 class Records(NamedTuple):
-    """Consecutive records of one partition, as columns. `timestamps` are the broker's, int64 epoch ms."""
+    """Consecutive records of one partition, as columns. `timestamps` are the broker's, int64 epoch ms.
+
+    `sent_bytes`, int64[n], is what each took of its batch as that was sent; None where that is just its size. `faults`
+    has by number those that could not be unpacked.
+    """
 
     topic: str
     partition: int
@@ -54,7 +82,9 @@ class Records(NamedTuple):
     timestamps: np.ndarray
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
-    headers: Sequence[Sequence[tuple[str, bytes]]]
+    headers: Sequence[Headers]
+    sent_bytes: np.ndarray | None = None
+    faults: Mapping[int, Fault] = {}
 
     def between(self, begin: int, end: int) -> Records:
         """The records `begin` to `end`, that one not included."""
@@ -65,6 +95,8 @@ class Records(NamedTuple):
             keys=self.keys[part],
             values=self.values[part],
             headers=self.headers[part],
+            sent_bytes=None if self.sent_bytes is None else self.sent_bytes[part],
+            faults={number - begin: fault for number, fault in self.faults.items() if begin <= number < end},
         )
 
 
@@ -111,12 +143,22 @@ class Ragged:
         return cls(np.zeros(reports + 1, dtype=np.int64), np.empty(0))
 
 
+_ARRAYS: Final = (
+    "offset", "index", "ingest_ts", "event_ts", "ts", "by_arrival", "seq", "has_seq", "device_kind", "test", "rejected",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Reports:
     """n reports as columns, in the order of their records. Times are int64 epoch milliseconds, UTC.
 
-    `index` is the report's place in its record. `seq` is -1 where the report has none. `faults` holds only the
-    reports that carry any. `quantities` holds only those that occur.
+    `index` is the report's place in its record. `event_ts` is when it was measured by its device's clock, `ts` the
+    moment it is judged by, which is its arrival where the clock is not credible (`by_arrival`). `seq` is uint64, meant
+    only where `has_seq`. `device_kind` is a code, -1 where nobody knows it. `faults` and `notes` hold only the reports
+    that have any, `marks` the components that have no value, or none yet; `quantities` holds only those that occur.
+
+    Where `rejected`, nothing is known of a report but that its device talks: of a whole record that is rejected, whose
+    key names a device, `index` is -1.
     """
 
     partition: int
@@ -124,12 +166,18 @@ class Reports:
     index: np.ndarray
     ingest_ts: np.ndarray
     event_ts: np.ndarray
+    ts: np.ndarray
+    by_arrival: np.ndarray
     seq: np.ndarray
-    device_id: Sequence[str]
+    has_seq: np.ndarray
     device_kind: np.ndarray
     test: np.ndarray
-    faults: Mapping[int, tuple[str, ...]]
-    quantities: Mapping[str, Ragged]
+    rejected: np.ndarray
+    device_id: Sequence[str]
+    faults: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    notes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    marks: Marks = NO_MARKS
+    quantities: Mapping[str, Ragged] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -139,21 +187,17 @@ class Reports:
         """The reports of all parts of a partition, one after the other."""
         *begins, _ = accumulate(map(len, parts), initial=0)
         occurring = {name for part in parts for name in part.quantities}
+        marks = [
+            part.marks._replace(report=part.marks.report + begin) for begin, part in zip(begins, parts, strict=True)
+        ]
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
         return cls(
             partition=parts[0].partition,
-            offset=np.concatenate([part.offset for part in parts]),
-            index=np.concatenate([part.index for part in parts]),
-            ingest_ts=np.concatenate([part.ingest_ts for part in parts]),
-            event_ts=np.concatenate([part.event_ts for part in parts]),
-            seq=np.concatenate([part.seq for part in parts]),
+            **columns,
             device_id=list(chain.from_iterable(part.device_id for part in parts)),
-            device_kind=np.concatenate([part.device_kind for part in parts]),
-            test=np.concatenate([part.test for part in parts]),
-            faults={
-                begin + row: held
-                for begin, part in zip(begins, parts, strict=True)
-                for row, held in part.faults.items()
-            },
+            faults=_renumbered((begin, part.faults) for begin, part in zip(begins, parts, strict=True)),
+            notes=_renumbered((begin, part.notes) for begin, part in zip(begins, parts, strict=True)),
+            marks=Marks(*map(np.concatenate, zip(*marks, strict=True))),
             quantities={
                 quantity.name: Ragged.joined(
                     [part.quantities.get(quantity.name) or Ragged.absent(len(part)) for part in parts]
@@ -166,17 +210,14 @@ class Reports:
     def between(self, begin: int, end: int) -> Reports:
         """The reports `begin` to `end`, that one not included."""
         part = slice(begin, end)
+        columns = {name: getattr(self, name)[part] for name in _ARRAYS}
         return Reports(
             partition=self.partition,
-            offset=self.offset[part],
-            index=self.index[part],
-            ingest_ts=self.ingest_ts[part],
-            event_ts=self.event_ts[part],
-            seq=self.seq[part],
+            **columns,
             device_id=self.device_id[part],
-            device_kind=self.device_kind[part],
-            test=self.test[part],
             faults={number - begin: found for number, found in self.faults.items() if begin <= number < end},
+            notes={number - begin: found for number, found in self.notes.items() if begin <= number < end},
+            marks=self.marks.of_reports(begin, end),
             quantities={name: ragged.between(begin, end) for name, ragged in self.quantities.items()},
         )
 
@@ -184,44 +225,62 @@ class Reports:
         """The reports where `kept`, bool[n]."""
         number = np.cumsum(kept) - 1
         quantities = {name: ragged.only(kept) for name, ragged in self.quantities.items()}
+        columns = {name: getattr(self, name)[kept] for name in _ARRAYS}
         return Reports(
             partition=self.partition,
-            offset=self.offset[kept],
-            index=self.index[kept],
-            ingest_ts=self.ingest_ts[kept],
-            event_ts=self.event_ts[kept],
-            seq=self.seq[kept],
+            **columns,
             device_id=list(compress(self.device_id, kept.tolist())),
-            device_kind=self.device_kind[kept],
-            test=self.test[kept],
             faults={int(number[row]): found for row, found in self.faults.items() if kept[row]},
+            notes={int(number[row]): found for row, found in self.notes.items() if kept[row]},
+            marks=self.marks.where(kept, number),
             quantities={name: ragged for name, ragged in quantities.items() if len(ragged.values)},
         )
+
+    @property
+    def good(self) -> Reports:
+        """Those that are not rejected."""
+        return self.only(~self.rejected) if self.rejected.any() else self
+
+
+def _renumbered(parts: Iterable[tuple[int, Mapping[int, tuple[str, ...]]]]) -> dict[int, tuple[str, ...]]:
+    return {begin + row: held for begin, part in parts for row, held in part.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A rejected record, or one rejected report of a record (`index` is then its place, else -1)."""
+    """A rejected record, or one rejected report of a record (`index` is then its place, else -1).
+
+    It stands for `reports` of them where there were too many to tell each. `cut` is how many bytes its value had, where
+    there was no room for all of them, else -1.
+    """
 
     offset: int
     index: int
     fault: Fault
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Headers
     ingest_ts: int
+    reports: int = 1
+    cut: int = -1
 
 
-def decode(records: Records) -> tuple[Reports, list[Reject]]:
-    """Decode a chunk of records; what is not a good report comes back as a reject, its neighbours unharmed.
+def decode(records: Records, absences: Absences | None = None) -> tuple[Reports, list[Reject]]:
+    """Decode a chunk of records; what cannot be read comes back as a reject, its neighbours unharmed.
 
-    Never raises for bad input, and never loses any: every report of every record is in exactly one of the two results.
+    Never raises for bad input, and never loses any: every report of every record is in exactly one of the two, but that
+    one that is rejected though its device is known stands among the reports too, as `rejected`.
     """
-    edges = _edges(records.values)
-    if len(edges) == 2:
-        return _decode_part(records)
-    parts = [_decode_part(records.between(begin, end)) for begin, end in pairwise(edges)]
+    parts = list(decoded(records, absences))
+    if len(parts) == 1:
+        return parts[0]
     return Reports.joined([reports for reports, _ in parts]), [reject for _, rejects in parts for reject in rejects]
+
+
+def decoded(records: Records, absences: Absences | None = None) -> Iterator[tuple[Reports, list[Reject]]]:
+    """As `decode`, part after part, at least one: a part takes some milliseconds."""
+    for begin, end in pairwise(_edges(records.values)):
+        yield _decode_part(records.between(begin, end), absences or shipped())
 
 
 def _edges(values: Sequence[bytes | None]) -> list[int]:
@@ -233,13 +292,15 @@ def _edges(values: Sequence[bytes | None]) -> list[int]:
     return [0, *sorted(set(cuts) - {0}), len(values)]
 
 
-def _decode_part(records: Records) -> tuple[Reports, list[Reject]]:
-    parsed = parse(records.keys, records.values)
-    rejects = [reject_record(records, number, fault) for number, fault in parsed.faults.items()]
-    reports, bad = _columns(records, parsed)
+def _decode_part(records: Records, absences: Absences) -> tuple[Reports, list[Reject]]:
+    parsed = parse(records.keys, records.values, records.faults)
+    reports, bad, named = _columns(records, parsed, absences)
+    rejects = [
+        fitted(records, number, [reject_record(records, number, fault)])[0] for number, fault in parsed.faults.items()
+    ]
     if np.count_nonzero(bad):
-        rejects += _judged(records, parsed, bad)
-        reports = reports.only(~bad)
+        rejects += _judged(records, parsed, bad & (parsed.place >= 0))
+        reports = reports.only(~bad | named)
     rejects.sort(key=lambda reject: (reject.offset, reject.index))
     return reports, rejects
 
@@ -261,99 +322,249 @@ def _reject(records: Records, number: int, index: int, fault: Fault, value: byte
     )
 
 
+def reject_reports(records: Records, faults: Mapping[tuple[int, int], Fault]) -> list[Reject]:
+    """The rejects of single reports, by the offset and the index of each, in their order."""
+    rejects: list[Reject] = []
+    for offset, places in groupby(sorted(faults), lambda place: place[0]):
+        number = int(np.searchsorted(records.offsets, offset))
+        rejects += _of_record(records, number, [(index, faults[offset, index]) for _, index in places])
+    return rejects
+
+
 def _judged(records: Records, parsed: Parsed, bad: np.ndarray) -> Iterator[Reject]:
-    """The rejects of single reports. They are parsed once more, for of those that were only the columns are left."""
     for number, rows in groupby(bad.nonzero()[0].tolist(), parsed.record.item):
-        record = records.values[number]
-        held = orjson.loads(record)
-        for place in map(parsed.place.item, rows):
-            report, value = (held, record) if type(held) is dict else (held[place], bytes_of(held[place], record))
-            fault = fault_of(report, int(records.timestamps[number]))
-            assert fault is not None, "fault_of lets through a report that _columns does not take"
-            yield _reject(records, number, place, fault, value)
+        yield from _of_record(records, number, [(parsed.place.item(row), None) for row in rows])
 
 
-def _columns(records: Records, parsed: Parsed) -> tuple[Reports, np.ndarray]:
-    """All reports as columns, and which of them are bad, bool[n]: of those the columns hold what is harmless."""
+def _of_record(records: Records, number: int, places: Sequence[tuple[int, Fault | None]]) -> list[Reject]:
+    """The rejects of some reports of a record, as many as may be told one by one and one for the others.
+
+    The record is parsed once more, for of its reports only the columns are left.
+    """
+    record = records.values[number] or b""
+    held = loads(record)
+    allowed = _allowance(records, number)
+    rejects: list[Reject] = []
+    for told, (index, known) in enumerate(places):
+        report, value = (held, record) if type(held) is dict else (held[index], bytes_of(held[index], record))
+        fault = known or fault_of(report)
+        assert fault is not None, "fault_of lets through a report that _columns does not take"
+        reject = _reject(records, number, index, fault, value)
+        allowed -= _size(reject)
+        left = len(places) - told
+        more = Fault(fault.reason, f"{left} reports of this record from here on, too many to tell each: {fault.detail}")
+        if allowed < (_told_bytes(more) if left > 1 else 0) and (left > 1 or rejects):
+            rejects.append(Reject(reject.offset, index, more, None, None, (), reject.ingest_ts, left, len(record)))
+            return rejects
+        rejects.append(reject)
+    return fitted(records, number, rejects) if len(rejects) == 1 else rejects
+
+
+def _allowance(records: Records, number: int) -> int:
+    """How many bytes the rejects of a record may take."""
+    sent = _bytes(records, number) if records.sent_bytes is None else int(records.sent_bytes[number])
+    return REJECT_TIMES * sent + REJECT_BYTES
+
+
+def _bytes(records: Records, number: int) -> int:
+    key, value = records.keys[number], records.values[number]
+    return len(key or b"") + len(value or b"") + _header_bytes(records.headers[number])
+
+
+def _header_bytes(headers: Headers) -> int:
+    return sum(len(name.encode()) + len(value or b"") for name, value in headers)
+
+
+def _told_bytes(fault: Fault) -> int:
+    return REJECT_OVERHEAD_BYTES + len(fault.reason) + min(len(fault.detail.encode()), MAX_DETAIL_BYTES)
+
+
+def _size(reject: Reject) -> int:
+    return _told_bytes(reject.fault) + len(reject.key or b"") + len(reject.value or b"") + _header_bytes(reject.headers)
+
+
+def fitted(records: Records, number: int, rejects: list[Reject]) -> list[Reject]:
+    """The one reject of a record, cut to what it may take: first its headers go, then its key, then of its value the
+    end."""
+    (reject,) = rejects
+    room = _allowance(records, number) - _told_bytes(reject.fault)
+    if _size(reject) - _told_bytes(reject.fault) <= room:
+        return rejects
+    headers = reject.headers if _header_bytes(reject.headers) <= room // 2 else ()
+    room -= _header_bytes(headers)
+    key = reject.key if len(reject.key or b"") <= room // 2 else None
+    room -= len(key or b"")
+    value, whole = reject.value, len(reject.value or b"")
+    if value is not None:
+        value = value[: max(room, 0)]
+    return [
+        Reject(reject.offset, reject.index, reject.fault, key, value, headers, reject.ingest_ts, reject.reports, whole)
+    ]
+
+
+def _columns(records: Records, parsed: Parsed, absences: Absences) -> tuple[Reports, np.ndarray, np.ndarray]:
+    """All reports as columns, which of them are bad, and of which the device is known all the same, bool[n] each.
+
+    Of bad ones the columns hold what is harmless.
+    """
     fields = _Fields(parsed)
-    fields.read("v", versions, VERSION)
-    device_id = fields.read("device_id", device_ids, "-")
-    device_kind = fields.read("device_kind", kind_codes, DEVICE_KINDS[0].name)
-    event_ts = fields.read("event_ts", times, EARLIEST_EVENT_TS)
+    named = fields.good("device_id", good_ids, "-")
+    bad = ~fields.good("v", good_versions, None) | ~named
+    fields.drop(bad)
+    device_id = list(fields.column("device_id"))
+    device_kind = fields.read("device_kind", kind_codes, read_kind)
     ingest_ts = records.timestamps[parsed.record]
-    seq = fields.read("seq", integers, None)
-    test = fields.read("test", flags, None)
-    told = fields.read("faults", faults, None)
-    components = fields.read("components", integers, None)
-    found = fields.measured()
-    bad = fields.bad | (event_ts > ingest_ts + MAX_AHEAD_MS) | _shapes_differ(found, device_kind, components)
+    event_ts, ts, by_arrival = fields.times(ingest_ts)
+    seq, has_seq = fields.sequences()
+    test = fields.read("test", flags, read_flag)
+    told = fields.faults()
+    found, odd = fields.arrays()
+    marks = mark(found, odd, device_kind, device_id, absences)
+    for row in _shapes_differ(found, device_kind, fields.components()).nonzero()[0].tolist():
+        fields.note(row, "components_differ")
     reports = Reports(
         partition=records.partition,
         offset=records.offsets[parsed.record],
         index=parsed.place,
         ingest_ts=ingest_ts,
         event_ts=event_ts,
+        ts=ts,
+        by_arrival=by_arrival,
         seq=seq,
-        device_id=device_id,
+        has_seq=has_seq,
         device_kind=device_kind,
         test=test,
+        rejected=bad,
+        device_id=device_id,
         faults=told,
+        notes=fields.notes(bad),
+        marks=marks,
         quantities=_ragged(found),
     )
-    return reports, bad
+    return reports, bad, named
 
 
 class _Fields:
-    """The fields of n reports as they are read. `bad`, bool[n], is where one of those read so far is not good."""
+    """The fields of n reports as they are read, and the notes of what could not be used."""
 
     def __init__(self, parsed: Parsed) -> None:
-        self._fields = parsed.fields
-        self._none = (None,) * len(parsed.record)
-        self.bad = np.zeros(len(parsed.record), np.bool_)
+        self._size = len(parsed.record)
+        self.values: dict[str, Sequence[Any]] = dict(parsed.fields)
+        self._notes: dict[int, list[str]] = {row: list(notes) for row, notes in parsed.unknown.items()}
 
-    def read(self, name: str, reader: Callable[[Sequence[Any]], T | None], harmless: Any) -> T:
-        """A field's column; values its reader does not take make a report bad and are read as `harmless`."""
-        values = self._fields.get(name, self._none)
-        column = reader(values)
-        if column is None:
-            values = self._without_bad(values, harmless)
-            self.bad[list(refused(values, reader))] = True
-            column = reader(self._without_bad(values, harmless))
-            assert column is not None, f"{name}: what is harmless is not taken"
-        return column
+    def column(self, name: str) -> Sequence[Any]:
+        """A field of all reports, None where there is none."""
+        return self.values.get(name) or (None,) * self._size
 
-    def measured(self) -> Measured:
-        """All quantities that occur."""
-        quantities = [quantity for quantity in QUANTITIES if quantity.name in self._fields]
-        columns = [self._fields[quantity.name] for quantity in quantities]
-        found = measured(quantities, columns, len(self.bad))
-        if found is None:
-            for quantity, values in zip(quantities, columns, strict=True):
-                self.bad[impossible(quantity, self._without_bad(values, []))] = True
-            columns = [self._without_bad(values, []) for values in columns]
-            found = measured(quantities, columns, len(self.bad))
-            assert found is not None, "empty arrays are not taken"
+    def note(self, row: int, text: str) -> None:
+        """Take a note down of one report."""
+        self._notes.setdefault(row, []).append(text)
+
+    def notes(self, bad: np.ndarray) -> dict[int, tuple[str, ...]]:
+        """The notes of the reports that have any; of a bad one nothing is known but that its device talks."""
+        return {row: in_order(notes) for row, notes in sorted(self._notes.items()) if not bad[row]}
+
+    def good(self, name: str, judge: Callable[[Sequence[Any]], np.ndarray], harmless: Any) -> np.ndarray:
+        """Where a field is as it must be, bool[n]; elsewhere it is `harmless` from here on."""
+        values = self.column(name)
+        found = judge(values)
+        if not found.all():
+            self.values[name] = [
+                value if fine else harmless for value, fine in zip(values, found.tolist(), strict=True)
+            ]
         return found
 
-    def _without_bad(self, values: Sequence[Any], harmless: Any) -> Sequence[Any]:
-        mended = list(values)
-        for row in self.bad.nonzero()[0].tolist():
-            mended[row] = harmless
-        return mended
+    def drop(self, bad: np.ndarray) -> None:
+        """Let bad reports have no other field."""
+        rows = bad.nonzero()[0].tolist()
+        if rows:
+            for name in self.values.keys() - {"device_id", "v"}:
+                column = self.values[name] = list(self.values[name])
+                for row in rows:
+                    column[row] = None
+
+    def read(
+        self, name: str, whole: Callable[[Sequence[Any]], np.ndarray | None], one: Callable[[Any], Any]
+    ) -> np.ndarray:
+        """A field's column, as a whole or else value by value."""
+        values = self.column(name)
+        column = whole(values)
+        return np.array(self._one_by_one(values, one)) if column is None else column
+
+    def _one_by_one(self, values: Sequence[Any], one: Callable[[Any], tuple[Any, str]]) -> list[Any]:
+        found = []
+        for row, value in enumerate(values):
+            read, text = one(value)
+            found.append(read)
+            if text:
+                self.note(row, text)
+        return found
+
+    def sequences(self) -> tuple[np.ndarray, np.ndarray]:
+        """The sequence numbers, uint64[n], and where there is one, bool[n]."""
+        values = self.column("seq")
+        found = sequences(values)
+        if found is None:
+            values = self._one_by_one(values, read_seq)
+            found = np.array([value or 0 for value in values], np.uint64)
+        if None not in values:
+            return found, np.ones(self._size, np.bool_)
+        return found, np.array([value is not None for value in values], np.bool_)
+
+    def times(self, ingest_ts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`event_ts`, `ts` and `by_arrival`."""
+        values = self.column("event_ts")
+        event_ts = integers(values)
+        if event_ts is None:
+            event_ts = np.array(
+                [value if type(value) is int and abs(value) < 2**62 else 0 for value in values], np.int64
+            )
+        odd = (event_ts > ingest_ts + AHEAD_MS) | (event_ts < ingest_ts - BEHIND_MS)
+        ts, by_arrival = np.minimum(event_ts, ingest_ts), np.zeros(self._size, np.bool_)
+        for row in odd.nonzero()[0].tolist():
+            notes: list[str] = []
+            event_ts[row], ts[row], by_arrival[row] = read_times(values[row], int(ingest_ts[row]), notes)
+            for text in notes:
+                self.note(row, text)
+        return event_ts, ts, by_arrival
+
+    def faults(self) -> dict[int, tuple[str, ...]]:
+        """The faults of those rows that have any."""
+        values = self.column("faults")
+        found = faults(values)
+        if found is None:
+            found = {row: kept for row, kept in enumerate(self._one_by_one(values, read_faults)) if kept}
+        return found
+
+    def components(self) -> np.ndarray:
+        """How many components are stated, int64[n]: -1 where nothing is, -2 where what is stated is no number."""
+        values = self.column("components")
+        if all(value is None for value in values):
+            return np.full(self._size, -1)
+        found = integers(values)
+        if found is not None:
+            return np.where(found < 0, -2, found)
+        return np.array([-1 if one is None else one if type(one) is int and 0 <= one < 2**62 else -2 for one in values])
+
+    def arrays(self) -> tuple[Arrays, list[Any]]:
+        """All quantities that occur."""
+        quantities = [quantity for quantity in QUANTITIES if quantity.name in self.values]
+        columns = [self.values[quantity.name] for quantity in quantities]
+        return arrays(quantities, columns, self._size, self.note)
 
 
-def _ragged(found: Measured) -> dict[str, Ragged]:
+def _ragged(found: Arrays) -> dict[str, Ragged]:
     columns = zip(found.quantities, found.starts, pairwise(found.begins), strict=True)
     return {of.name: Ragged(starts, found.values[begin:end]) for of, starts, (begin, end) in columns if begin < end}
 
 
-def _shapes_differ(found: Measured, device_kind: np.ndarray, components: np.ndarray) -> np.ndarray:
+def _shapes_differ(found: Arrays, device_kind: np.ndarray, components: np.ndarray) -> np.ndarray:
     """Where the arrays disagree with the number that is stated, or with each other, bool[n]."""
-    bad: np.ndarray = (components >= 0) & (components != found.counts.sum(axis=0, dtype=np.int64))
+    differ: np.ndarray = (components != -1) & (components != found.counts.sum(axis=0, dtype=np.int64))
     for pair, in_kind in _ALIKE.items():
         if all(quantity in found.quantities for quantity in pair):
             one, other = (found.counts[found.quantities.index(quantity)] for quantity in pair)
-            differ = one != other
-            if np.count_nonzero(differ):
-                bad |= differ & (one > 0) & (other > 0) & in_kind[device_kind]
-    return bad
+            unlike = one != other
+            if np.count_nonzero(unlike):
+                differ |= unlike & (one > 0) & (other > 0) & in_kind[device_kind]
+    return differ

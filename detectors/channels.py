@@ -1,0 +1,104 @@
+"""The time of each component: what is new and what is late of it, and how long it has been since its value before.
+
+Channels of one device may come in reports of their own, at their own pace and one always later than the other. So order
+and durations are each component's, not the device's.
+
+A duration is the difference of the device's own time between one value and the next, also where its clock is wrong, for
+a clock that was never set still runs; that holds for bursts of what was kept as for what comes as it is measured. Where
+the own time does not go on, goes back, jumps by over 6 h or all but stands still, it is the difference of arrivals
+(domain.md, Confirming). Several reports of one time, as clocks with a resolution of a minute make them, share the time
+to the next one.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from detectors.table import Table
+
+CHANNEL: Final = np.dtype(
+    [
+        ("ts", "i8"),
+        ("own_ts", "i8"),
+        ("ingest_ts", "i8"),
+        ("interval_ms", "i4"),
+        ("filled_ms", "i4"),
+        ("late", "i4"),
+        ("equal", "u2"),
+        ("power_on", "i1"),
+    ]
+)
+"""One component. `ts`, `own_ts` and `ingest_ts` are the newest value's moment, its time by the device's clock and its
+arrival, which is 0 while there was none; `interval_ms` is how far apart its values usually are, 0 where that is not
+known. `equal` values since the first of that own time have filled `filled_ms` by their arrival. `late` says where its
+late values are (`detectors.late`), 0 for none; `power_on` whether the newest value was a power-on value."""
+
+OWN_MOST_MS: Final = 6 * 3_600_000
+"""An own time that jumps by more is of a clock that was set (domain.md, Confirming)."""
+SLOW: Final = 8
+"""An own time that goes on by less than an eighth of what arrivals do all but stands still [ours]."""
+GAP_INTERVALS: Final = 3
+"""A value after more than so many of its component's intervals is a first value anew (domain.md, Confirming)."""
+GAP_LEAST_MS: Final = 30_000
+"""What is closer together than an alarm may take is no gap: some reports of a second were lost (domain.md, limits)."""
+_MOST_MS: Final = 2**31 - 1
+
+
+class Passed(NamedTuple):
+    """The time that has passed for m components since their values before, int64[m] each, milliseconds.
+
+    `elapsed_ms` is all of it, 0 for a first value. `step_ms` is what a value that lasts is sure to have lasted: no more
+    than two intervals, nothing over a gap. `credit_ms` is the interval, by which a device that reports seldom has
+    confirmed a value itself; 0 for a first value and after a gap. `gap`, bool[m], says where there was one.
+    """
+
+    elapsed_ms: np.ndarray
+    step_ms: np.ndarray
+    credit_ms: np.ndarray
+    gap: np.ndarray
+
+
+def advance(channels: Table, slots: np.ndarray, ts: np.ndarray, own_ts: np.ndarray, ingest_ts: np.ndarray) -> Passed:
+    """Take one new value of each of the distinct `slots` on, in place, and say what time has passed."""
+    first = channels["ingest_ts"][slots] == 0
+    arrived = np.maximum(ingest_ts - channels["ingest_ts"][slots], 0)
+    own = own_ts - channels["own_ts"][slots]
+    filled, equal = channels["filled_ms"][slots].astype(np.int64), channels["equal"][slots].astype(np.int64)
+    usable = (own > 0) & (own <= OWN_MOST_MS) & (SLOW * own >= filled + arrived)
+    elapsed = np.where(usable, np.maximum(own - filled, 0), arrived)
+    # Of several values of one own time each is taken for its share of the time to the next.
+    each = np.where(usable, own // (equal + 1), arrived)
+    elapsed[first] = each[first] = 0
+    interval = channels["interval_ms"][slots].astype(np.int64)
+    known = interval > 0
+    gap = known & (each > np.maximum(GAP_INTERVALS * interval, GAP_LEAST_MS))
+    most = np.where(known, 2 * interval * (equal * usable + 1), elapsed)
+    step = np.where(gap, 0, np.minimum(elapsed, most))
+    credit = np.where(gap, 0, np.where(known, np.minimum(each, interval), each))
+
+    stands = (own == 0) & ~first
+    channels["ts"][slots], channels["own_ts"][slots], channels["ingest_ts"][slots] = ts, own_ts, ingest_ts
+    channels["interval_ms"][slots] = np.minimum(np.maximum(each, interval - interval // 4), _MOST_MS)
+    channels["filled_ms"][slots] = np.where(stands, np.minimum(filled + arrived, _MOST_MS), 0)
+    channels["equal"][slots] = np.where(stands, np.minimum(equal + 1, 65_535), 0)
+    return Passed(elapsed, step, credit, gap)
+
+
+def usual_interval(interval_ms: np.ndarray, elapsed_ms: np.ndarray) -> np.ndarray:
+    """How far apart the reports of a device usually are, after one that came `elapsed_ms` after the one before.
+    int64[k].
+
+    It follows slowly, for a device's channels may come in many reports at once, and a single long silence is no
+    interval."""
+    interval = interval_ms.astype(np.int64)
+    follows = np.maximum(np.minimum(elapsed_ms, 4 * interval), interval - interval // 16)
+    return np.minimum(np.where(interval > 0, follows, elapsed_ms), _MOST_MS)
+
+
+def elapsed_ms(own_before: np.ndarray, own_ts: np.ndarray, arrived_ms: np.ndarray) -> np.ndarray:
+    """The time between one report of a device and the next, as above. int64[k] each."""
+    own = own_ts - own_before
+    usable = (own > 0) & (own <= OWN_MOST_MS) & (SLOW * own >= arrived_ms)
+    return np.where(usable, own, arrived_ms)
