@@ -62,8 +62,9 @@ class Passed(NamedTuple):
 
 def advance(channels: Table, slots: np.ndarray, ts: np.ndarray, own_ts: np.ndarray, ingest_ts: np.ndarray) -> Passed:
     """Take one new value of each of the distinct `slots` on, in place, and say what time has passed."""
-    first = channels["ingest_ts"][slots] == 0
-    arrived = np.maximum(ingest_ts - channels["ingest_ts"][slots], 0)
+    before_ts = channels["ingest_ts"][slots]
+    first = before_ts == 0
+    arrived = np.maximum(ingest_ts - before_ts, 0)
     own = own_ts - channels["own_ts"][slots]
     filled, equal = channels["filled_ms"][slots].astype(np.int64), channels["equal"][slots].astype(np.int64)
     usable = (own > 0) & (own <= OWN_MOST_MS) & (SLOW * own >= filled + arrived)
