@@ -296,8 +296,7 @@ def _take_on(taken: _Round, chunk: _Chunk) -> np.ndarray:
         found = found.only(~hidden)
     _count(found, taken, newest_ts, width.sum(axis=1), chunk)
     _note_judged(seen, taken, state)
-    for one in shown:
-        _watch(one, taken, chunk)
+    _watch(shown, taken, chunk)
     return newest
 
 
@@ -616,13 +615,15 @@ def _count(found: Measured, taken: _Round, newest_ts: np.ndarray, sizes: np.ndar
     aggregates.count(minutes, counting, sizes, counted.which, counted.within, taken.ts, counted.value)
 
 
-def _watch(shown: _Shown, taken: _Round, chunk: _Chunk) -> None:
-    """Show the detectors the values of one quantity: the live ones in their time, the late ones by themselves."""
-    live = shown if shown.live.all() else shown.only(shown.live)
-    if len(live.slots):
-        _watch_live(live, taken, chunk)
-    if len(live.slots) < len(shown.slots):
-        _watch_late(shown.only(~shown.live), taken, chunk)
+def _watch(shown: list[_Shown], taken: _Round, chunk: _Chunk) -> None:
+    """Show the detectors the values: the live ones in their time, the late ones by themselves."""
+    if not shown:
+        return
+    profile = _profiles(taken.rows, chunk)
+    _watch_live([one if one.live.all() else one.only(one.live) for one in shown], profile, taken, chunk)
+    for one in shown:
+        if not one.live.all():
+            _watch_late(one.only(~one.live), profile, taken, chunk)
 
 
 def _profiles(rows: np.ndarray, chunk: _Chunk) -> np.ndarray:
@@ -634,21 +635,25 @@ def _profiles(rows: np.ndarray, chunk: _Chunk) -> np.ndarray:
     return found
 
 
-def _watch_live(shown: _Shown, taken: _Round, chunk: _Chunk) -> None:
-    table, which = chunk.state.channels[shown.code], shown.which
-    ts, ingest_ts, before_ts = taken.ts[which], taken.ingest_ts[which], table["ts"][shown.slots]
-    own_ts = chunk.reports.event_ts[taken.reports][which]
-    passed = channels.advance(table, shown.slots, ts, own_ts, ingest_ts)
-    profile = _profiles(taken.rows, chunk)[which]
-    for number in WATCHING[shown.code]:
-        limits = chunk.limits.rows(DETECTORS[number].kind, profile)
-        elements = Elements(shown.slots, shown.value, ts, ingest_ts, before_ts, *passed, limits)
-        findings = DETECTORS[number].detect(chunk.state.watched[number], elements)
-        if len(findings.element):
-            _raise_alarms(number, findings.each(), shown, taken, chunk)
+def _watch_live(shown: list[_Shown], profile: np.ndarray, taken: _Round, chunk: _Chunk) -> None:
+    which = np.concatenate([one.which for one in shown])
+    ts, own_ts, ingest_ts = taken.ts[which], chunk.reports.event_ts[taken.reports][which], taken.ingest_ts[which]
+    tables = chunk.state.channels
+    passed = channels.advance([(tables[one.code], one.slots) for one in shown], ts, own_ts, ingest_ts)
+    times, profile, begin = (ts, ingest_ts, *passed), profile[which], 0
+    for one in shown:
+        part = slice(begin, begin := begin + len(one.slots))
+        if part.start == part.stop:
+            continue
+        for number in WATCHING[one.code]:
+            limits = chunk.limits.rows(DETECTORS[number].kind, profile[part])
+            elements = Elements._make((one.slots, one.value, *[column[part] for column in times], limits))
+            findings = DETECTORS[number].detect(chunk.state.watched[number], elements)
+            if len(findings.element):
+                _raise_alarms(number, findings.each(), one, taken, chunk)
 
 
-def _watch_late(shown: _Shown, taken: _Round, chunk: _Chunk) -> None:
+def _watch_late(shown: _Shown, profile: np.ndarray, taken: _Round, chunk: _Chunk) -> None:
     state, table = chunk.state, chunk.state.channels[shown.code]
     if shown.power_on is not None:
         shown = shown.only(~shown.power_on)
@@ -656,7 +661,7 @@ def _watch_late(shown: _Shown, taken: _Round, chunk: _Chunk) -> None:
     shown = shown.only(late.note(points, table, shown.slots, taken.ts[shown.which], shown.value))
     if not len(shown.slots):
         return
-    profile, nothing = _profiles(taken.rows, chunk)[shown.which], np.zeros(len(shown.slots), np.int64)
+    profile, nothing = profile[shown.which], np.zeros(len(shown.slots), np.int64)
     times = taken.ts[shown.which], taken.ingest_ts[shown.which], nothing, nothing, nothing, nothing, nothing
     for number in WATCHING[shown.code]:
         baseline = DETECTORS[number].late
