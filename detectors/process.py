@@ -141,6 +141,7 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
     result.skipped = int(np.count_nonzero(known & ~newer & ~reports.rejected))
     taken = (known & newer).nonzero()[0]
     fresh = _without_flood(rows, taken, reports, state, result)
+    result.absent_values = int(np.count_nonzero(_is_fault(reports.marks.reason) & np.isin(reports.marks.report, fresh)))
     values = values_of(reports)
     chunk = _Chunk(
         reports, values, _odd(reports), order.fingerprints(reports, values), values.counts.sum(axis=0) > 0,
@@ -272,6 +273,7 @@ def _take_on(taken: _Round, chunk: _Chunk) -> np.ndarray:
     _close_minutes(taken, newest_ts, chunk)
     hidden = _hide_power_on(shown, found, state)
     if hidden is not None:
+        result.absent_values += int(np.count_nonzero(hidden))
         shown = [one.only(~hidden[one.part]) for one in shown]
         found = found.only(~hidden)
     _count(found, taken, newest_ts, width.sum(axis=1), chunk)
@@ -324,7 +326,9 @@ def _note_newest(taken: _Round, chunk: _Chunk) -> None:
     own_ts, kind = reports.event_ts[taken.reports], reports.device_kind[taken.reports]
     first = rows["own_ts"][at] == 0
     elapsed = np.where(first, 0, channels.elapsed_ms(rows["own_ts"][at], own_ts, taken.silent_ms))
-    rows["interval_ms"][at] = channels.usual_interval(rows["interval_ms"][at], elapsed)
+    rows["interval_ms"][at], rows["silence_ms"][at] = channels.usual_interval(
+        rows["interval_ms"][at], rows["silence_ms"][at], elapsed
+    )
     rows["own_ts"][at] = own_ts
     has_seq = reports.has_seq[taken.reports]
     rows["has_seq"][at] = has_seq
@@ -348,7 +352,8 @@ def _note_judged(shown: list[_Shown], taken: _Round, state: PartitionState) -> N
         seen[one.which[one.live]] = True
         rows, ingest_ts = taken.rows[seen], taken.ingest_ts[seen]
         elapsed = np.maximum(ingest_ts - judged_ts[rows, column], 0)
-        every_ms[rows, column] = channels.usual_interval(every_ms[rows, column], elapsed)
+        every = every_ms[rows, column].astype(np.int64)
+        every_ms[rows, column] = np.minimum(np.maximum(elapsed, every - every // 16), np.iinfo(np.int32).max)
         judged_ts[rows, column] = ingest_ts
 
 
@@ -442,7 +447,6 @@ def _notes(report: int, chunk: _Chunk) -> list[str]:
         for quantity, component, reason in marks
         if reason not in (Reason.NOT_FITTED, Reason.POWER_ON)
     ]
-    chunk.result.absent_values += len(faults)
     return [*reports.notes.get(report, ()), *faults]
 
 
@@ -454,9 +458,10 @@ def _wrong(batch: _Round, chunk: _Chunk) -> _Wrong:
     no_values = read & ~valued & ((valued_ts == 0) | (batch.ingest_ts - valued_ts > after_ms))
     rows["valued_ts"][at] = np.where(read & valued, batch.ingest_ts, valued_ts)
     judged_ts = rows["judged_ts"][at]
-    # A quantity may come more seldom than its device's reports.
-    default_ms = _OFFLINE_AFTER_MS[rows["device_kind"][at]][:, None]
-    bound_ms = device_status.offline_after(default_ms, rows["judged_every_ms"][at])
+    # A quantity may come more seldom than its device's reports; one that came once may be any seldom.
+    default_ms, every_ms = _OFFLINE_AFTER_MS[rows["device_kind"][at]][:, None], rows["judged_every_ms"][at]
+    every_ms = np.where(every_ms > 0, every_ms, device_status.OFFLINE_MOST_MS)
+    bound_ms = device_status.offline_after(default_ms, every_ms)
     return _Wrong(no_values, (judged_ts > 0) & (batch.ingest_ts[:, None] - judged_ts > bound_ms))
 
 

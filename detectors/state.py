@@ -97,6 +97,7 @@ ROW: Final = np.dtype(
         ("judged_ts", "i8", (len(WATCHING),)),
         ("judged_every_ms", "i4", (len(WATCHING),)),
         ("interval_ms", "i4"),
+        ("silence_ms", "i4"),
         ("equal_ms", "i4"),
         ("window", "i4"),
         ("index", "i2"),
@@ -116,9 +117,10 @@ ROW: Final = np.dtype(
 `own_ts` and `seq` (meant where `has_seq`) are of its newest report; `heard_ts` is the newest arrival, `valued_ts` that
 of the newest report with a value, `since_ts` when `status` began. By `COLUMN`, `judged_ts` is the arrival of what
 detectors last saw of a watched quantity, or of its first report while they saw none, and `judged_every_ms` how far
-apart that usually is. `interval_ms` is how far apart its reports usually are. `in_window` reports came in the minute
-`window` of arrival. `remembered`, `next`, `latest_own_ts`, `equal_...` and `back_...` are of `detectors.order`; `width`
-is how many components it has of each quantity; `told` whether `PartitionState.told` says anything of it."""
+apart that usually is. `interval_ms` is how far apart its reports usually are, `silence_ms` the last silence that was
+much longer. `in_window` reports came in the minute `window` of arrival. `remembered`, `next`, `latest_own_ts`,
+`equal_...` and `back_...` are of `detectors.order`; `width` is how many components it has of each quantity; `told`
+whether `PartitionState.told` says anything of it."""
 
 DEVICES_MOST: Final = 250_000
 """Devices a partition may have: a million on four partitions, at a kilobyte each (design.md, scale) [ours]."""

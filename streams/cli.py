@@ -243,6 +243,25 @@ def replay(file: Path, as_json: bool, **options: Any) -> None:
     click.echo(orjson.dumps(outcome.as_json()).decode() if as_json else outcome.told())
 
 
+@cli.command("try")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--limits",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file of limits that differ; EMBERLINE_LIMITS_FILE where it is not given.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print each event as a JSON object on a line, then a summary.")
+def try_(file: Path, limits: Path | None, as_json: bool) -> None:
+    """Show what emberline makes of recorded reports, in their own time, without Kafka.
+
+    FILE holds a JSON object a line: {"ingest_ts": epoch ms of arrival, "report": a report or an array of them}.
+    """
+    from streams.trying import try_file
+
+    settings = read_settings()
+    try_file(file, limits or settings.limits_path, as_json)
+
+
 @cli.command()
 @click.option("--from-beginning", is_flag=True, help="Show what the topic still holds, then go on.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a JSON object on a line.")
