@@ -187,8 +187,8 @@ def topics() -> None:
 def simulate(seconds: float, devices: int, rate: float, seed: int, faults: int, bad: int) -> None:
     """Send the reports of a simulated fleet to Kafka, in real time."""
     from fleet import Fleet, FleetConfig
+    from streams.progress import progress
     from streams.send import Sender
-    from streams.show import progress
     from streams.simulate import Sent, now_ms
     from streams.simulate import simulate as send_fleet
 

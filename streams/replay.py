@@ -23,9 +23,9 @@ from sinks.clickhouse.service import Service
 from sinks.contract import SinkError
 from streams.errors import OperatorError
 from streams.offsets import Offsets
+from streams.progress import progress
 from streams.send import Sender
 from streams.settings import Settings
-from streams.show import progress
 from streams.storage import config_of
 from streams.times import moment
 from streams.topics import count_partitions, topic_ids

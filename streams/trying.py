@@ -1,4 +1,4 @@
-"""`emberline try`: what emberline makes of recorded reports, a JSON object a line, without Kafka and without waiting."""
+"""`emberline try`: what emberline makes of recorded reports, without Kafka and without waiting."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from detectors.trial import Arrival, Happening, Trial
 from schemas.events import Alarm, DeviceStatus, Status
 from schemas.rejects import RejectEvent
 from streams.errors import OperatorError
-from streams.show import progress
+from streams.progress import progress
 from streams.times import LATEST_TS, local
 
 _SAID: Final = {Status.ONLINE: "在线", Status.OFFLINE: "离线", Status.OVERDUE_OFFLINE: "超时离线"}
 
 
 def try_file(file: Path, limits: Path | None, as_json: bool) -> None:
-    """Print what the reports of a file mean. Raises OperatorError for a line that is none, before anything is printed."""
+    """Print what the reports of a file mean. Raises OperatorError, before anything is printed, for a line that is none."""
     try:
         trial = Trial(load_limits(limits))
     except LimitsError as error:
         raise OperatorError(str(error)) from error
-    total = sum(1 for _ in _arrivals(file, lambda number: None))
+    total = sum(1 for _ in arrivals(file))
     read = 0
 
     def counted() -> Iterator[Arrival]:
         nonlocal read
-        for read, arrival in enumerate(_arrivals(file, _say_command), start=1):  # noqa: B007 - read is shown
+        for read, arrival in enumerate(arrivals(file, _say_command), start=1):  # noqa: B007 - read is shown
             yield arrival
 
     with progress("trying", total, lambda: read):
@@ -42,15 +42,21 @@ def try_file(file: Path, limits: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps({"summary": summary}).decode())
     else:
-        click.echo(
-            "共 {reports} 条报告，无效值 {absent_values} 个，拒收 {rejects} 条，告警事件 {alarms} 条，设备状态 {statuses} 条".format(
-                **summary
-            )
-        )
+        labels = {
+            "reports": "报告",
+            "absent_values": "无效值",
+            "rejects": "拒收",
+            "alarms": "告警事件",
+            "statuses": "设备状态",
+        }
+        click.echo("共 " + "，".join(f"{label} {summary[name]}" for name, label in labels.items()))
 
 
-def _arrivals(file: Path, command: Callable[[int], None]) -> Iterator[Arrival]:
-    """The records of the file; `command` is told the number of each line that holds a command."""
+def arrivals(file: Path, command: Callable[[int], None] | None = None) -> Iterator[Arrival]:
+    """The records of a file; `command` is told the number of each line that holds a command.
+
+    Raises OperatorError for a line that is none.
+    """
     try:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
@@ -59,7 +65,7 @@ def _arrivals(file: Path, command: Callable[[int], None]) -> Iterator[Arrival]:
                 held = _held(file, number, line)
                 if "report" in held:
                     yield _arrival(held)
-                else:
+                elif command is not None:
                     command(number)
     except OSError as error:
         raise OperatorError(f"cannot read {file}: {error.strerror}") from error

@@ -19,7 +19,7 @@ from sinks.contract import Block
 from streams.backfill.plan import Plan
 from streams.backfill.reading import Span, batches, spans
 from streams.errors import OperatorError
-from streams.show import progress
+from streams.progress import progress
 
 INSERT_ROWS: Final = 10_000
 """Alarms held before they are written: 10 MB as Python objects [ours]."""
