@@ -18,11 +18,18 @@ from streams.errors import OperatorError
 from streams.progress import progress
 from streams.times import LATEST_TS, local
 
+_COUNTED: Final = {
+    "reports": "报告",
+    "absent_values": "无效值",
+    "rejects": "拒收",
+    "alarms": "告警事件",
+    "statuses": "设备状态",
+}
 _SAID: Final = {Status.ONLINE: "在线", Status.OFFLINE: "离线", Status.OVERDUE_OFFLINE: "超时离线"}
 
 
 def try_file(file: Path, limits: Path | None, as_json: bool) -> None:
-    """Print what the reports of a file mean. Raises OperatorError, before anything is printed, for a line that is none."""
+    """Print what the reports of a file mean. Raises OperatorError for a line that is none before it prints anything."""
     try:
         trial = Trial(load_limits(limits))
     except LimitsError as error:
@@ -42,14 +49,7 @@ def try_file(file: Path, limits: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps({"summary": summary}).decode())
     else:
-        labels = {
-            "reports": "报告",
-            "absent_values": "无效值",
-            "rejects": "拒收",
-            "alarms": "告警事件",
-            "statuses": "设备状态",
-        }
-        click.echo("共 " + "，".join(f"{label} {summary[name]}" for name, label in labels.items()))
+        click.echo("共 " + "，".join(f"{label} {summary[name]}" for name, label in _COUNTED.items()))
 
 
 def arrivals(file: Path, command: Callable[[int], None] | None = None) -> Iterator[Arrival]:
