@@ -16,7 +16,7 @@ from schemas.reports import Reject
 PREFIX: Final = "emberline."
 DETECTOR_FAILED: Final = "detector_failed"
 """The reason of a record that could be read but that a detector failed on: a defect of ours, not of the record."""
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,15 @@ class RejectEvent:
     source_index: int
     ingest_ts: int
 
-    def to_headers(self, original: Headers) -> list[tuple[str, bytes]]:
+    def to_headers(self, original: Headers) -> list[tuple[str, bytes | None]]:
         """Our headers first, then the original record's own."""
         ours = [(PREFIX + name, str(getattr(self, name)).encode()) for name in self.__dataclass_fields__]
-        return ours + [(name, value) for name, value in original if not name.startswith(PREFIX)]
+        return [*ours, *original_headers(original)]
 
     @classmethod
     def from_headers(cls, headers: Headers) -> Self:
         """Read them back. Raises ValueError if one of ours is missing or malformed."""
-        found = {name[len(PREFIX) :]: value.decode() for name, value in headers if name.startswith(PREFIX)}
+        found = {name[len(PREFIX) :]: (value or b"").decode() for name, value in headers if name.startswith(PREFIX)}
         if missing := cls.__dataclass_fields__.keys() - found.keys():
             raise ValueError(f"not a reject: header {PREFIX}{min(missing)} is missing")
         return cls(
@@ -59,6 +59,6 @@ def event_of(reject: Reject, topic: str, partition: int) -> RejectEvent:
     return RejectEvent(fault.reason, fault.detail, topic, partition, reject.offset, reject.index, reject.ingest_ts)
 
 
-def original_headers(headers: Headers) -> list[tuple[str, bytes]]:
+def original_headers(headers: Headers) -> list[tuple[str, bytes | None]]:
     """The headers the rejected record itself carried."""
     return [(name, value) for name, value in headers if not name.startswith(PREFIX)]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -32,9 +33,11 @@ class Parsed(NamedTuple):
     faults: Mapping[int, Fault]
 
 
-def parse(keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> Parsed:
-    """Take the records of a chunk apart."""
-    faults = _unusable(keys, values)
+def parse(
+    keys: Sequence[bytes | None], values: Sequence[bytes | None], known: Mapping[int, Fault] = MappingProxyType({})
+) -> Parsed:
+    """Take the records of a chunk apart. Of those in `known` it is known already what is wrong with them."""
+    faults = _unusable(keys, values) | dict(known)
     usable = [None if number in faults else value for number, value in enumerate(values)] if faults else values
     sizes: dict[int, int] = {}
     fields = _fields_of(_reports(usable, faults, sizes))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, combinations, compress, groupby, pairwise
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -46,7 +47,11 @@ columns. Whole fetches of a mebibyte take half as long again [measured]."""
 
 
 class Records(NamedTuple):
-    """Consecutive records of one partition, as columns. `timestamps` are the broker's, int64 epoch ms."""
+    """Consecutive records of one partition, as columns. `timestamps` are the broker's, int64 epoch ms.
+
+    `sent_bytes`, int64[n], is what each took as it was sent: of a compressed batch its share. None is for records that
+    were sent as they are. `faults` says by number why records could not be taken from their batch; they are empty.
+    """
 
     topic: str
     partition: int
@@ -54,18 +59,57 @@ class Records(NamedTuple):
     timestamps: np.ndarray
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
-    headers: Sequence[Sequence[tuple[str, bytes]]]
+    headers: Sequence[Sequence[tuple[str, bytes | None]]]
+    sent_bytes: np.ndarray | None = None
+    faults: Mapping[int, Fault] = MappingProxyType({})
 
     def between(self, begin: int, end: int) -> Records:
         """The records `begin` to `end`, that one not included."""
         part = slice(begin, end)
         return self._replace(
+            sent_bytes=None if self.sent_bytes is None else self.sent_bytes[part],
+            faults={number - begin: fault for number, fault in self.faults.items() if begin <= number < end},
             offsets=self.offsets[part],
             timestamps=self.timestamps[part],
             keys=self.keys[part],
             values=self.values[part],
             headers=self.headers[part],
         )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Records]) -> Records:
+        """The records of all parts, which follow each other in one partition."""
+        *begins, _ = accumulate((len(part.offsets) for part in parts), initial=0)
+        return cls(
+            topic=parts[0].topic,
+            partition=parts[0].partition,
+            offsets=np.concatenate([part.offsets for part in parts]),
+            timestamps=np.concatenate([part.timestamps for part in parts]),
+            keys=[key for part in parts for key in part.keys],
+            values=[value for part in parts for value in part.values],
+            headers=[headers for part in parts for headers in part.headers],
+            sent_bytes=(
+                None
+                if all(part.sent_bytes is None for part in parts)
+                else np.concatenate([part.bytes_sent() for part in parts])
+            ),
+            faults={
+                begin + number: fault
+                for begin, part in zip(begins, parts, strict=True)
+                for number, fault in part.faults.items()
+            },
+        )
+
+    def bytes_sent(self) -> np.ndarray:
+        """What each record took as it was sent, int64[n]."""
+        if self.sent_bytes is not None:
+            return self.sent_bytes
+        sizes = map(_bytes_of_record, self.keys, self.values, self.headers)
+        return np.fromiter(sizes, np.int64, len(self.offsets))
+
+
+def _bytes_of_record(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> int:
+    return len(key or b"") + len(value or b"") + sum(len(name) + len(held or b"") for name, held in headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +252,7 @@ class Reject:
     fault: Fault
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
     ingest_ts: int
 
 
@@ -234,7 +278,7 @@ def _edges(values: Sequence[bytes | None]) -> list[int]:
 
 
 def _decode_part(records: Records) -> tuple[Reports, list[Reject]]:
-    parsed = parse(records.keys, records.values)
+    parsed = parse(records.keys, records.values, records.faults)
     rejects = [reject_record(records, number, fault) for number, fault in parsed.faults.items()]
     reports, bad = _columns(records, parsed)
     if np.count_nonzero(bad):

@@ -112,7 +112,8 @@ async def read_checkpoint(kafka: str, partition: int, incarnation: Incarnation) 
         await closed(consumer.stop())
     state = PartitionState()
     try:
-        restore_all(state, newest)
+        # In a thread: it takes seconds at a hundred thousand devices, and other partitions go on.
+        await asyncio.to_thread(restore_all, state, newest)
     except CheckpointError as error:
         raise OperatorError(str(error)) from error
     return state

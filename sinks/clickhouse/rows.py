@@ -79,7 +79,10 @@ def rejects_block(records: Records, topic_id: UUID) -> Block:
     columns: dict[str, Column] = _fields(RejectEvent, events) | {
         "key": [records.keys[number] for number in numbers],
         "value": [records.values[number] for number in numbers],
-        "headers": [original_headers(records.headers[number]) for number in numbers],
+        # A null and an empty value of a header are one in the table; on the topic they are still two.
+        "headers": [
+            [(name, value or b"") for name, value in original_headers(records.headers[number])] for number in numbers
+        ],
     }
     return _one_a_record("rejects", records, topic_id, columns, numbers, malformed)
 

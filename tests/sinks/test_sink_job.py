@@ -76,7 +76,7 @@ def test_all_partitions_newly_taken_over_are_asked_for_at_once_and_no_other(sink
     async def insert(job: SinkJob, worker: Worker, *chunks: Chunk) -> None:
         worker.inserted.clear()
         for one in chunks:
-            await job.handle(one)
+            job.handle(one)
         await asyncio.wait_for(worker.inserted.wait(), 20)
         assert not any(one.ledger.in_flight for one in chunks)
 

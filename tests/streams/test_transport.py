@@ -30,19 +30,22 @@ class _Keeping:
     fetch = Fetch(wait_ms=50, bytes_least=1)
     niceness = 0
     relies_on: Sequence[str] = ()
+    remark: str | None = None
 
     def __init__(self, topic: str) -> None:
         self.topics: Sequence[str] = (topic,)
         self.chunks: list[Chunk] = []
+        self.unwanted: set[TP] = set()
         self._came = asyncio.Event()
 
     async def start(self, app: WorkerApp) -> None: ...
 
-    async def handle(self, chunk: Chunk) -> None:
+    def wants(self, tp: TP) -> bool:
+        return tp not in self.unwanted
+
+    def handle(self, chunk: Chunk) -> None:
         self.chunks.append(chunk)
         self._came.set()
-
-    def make_room(self) -> None: ...
 
     async def release(self, revoked: set[TP]) -> None: ...
 
