@@ -33,8 +33,11 @@ class RejectEvent:
 
     def to_headers(self, original: Headers) -> list[tuple[str, bytes | None]]:
         """Our headers first, then the original record's own."""
-        ours = [(PREFIX + name, str(getattr(self, name)).encode()) for name in self.__dataclass_fields__]
-        return [*ours, *original_headers(original)]
+        return [*self.own_headers(), *original_headers(original)]
+
+    def own_headers(self) -> list[tuple[str, bytes]]:
+        """Ours alone."""
+        return [(PREFIX + name, str(getattr(self, name)).encode()) for name in self.__dataclass_fields__]
 
     @classmethod
     def from_headers(cls, headers: Headers) -> Self:

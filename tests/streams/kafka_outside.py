@@ -16,7 +16,7 @@ from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.closing import closed
 
 T = TypeVar("T")
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Sent(NamedTuple):
