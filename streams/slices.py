@@ -19,7 +19,7 @@ from schemas.reports import PART_BYTES, Records, Reject, Reports, decode
 REPORTS_MOST: Final = 4_000
 """Reports of a piece, of as many devices: some 20 ms [measured]."""
 OF_DEVICE_MOST: Final = 64
-"""Reports of one device in a piece, each a round of its own: some 60 ms [measured]."""
+"""Reports of one device in a piece, each a round of its own: some 15 ms, on a slow machine 60 [measured]."""
 DECODE_S: Final = 0.04
 """Parts are decoded for so long before what they held is worked off."""
 
