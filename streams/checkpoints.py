@@ -136,7 +136,7 @@ def _is_of(row: ConsumerRecord, incarnation: Incarnation) -> bool:
 
     Raises OperatorError where only telemetry was made anew.
     """
-    told = dict(row.headers).get(TOPIC_IDS, b"")
+    told = dict(row.headers).get(TOPIC_IDS) or b""
     if told[:16] == incarnation.checkpoints.bytes and told != bytes(incarnation):
         raise OperatorError(_OTHER_TELEMETRY)
     return bool(told == bytes(incarnation))

@@ -160,6 +160,7 @@ class DetectJob:
         async with partition.lock:
             partition.next_offset = chunk.range.last + 1
             partition.uncovered.append(chunk)
+        self._app.metrics.add("emberline_records_total", len(chunk.records.offsets), topic=chunk.tp.topic)
         for stage, took in zip(("decode", "detect", "send"), seconds, strict=True):
             self._app.metrics.observe("emberline_chunk_seconds", took, stage=stage)
         return True

@@ -194,6 +194,7 @@ class SinkJob:
                 raise OperatorError(str(error)) from error
             for chunk in waiting:
                 chunk.finish()
+                self._app.metrics.add("emberline_records_total", len(chunk.records.offsets), topic=table.topic)
             self._app.progressed()
             self._note(table, written, time.perf_counter() - began)
 

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -42,7 +43,7 @@ LOOK_AGAIN_S: Final = 0.05
 which are wanted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chunk:
     """Records that were fetched of one partition, and the entry in the ledger to finish when they are done with."""
 
@@ -51,7 +52,7 @@ class Chunk:
     range: Range
     ledger: Ledger
 
-    @property
+    @cached_property
     def size(self) -> int:
         """About the memory that it takes, in bytes."""
         records = self.records

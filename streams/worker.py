@@ -119,8 +119,6 @@ class WorkerApp(faust.App):
         except Exception as error:
             # Raising here would make Faust restart the agent and go on past this chunk.
             await self.crash(error)
-            return
-        self.metrics.add("emberline_records_total", len(chunk.records.offsets), topic=chunk.tp.topic)
 
     async def crash(self, reason: BaseException) -> None:
         """End the worker. The first reason is the one that is told: what fails after it mostly follows from it."""
