@@ -144,7 +144,7 @@ class DetectJob:
             partition.ended.set()
 
     async def _work_off(self, chunk: Chunk, partition: Partition) -> bool:
-        """Decode, detect, send, a piece at a time, and others' pieces between. False where it was not to be ended."""
+        """Decode, detect, send, a piece at a time, others' pieces in between. False where it is left unfinished."""
         seconds = [0.0, 0.0, 0.0]
         for piece in slices(chunk.records):
             # Not in the middle of a piece, and not of what comes after one that failed.
@@ -202,13 +202,13 @@ class DetectJob:
     async def release(self, revoked: set[TP]) -> None:
         """Drop the state: whoever has the partition next begins at our last checkpoint."""
         async with self._checkpointing:
-            await _let_go(self._partitions.values())
+            await _let_go(list(self._partitions.values()))
             self._partitions.clear()
             await self._stop_writers()
 
     async def stop(self) -> None:
         """A last checkpoint of everything, so that the next worker has nothing to do again. None after a crash."""
-        held = self._partitions.values()
+        held = list(self._partitions.values())
         for partition in held:
             partition.waiting.put_nowait(None)
         with suppress(TimeoutError):

@@ -50,9 +50,10 @@ class RejectShare:
         for gateway, count in _by_gateway(records, reports):
             self._metrics.add("emberline_gateway_reports_total", count, gateway=self._counted_as(gateway))
         bad = [_Bad(gateway_of(reject.headers), reject.fault, reject.key) for reject in rejects]
-        for one in bad:
-            self._metrics.add("emberline_rejects_total", reason=one.fault.reason)
-            self._metrics.add("emberline_gateway_rejects_total", gateway=self._counted_as(one.gateway))
+        for reason, count in Counter(one.fault.reason for one in bad).items():
+            self._metrics.add("emberline_rejects_total", count, reason=reason)
+        for gateway, count in Counter(one.gateway for one in bad).items():
+            self._metrics.add("emberline_gateway_rejects_total", count, gateway=self._counted_as(gateway))
         self._recent.extend([None] * min(len(reports), REJECT_WINDOW))
         self._recent.extend(bad)
         self._judge(len(bad))
