@@ -134,9 +134,11 @@ class _Batch:
 
     def _shared(self, plain: bytes, share: float) -> Iterator[Record]:
         """The records, each with its share of the bytes; from the first one on that cannot be read, why."""
-        next_offset = self._batch.base_offset
+        next_offset, end = self._batch.base_offset, self._batch.next_offset
         try:
             for record, size in self._read(plain):
+                if not next_offset <= record.offset < (next_offset + 1 if self._is_whole() else end):
+                    raise ValueError("its records are not in their order")
                 yield record._replace(sent_bytes=int(size * share) + 1)
                 next_offset = record.offset + 1
         except (CorruptRecordException, ValueError, IndexError, struct.error) as error:
@@ -177,14 +179,17 @@ class _Batch:
 
     def _all_faulty(self, fault: Fault, begin: int) -> Iterator[Record]:
         """The records from an offset on. A header that contradicts itself stands for one."""
-        base, end = self._batch.base_offset, self._batch.next_offset
-        count = _HEADER.unpack_from(self._held)[-1]
-        if end - base != count:
-            yield self._faulty(max(begin, base), fault)
-            return
-        share = len(self._held) // max(1, count)
+        end = self._batch.next_offset if self._is_whole() else min(self._batch.next_offset, begin + 1)
+        share = len(self._held) // max(1, self._count())
         for offset in range(begin, end):
             yield self._faulty(offset, fault, share)
+
+    def _count(self) -> int:
+        return int(_HEADER.unpack_from(self._held)[-1])
+
+    def _is_whole(self) -> bool:
+        """Whether it has as many records as offsets: compaction may have taken some away, and a header may lie."""
+        return bool(self._batch.next_offset - self._batch.base_offset == self._count())
 
     def _faulty(self, offset: int, fault: Fault, sent_bytes: int = 0) -> Record:
         # Where the broker stamps batches, this is their arrival.
@@ -229,6 +234,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
     """As the client's own, but a batch that it raises on is read once more, by us."""
 
     _records_iterator: Iterator[ConsumerRecord]
+    next_fetch_offset: int
 
     def __next__(self) -> ConsumerRecord:
         while True:
@@ -241,6 +247,31 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
                 if not self._records.again():
                     raise
                 self._records_iterator = self._unpack_records()
+
+    def _unpack_records(self) -> Iterator[ConsumerRecord]:
+        if self._isolation_level == fetcher.READ_COMMITTED:
+            # Only of topics of our own.
+            yield from super()._unpack_records()
+            return
+        while self._records.has_next():
+            batch = self._records.next_batch()
+            if self._check_crcs and not batch.validate_crc():
+                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+            if not batch.is_control_batch:
+                yield from self._of(batch)
+            self.next_fetch_offset = max(self.next_fetch_offset, batch.next_offset)
+
+    def _of(self, batch: Any) -> Iterator[ConsumerRecord]:
+        """The batch's records from `next_fetch_offset` on. Brokers do not check the order of what is not compressed."""
+        is_trusted = type(batch) is not DefaultRecordBatch
+        offset = 0 if is_trusted else batch.base_offset
+        for record in batch:
+            if record.offset != offset and not is_trusted:
+                raise CorruptRecordException("its records are not in their order")
+            offset = record.offset + 1
+            if offset > self.next_fetch_offset:
+                self.next_fetch_offset = offset
+                yield self._consumer_record(self._tp, record)
 
     def take(self, records_most: int) -> tuple[list[ConsumerRecord], bool]:
         """A chunk of the records that are left; False if there may be more."""

@@ -17,10 +17,13 @@ _CRC_AT, _CRC_FROM, _AFTER_LENGTH = 17, 21, 12
 Given = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]
 
 
-def batch(records: Sequence[Given], timestamp: int = NOW_TS) -> bytes:
-    """The batch that a client would make of the records (key, value, headers), not compressed."""
+def batch(records: Sequence[Given], timestamp: int = NOW_TS, deltas: Sequence[int] | None = None) -> bytes:
+    """The batch that a client would make of the records (key, value, headers), not compressed.
+
+    `deltas` are the records' offsets in it, which a client would count.
+    """
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 30)
-    for number, (key, value, headers) in enumerate(records):
+    for number, (key, value, headers) in zip(deltas or range(len(records)), records, strict=True):
         builder.append(number, timestamp, key, value, list(headers))
     return bytes(builder.build())
 

@@ -133,6 +133,17 @@ def test_a_header_of_a_batch_that_contradicts_itself_stands_for_one_record() -> 
     assert len(records.faults) == len(records.offsets) == 1
 
 
+@pytest.mark.parametrize("deltas", [[0, 1, 1, 3], [0, 1, 2, 2], [0, 2, 1, 3], [0, 1, 90, 3], [1, 2, 3, 3]])
+@pytest.mark.parametrize("codec", [0, 1])
+def test_records_out_of_their_order_are_told_each_at_an_offset_of_its_own(deltas: list[int], codec: int) -> None:
+    made = batch(GIVEN[:4], deltas=deltas)
+    records = records_of(made)
+    columns = _columns(with_records(made, gzip.compress(records) if codec else records, codec, 4))
+    assert columns.offsets.tolist() == [0, 1, 2, 3]
+    right = next(number for number in range(5) if deltas[number : number + 1] != [number])
+    assert list(columns.faults) == list(range(right, 4))
+
+
 def test_a_wrong_checksum_is_the_clients_affair() -> None:
     made = bytearray(batch(GIVEN))
     made[-1] ^= 1
