@@ -41,10 +41,13 @@ class RejectEvent:
 
     def to_headers(self, original: Headers) -> list[tuple[str, bytes | None]]:
         """Our headers first, then the original record's own."""
+        return [*self.own_headers(), *original_headers(original)]
+
+    def own_headers(self) -> list[tuple[str, bytes]]:
+        """Ours alone, less what is as it mostly is."""
         usual = {field.name: field.default for field in fields(self)}
         told = {name: getattr(self, name) for name in usual if getattr(self, name) != usual[name]}
-        ours: list[tuple[str, bytes | None]] = [(PREFIX + name, _written(value)) for name, value in told.items()]
-        return ours + [(name, value) for name, value in original if not name.startswith(PREFIX)]
+        return [(PREFIX + name, _written(value)) for name, value in told.items()]
 
     @classmethod
     def from_headers(cls, headers: Headers) -> Self:

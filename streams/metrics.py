@@ -26,10 +26,16 @@ METRICS: Final = (
     Metric("emberline_records_total", "counter", ("topic",), "records fetched and worked off"),
     Metric("emberline_reports_total", "counter", (), "good reports worked off"),
     Metric("emberline_rejects_total", "counter", ("reason",), "records or reports rejected"),
+    Metric("emberline_gateway_reports_total", "counter", ("gateway",), "good reports by who sent them"),
+    Metric("emberline_gateway_rejects_total", "counter", ("gateway",), "records or reports rejected by who sent them"),
+    Metric("emberline_reject_share", "gauge", (), "share of the last 2000 reports that were bad"),
     Metric("emberline_repeated_reports_total", "counter", (), "reports that came before, counted once"),
     Metric("emberline_late_reports_total", "counter", (), "reports older than their device's newest"),
     Metric("emberline_skipped_reports_total", "counter", (), "reports that restored state reflects already"),
-    Metric("emberline_clock_ahead_reports_total", "counter", (), "reports dated too far ahead, taken at their arrival"),
+    Metric(
+        "emberline_by_arrival_reports_total", "counter", (), "reports judged by their arrival, not their clock"
+    ),
+    Metric("emberline_absent_values_total", "counter", (), "values that are none for want of a good sensor"),
     Metric("emberline_alarms_total", "counter", ("kind", "event", "severity"), "alarm events sent"),
     Metric("emberline_aggregates_total", "counter", (), "device minutes sent"),
     Metric("emberline_status_changes_total", "counter", ("status",), "device status events sent"),

@@ -120,4 +120,4 @@ def _parsed(value: bytes) -> Any:
 def _rejected(source: Source, index: int, fault: Fault, value: bytes | None) -> Rejected:
     topic, partition, offset, ingest_ts = source
     event = RejectEvent(fault.reason, fault.detail, topic, partition, offset, index, ingest_ts)
-    return Rejected(value, event.to_headers(()))
+    return Rejected(value, event.own_headers())

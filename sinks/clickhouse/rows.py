@@ -18,7 +18,7 @@ from schemas import topics
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES
 from schemas.rejects import RejectEvent, original_headers
-from schemas.report_rules import EARLIEST_EVENT_TS
+from schemas.report_rules import EARLIEST_ARRIVAL_TS
 from schemas.reports import Ragged, Records, decode
 from sinks.columns import Column, Labels, constant, uuids
 from sinks.contract import Block, Malformed
@@ -79,7 +79,10 @@ def rejects_block(records: Records, topic_id: UUID) -> Block:
     columns: dict[str, Column] = _fields(RejectEvent, events) | {
         "key": [records.keys[number] for number in numbers],
         "value": [records.values[number] for number in numbers],
-        "headers": [original_headers(records.headers[number]) for number in numbers],
+        # A null and an empty value of a header are one in the table; on the topic they are still two.
+        "headers": [
+            [(name, value or b"") for name, value in original_headers(records.headers[number])] for number in numbers
+        ],
     }
     return _one_a_record("rejects", records, topic_id, columns, numbers, malformed)
 
@@ -214,7 +217,7 @@ _BOUNDS: Final = {
 """What the columns hold."""
 _OF_SILENCE: Final = (DeviceStatus, "source_ordinal", -1)
 """A status that no record tells but silence has no place among a record's events."""
-_TIMES: Final = (EARLIEST_EVENT_TS, LATEST_TS)
+_TIMES: Final = (EARLIEST_ARRIVAL_TS, LATEST_TS)
 
 
 def _checked(event: T) -> T:
