@@ -47,14 +47,19 @@ class RejectShare:
 
     def note(self, records: Records, reports: Reports, rejects: list[Reject]) -> None:
         """Count what became of some records."""
-        for gateway, count in _by_gateway(records, reports):
+        good = reports.good
+        for gateway, count in _by_gateway(records, good):
             self._metrics.add("emberline_gateway_reports_total", count, gateway=self._counted_as(gateway))
-        bad = [_Bad(gateway_of(reject.headers), reject.fault, reject.key) for reject in rejects]
+        bad = [
+            one
+            for reject in rejects
+            for one in [_Bad(gateway_of(reject.headers), reject.fault, reject.key)] * reject.reports
+        ]
         for reason, count in Counter(one.fault.reason for one in bad).items():
             self._metrics.add("emberline_rejects_total", count, reason=reason)
         for gateway, count in Counter(one.gateway for one in bad).items():
             self._metrics.add("emberline_gateway_rejects_total", count, gateway=self._counted_as(gateway))
-        self._recent.extend([None] * min(len(reports), REJECT_WINDOW))
+        self._recent.extend([None] * min(len(good), REJECT_WINDOW))
         self._recent.extend(bad)
         self._judge(len(bad))
 
