@@ -183,7 +183,7 @@ def topics() -> None:
 @click.option("--rate", default=5_000.0, show_default=True, help="Reports a second over all devices.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the fleet.")
 @click.option("--faults", default=2, show_default=True, help="Planted faults of each kind.")
-@click.option("--bad", default=0, show_default=True, help="Planted bad records.")
+@click.option("--bad", default=0, show_default=True, help="Planted bad records, rejected or odd.")
 def simulate(seconds: float, devices: int, rate: float, seed: int, faults: int, bad: int) -> None:
     """Send the reports of a simulated fleet to Kafka, in real time."""
     from fleet import Fleet, FleetConfig
@@ -214,7 +214,7 @@ def simulate(seconds: float, devices: int, rate: float, seed: int, faults: int, 
                 await send_fleet(fleet, sender, sent)
 
     run_to_end(send(), settings)
-    click.echo(f"sent {sent.reports} reports in {sent.records} records; {sent.rejected} bad ones among them")
+    click.echo(f"sent {sent.reports} reports in {sent.records} records; {sent.rejected} to be rejected among them")
 
 
 @cli.command()
