@@ -19,6 +19,10 @@ DEVICE_REFUSED: Final = "too_many_devices"
 DEVICE_FLOODS: Final = "device_floods"
 NOT_JUDGED: Final = frozenset({DETECTOR_FAILED, DEVICE_REFUSED, DEVICE_FLOODS})
 """Reasons of reports that can be read, so that they are stored all the same, but that no detector has judged."""
+GATEWAY: Final = "gateway"
+"""The optional header by which a record says which gateway sent it."""
+UNKNOWN_GATEWAY: Final = "unknown"
+MAX_GATEWAY_LENGTH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,18 @@ def event_of(reject: Reject, topic: str, partition: int) -> RejectEvent:
         reject.reports,
         reject.cut,
     )
+
+
+def gateway_of(headers: Headers) -> str:
+    """The gateway that a record's headers name, or that it is unknown."""
+    for name, value in headers:
+        if name == GATEWAY and value:
+            try:
+                found = value.decode()
+            except UnicodeDecodeError:
+                return UNKNOWN_GATEWAY
+            return found if len(found) <= MAX_GATEWAY_LENGTH and found.isprintable() else UNKNOWN_GATEWAY
+    return UNKNOWN_GATEWAY
 
 
 def original_headers(headers: Headers) -> list[tuple[str, bytes | None]]:

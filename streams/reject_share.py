@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from schemas.rejects import UNKNOWN_GATEWAY, gateway_of
 from schemas.report_rules import Fault
 from schemas.reports import Records, Reject, Reports
 from streams.metrics import Metrics
@@ -18,13 +19,9 @@ log = logging.getLogger("emberline.detect")
 
 REJECT_WINDOW: Final = 2_000
 """Items by which the share of bad input is judged: enough that one bad gateway is not taken for a city's [ours]."""
-GATEWAY: Final = "gateway"
-"""The optional header by which a record says which gateway sent it."""
-UNKNOWN: Final = "unknown"
 OTHER: Final = "other"
 GATEWAYS_MOST: Final = 200
 """Gateways that have counters of their own in a worker: each name is a time series for good [ours]."""
-NAME_LENGTH_MOST: Final = 64
 _KEY_LENGTH_MOST: Final = 64
 
 
@@ -91,24 +88,12 @@ def _told(bad: list[_Bad], of: int) -> str:
     )
 
 
-def gateway_of(headers: Sequence[tuple[str, bytes | None]]) -> str:
-    """The gateway that a record's headers name, or that it is unknown."""
-    for name, value in headers:
-        if name == GATEWAY and value:
-            try:
-                found = value.decode()
-            except UnicodeDecodeError:
-                return UNKNOWN
-            return found if len(found) <= NAME_LENGTH_MOST and found.isprintable() else UNKNOWN
-    return UNKNOWN
-
-
 def _by_gateway(records: Records, reports: Reports) -> Iterator[tuple[str, int]]:
     """How many of the reports each gateway sent."""
     if not len(reports):
         return
     if not any(records.headers):
-        yield UNKNOWN, len(reports)
+        yield UNKNOWN_GATEWAY, len(reports)
         return
     counts = np.bincount(np.searchsorted(records.offsets, reports.offset), minlength=len(records.offsets)).tolist()
     found = Counter[str]()

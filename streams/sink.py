@@ -15,16 +15,18 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
 import numpy as np
 from faust.types import TP
 
+from schemas.absences import Absences
 from schemas.reports import Records
 from schemas.topics import DEVICE_STATUS, OUTPUTS, TELEMETRY
 from sinks.blocks import drop_repeats, merge
-from sinks.clickhouse.rows import BLOCKS
+from sinks.clickhouse.rows import BLOCKS, telemetry_block
 from sinks.contract import Malformed, Place, Sink, SinkError
 from streams.errors import OperatorError
 from streams.ledger import Ledger
@@ -113,8 +115,9 @@ class SinkJob:
     # Where a machine has more work than time, alarms come first and rows later (domain.md, rule 4).
     niceness = 10
 
-    def __init__(self, settings: Settings, make_sink: Callable[[], Sink]) -> None:
+    def __init__(self, settings: Settings, make_sink: Callable[[], Sink], absences: Absences | None = None) -> None:
         self._settings = settings
+        self._blocks = {**BLOCKS, TELEMETRY.name: partial(telemetry_block, absences=absences)}
         self._make_sink = make_sink
         self._tables: dict[str, _Table] = {}
         self._malformed = Seldom(log)
@@ -206,7 +209,7 @@ class SinkJob:
         self._look_up(table, (chunks[-1] for chunks in parts))
         for chunks in parts:
             progress = table.progress[chunks[-1].tp.partition]
-            block = BLOCKS[table.topic](_after(_joined(chunks), progress.position), table.topic_id)
+            block = self._blocks[table.topic](_after(_joined(chunks), progress.position), table.topic_id)
             progress.position = chunks[-1].range.last
             kept = block
             if table.topic in _PLACED:

@@ -1,7 +1,7 @@
 """A chunk in pieces short enough that the loop, and what else it has to do, need not wait: for detection.
 
 A chunk is decoded by parts, as many as fit the time; what comes of them is cut where it is too many reports, or too
-many of one device, which are processed one after the other. A piece may end between any two reports. """
+many of one device, which are processed one after the other. A piece may end between any two reports."""
 
 from __future__ import annotations
 
