@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 import click
 import orjson
 
-from benchmarks import history, page, response, scale, soak, stages, throughput
+from benchmarks import attacks, history, page, response, scale, soak, stages, throughput
 from benchmarks.machine import origin
 from benchmarks.peers import run as peers
+from benchmarks.processes import ROOT
 
 ALL: Final = (
     ("stages",),
@@ -19,6 +21,7 @@ ALL: Final = (
     ("history",),
     ("throughput",),
     ("response",),
+    ("attacks",),
     # Long enough for a JVM to have compiled what it runs; the others would take an hour.
     ("peers", "--reports", "1200000", "--rounds", "1", "--only", "emberline", "--only", "kafka streams"),
     ("peers",),
@@ -99,6 +102,24 @@ def run_peers(reports: int, devices: int, rounds: int, only: tuple[str, ...], as
     """The detect worker beside Faust, Quix Streams, Bytewax and Kafka Streams on Apache Kafka."""
     result = peers.run(reports, rounds, devices, peers.chosen(only), _say(as_json))
     _end(result, peers.all_equal(result), as_json, save)
+
+
+@main.command("attacks")
+@click.option("--only", multiple=True, help="Only those whose name begins so; may be repeated.")
+@click.option("--smoke", is_flag=True, help="Small, to see that it runs.")
+@click.option(
+    "--tree",
+    default=ROOT,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Another checkout, whose workers are attacked instead of these.",
+)
+@JSON
+@SAVE
+def run_attacks(only: tuple[str, ...], smoke: bool, tree: Path, as_json: bool, save: bool) -> None:
+    """What one sender can do to others: delay of a neighbour's alarm, CPU, memory and output under attack."""
+    scale = attacks.SMOKE if smoke else attacks.FULL
+    result = attacks.run(scale, _say(as_json), attacks.chosen(only), tree.resolve())
+    _end(result, attacks.good(result), as_json, save)
 
 
 @main.command("soak")

@@ -12,7 +12,7 @@ import orjson
 Result = dict[str, Any]
 
 FOLDER: Final = Path(__file__).with_name("results")
-ORDER: Final = ("response", "throughput", "peers", "stages", "scale", "history", "soak")
+ORDER: Final = ("response", "throughput", "attacks", "peers", "stages", "scale", "history", "soak")
 _INK: Final = "#c2410c"
 _PALE: Final = "#94a3b8"
 
@@ -189,6 +189,48 @@ def _of(spread: dict[str, float] | None, which: str) -> Any:
     return "-" if spread is None else round(spread[which], 2) if spread[which] < 1_000 else round(spread[which])
 
 
+def _attacks(result: Result) -> Rows:
+    head = (
+        "attack",
+        "alarm of a neighbour p50 ms",
+        "max",
+        "in the same partition p50 ms",
+        "max",
+        "missed",
+        "detect CPU s",
+        "MB",
+        "sink CPU s",
+        "MB",
+        "KB in",
+        "KB of rejects",
+        "of status",
+        "of alarms",
+        "workers ended",
+        "all done after s",
+    )
+    return head, (
+        (
+            case["attack"],
+            *(
+                _given(case["neighbours"][place][f"delay_ms_{one}"])
+                for place in ("other", "same")
+                for one in ("p50", "max")
+            ),
+            sum(one["missed"] for one in case["neighbours"].values()),
+            *(_given(case["workers"][role][one]) for role in ("detect", "sink") for one in ("cpu_seconds", "peak_mb")),
+            f"{case['bytes_sent'] / 1_000:,.0f}",
+            *(f"{written / 1_000:,.0f}" for written in case["bytes_written"].values()),
+            sum(one["ended"] for one in case["workers"].values()),
+            "never" if case["caught_up_s"] is None else case["caught_up_s"],
+        )
+        for case in result["cases"]
+    )
+
+
+def _given(figure: float | None) -> Any:
+    return "-" if figure is None else figure
+
+
 def _stages(result: Result) -> Rows:
     head = ("stage", "rows a chunk", "row", "us of CPU a row", "rows/s by the clock", "most B held a row")
     names = ("stage", "chunk", "of", "us_per_row", "rows_per_second", "bytes_per_row")
@@ -244,12 +286,22 @@ def _soak(result: Result) -> Rows:
 _TABLES: Final[dict[str, Callable[[Result], Rows]]] = {
     "response": _response,
     "throughput": _throughput,
+    "attacks": _attacks,
     "peers": _peers,
     "stages": _stages,
     "scale": _scale,
     "history": _history,
     "soak": _soak,
 }
+
+
+def _attacks_before(result: Result) -> list[str]:
+    """The newest of another commit's workers, to compare with."""
+    others = [one for one in _all("attacks") if one["of"] != result["of"] and not one["smoke"]]
+    if not others:
+        return []
+    before = others[-1]
+    return ["", f"The same against the workers of commit {before['of']}:", "", *table(before), "", *_where(before)]
 
 
 def _profiles(result: Result) -> list[str]:
@@ -262,7 +314,11 @@ def _profiles(result: Result) -> list[str]:
     return lines
 
 
-_MORE: Final[dict[str, Callable[[Result], list[str]]]] = {"peers": _warm_peers, "stages": _profiles}
+_MORE: Final[dict[str, Callable[[Result], list[str]]]] = {
+    "attacks": _attacks_before,
+    "peers": _warm_peers,
+    "stages": _profiles,
+}
 
 
 def _draw_response(result: Result) -> Path:

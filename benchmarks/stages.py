@@ -162,7 +162,7 @@ def _slots(given: Given) -> Iterator[Work]:
     state = PartitionState()
 
     def work(reports: Reports) -> int:
-        return len(state.rows_of(reports.device_id, reports.test, reports.device_kind))
+        return len(state.admit(reports))
 
     for chunk in given.chunks():
         reports, _ = decode(chunk)

@@ -144,7 +144,7 @@ def _may_be_joined(record: Sent) -> bool:
         report = orjson.loads(record.value)
     except orjson.JSONDecodeError:
         return False
-    return record.key is not None and fault_of(report, record.arrival_ts) is None
+    return record.key is not None and fault_of(report) is None
 
 
 def _array(records: Sequence[Sent]) -> Sent:

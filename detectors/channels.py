@@ -12,6 +12,7 @@ to the next one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -44,34 +45,43 @@ GAP_INTERVALS: Final = 3
 GAP_LEAST_MS: Final = 30_000
 """What is closer together than an alarm may take is no gap: some reports of a second were lost (domain.md, limits)."""
 _MOST_MS: Final = 2**31 - 1
+_ADVANCED: Final = ("ts", "own_ts", "ingest_ts", "interval_ms", "filled_ms", "equal")
 
 
 class Passed(NamedTuple):
     """The time that has passed for m components since their values before, int64[m] each, milliseconds.
 
-    `elapsed_ms` is all of it, 0 for a first value. `step_ms` is what a value that lasts is sure to have lasted: no more
-    than two intervals, nothing over a gap. `credit_ms` is the interval, by which a device that reports seldom has
-    confirmed a value itself; 0 for a first value and after a gap. `gap`, bool[m], says where there was one.
+    `before_ts` is the moment of the value before, 0 for a first one. `elapsed_ms` is all of the time, 0 for a first
+    value. `step_ms` is what a value that lasts is sure to have lasted: no more than two intervals, nothing over a gap.
+    `credit_ms` is the interval, by which a device that reports seldom has confirmed a value itself; 0 for a first value
+    and after a gap. `gap`, bool[m], says where there was one.
     """
 
+    before_ts: np.ndarray
     elapsed_ms: np.ndarray
     step_ms: np.ndarray
     credit_ms: np.ndarray
     gap: np.ndarray
 
 
-def advance(channels: Table, slots: np.ndarray, ts: np.ndarray, own_ts: np.ndarray, ingest_ts: np.ndarray) -> Passed:
-    """Take one new value of each of the distinct `slots` on, in place, and say what time has passed."""
-    first = channels["ingest_ts"][slots] == 0
-    arrived = np.maximum(ingest_ts - channels["ingest_ts"][slots], 0)
-    own = own_ts - channels["own_ts"][slots]
-    filled, equal = channels["filled_ms"][slots].astype(np.int64), channels["equal"][slots].astype(np.int64)
+def advance(
+    parts: Sequence[tuple[Table, np.ndarray]], ts: np.ndarray, own_ts: np.ndarray, ingest_ts: np.ndarray
+) -> Passed:
+    """Take one new value of each component on, in place, and say what time has passed.
+
+    The components are in parts, for each quantity has a table of its own: of each part the distinct slots in its table.
+    """
+    held = {name: np.concatenate([table[name][slots] for table, slots in parts]) for name in _ADVANCED}
+    first = held["ingest_ts"] == 0
+    arrived = np.maximum(ingest_ts - held["ingest_ts"], 0)
+    own = own_ts - held["own_ts"]
+    filled, equal = held["filled_ms"].astype(np.int64), held["equal"].astype(np.int64)
     usable = (own > 0) & (own <= OWN_MOST_MS) & (SLOW * own >= filled + arrived)
     elapsed = np.where(usable, np.maximum(own - filled, 0), arrived)
     # Of several values of one own time each is taken for its share of the time to the next.
     each = np.where(usable, own // (equal + 1), arrived)
     elapsed[first] = each[first] = 0
-    interval = channels["interval_ms"][slots].astype(np.int64)
+    interval = held["interval_ms"].astype(np.int64)
     known = interval > 0
     gap = known & (each > np.maximum(GAP_INTERVALS * interval, GAP_LEAST_MS))
     most = np.where(known, 2 * interval * (equal * usable + 1), elapsed)
@@ -79,11 +89,20 @@ def advance(channels: Table, slots: np.ndarray, ts: np.ndarray, own_ts: np.ndarr
     credit = np.where(gap, 0, np.where(known, np.minimum(each, interval), each))
 
     stands = (own == 0) & ~first
-    channels["ts"][slots], channels["own_ts"][slots], channels["ingest_ts"][slots] = ts, own_ts, ingest_ts
-    channels["interval_ms"][slots] = np.minimum(np.maximum(each, interval - interval // 4), _MOST_MS)
-    channels["filled_ms"][slots] = np.where(stands, np.minimum(filled + arrived, _MOST_MS), 0)
-    channels["equal"][slots] = np.where(stands, np.minimum(equal + 1, 65_535), 0)
-    return Passed(elapsed, step, credit, gap)
+    now = {
+        "ts": ts,
+        "own_ts": own_ts,
+        "ingest_ts": ingest_ts,
+        "interval_ms": np.minimum(np.maximum(each, interval - interval // 4), _MOST_MS),
+        "filled_ms": np.where(stands, np.minimum(filled + arrived, _MOST_MS), 0),
+        "equal": np.where(stands, np.minimum(equal + 1, 65_535), 0),
+    }
+    begin = 0
+    for table, slots in parts:
+        part = slice(begin, begin := begin + len(slots))
+        for name, values in now.items():
+            table[name][slots] = values[part]
+    return Passed(held["ts"], elapsed, step, credit, gap)
 
 
 FAR: Final = 4

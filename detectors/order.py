@@ -76,22 +76,23 @@ def arrive(
     behind = repeated.nonzero()[0]
     if len(behind):
         repeated[behind] = (rows["remembered"][devices[behind]] == prints[behind, None]).any(axis=1)
+    new: np.ndarray = ~repeated
     again = repeated.nonzero()[0]
-    if len(again):
-        stuck = _stuck(rows, devices[again], silent_ms[again])
-        repeated[again[stuck]] = False
-    new = (~repeated).nonzero()[0] if len(again) else slice(None)
-    _remember(rows, devices[new], prints[new], event_ts[new], ~np.isin(np.arange(len(devices))[new], again))
-    new_ones: np.ndarray = ~repeated
-    return new_ones
+    if not len(again):
+        rows["equal_count"][devices] = 0
+        _remember(rows, devices, prints, event_ts)
+        return new
+    rows["equal_count"][devices[new]] = 0
+    new[again] = _stuck(rows, devices[again], silent_ms[again])
+    _remember(rows, devices[new], prints[new], event_ts[new])
+    return new
 
 
-def _remember(rows: Table, devices: np.ndarray, prints: np.ndarray, event_ts: np.ndarray, differ: np.ndarray) -> None:
+def _remember(rows: Table, devices: np.ndarray, prints: np.ndarray, event_ts: np.ndarray) -> None:
     place = rows["next"][devices]
     rows["remembered"][devices, place] = prints
     rows["next"][devices] = (place + 1) % REMEMBERED
     rows["latest_own_ts"][devices] = np.maximum(rows["latest_own_ts"][devices], event_ts)
-    rows["equal_count"][devices[differ]] = 0
 
 
 def _stuck(rows: Table, devices: np.ndarray, silent_ms: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from detectors.values import Measured, Values, measured, values_of, wanted_width
 from schemas.events import VERSION, Aggregate, Alarm, DeviceStatus, Severity, alarm_id
 from schemas.quantities import BY_NAME, DEVICE_KINDS, QUANTITIES
 from schemas.rejects import DEVICE_FLOODS, DEVICE_REFUSED
+from schemas.report_fields import Marks
 from schemas.report_rules import Fault, Reason
 from schemas.reports import Reports
 
@@ -31,6 +32,7 @@ and hand in up to 600 kept ones at once, each perhaps twice (domain.md); beyond 
 _WINDOW_MS: Final = 60_000
 _OFFLINE_AFTER_MS: Final = np.array([device_status.OFFLINE_AFTER_MS[kind.name] for kind in DEVICE_KINDS])
 _WATCHED_CODES: Final = np.array(list(WATCHING))
+_IS_WATCHED: Final = np.isin(np.arange(len(QUANTITIES)), _WATCHED_CODES)
 _FLOODS: Final = Fault(
     DEVICE_FLOODS, f"over {FLOOD_REPORTS} reports of this device within a minute; it is stored, but not judged"
 )
@@ -68,11 +70,13 @@ class Result:
 @dataclass(frozen=True, slots=True)
 class _Chunk:
     """What is at hand while a chunk is processed. `odd`, bool[n], marks the reports about which something is to be
-    told, `prints` are their fingerprints, `valued` says which have a value at all."""
+    told, `unfitted` are the marks of watched components that are not fitted, `prints` the reports' fingerprints, and
+    `valued` says which have a value at all."""
 
     reports: Reports
     values: Values
     odd: np.ndarray
+    unfitted: Marks
     prints: np.ndarray
     valued: np.ndarray
     state: PartitionState
@@ -121,6 +125,14 @@ class _Shown(NamedTuple):
         return _Shown(self.code, self.part, which, slots, component, value, live, power_on)
 
 
+class _Seen(NamedTuple):
+    """By `COLUMN`, of which watched quantities the reports of a round have any value, and a live one. bool[k, watched]
+    each."""
+
+    any: np.ndarray
+    live: np.ndarray
+
+
 def process(reports: Reports, state: PartitionState, limits: LimitTable, now: int) -> Result:
     """Process `reports` against `state`, in place, and say what they mean.
 
@@ -144,8 +156,8 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
     result.absent_values = int(np.count_nonzero(_is_fault(reports.marks.reason) & np.isin(reports.marks.report, fresh)))
     values = values_of(reports)
     chunk = _Chunk(
-        reports, values, _odd(reports), order.fingerprints(reports, values), values.counts.sum(axis=0) > 0,
-        state, limits, now, result,
+        reports, values, _odd(reports), _unfitted(reports), order.fingerprints(reports, values),
+        values.counts.sum(axis=0) > 0, state, limits, now, result,
     )  # fmt: skip
     for chosen in _rounds(rows[fresh]):
         which = fresh[chosen]
@@ -166,6 +178,12 @@ def _odd(reports: Reports) -> np.ndarray:
     odd[list(reports.faults)] = odd[list(reports.notes)] = True
     odd[reports.marks.report[_is_fault(reports.marks.reason)]] = True
     return odd
+
+
+def _unfitted(reports: Reports) -> Marks:
+    marks = reports.marks
+    which = ((marks.reason == Reason.NOT_FITTED) & _IS_WATCHED[marks.quantity]).nonzero()[0]
+    return Marks._make(column[which] for column in marks)
 
 
 def _is_fault(reason: np.ndarray) -> np.ndarray:
@@ -257,14 +275,15 @@ def _take_on(taken: _Round, chunk: _Chunk) -> np.ndarray:
     found = measured(chunk.values, taken.reports, width)
     shown = [_live(one, taken, state) for one in _shown(found, taken, chunk)]
     newest = taken.ts >= rows["newest_ts"][taken.rows]
-    any_live, any_shown = _any(shown, len(newest))
-    newest = np.where(any_shown, any_live, newest)
+    seen = _seen(shown, len(newest))
+    newest = np.where(seen.any.any(axis=1), seen.live.any(axis=1), newest)
     anew = order.set_back(
         rows, taken.rows, taken.ts, taken.ingest_ts, reports.seq[taken.reports], reports.has_seq[taken.reports], ~newest
     )
     if np.count_nonzero(anew):
         _begin_anew(taken.take(anew), chunk)
         shown = [one._replace(live=one.live | anew[one.which]) for one in shown]
+        seen = _seen(shown, len(newest))
         newest |= anew
     result.late += len(newest) - int(np.count_nonzero(newest))
     _note_newest(taken.take(newest), chunk)
@@ -275,11 +294,11 @@ def _take_on(taken: _Round, chunk: _Chunk) -> np.ndarray:
     if hidden is not None:
         result.absent_values += int(np.count_nonzero(hidden))
         shown = [one.only(~hidden[one.part]) for one in shown]
+        seen = _seen(shown, len(newest))
         found = found.only(~hidden)
     _count(found, taken, newest_ts, width.sum(axis=1), chunk)
-    _note_judged(shown, taken, state)
-    for one in shown:
-        _watch(one, taken, chunk)
+    _note_judged(seen, taken, state)
+    _watch(shown, taken, chunk)
     return newest
 
 
@@ -300,13 +319,12 @@ def _live(one: _Shown, taken: _Round, state: PartitionState) -> _Shown:
     return one._replace(live=taken.ts[one.which] >= state.channels[one.code]["ts"][one.slots])
 
 
-def _any(shown: list[_Shown], reports: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which reports have a live value of a watched quantity, and which have any, bool[k] each."""
-    any_live, any_shown = np.zeros(reports, np.bool_), np.zeros(reports, np.bool_)
+def _seen(shown: list[_Shown], reports: int) -> _Seen:
+    found = _Seen(*np.zeros((2, reports, len(WATCHING)), np.bool_))
     for one in shown:
-        any_shown[one.which] = True
-        any_live[one.which[one.live]] = True
-    return any_live, any_shown
+        found.any[one.which, COLUMN[one.code]] = True
+        found.live[one.which if one.live.all() else one.which[one.live], COLUMN[one.code]] = True
+    return found
 
 
 def _begin_anew(taken: _Round, chunk: _Chunk) -> None:
@@ -339,22 +357,16 @@ def _note_newest(taken: _Round, chunk: _Chunk) -> None:
     profile[at[other]] = -1
 
 
-def _note_judged(shown: list[_Shown], taken: _Round, state: PartitionState) -> None:
+def _note_judged(seen: _Seen, taken: _Round, state: PartitionState) -> None:
     """Note when detectors saw each watched quantity."""
-    for one in shown:
-        column, seen = COLUMN[one.code], np.zeros(len(taken.rows), np.bool_)
-        seen[one.which] = True
-        rows, ingest_ts = taken.rows[seen], taken.ingest_ts[seen]
-        judged_ts, every_ms = state.rows["judged_ts"], state.rows["judged_every_ms"]
-        never = judged_ts[rows, column] == 0
-        judged_ts[rows[never], column] = ingest_ts[never]
-        seen[:] = False
-        seen[one.which[one.live]] = True
-        rows, ingest_ts = taken.rows[seen], taken.ingest_ts[seen]
-        elapsed = np.maximum(ingest_ts - judged_ts[rows, column], 0)
-        every = every_ms[rows, column].astype(np.int64)
-        every_ms[rows, column] = np.minimum(np.maximum(elapsed, every - every // 16), np.iinfo(np.int32).max)
-        judged_ts[rows, column] = ingest_ts
+    rows, ingest_ts = state.rows, taken.ingest_ts[:, None]
+    judged_ts, every_ms = rows["judged_ts"][taken.rows], rows["judged_every_ms"][taken.rows]
+    judged_ts = np.where(seen.any & (judged_ts == 0), ingest_ts, judged_ts)
+    every = every_ms.astype(np.int64)
+    longer = np.maximum(ingest_ts - judged_ts, every - every // 16)
+    usual_ms = np.minimum(np.maximum(longer, 0), np.iinfo(np.int32).max)
+    rows["judged_every_ms"][taken.rows] = np.where(seen.live, usual_ms, every_ms)
+    rows["judged_ts"][taken.rows] = np.where(seen.live, ingest_ts, judged_ts)
 
 
 def _hide_power_on(shown: list[_Shown], found: Measured, state: PartitionState) -> np.ndarray | None:
@@ -467,22 +479,17 @@ def _wrong(batch: _Round, chunk: _Chunk) -> _Wrong:
 
 def _lost(batch: _Round, chunk: _Chunk) -> dict[int, list[str]]:
     """By the place in the round, notes of components that say they are not fitted though they have measured."""
-    marks, state = chunk.reports.marks, chunk.state
-    which = ((marks.reason == Reason.NOT_FITTED) & np.isin(marks.quantity, _WATCHED_CODES)).nonzero()[0]
-    if not len(which):
+    state, (report, quantity, component, *_) = chunk.state, chunk.unfitted
+    if not len(report):
         return {}
     place = np.full(len(chunk.reports), -1)
     place[batch.reports] = np.arange(len(batch.reports))
-    which = which[place[marks.report[which]] >= 0]
+    number = place[report]
+    held = ((number >= 0) & (component < state.rows["width"][batch.rows[number], quantity])).nonzero()[0]
     found: dict[int, list[str]] = {}
-    for code in WATCHING:
-        of = which[marks.quantity[which] == code]
-        number, component = place[marks.report[of]], marks.component[of]
-        held = component < state.rows["width"][batch.rows[number], code]
-        number, component = number[held], component[held]
-        slots = state.places["first"][batch.rows[number], COLUMN[code]] + component
-        fitted = state.channels[code]["ingest_ts"][slots] > 0
-        for at, one in zip(number[fitted].tolist(), component[fitted].tolist(), strict=True):
+    for at, code, one in zip(*(column[held].tolist() for column in (number, quantity, component)), strict=True):
+        slot = int(state.places["first"][batch.rows[at], COLUMN[code]]) + one
+        if state.channels[code]["ingest_ts"][slot] > 0:
             found.setdefault(at, []).append(device_status.sensor_fault(code, one, Reason.NOT_FITTED))
     return found
 
@@ -614,13 +621,15 @@ def _count(found: Measured, taken: _Round, newest_ts: np.ndarray, sizes: np.ndar
     aggregates.count(minutes, counting, sizes, counted.which, counted.within, taken.ts, counted.value)
 
 
-def _watch(shown: _Shown, taken: _Round, chunk: _Chunk) -> None:
-    """Show the detectors the values of one quantity: the live ones in their time, the late ones by themselves."""
-    live = shown if shown.live.all() else shown.only(shown.live)
-    if len(live.slots):
-        _watch_live(live, taken, chunk)
-    if len(live.slots) < len(shown.slots):
-        _watch_late(shown.only(~shown.live), taken, chunk)
+def _watch(shown: list[_Shown], taken: _Round, chunk: _Chunk) -> None:
+    """Show the detectors the values: the live ones in their time, the late ones by themselves."""
+    if not shown:
+        return
+    profile = _profiles(taken.rows, chunk)
+    _watch_live([one if one.live.all() else one.only(one.live) for one in shown], profile, taken, chunk)
+    for one in shown:
+        if not one.live.all():
+            _watch_late(one.only(~one.live), profile, taken, chunk)
 
 
 def _profiles(rows: np.ndarray, chunk: _Chunk) -> np.ndarray:
@@ -632,21 +641,25 @@ def _profiles(rows: np.ndarray, chunk: _Chunk) -> np.ndarray:
     return found
 
 
-def _watch_live(shown: _Shown, taken: _Round, chunk: _Chunk) -> None:
-    table, which = chunk.state.channels[shown.code], shown.which
-    ts, ingest_ts, before_ts = taken.ts[which], taken.ingest_ts[which], table["ts"][shown.slots]
-    own_ts = chunk.reports.event_ts[taken.reports][which]
-    passed = channels.advance(table, shown.slots, ts, own_ts, ingest_ts)
-    profile = _profiles(taken.rows, chunk)[which]
-    for number in WATCHING[shown.code]:
-        limits = chunk.limits.rows(DETECTORS[number].kind, profile)
-        elements = Elements(shown.slots, shown.value, ts, ingest_ts, before_ts, *passed, limits)
-        findings = DETECTORS[number].detect(chunk.state.watched[number], elements)
-        if len(findings.element):
-            _raise_alarms(number, findings.each(), shown, taken, chunk)
+def _watch_live(shown: list[_Shown], profile: np.ndarray, taken: _Round, chunk: _Chunk) -> None:
+    which = np.concatenate([one.which for one in shown])
+    ts, own_ts, ingest_ts = taken.ts[which], chunk.reports.event_ts[taken.reports][which], taken.ingest_ts[which]
+    tables = chunk.state.channels
+    passed = channels.advance([(tables[one.code], one.slots) for one in shown], ts, own_ts, ingest_ts)
+    times, profile, begin = (ts, ingest_ts, *passed), profile[which], 0
+    for one in shown:
+        part = slice(begin, begin := begin + len(one.slots))
+        if part.start == part.stop:
+            continue
+        for number in WATCHING[one.code]:
+            limits = chunk.limits.rows(DETECTORS[number].kind, profile[part])
+            elements = Elements._make((one.slots, one.value, *[column[part] for column in times], limits))
+            findings = DETECTORS[number].detect(chunk.state.watched[number], elements)
+            if len(findings.element):
+                _raise_alarms(number, findings.each(), one, taken, chunk)
 
 
-def _watch_late(shown: _Shown, taken: _Round, chunk: _Chunk) -> None:
+def _watch_late(shown: _Shown, profile: np.ndarray, taken: _Round, chunk: _Chunk) -> None:
     state, table = chunk.state, chunk.state.channels[shown.code]
     if shown.power_on is not None:
         shown = shown.only(~shown.power_on)
@@ -654,7 +667,7 @@ def _watch_late(shown: _Shown, taken: _Round, chunk: _Chunk) -> None:
     shown = shown.only(late.note(points, table, shown.slots, taken.ts[shown.which], shown.value))
     if not len(shown.slots):
         return
-    profile, nothing = _profiles(taken.rows, chunk)[shown.which], np.zeros(len(shown.slots), np.int64)
+    profile, nothing = profile[shown.which], np.zeros(len(shown.slots), np.int64)
     times = taken.ts[shown.which], taken.ingest_ts[shown.which], nothing, nothing, nothing, nothing, nothing
     for number in WATCHING[shown.code]:
         baseline = DETECTORS[number].late

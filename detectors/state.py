@@ -284,10 +284,11 @@ class PartitionState:
         return row
 
     def _grow(self, size: int) -> None:
-        self.rows.grow(size)
-        self.places.grow(size)
-        self.minutes.cells.grow(2 * size)
         self.dirty = grown(self.dirty, size)
+        # As many everywhere: each table grows by a rule of its own, and the cells, two a row, fell behind.
+        self.rows.grow(len(self.dirty))
+        self.places.grow(len(self.dirty))
+        self.minutes.cells.grow(2 * len(self.dirty))
 
     def _has_room(self, reports: Reports, rows: np.ndarray, report: int) -> bool:
         """Whether there is room for one more device at a report, if need be after others have been forgotten."""
