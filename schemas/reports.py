@@ -64,6 +64,8 @@ REJECT_BYTES: Final = 1_000
 more: what a sender sends is told, but not multiplied [ours]."""
 REJECT_OVERHEAD_BYTES: Final = 280
 """What our own headers take of that, but for the reason and its detail (`schemas.rejects`)."""
+_REASON_BYTES: Final = 24
+"""No reason is longer [ours]."""
 
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -353,7 +355,8 @@ def _of_record(records: Records, number: int, places: Sequence[tuple[int, Fault 
         allowed -= _size(reject)
         left = len(places) - told
         more = Fault(fault.reason, f"{left} reports of this record from here on, too many to tell each: {fault.detail}")
-        if allowed < (_told_bytes(more) if left > 1 else 0) and (left > 1 or rejects):
+        # Room stays for one that stands for the others, whatever is wrong with the first of them.
+        if allowed < (_TOLD_MOST_BYTES if left > 1 else 0) and (left > 1 or rejects):
             rejects.append(Reject(reject.offset, index, more, None, None, (), reject.ingest_ts, left, len(record)))
             return rejects
         rejects.append(reject)
@@ -373,6 +376,9 @@ def _bytes(records: Records, number: int) -> int:
 
 def _header_bytes(headers: Headers) -> int:
     return sum(len(name.encode()) + len(value or b"") for name, value in headers)
+
+
+_TOLD_MOST_BYTES: Final = REJECT_OVERHEAD_BYTES + _REASON_BYTES + MAX_DETAIL_BYTES
 
 
 def _told_bytes(fault: Fault) -> int:
