@@ -67,6 +67,8 @@ times as large as the record was when it was sent, and so many bytes more: what 
 multiplied [ours]."""
 REJECT_OVERHEAD_BYTES: Final = 280
 """What our own headers take of that, but for the reason and its detail (`schemas.rejects`)."""
+_REASON_BYTES: Final = 24
+"""No reason is longer [ours]."""
 
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -415,7 +417,8 @@ def _of_record(
         reject = _reject(records, number, index, fault, value)
         more = Fault(fault.reason, f"{left} reports of this record from here on, too many to tell each: {fault.detail}")
         allowed -= _size(reject)
-        if allowed < (_told_bytes(more) if left > 1 else 0) and (left > 1 or rejects):
+        # Room stays for one that stands for the others, whatever is wrong with the first of them.
+        if allowed < (_TOLD_MOST_BYTES if left > 1 else 0) and (left > 1 or rejects):
             whole = len(records.values[number] or b"")
             return [*rejects, Reject(reject.offset, index, more, None, None, (), reject.ingest_ts, left, whole)]
         rejects.append(reject)
@@ -437,6 +440,9 @@ def _bytes(records: Records, number: int) -> int:
 
 def _header_bytes(headers: Headers) -> int:
     return sum(len(name.encode()) + len(value or b"") for name, value in headers)
+
+
+_TOLD_MOST_BYTES: Final = REJECT_OVERHEAD_BYTES + _REASON_BYTES + MAX_DETAIL_BYTES
 
 
 def _told_bytes(fault: Fault) -> int:
