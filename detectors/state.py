@@ -281,17 +281,10 @@ class PartitionState:
         return row
 
     def _grow(self, size: int) -> None:
-<<<<<<< HEAD
         self.dirty = grown(self.dirty, size)
         # As many everywhere: each table grows by a rule of its own, and the cells, two a row, fell behind.
         self.rows.grow(len(self.dirty))
         self.places.grow(len(self.dirty))
-=======
-        self.rows.grow(size)
-        self.places.grow(size)
-        self.dirty = grown(self.dirty, size)
-        # There is room for more rows than were asked for, and each has two minutes.
->>>>>>> unit
         self.minutes.cells.grow(2 * len(self.dirty))
 
     def _forget(self, now: int) -> None:
