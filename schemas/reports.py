@@ -334,7 +334,8 @@ def _decode_part(records: Records, absences: Absences) -> tuple[Reports, list[Re
     parsed = parse(records.keys, records.values, records.faults)
     reports, bad, named = _columns(records, parsed, absences)
     rejects = [
-        fitted(records, number, [reject_record(records, number, fault)])[0] for number, fault in parsed.faults.items()
+        fitted(reject_record(records, number, fault), _allowance(records, number))
+        for number, fault in parsed.faults.items()
     ]
     if np.count_nonzero(bad):
         rejects += _judged(records, parsed, bad & (parsed.place >= 0))
@@ -414,12 +415,14 @@ def _of_record(
     for left, (index, fault, value) in zip(range(size, 0, -1), told, strict=True):
         reject = _reject(records, number, index, fault, value)
         more = Fault(fault.reason, f"{left} reports of this record from here on, too many to tell each: {fault.detail}")
-        allowed -= _size(reject)
-        if allowed < (_told_bytes(more) if left > 1 else 0) and (left > 1 or rejects):
-            whole = len(records.values[number] or b"")
+        if _size(reject) + (_told_bytes(more) if left > 1 else 0) > allowed:
+            if left == 1 and not rejects:
+                return [fitted(reject, allowed)]
+            whole, more = len(records.values[number] or b""), _shortened(more, allowed)
             return [*rejects, Reject(reject.offset, index, more, None, None, (), reject.ingest_ts, left, whole)]
+        allowed -= _size(reject)
         rejects.append(reject)
-    return fitted(records, number, rejects) if len(rejects) == 1 else rejects
+    return rejects
 
 
 def _allowance(records: Records, number: int) -> int:
@@ -447,13 +450,20 @@ def _size(reject: Reject) -> int:
     return _told_bytes(reject.fault) + len(reject.key or b"") + len(reject.value or b"") + _header_bytes(reject.headers)
 
 
-def fitted(records: Records, number: int, rejects: list[Reject]) -> list[Reject]:
-    """The one reject of a record, cut to what it may take: first its headers go, then its key, then of its value the
-    end."""
-    (reject,) = rejects
-    room = _allowance(records, number) - _told_bytes(reject.fault)
-    if _size(reject) - _told_bytes(reject.fault) <= room:
-        return rejects
+def _shortened(fault: Fault, allowed: int) -> Fault:
+    """A fault whose detail leaves a reject within what it may take."""
+    room = max(allowed - REJECT_OVERHEAD_BYTES - len(fault.reason), 0)
+    detail = fault.detail.encode()
+    return fault if len(detail) <= room else Fault(fault.reason, detail[:room].decode(errors="ignore"))
+
+
+def fitted(reject: Reject, allowed: int) -> Reject:
+    """A reject cut to what it may take: of its detail what is too long, then its headers go, then its key, then of its
+    value the end."""
+    if _size(reject) <= allowed:
+        return reject
+    fault = _shortened(reject.fault, allowed)
+    room = allowed - _told_bytes(fault)
     headers = reject.headers if _header_bytes(reject.headers) <= room // 2 else ()
     room -= _header_bytes(headers)
     key = reject.key if len(reject.key or b"") <= room // 2 else None
@@ -461,9 +471,7 @@ def fitted(records: Records, number: int, rejects: list[Reject]) -> list[Reject]
     value, whole = reject.value, len(reject.value or b"")
     if value is not None:
         value = value[: max(room, 0)]
-    return [
-        Reject(reject.offset, reject.index, reject.fault, key, value, headers, reject.ingest_ts, reject.reports, whole)
-    ]
+    return Reject(reject.offset, reject.index, fault, key, value, headers, reject.ingest_ts, reject.reports, whole)
 
 
 def _columns(records: Records, parsed: Parsed, absences: Absences) -> tuple[Reports, np.ndarray, np.ndarray]:
