@@ -286,8 +286,9 @@ class PartitionState:
     def _grow(self, size: int) -> None:
         self.rows.grow(size)
         self.places.grow(size)
-        self.minutes.cells.grow(2 * size)
         self.dirty = grown(self.dirty, size)
+        # There is room for more rows than were asked for, and each has two minutes.
+        self.minutes.cells.grow(2 * len(self.dirty))
 
     def _has_room(self, reports: Reports, rows: np.ndarray, report: int) -> bool:
         """Whether there is room for one more device at a report, if need be after others have been forgotten."""
