@@ -127,10 +127,16 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
     `now` (epoch ms) only marks when alarms were detected; it decides nothing, so the same reports give the same
     events. Reports that a device's row already reflects are skipped.
     """
+    result = Result()
+    while len(rows := state.admit(reports)) < len(reports):
+        result += _process(reports.between(0, len(rows)), rows, state, limits, now)
+        reports = reports.between(len(rows), len(reports))
+    return result + _process(reports, rows, state, limits, now)
+
+
+def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: LimitTable, now: int) -> Result:
+    """`process` reports whose devices have these rows, -1 where one was refused."""
     result = Result(reports=int(np.count_nonzero(~reports.rejected)))
-    if not len(reports):
-        return result
-    rows = state.admit(reports)
     known = rows >= 0
     for report in (~known & ~reports.rejected).nonzero()[0].tolist():
         result.refused[int(reports.offset[report]), int(reports.index[report])] = _REFUSED

@@ -242,7 +242,7 @@ class Oracle:
         if len(self.devices) >= self.devices_most:
             for known, device in list(self.devices.items()):
                 silent_ms = 30 * 24 * HOUR_MS if device.interval_ms else 26 * HOUR_MS
-                if device.heard_ts + silent_ms <= ingest_ts and not device.alarmed:
+                if device.heard_ts + silent_ms <= ingest_ts - ingest_ts % MINUTE_MS and not device.alarmed:
                     del self.devices[known]
             if len(self.devices) >= self.devices_most:
                 return None
