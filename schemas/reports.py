@@ -67,8 +67,6 @@ times as large as the record was when it was sent, and so many bytes more: what 
 multiplied [ours]."""
 REJECT_OVERHEAD_BYTES: Final = 280
 """What our own headers take of that, but for the reason and its detail (`schemas.rejects`)."""
-_REASON_BYTES: Final = 24
-"""No reason is longer [ours]."""
 
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -336,7 +334,8 @@ def _decode_part(records: Records, absences: Absences) -> tuple[Reports, list[Re
     parsed = parse(records.keys, records.values, records.faults)
     reports, bad, named = _columns(records, parsed, absences)
     rejects = [
-        fitted(records, number, [reject_record(records, number, fault)])[0] for number, fault in parsed.faults.items()
+        fitted(reject_record(records, number, fault), _allowance(records, number))
+        for number, fault in parsed.faults.items()
     ]
     if np.count_nonzero(bad):
         rejects += _judged(records, parsed, bad & (parsed.place >= 0))
@@ -416,13 +415,14 @@ def _of_record(
     for left, (index, fault, value) in zip(range(size, 0, -1), told, strict=True):
         reject = _reject(records, number, index, fault, value)
         more = Fault(fault.reason, f"{left} reports of this record from here on, too many to tell each: {fault.detail}")
-        allowed -= _size(reject)
-        # Room stays for one that stands for the others, whatever is wrong with the first of them.
-        if allowed < (_TOLD_MOST_BYTES if left > 1 else 0) and (left > 1 or rejects):
-            whole = len(records.values[number] or b"")
+        if _size(reject) + (_told_bytes(more) if left > 1 else 0) > allowed:
+            if left == 1 and not rejects:
+                return [fitted(reject, allowed)]
+            whole, more = len(records.values[number] or b""), _shortened(more, allowed)
             return [*rejects, Reject(reject.offset, index, more, None, None, (), reject.ingest_ts, left, whole)]
+        allowed -= _size(reject)
         rejects.append(reject)
-    return fitted(records, number, rejects) if len(rejects) == 1 else rejects
+    return rejects
 
 
 def _allowance(records: Records, number: int) -> int:
@@ -442,9 +442,6 @@ def _header_bytes(headers: Headers) -> int:
     return sum(len(name.encode()) + len(value or b"") for name, value in headers)
 
 
-_TOLD_MOST_BYTES: Final = REJECT_OVERHEAD_BYTES + _REASON_BYTES + MAX_DETAIL_BYTES
-
-
 def _told_bytes(fault: Fault) -> int:
     return REJECT_OVERHEAD_BYTES + len(fault.reason) + min(len(fault.detail.encode()), MAX_DETAIL_BYTES)
 
@@ -453,13 +450,20 @@ def _size(reject: Reject) -> int:
     return _told_bytes(reject.fault) + len(reject.key or b"") + len(reject.value or b"") + _header_bytes(reject.headers)
 
 
-def fitted(records: Records, number: int, rejects: list[Reject]) -> list[Reject]:
-    """The one reject of a record, cut to what it may take: first its headers go, then its key, then of its value the
-    end."""
-    (reject,) = rejects
-    room = _allowance(records, number) - _told_bytes(reject.fault)
-    if _size(reject) - _told_bytes(reject.fault) <= room:
-        return rejects
+def _shortened(fault: Fault, allowed: int) -> Fault:
+    """A fault whose detail leaves a reject within what it may take."""
+    room = max(allowed - REJECT_OVERHEAD_BYTES - len(fault.reason), 0)
+    detail = fault.detail.encode()
+    return fault if len(detail) <= room else Fault(fault.reason, detail[:room].decode(errors="ignore"))
+
+
+def fitted(reject: Reject, allowed: int) -> Reject:
+    """A reject cut to what it may take: of its detail what is too long, then its headers go, then its key, then of its
+    value the end."""
+    if _size(reject) <= allowed:
+        return reject
+    fault = _shortened(reject.fault, allowed)
+    room = allowed - _told_bytes(fault)
     headers = reject.headers if _header_bytes(reject.headers) <= room // 2 else ()
     room -= _header_bytes(headers)
     key = reject.key if len(reject.key or b"") <= room // 2 else None
@@ -467,9 +471,7 @@ def fitted(records: Records, number: int, rejects: list[Reject]) -> list[Reject]
     value, whole = reject.value, len(reject.value or b"")
     if value is not None:
         value = value[: max(room, 0)]
-    return [
-        Reject(reject.offset, reject.index, reject.fault, key, value, headers, reject.ingest_ts, reject.reports, whole)
-    ]
+    return Reject(reject.offset, reject.index, fault, key, value, headers, reject.ingest_ts, reject.reports, whole)
 
 
 def _columns(records: Records, parsed: Parsed, absences: Absences) -> tuple[Reports, np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ from schemas.reports import Records
 from schemas.topics import DEVICE_STATUS, OUTPUTS, TELEMETRY
 from sinks.blocks import drop_repeats, merge
 from sinks.clickhouse.rows import BLOCKS, telemetry_block
-from sinks.contract import Malformed, Place, Sink, SinkError
+from sinks.contract import Block, Malformed, Place, Sink, SinkError
 from streams.errors import OperatorError
 from streams.ledger import Ledger
 from streams.seldom import Seldom
@@ -117,7 +117,10 @@ class SinkJob:
 
     def __init__(self, settings: Settings, make_sink: Callable[[], Sink], absences: Absences | None = None) -> None:
         self._settings = settings
-        self._blocks = {**BLOCKS, TELEMETRY.name: partial(telemetry_block, absences=absences)}
+        self._blocks: dict[str, Callable[[Records, UUID], Block]] = {
+            **BLOCKS,
+            TELEMETRY.name: partial(telemetry_block, absences=absences),
+        }
         self._make_sink = make_sink
         self._tables: dict[str, _Table] = {}
         self._malformed = Seldom(log)

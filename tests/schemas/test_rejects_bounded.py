@@ -117,7 +117,7 @@ def test_of_what_there_is_no_room_for_headers_go_first_then_the_key_then_the_end
     long = (("x", b"y" * 9_000),)
     (whole,) = assert_bounded(one_record(b"{", b"LY-1", long))
     assert (whole.headers, whole.key, whole.value, whole.cut) == (long, b"LY-1", b"{", -1)
-    (cut,) = assert_bounded(one_record(b"{" * 40, b"k" * 300, long, sent_bytes=50))
+    (cut,) = assert_bounded(one_record(b"{" * 40, b"k" * 300, long, sent_bytes=150))
     assert (cut.headers, cut.key, cut.value, cut.cut) == ((), b"k" * 300, b"{" * 40, 40)
     (cut,) = assert_bounded(one_record(b"{" * 4_000, b"k" * 3_000, long, sent_bytes=50))
     assert (cut.headers, cut.key, cut.cut) == ((), None, 4_000)
