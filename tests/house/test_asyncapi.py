@@ -107,7 +107,7 @@ def fields_read_by_reports() -> set[str]:
     return found
 
 
-def reasons_of_rejects() -> set[str]:
+def reasons_of_rejects() -> frozenset[str]:
     """The literal first arguments of `Fault(...)`, and the reasons of reports that are not judged."""
     return (
         NOT_JUDGED
