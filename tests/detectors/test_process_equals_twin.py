@@ -227,7 +227,9 @@ def test_an_empty_chunk_means_nothing(limits: LimitTable) -> None:
 def test_there_is_room_for_any_number_of_devices_however_many_come_at_once(limits: LimitTable, at_once: int) -> None:
     state, count = PartitionState(), 300
     for first in range(0, count, at_once):
-        run([record(first, *(report(T0, f"LY-{first + n}", temperature_c=[30]) for n in range(at_once)))], state, limits)
+        run(
+            [record(first, *(report(T0, f"LY-{first + n}", temperature_c=[30]) for n in range(at_once)))], state, limits
+        )
     run([record(count, *(report(T0 + 200_000, f"LY-{n}", temperature_c=[30]) for n in range(count)))], state, limits)
     assert len(state) == len(range(0, count, at_once)) * at_once
     assert (state.rows["newest_ts"][:count] == T0 + 200_000).all()
