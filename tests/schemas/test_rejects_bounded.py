@@ -44,9 +44,13 @@ def one_record(
 
 
 def assert_bounded(records: Records) -> list[Reject]:
-    _, rejects = decode(records)
-    assert sum(map(on_the_wire, rejects)) <= 4 * sent(records) + 1_000
+    """Also where all reports that can be read are refused. The rejects of what cannot be read."""
+    reports, rejects = decode(records)
+    good = zip(reports.good.offset.tolist(), reports.good.index.tolist(), strict=True)
+    refused = reject_reports(records, dict.fromkeys(good, Fault("too_many_devices", "电" * 100)))
+    assert sum(map(on_the_wire, [*rejects, *refused])) <= 4 * sent(records) + 1_000
     assert sum(reject.reports for reject in rejects) == len(said(records)[1])
+    assert sum(reject.reports for reject in refused) == len(reports.good)
     return rejects
 
 
@@ -117,16 +121,23 @@ def test_of_what_there_is_no_room_for_headers_go_first_then_the_key_then_the_end
     long = (("x", b"y" * 9_000),)
     (whole,) = assert_bounded(one_record(b"{", b"LY-1", long))
     assert (whole.headers, whole.key, whole.value, whole.cut) == (long, b"LY-1", b"{", -1)
-    (cut,) = assert_bounded(one_record(b"{" * 40, b"k" * 300, long, sent_bytes=150))
-    assert (cut.headers, cut.key, cut.value, cut.cut) == ((), b"k" * 300, b"{" * 40, 40)
+    (cut,) = assert_bounded(one_record(b"{" * 40, b"k" * 100, long, sent_bytes=50))
+    assert (cut.headers, cut.key, cut.value, cut.cut) == ((), b"k" * 100, b"{" * 40, 40)
     (cut,) = assert_bounded(one_record(b"{" * 4_000, b"k" * 3_000, long, sent_bytes=50))
     assert (cut.headers, cut.key, cut.cut) == ((), None, 4_000)
 
 
-def test_rejects_of_reports_that_could_be_read_are_bounded_alike() -> None:
+def test_rejects_of_reports_that_could_be_read_are_bounded_alike_and_leave_the_bytes_to_where_they_are_stored() -> None:
     records = one_record(orjson.dumps([MONITOR] * 1_000), sent_bytes=2_000)
     fault = Fault("too_many_devices", "x" * 500)
     rejects = reject_reports(records, {(int(records.offsets[0]), index): fault for index in range(0, 1_000, 2)})
     assert sum(map(on_the_wire, rejects)) <= 4 * 2_000 + 1_000
     assert sum(reject.reports for reject in rejects) == 500
-    assert {reject.fault.reason for reject in rejects} == {"too_many_devices"}
+    assert {(reject.fault.reason, reject.value) for reject in rejects} == {("too_many_devices", None)}
+
+
+def test_a_reject_that_has_little_room_says_less_in_words() -> None:
+    records = one_record(orjson.dumps(MONITOR), sent_bytes=1)
+    (reject,) = reject_reports(records, {(int(records.offsets[0]), 0): Fault("device_floods", "x" * 500)})
+    assert (reject.fault.reason, 0 < len(reject.fault.detail) < 500) == ("device_floods", True)
+    assert on_the_wire(reject) <= 401
