@@ -1,7 +1,7 @@
 """A chunk in pieces short enough that the loop, and what else it has to do, need not wait: for detection.
 
-A piece begins where a record does. By parts it is decoded, as many as fit the time; what comes of them is cut where it
-is too many reports, or too many of one device, which are worked off one after the other.
+A piece begins where a record does. It is decoded by parts, as many as fit the time; what comes of them is cut where it
+is too many reports of one device, which are worked off one after the other.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 
 from schemas.reports import PART_BYTES, Records, Reject, Reports, decode
 
-REPORTS_MOST: Final = 4_000
-"""Reports of a piece, of as many devices: some 20 ms [measured]."""
+REPORTS_ENOUGH: Final = 5_000
+"""Reports of a piece, and at most a part's more: some 40 ms [measured]. A common chunk is one piece."""
 OF_DEVICE_MOST: Final = 64
 """Reports of one device in a piece, each a round of its own: some 15 ms, on a slow machine 60 [measured]."""
 DECODE_S: Final = 0.04
@@ -37,7 +37,7 @@ def slices(records: Records) -> Iterator[Slice | None]:
     """The records piece by piece. None comes between the parts that are decoded, to let others have their turn."""
     begin, parts, rejects = 0, list[Reports](), list[Reject]()
     seconds, count = 0.0, 0
-    edges = part_edges(records)
+    edges = _part_edges(records)
     for first, beyond in pairwise(edges):
         began = time.perf_counter()
         reports, bad = decode(records.between(first, beyond))
@@ -45,7 +45,7 @@ def slices(records: Records) -> Iterator[Slice | None]:
         parts.append(reports)
         rejects += bad
         count += len(reports)
-        if beyond == edges[-1] or count >= REPORTS_MOST or seconds >= DECODE_S:
+        if beyond == edges[-1] or count >= REPORTS_ENOUGH or seconds >= DECODE_S:
             whole = Slice(records.between(begin, beyond), Reports.joined(parts), rejects, seconds)
             yield from _cut(whole)
             begin, parts, rejects, seconds, count = beyond, [], [], 0.0, 0
@@ -53,12 +53,14 @@ def slices(records: Records) -> Iterator[Slice | None]:
             yield None
 
 
-def part_edges(records: Records) -> list[int]:
-    """Where the parts begin that are decoded at once, and where the last ends."""
-    sizes = np.fromiter((0 if value is None else len(value) for value in records.values), np.int64)
-    before = np.cumsum(sizes) - sizes
-    begins = (np.diff(before // PART_BYTES, prepend=-1) > 0).nonzero()[0]
-    return [*begins.tolist(), len(sizes)]
+def _part_edges(records: Records) -> list[int]:
+    """Where the parts begin that are decoded at once, of no more than `PART_BYTES` or one record, and the end."""
+    beyond = np.cumsum(np.fromiter((0 if value is None else len(value) for value in records.values), np.int64))
+    edges = [0]
+    while edges[-1] < len(beyond):
+        taken = int(beyond[edges[-1] - 1]) if edges[-1] else 0
+        edges.append(max(edges[-1] + 1, int(np.searchsorted(beyond, taken + PART_BYTES, side="right"))))
+    return edges
 
 
 def _cut(whole: Slice) -> Iterator[Slice]:
@@ -84,15 +86,14 @@ def _cut(whole: Slice) -> Iterator[Slice]:
 
 
 def _begins(reports: Reports) -> Iterator[int]:
-    """Where pieces after the first begin: at a record, before there are too many reports."""
-    if len(reports) <= REPORTS_MOST and max(Counter(reports.device_id).values(), default=0) <= OF_DEVICE_MOST:
+    """Where pieces after the first begin: at a record, before there are too many reports of a device."""
+    if max(Counter(reports.device_id).values(), default=0) <= OF_DEVICE_MOST:
         return
     begins = [0, *((np.diff(reports.offset) > 0).nonzero()[0] + 1).tolist(), len(reports)]
     piece, seen = 0, Counter[str]()
     for first, beyond in pairwise(begins):
         of_record = reports.device_id[first:beyond]
         seen.update(of_record)
-        too_many = beyond - piece > REPORTS_MOST or any(seen[device] > OF_DEVICE_MOST for device in of_record)
-        if too_many and first > piece:
+        if first > piece and any(seen[device] > OF_DEVICE_MOST for device in of_record):
             yield first
             piece, seen = first, Counter(of_record)
