@@ -1,7 +1,8 @@
 """A chunk in pieces short enough that the loop, and what else it has to do, need not wait: for detection.
 
-A chunk is decoded by parts, as many as fit the time; what comes of them is cut where it is too many reports, or too
-many of one device, which are processed one after the other. A piece may end between any two reports."""
+A chunk is decoded by parts, as many as fit the time; what comes of them is cut where it is too many reports of one
+device, which are processed one after the other. A piece may end between any two reports.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from typing import Final, NamedTuple
 from schemas.absences import Absences
 from schemas.reports import Records, Reject, Reports, decoded
 
-REPORTS_MOST: Final = 4_000
-"""Reports of a piece, of as many devices: some 20 ms [measured]."""
+REPORTS_ENOUGH: Final = 5_000
+"""Reports of a piece, and at most a part's more: some 40 ms [measured]. A common chunk is one piece."""
 OF_DEVICE_MOST: Final = 64
 """Reports of one device in a piece, each a round of its own: some 15 ms, on a slow machine 60 [measured]."""
 DECODE_S: Final = 0.04
@@ -40,7 +41,7 @@ def slices(records: Records, absences: Absences) -> Iterator[Slice | None]:
         parts.append(reports)
         rejects += bad
         count += len(reports)
-        if count >= REPORTS_MOST or seconds >= DECODE_S:
+        if count >= REPORTS_ENOUGH or seconds >= DECODE_S:
             yield from _cut(Slice(Reports.joined(parts), rejects, seconds))
             parts, rejects, count, seconds = [], [], 0, 0.0
         else:
@@ -66,12 +67,12 @@ def _cut(whole: Slice) -> Iterator[Slice]:
 
 
 def _begins(reports: Reports) -> Iterator[int]:
-    """Where pieces after the first begin: before there are too many reports."""
-    if len(reports) <= REPORTS_MOST and max(Counter(reports.device_id).values(), default=0) <= OF_DEVICE_MOST:
+    """Where pieces after the first begin: before there are too many reports of a device."""
+    if max(Counter(reports.device_id).values(), default=0) <= OF_DEVICE_MOST:
         return
-    begin, seen = 0, Counter[str]()
+    seen = Counter[str]()
     for report, device_id in enumerate(reports.device_id):
         seen[device_id] += 1
-        if report - begin >= REPORTS_MOST or seen[device_id] > OF_DEVICE_MOST:
+        if seen[device_id] > OF_DEVICE_MOST:
             yield report
-            begin, seen = report, Counter([device_id])
+            seen = Counter([device_id])

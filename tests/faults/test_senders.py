@@ -62,6 +62,7 @@ def test_every_codec_null_headers_odd_header_names_and_bombs_end_as_reports_or_r
         nulls: list[tuple[str, bytes | None]] = [("gateway", None), ("trace", None)]
         kafka.send([Sent(1, b"null", value, nulls) for value in (_report("null"), b"{")])
         kafka.send_batch(2, with_records(odd, records_of(odd).replace(b"gateway", b"\xff\xfeteway")), 3)
+        kafka.send_batch(0, batch([(b"twice", _report("twice"), [])] * 4, now_ms(), deltas=[0, 1, 1, 3]), 4)
         kafka.send_batch(3, *_gzipped([(b"bomb", bytes(4_000_000), [])] * 10))
         ring.live()
         verdict = ring.judge(load)
@@ -70,6 +71,8 @@ def test_every_codec_null_headers_odd_header_names_and_bombs_end_as_reports_or_r
     assert verdict.complaints == []
     bombs = [record for record in rejected[3] if dict(record.headers)["emberline.reason"] == b"batch_too_large"]
     assert len(bombs) == 10
+    twice = [record for record in rejected[0] if dict(record.headers)["emberline.reason"] == b"unreadable_batch"]
+    assert len(twice) == 2
     (of_nulls,) = [record for record in rejected[1] if record.key == b"null"]
     assert list(of_nulls.headers[-2:]) == nulls
     assert ended == []
