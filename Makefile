@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test faults soak bench check format clean
+.PHONY: help setup demo run quick test faults nightly soak bench check format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -27,11 +27,19 @@ demo: $(STAMP) ## the whole of emberline here, a minute under a simulated fleet,
 run: $(STAMP) ## the same stack until Ctrl-C
 	@$(BIN)/emberline run
 
-test: $(STAMP) ## all tests and the static checks, against the embedded broker, ClickHouse and three brokers of Kafka
+quick: $(STAMP) ## the tests that start no server, and the static checks: a minute
+	@$(BIN)/python -m pytest -m 'quick and not nightly'
+
+test: $(STAMP) ## all tests but the nightly ones, against the embedded broker, ClickHouse and three brokers of Kafka
 	@$(BIN)/python -m pytest
 
 faults: $(STAMP) ## of these only the fault suite: kills, pauses, lost brokers (needs Java 17 and Maven)
 	@$(BIN)/python -m pytest tests/faults
+
+nightly: $(STAMP) ## all tests, then 200 random kills by the seed of the day, then the soak: two hours
+	@$(BIN)/python -m pytest -m ''
+	@$(BIN)/python -m tests.faults.kills --kills 200 --seed $$(date +%Y%j)
+	@$(BIN)/python -m benchmarks soak --kafka 1
 
 soak: $(STAMP) ## an hour under load: memory, descriptors and threads must stay flat
 	@$(BIN)/python -m benchmarks soak --kafka 1

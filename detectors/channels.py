@@ -105,15 +105,25 @@ def advance(
     return Passed(held["ts"], elapsed, step, credit, gap)
 
 
-def usual_interval(interval_ms: np.ndarray, elapsed_ms: np.ndarray) -> np.ndarray:
-    """How far apart the reports of a device usually are, after one that came `elapsed_ms` after the one before.
-    int64[k].
+FAR: Final = 4
+"""Reports that are over four intervals apart are so for an outage, or by an interval that is new [ours]."""
 
-    It follows slowly, for a device's channels may come in many reports at once, and a single long silence is no
-    interval."""
-    interval = interval_ms.astype(np.int64)
-    follows = np.maximum(np.minimum(elapsed_ms, 4 * interval), interval - interval // 16)
-    return np.minimum(np.where(interval > 0, follows, elapsed_ms), _MOST_MS)
+
+def usual_interval(
+    interval_ms: np.ndarray, silence_ms: np.ndarray, elapsed_ms: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How far apart the reports of a device usually are, after one that came `elapsed_ms` after the one before, and the
+    last silence that was much longer. int64[k] each.
+
+    It shrinks slowly, for a device's channels may come in many reports at once. It grows by a silence that is much
+    longer only when such a one comes again: a single one is an outage.
+    """
+    interval, silence = interval_ms.astype(np.int64), silence_ms.astype(np.int64)
+    far = (interval > 0) & (elapsed_ms > FAR * interval)
+    again = (elapsed_ms <= 2 * silence) & (silence <= 2 * elapsed_ms)
+    follows = np.maximum(elapsed_ms, interval - interval // 16)
+    found = np.where(far & ~again, interval, np.where(interval > 0, follows, elapsed_ms))
+    return np.minimum(found, _MOST_MS), np.where(far, np.minimum(elapsed_ms, _MOST_MS), silence)
 
 
 def elapsed_ms(own_before: np.ndarray, own_ts: np.ndarray, arrived_ms: np.ndarray) -> np.ndarray:

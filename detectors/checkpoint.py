@@ -96,12 +96,17 @@ def key_of(device_id: str, test: bool) -> bytes:
 
 def changed(state: PartitionState) -> list[tuple[bytes, bytes | None]]:
     """What has changed since this was asked last, to be written in this order: None for a device that was forgotten."""
-    gone: list[tuple[bytes, bytes | None]] = [(key_of(*device), None) for device in state.forgotten]
     rows = state.dirty.nonzero()[0]
-    found = gone + list(encode(state, rows.tolist()))
+    found = [*tombstones(state), *encode(state, rows.tolist())]
     state.dirty[rows] = False
-    state.forgotten.clear()
     return found
+
+
+def tombstones(state: PartitionState) -> list[tuple[bytes, bytes | None]]:
+    """The keys of devices that were forgotten since this was asked last, to be written before any row."""
+    gone: list[tuple[bytes, bytes | None]] = [(key_of(*device), None) for device in state.forgotten]
+    state.forgotten.clear()
+    return gone
 
 
 def encode(state: PartitionState, rows: Iterable[int]) -> Iterator[tuple[bytes, bytes]]:

@@ -31,12 +31,13 @@ _OPENED, _ESCALATED, _RECOVERED, _REACTIVATED, _AMENDED = range(len(EVENTS))
 
 class Run(NamedTuple):
     """`size` late values over a level with none under between them. `first` and `last` are their times, `end` that of
-    the first normal one after them and `before` that of the one before them, 0 where none is known."""
+    the first one after them, which is `normal`, and `before` that of the one before them; 0 where none is known."""
 
     size: int
     first: int
     last: int
     end: int
+    normal: float
     before: int
     peak: float
 
@@ -76,6 +77,7 @@ def run_of(points: Sequence[tuple[int, float]], ts: int, value: float, level: fl
         first=ordered[first][0],
         last=ordered[last][0],
         end=after[0] if after[1] < recovery else 0,
+        normal=after[1],
         before=ordered[first - 1][0] if first > 0 else 0,
         peak=max(one for _, one in ordered[first : last + 1]),
     )
@@ -99,13 +101,13 @@ def judge(
             place = int(channels["late"][elements.slots[number]])
             kept = zip(points["ts"][place].tolist(), points["value"][place].tolist(), strict=True)
             found = latch.over([(ts, value - float(over[number])) for ts, value in kept if ts])
-        for event, level, ts in found:
-            yield latch.told(event, level, ts, np.nan if baseline is None else float(baseline[number]))
+        for event, level, ts, value in found:
+            yield latch.told(event, level, ts, value, np.nan if baseline is None else float(baseline[number]))
         latch.put()
 
 
-Said = tuple[int, Severity, int]
-"""What happened, the level it was compared with, and when it happened."""
+Said = tuple[int, Severity, int, float]
+"""What happened, the level it was compared with, when it happened, and the value that tells."""
 
 
 class _Latch:
@@ -126,11 +128,11 @@ class _Latch:
         if held["severity"] or held["warning_since"] or held["alarm_since"]:
             self._state.put_latch(self._slot, held)
 
-    def told(self, event: int, level: Severity, ts: int, baseline: float) -> Found:
+    def told(self, event: int, level: Severity, ts: int, value: float, baseline: float) -> Found:
         """A finding."""
         limit = self.limits["alarm" if level is Severity.ALARM else "warning"]
         return Found(
-            self._number, event, self.held["severity"], level, self.value, limit, self.held["onset_ts"],
+            self._number, event, self.held["severity"], level, value, limit, self.held["onset_ts"],
             self.held["episode"], self.held["peak"], baseline, ts, True,
         )  # fmt: skip
 
@@ -140,7 +142,7 @@ class _Latch:
         if held["severity"] and self.ts < held["onset_ts"]:
             held["normal_ts"] = max(held["normal_ts"], self.ts)
         if held["active"] and 0 < held["late_until_ts"] < self.ts and self.value < self.limits["recovery"]:
-            yield self._recover(self.ts, self._lowest())
+            yield self._recover(self.ts, self.value, self._lowest())
 
     def over(self, points: Sequence[tuple[int, float]]) -> Iterator[Said]:
         """A late value at or over a limit."""
@@ -151,22 +153,22 @@ class _Latch:
         elif level is not None and level > held["severity"]:
             held["severity"], held["peak"] = int(level), max(held["peak"], run.peak)
             held["onset_ts"] = min(held["onset_ts"], run.first) if run.first > held["normal_ts"] else held["onset_ts"]
-            yield _ESCALATED, level, self.ts
+            yield _ESCALATED, level, self.ts, self.value
         elif held["severity"] and held["normal_ts"] < self.ts < held["onset_ts"]:
             held["onset_ts"], held["peak"] = self.ts, max(held["peak"], self.value)
-            yield _AMENDED, self._lowest(), self.ts
+            yield _AMENDED, self._lowest(), self.ts, self.value
         elif held["severity"] and held["active"]:
             if held["late_until_ts"]:
                 held["late_until_ts"], held["late_heard_ts"] = max(held["late_until_ts"], self.ts), self.ingest_ts
                 held["peak"] = max(held["peak"], self.value)
         elif level is not None and run.first > held["recovered_ts"]:
             held["active"], held["peak"] = 1, max(held["peak"], run.peak)
-            yield _REACTIVATED, level, run.first
+            yield _REACTIVATED, level, run.first, self.value
             yield from self._last(level, run)
 
     def _reached(self, points: Sequence[tuple[int, float]]) -> tuple[Severity | None, Run]:
         """The highest level that late values confirm, and their run."""
-        run = Run(0, 0, 0, 0, 0, 0.0)
+        run = Run(0, 0, 0, 0, 0.0, 0, 0.0)
         for level, name in ((Severity.ALARM, "alarm"), (Severity.WARNING, "warning")):
             if self.value >= self.limits[name]:
                 run = run_of(points, self.ts, self.value, self.limits[name], self.limits["recovery"])
@@ -180,7 +182,7 @@ class _Latch:
         held["severity"], held["active"], held["episode"] = int(level), 1, self.ingest_ts
         held["onset_ts"], held["normal_ts"] = run.first, run.before
         held["peak"] = max(run.peak, held["peak"]) if live else run.peak
-        yield _OPENED, level, run.first
+        yield _OPENED, level, run.first, self.value
         if not live:
             yield from self._last(level, run)
 
@@ -188,12 +190,12 @@ class _Latch:
         """How long it lasts, which late values alone tell."""
         self.held["late_until_ts"], self.held["late_heard_ts"] = run.last, self.ingest_ts
         if run.end:
-            yield self._recover(run.end, level)
+            yield self._recover(run.end, run.normal, level)
 
-    def _recover(self, ts: int, level: Severity) -> Said:
+    def _recover(self, ts: int, value: float, level: Severity) -> Said:
         held = self.held
         held["active"], held["recovered_ts"], held["late_until_ts"] = 0, ts, 0
-        return _RECOVERED, level, ts
+        return _RECOVERED, level, ts, value
 
     def _lowest(self) -> Severity:
         return Severity.WARNING if np.isfinite(self.limits["warning"]) else Severity.ALARM

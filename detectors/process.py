@@ -139,10 +139,16 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
     `now` (epoch ms) only marks when alarms were detected; it decides nothing, so the same reports give the same
     events. Reports that a device's row already reflects are skipped.
     """
+    result = Result()
+    while len(rows := state.admit(reports)) < len(reports):
+        result += _process(reports.between(0, len(rows)), rows, state, limits, now)
+        reports = reports.between(len(rows), len(reports))
+    return result + _process(reports, rows, state, limits, now)
+
+
+def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: LimitTable, now: int) -> Result:
+    """`process` reports whose devices have these rows, -1 where one was refused."""
     result = Result(reports=int(np.count_nonzero(~reports.rejected)))
-    if not len(reports):
-        return result
-    rows = state.admit(reports)
     known = rows >= 0
     for report in (~known & ~reports.rejected).nonzero()[0].tolist():
         result.refused[int(reports.offset[report]), int(reports.index[report])] = _REFUSED
@@ -153,6 +159,7 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
     result.skipped = int(np.count_nonzero(known & ~newer & ~reports.rejected))
     taken = (known & newer).nonzero()[0]
     fresh = _without_flood(rows, taken, reports, state, result)
+    result.absent_values = int(np.count_nonzero(_is_fault(reports.marks.reason) & np.isin(reports.marks.report, fresh)))
     values = values_of(reports)
     chunk = _Chunk(
         reports, values, _odd(reports), _unfitted(reports), order.fingerprints(reports, values),
@@ -291,6 +298,7 @@ def _take_on(taken: _Round, chunk: _Chunk) -> np.ndarray:
     _close_minutes(taken, newest_ts, chunk)
     hidden = _hide_power_on(shown, found, state)
     if hidden is not None:
+        result.absent_values += int(np.count_nonzero(hidden))
         shown = [one.only(~hidden[one.part]) for one in shown]
         seen = _seen(shown, len(newest))
         found = found.only(~hidden)
@@ -342,7 +350,9 @@ def _note_newest(taken: _Round, chunk: _Chunk) -> None:
     own_ts, kind = reports.event_ts[taken.reports], reports.device_kind[taken.reports]
     first = rows["own_ts"][at] == 0
     elapsed = np.where(first, 0, channels.elapsed_ms(rows["own_ts"][at], own_ts, taken.silent_ms))
-    rows["interval_ms"][at] = channels.usual_interval(rows["interval_ms"][at], elapsed)
+    rows["interval_ms"][at], rows["silence_ms"][at] = channels.usual_interval(
+        rows["interval_ms"][at], rows["silence_ms"][at], elapsed
+    )
     rows["own_ts"][at] = own_ts
     has_seq = reports.has_seq[taken.reports]
     rows["has_seq"][at] = has_seq
@@ -358,7 +368,9 @@ def _note_judged(seen: _Seen, taken: _Round, state: PartitionState) -> None:
     rows, ingest_ts = state.rows, taken.ingest_ts[:, None]
     judged_ts, every_ms = rows["judged_ts"][taken.rows], rows["judged_every_ms"][taken.rows]
     judged_ts = np.where(seen.any & (judged_ts == 0), ingest_ts, judged_ts)
-    usual_ms = channels.usual_interval(every_ms, np.maximum(ingest_ts - judged_ts, 0))
+    every = every_ms.astype(np.int64)
+    longer = np.maximum(ingest_ts - judged_ts, every - every // 16)
+    usual_ms = np.minimum(np.maximum(longer, 0), np.iinfo(np.int32).max)
     rows["judged_every_ms"][taken.rows] = np.where(seen.live, usual_ms, every_ms)
     rows["judged_ts"][taken.rows] = np.where(seen.live, ingest_ts, judged_ts)
 
@@ -453,7 +465,6 @@ def _notes(report: int, chunk: _Chunk) -> list[str]:
         for quantity, component, reason in marks
         if reason not in (Reason.NOT_FITTED, Reason.POWER_ON)
     ]
-    chunk.result.absent_values += len(faults)
     return [*reports.notes.get(report, ()), *faults]
 
 
@@ -465,9 +476,10 @@ def _wrong(batch: _Round, chunk: _Chunk) -> _Wrong:
     no_values = read & ~valued & ((valued_ts == 0) | (batch.ingest_ts - valued_ts > after_ms))
     rows["valued_ts"][at] = np.where(read & valued, batch.ingest_ts, valued_ts)
     judged_ts = rows["judged_ts"][at]
-    # A quantity may come more seldom than its device's reports.
-    default_ms = _OFFLINE_AFTER_MS[rows["device_kind"][at]][:, None]
-    bound_ms = device_status.offline_after(default_ms, rows["judged_every_ms"][at])
+    # A quantity may come more seldom than its device's reports; one that came once may be any seldom.
+    default_ms, every_ms = _OFFLINE_AFTER_MS[rows["device_kind"][at]][:, None], rows["judged_every_ms"][at]
+    every_ms = np.where(every_ms > 0, every_ms, device_status.OFFLINE_MOST_MS)
+    bound_ms = device_status.offline_after(default_ms, every_ms)
     return _Wrong(no_values, (judged_ts > 0) & (batch.ingest_ts[:, None] - judged_ts > bound_ms))
 
 

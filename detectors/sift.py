@@ -62,3 +62,7 @@ class _Before:
             state.remove(rows[rows >= 0])
         restore_all(state, self._rows)
         state.dirty[self._dirty] = True
+        # Whom the half-done work has forgotten is written anew, after the word that it is gone.
+        gone = state.forgotten
+        forgotten = state.find([device_id for device_id, _ in gone], np.array([test for _, test in gone], np.bool_))
+        state.dirty[forgotten[forgotten >= 0]] = True

@@ -97,6 +97,7 @@ ROW: Final = np.dtype(
         ("judged_ts", "i8", (len(WATCHING),)),
         ("judged_every_ms", "i4", (len(WATCHING),)),
         ("interval_ms", "i4"),
+        ("silence_ms", "i4"),
         ("equal_ms", "i4"),
         ("window", "i4"),
         ("index", "i2"),
@@ -116,9 +117,10 @@ ROW: Final = np.dtype(
 `own_ts` and `seq` (meant where `has_seq`) are of its newest report; `heard_ts` is the newest arrival, `valued_ts` that
 of the newest report with a value, `since_ts` when `status` began. By `COLUMN`, `judged_ts` is the arrival of what
 detectors last saw of a watched quantity, or of its first report while they saw none, and `judged_every_ms` how far
-apart that usually is. `interval_ms` is how far apart its reports usually are. `in_window` reports came in the minute
-`window` of arrival. `remembered`, `next`, `latest_own_ts`, `equal_...` and `back_...` are of `detectors.order`; `width`
-is how many components it has of each quantity; `told` whether `PartitionState.told` says anything of it."""
+apart that usually is. `interval_ms` is how far apart its reports usually are, `silence_ms` the last silence that was
+much longer. `in_window` reports came in the minute `window` of arrival. `remembered`, `next`, `latest_own_ts`,
+`equal_...` and `back_...` are of `detectors.order`; `width` is how many components it has of each quantity; `told`
+whether `PartitionState.told` says anything of it."""
 
 DEVICES_MOST: Final = 250_000
 """Devices a partition may have: a million on four partitions, at a kilobyte each (design.md, scale) [ours]."""
@@ -126,6 +128,7 @@ FORGOTTEN_MS: Final = 30 * 86_400_000
 FORGOTTEN_ONCE_MS: Final = 26 * 3_600_000
 """A device may be forgotten that has been silent for a month; one that was heard only once after a day and its grace,
 so that a flood of ids nobody has makes room again, but no smoke detector that speaks once a day is lost [ours]."""
+_MINUTE_MS: Final = 60_000
 
 
 class PartitionState:
@@ -235,30 +238,26 @@ class PartitionState:
     def admit(self, reports: Reports) -> np.ndarray:
         """The row of each report's device, int64[n], made where it is new: -1 where it is refused.
 
-        A rejected report makes no row; it only tells of a device that is known.
+        Of as many reports, from the first on, as can be told by now: where a new device may take the place of silent
+        ones, who is silent shows only once all before are processed. A rejected report makes no row; it only tells of a
+        device that is known.
         """
         found = self.find(reports.device_id, reports.test)
-        if np.count_nonzero((found < 0) & ~reports.rejected):
-            begin = 0
-            while begin < len(found):
-                begin = self._admit(reports, found, begin)
-        return found
-
-    def _admit(self, reports: Reports, found: np.ndarray, begin: int) -> int:
-        """Make the rows of new devices from the report `begin` on, up to where others had to be forgotten for one."""
-        for report in (begin + (found[begin:] < 0).nonzero()[0]).tolist():
+        if not np.count_nonzero((found < 0) & ~reports.rejected):
+            return found
+        for report in (found < 0).nonzero()[0].tolist():
             device_id, test = reports.device_id[report], bool(reports.test[report])
             found[report] = self._row_of[test].get(device_id, -1)
             if found[report] >= 0 or reports.rejected[report]:
                 continue
-            forgotten = len(self.forgotten)
-            if self._has_room(reports, found, report):
+            if len(self) >= self._devices_most and (now := int(reports.ingest_ts[report])) >= self._full_until:
+                if report:
+                    return found[:report]
+                self._forget(now)
+                return self.admit(reports)
+            if len(self) < self._devices_most:
                 found[report] = self._make(device_id, test, int(reports.device_kind[report]))
-            if len(self.forgotten) > forgotten:
-                # Rows that were found before may be nobody's or another's now.
-                found[report + 1 :] = self.find(reports.device_id[report + 1 :], reports.test[report + 1 :])
-                return report + 1
-        return len(found)
+        return found
 
     def row(self, device_id: str, test: bool, device_kind: int) -> int:
         """The row of a device, made if it has none."""
@@ -288,27 +287,21 @@ class PartitionState:
         self.places.grow(len(self.dirty))
         self.minutes.cells.grow(2 * len(self.dirty))
 
-    def _has_room(self, reports: Reports, rows: np.ndarray, report: int) -> bool:
-        """Whether there is room for one more device at a report, if need be after others have been forgotten."""
-        if len(self) < self._devices_most:
-            return True
-        now = int(reports.ingest_ts[report])
-        if now < self._full_until:
-            return False
+    def _forget(self, now: int) -> None:
+        """Forget whoever had been silent for long enough when the minute of `now` began, or note when one may be.
+
+        Once a minute is enough, and to look at all devices at each report would delay them."""
         held = self.held()
-        silent = np.where(self.rows["interval_ms"][held] > 0, FORGOTTEN_MS, FORGOTTEN_ONCE_MS)
-        # Who spoke before in this very chunk is not silent, though that is not noted yet.
-        spoke = np.isin(held, rows[:report])
-        due_ts = np.where(spoke, now, self.rows["heard_ts"][held]) + silent
-        due_ts[self._alarmed(held)] = np.iinfo(np.int64).max
-        due = due_ts <= now
-        gone = held[due]
-        if not len(gone):
-            self._full_until = int(due_ts.min())
-            return False
-        self.forgotten += zip((self.device_ids[row] for row in gone.tolist()), self.tests(gone), strict=True)
-        self.remove(gone)
-        return True
+        silent_ms = np.where(self.rows["interval_ms"][held] > 0, FORGOTTEN_MS, FORGOTTEN_ONCE_MS)
+        due_ts, alarmed = self.rows["heard_ts"][held] + silent_ms, self._alarmed(held)
+        gone = held[(due_ts <= now - now % _MINUTE_MS) & ~alarmed]
+        if len(gone):
+            self.forgotten += zip((self.device_ids[row] for row in gone.tolist()), self.tests(gone), strict=True)
+            self.remove(gone)
+            return
+        # Whose alarm is only coming up must speak again to be at rest.
+        earliest = int(np.where(alarmed, now + FORGOTTEN_ONCE_MS, due_ts).min())
+        self._full_until = earliest + -earliest % _MINUTE_MS
 
     def tests(self, rows: np.ndarray) -> list[bool]:
         """Whether the rows are of test data: by where they are known, for a row that is cleared says nothing."""

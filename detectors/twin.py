@@ -107,6 +107,7 @@ class Device:
     newest_ts: int = 0
     own_ts: int = 0
     interval_ms: int = 0
+    silence_ms: int = 0
     seq: int | None = None
     window: int = -1
     in_window: int = 0
@@ -241,7 +242,7 @@ class Oracle:
         if len(self.devices) >= self.devices_most:
             for known, device in list(self.devices.items()):
                 silent_ms = 30 * 24 * HOUR_MS if device.interval_ms else 26 * HOUR_MS
-                if device.heard_ts + silent_ms <= ingest_ts and not device.alarmed:
+                if device.heard_ts + silent_ms <= ingest_ts - ingest_ts % MINUTE_MS and not device.alarmed:
                     del self.devices[known]
             if len(self.devices) >= self.devices_most:
                 return None
@@ -293,7 +294,7 @@ class Oracle:
             if any(where[0] == quantity and where in live for where in watched):
                 elapsed = max(place.ingest_ts - device.judged_ts[quantity], 0)
                 every = device.judged_every_ms.get(quantity, 0)
-                device.judged_every_ms[quantity] = _usual_interval(every, elapsed)
+                device.judged_every_ms[quantity] = min(max(elapsed, every - every // 16), 2**31 - 1)
                 device.judged_ts[quantity] = place.ingest_ts
         for where, value in watched.items():
             now.alarms += self._watch(device, place, where, value, where in live)
@@ -410,19 +411,21 @@ def _usable(own: int, arrived: int) -> bool:
     return 0 < own <= 6 * HOUR_MS and 8 * own >= arrived
 
 
-def _usual_interval(interval: int, elapsed: int) -> int:
-    if not interval:
-        return min(elapsed, 2**31 - 1)
-    return min(max(min(elapsed, 4 * interval), interval - interval // 16), 2**31 - 1)
+def _note_interval(device: Device, elapsed: int) -> None:
+    """Note how far apart the reports are. A silence that is much longer is an interval only when it comes again."""
+    interval, silence = device.interval_ms, device.silence_ms
+    if interval and elapsed > 4 * interval:
+        device.silence_ms = min(elapsed, 2**31 - 1)
+        if elapsed > 2 * silence or silence > 2 * elapsed:
+            return
+    device.interval_ms = min(max(elapsed, interval - interval // 16), 2**31 - 1)
 
 
 def _note_newest(device: Device, place: Place) -> None:
     reading = place.reading
     if device.own_ts:
         own = reading.event_ts - device.own_ts
-        device.interval_ms = _usual_interval(
-            device.interval_ms, own if _usable(own, place.silent_ms) else place.silent_ms
-        )
+        _note_interval(device, own if _usable(own, place.silent_ms) else place.silent_ms)
     device.own_ts = reading.event_ts
     device.seq = reading.seq
     if reading.device_kind >= 0:
@@ -451,7 +454,8 @@ def _not_judged(device: Device, ingest_ts: int) -> list[str]:
     default = OFFLINE_AFTER_MS[device.kind_name]
     found = []
     for quantity, judged_ts in device.judged_ts.items():
-        bound = min(max(default, device.judged_every_ms.get(quantity, 0) * 5 // 2), max(OFFLINE_MOST_MS, default))
+        every = device.judged_every_ms.get(quantity, 0) or OFFLINE_MOST_MS
+        bound = min(max(default, every * 5 // 2), max(OFFLINE_MOST_MS, default))
         if ingest_ts - judged_ts > bound:
             found.append(f"not_judged:{quantity}")
     return found

@@ -192,7 +192,7 @@ class Latch:
         after = points[points.index(run[-1]) + 1 :]
         if after and after[0][1] < limits["recovery"]:
             self.active, self.recovered_ts, self.late_until_ts = False, after[0][0], 0
-            yield self._told(AlarmEvent.RECOVERED, level, one.value, after[0][0], limits, late=True)
+            yield self._told(AlarmEvent.RECOVERED, level, after[0][1], after[0][0], limits, late=True)
 
 
 def _run(points: list[tuple[int, float]], one: tuple[int, float], level: float) -> list[tuple[int, float]]:

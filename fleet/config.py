@@ -22,7 +22,8 @@ class FleetConfig:
     `rate` is in reports a second over the whole fleet, without repeats and bad records. `learn_s` is how long the
     detectors learn a baseline of residual current: the truth depends on it. `share_late` is of devices, `share_swapped`
     of adjacent pairs, `share_repeated` of records. `faults_per_kind` counts devices for each recipe of `fleet.recipes`.
-    `huge_record_bytes`, where not 0, adds one bad record of that size to the `bad_records`.
+    `bad_records` are taken in turn from `fleet.bad.CASES`: not all of them are rejected. `huge_record_bytes`, where not
+    0, adds one of that size.
     """
 
     seed: int = 1

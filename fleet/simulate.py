@@ -24,7 +24,7 @@ _HEALTHY_NAMES: Final = 200
 
 
 class Send(NamedTuple):
-    """One record: when it leaves its gateway, its bytes, the good reports in it and the rejects it gives."""
+    """One record: when it leaves its gateway, its bytes, the reports in it that are kept and the rejects it gives."""
 
     scheduled_ts: int
     key: bytes | None
@@ -60,7 +60,7 @@ class Fleet:
 
     @property
     def reports(self) -> int:
-        """How many different good reports the fleet's devices make in the run, without those beside bad ones."""
+        """How many different reports the fleet's devices make in the run, without those of bad records."""
         return self._timeline.total
 
     def due(self, from_ts: int, to_ts: int) -> list[Send]:
@@ -72,7 +72,7 @@ class Fleet:
         batches = self._links.batches(from_ts, to_ts)
         bad = self._bad.due(from_ts, to_ts)
         sends = self._sends_of(singles.scheduled_ts, singles.n, batches)
-        sends += [Send(*record[:5]) for record in bad]
+        sends += [Send(*record) for record in bad]
         ts = [*(batch.scheduled_ts for batch in batches), *(record.scheduled_ts for record in bad)]
         rank = [*(batch.rank for batch in batches), *(BAD for _ in bad)]
         first = [*(int(batch.n[0]) for batch in batches), *range(len(bad))]

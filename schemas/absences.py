@@ -17,6 +17,8 @@ _SHIPPED: Final = Path(__file__).with_name("absent.toml")
 _LISTS: Final = ("sentinels", "power_on")
 _MOST: Final = 64
 """Values a list may have [ours]."""
+_GREATEST: Final = 1e300
+"""Beyond what is possible in any quantity [ours]."""
 
 
 class AbsencesError(ValueError):
@@ -94,7 +96,8 @@ def _check(where: str, scope: Any) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    # Compared and not converted: an integer may be greater than any float.
+    return type(value) in (int, float) and -_GREATEST <= value <= _GREATEST
 
 
 @cache

@@ -19,6 +19,10 @@ DEVICE_REFUSED: Final = "too_many_devices"
 DEVICE_FLOODS: Final = "device_floods"
 NOT_JUDGED: Final = frozenset({DETECTOR_FAILED, DEVICE_REFUSED, DEVICE_FLOODS})
 """Reasons of reports that can be read, so that they are stored all the same, but that no detector has judged."""
+GATEWAY: Final = "gateway"
+"""The optional header by which a record says which gateway sent it."""
+UNKNOWN_GATEWAY: Final = "unknown"
+MAX_GATEWAY_LENGTH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,13 @@ class RejectEvent:
 
     def to_headers(self, original: Headers) -> list[tuple[str, bytes | None]]:
         """Our headers first, then the original record's own."""
+        return [*self.own_headers(), *original_headers(original)]
+
+    def own_headers(self) -> list[tuple[str, bytes]]:
+        """Ours alone, less what is as it mostly is."""
         usual = {field.name: field.default for field in fields(self)}
         told = {name: getattr(self, name) for name in usual if getattr(self, name) != usual[name]}
-        ours: list[tuple[str, bytes | None]] = [(PREFIX + name, _written(value)) for name, value in told.items()]
-        return ours + [(name, value) for name, value in original if not name.startswith(PREFIX)]
+        return [(PREFIX + name, _written(value)) for name, value in told.items()]
 
     @classmethod
     def from_headers(cls, headers: Headers) -> Self:
@@ -85,6 +92,18 @@ def event_of(reject: Reject, topic: str, partition: int) -> RejectEvent:
         reject.reports,
         reject.cut,
     )
+
+
+def gateway_of(headers: Headers) -> str:
+    """The gateway that a record's headers name, or that it is unknown."""
+    for name, value in headers:
+        if name == GATEWAY and value:
+            try:
+                found = value.decode()
+            except UnicodeDecodeError:
+                return UNKNOWN_GATEWAY
+            return found if len(found) <= MAX_GATEWAY_LENGTH and found.isprintable() else UNKNOWN_GATEWAY
+    return UNKNOWN_GATEWAY
 
 
 def original_headers(headers: Headers) -> list[tuple[str, bytes | None]]:

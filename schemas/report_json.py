@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -44,10 +45,10 @@ class Parsed(NamedTuple):
 
 
 def parse(
-    keys: Sequence[bytes | None], values: Sequence[bytes | None], known: Mapping[int, Fault] | None = None
+    keys: Sequence[bytes | None], values: Sequence[bytes | None], known: Mapping[int, Fault] = MappingProxyType({})
 ) -> Parsed:
-    """Take the records of a chunk apart. `known` has the faults of those that are known to hold none."""
-    faults = _unusable(keys, values) | dict(known or {})
+    """Take the records of a chunk apart. Of those in `known` it is known already what is wrong with them."""
+    faults = _unusable(keys, values) | dict(known)
     usable = [None if number in faults else value for number, value in enumerate(values)] if faults else values
     sizes: dict[int, int] = {}
     fields, unknown = _fields_of(_reports(keys, usable, faults, sizes))

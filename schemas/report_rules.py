@@ -44,6 +44,8 @@ AHEAD_MS: Final = 300_000
 BEHIND_MS: Final = 180 * 86_400_000
 """What is dated longer before its arrival is by a clock that is wrong: 600 cached reports, 6 h apart, are 150 days
 [ours]. So neither 1970 nor 2000 nor a GPS week lost (1024 weeks back) is taken for history."""
+EARLIEST_ARRIVAL_TS: Final = 1_577_836_800_000
+"""2020-01-01 UTC: nothing arrived before there was emberline [ours]."""
 _UNITS_MS: Final = {"seconds": (1_000, 1), "microseconds": (1, 1_000), "nanoseconds": (1, 1_000_000)}
 
 

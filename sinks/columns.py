@@ -2,8 +2,8 @@
 
 Four kinds, each kept as it is from decoding to the wire:
 
-- a numpy array: numbers, bool, times as int64 at the table's scale. NaN is NULL where the table has Nullable;
-  shape (n, 2) of uint64 is a UUID, high half first.
+- a numpy array: numbers, bool, times as int64 at the table's scale. NaN is NULL where the table has Nullable, and of
+  whole numbers what is masked; shape (n, 2) of uint64 is a UUID, high half first.
 - `Labels`: a text of few values, as codes into a short list of names.
 - `schemas.reports.Ragged`: an array of numbers a row, NaN is NULL.
 - any other sequence: str, bytes, None, or sequences of them.
@@ -50,7 +50,8 @@ def uuids(value: UUID, rows: int) -> np.ndarray:
 def keep(column: Column, rows: np.ndarray) -> Column:
     """The rows of a column where the mask, bool[n], is true. Rows of a `Ragged` begin at 0 again."""
     if isinstance(column, np.ndarray):
-        return np.asarray(column[rows])
+        kept: np.ndarray = column[rows]  # with its mask, if it has one
+        return kept
     if isinstance(column, Labels):
         return Labels(column.codes[rows], column.names)
     if isinstance(column, Ragged):
@@ -61,6 +62,9 @@ def keep(column: Column, rows: np.ndarray) -> Column:
 def join(columns: Sequence[Column]) -> Column:
     """The rows of several columns of one kind, one after the other."""
     first = columns[0]
+    if isinstance(first, np.ma.MaskedArray):
+        joined: np.ndarray = np.ma.concatenate(columns)  # type: ignore[no-untyped-call]
+        return joined
     if isinstance(first, np.ndarray):
         return np.concatenate(cast("Sequence[np.ndarray]", columns))
     if isinstance(first, Labels):

@@ -68,7 +68,7 @@ class CheckpointWriter:
         await producer.start()
         return cls(producer, partition, incarnation, settings.fencing)
 
-    async def write(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+    async def write(self, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Write rows (key, value); they are there when this returns. Raises OperatorError if another took over."""
         if not rows:
             return
@@ -81,7 +81,7 @@ class CheckpointWriter:
         except ProducerFenced as error:
             raise OperatorError(f"partition {self._partition} is another worker's now; this one was away") from error
 
-    async def _send(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+    async def _send(self, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
         records = (Outgoing(key, value, self._headers) for key, value in rows)
         await asyncio.gather(*await send_all(self._producer, CHECKPOINTS.name, self._partition, records))
 
@@ -90,8 +90,10 @@ class CheckpointWriter:
         await self._producer.stop()
 
 
-async def read_checkpoint(kafka: str, partition: int, incarnation: Incarnation) -> PartitionState:
-    """The state that the newest rows of this partition hold; empty where there are none.
+async def read_checkpoint(
+    kafka: str, partition: int, incarnation: Incarnation, state: PartitionState
+) -> PartitionState:
+    """`state`, which is empty, with what the newest rows of this partition hold.
 
     Raises OperatorError where they cannot be read, or reflect a telemetry topic that is gone: what lies below their
     offsets in the one that came after it would be taken for seen.
@@ -110,9 +112,9 @@ async def read_checkpoint(kafka: str, partition: int, incarnation: Incarnation) 
         newest = await _newest_rows(consumer, TopicPartition(CHECKPOINTS.name, partition), incarnation)
     finally:
         await closed(consumer.stop())
-    state = PartitionState()
     try:
-        restore_all(state, newest)
+        # In a thread: it takes seconds at a hundred thousand devices, and other partitions go on.
+        await asyncio.to_thread(restore_all, state, newest)
     except CheckpointError as error:
         raise OperatorError(str(error)) from error
     return state
@@ -125,8 +127,11 @@ async def _newest_rows(consumer: AIOKafkaConsumer, tp: TopicPartition, incarnati
     newest: dict[bytes, bytes] = {}
     while await consumer.position(tp) < end:
         for records in (await consumer.getmany(tp, timeout_ms=1_000)).values():
-            rows = [record for record in records if record.key and record.value and _is_of(record, incarnation)]
-            newest.update((record.key, record.value) for record in rows)
+            for record in records:
+                if record.key and _is_of(record, incarnation):
+                    newest.pop(record.key, None)
+                    if record.value:
+                        newest[record.key] = record.value
     return newest
 
 
@@ -135,7 +140,7 @@ def _is_of(row: ConsumerRecord, incarnation: Incarnation) -> bool:
 
     Raises OperatorError where only telemetry was made anew.
     """
-    told = dict(row.headers).get(TOPIC_IDS, b"")
+    told = dict(row.headers).get(TOPIC_IDS) or b""
     if told[:16] == incarnation.checkpoints.bytes and told != bytes(incarnation):
         raise OperatorError(_OTHER_TELEMETRY)
     return bool(told == bytes(incarnation))

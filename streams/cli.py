@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import orjson
@@ -22,6 +22,9 @@ from streams.command import read_settings, run_to_end
 from streams.errors import OperatorError
 from streams.rejects.commands import rejects
 from streams.settings import Settings, described
+
+if TYPE_CHECKING:
+    from detectors.limits import LimitTable
 
 T = TypeVar("T")
 
@@ -131,15 +134,10 @@ def worker() -> None:
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input does.")
 def detect(with_parent: bool) -> None:
     """Telemetry in; alarms, aggregates, device status and rejects out."""
-    from detectors.limits import LimitsError, load_limits
     from streams.detect import DetectJob
 
     settings = read_settings(logging.ERROR)
-    try:
-        limits = load_limits(settings.limits_path)
-    except LimitsError as error:
-        raise OperatorError(str(error)) from error
-    _work(settings, "detect", DetectJob(settings, limits), with_parent)
+    _work(settings, "detect", DetectJob(settings, _limits(settings)), with_parent)
 
 
 @worker.command()
@@ -150,7 +148,17 @@ def sink(with_parent: bool) -> None:
     from streams.storage import make_sink
 
     settings = read_settings(logging.ERROR)
-    _work(settings, "sink", SinkJob(settings, lambda: make_sink(settings)), with_parent)
+    job = SinkJob(settings, lambda: make_sink(settings), _limits(settings).absences)
+    _work(settings, "sink", job, with_parent)
+
+
+def _limits(settings: Settings) -> LimitTable:
+    from detectors.limits import LimitsError, load_limits
+
+    try:
+        return load_limits(settings.limits_path)
+    except LimitsError as error:
+        raise OperatorError(str(error)) from error
 
 
 @cli.command()
@@ -183,12 +191,12 @@ def topics() -> None:
 @click.option("--rate", default=5_000.0, show_default=True, help="Reports a second over all devices.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the fleet.")
 @click.option("--faults", default=2, show_default=True, help="Planted faults of each kind.")
-@click.option("--bad", default=0, show_default=True, help="Planted bad records.")
+@click.option("--bad", default=0, show_default=True, help="Planted bad records, rejected or odd.")
 def simulate(seconds: float, devices: int, rate: float, seed: int, faults: int, bad: int) -> None:
     """Send the reports of a simulated fleet to Kafka, in real time."""
     from fleet import Fleet, FleetConfig
+    from streams.progress import progress
     from streams.send import Sender
-    from streams.show import progress
     from streams.simulate import Sent, now_ms
     from streams.simulate import simulate as send_fleet
 
@@ -214,7 +222,7 @@ def simulate(seconds: float, devices: int, rate: float, seed: int, faults: int, 
                 await send_fleet(fleet, sender, sent)
 
     run_to_end(send(), settings)
-    click.echo(f"sent {sent.reports} reports in {sent.records} records; {sent.rejected} bad ones among them")
+    click.echo(f"sent {sent.reports} reports in {sent.records} records; {sent.rejected} to be rejected among them")
 
 
 @cli.command()
@@ -241,6 +249,25 @@ def replay(file: Path, as_json: bool, **options: Any) -> None:
     plan = Replay.of(file, **options)
     outcome = run_to_end(replay_file(settings, plan, quiet=as_json), settings)
     click.echo(orjson.dumps(outcome.as_json()).decode() if as_json else outcome.told())
+
+
+@cli.command("try")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--limits",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file of limits that differ; EMBERLINE_LIMITS_FILE where it is not given.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print each event as a JSON object on a line, then a summary.")
+def try_(file: Path, limits: Path | None, as_json: bool) -> None:
+    """Show what emberline makes of recorded reports, in their own time, without Kafka.
+
+    FILE holds a JSON object a line: {"ingest_ts": epoch ms of arrival, "report": a report or an array of them}.
+    """
+    from streams.trying import try_file
+
+    settings = read_settings()
+    try_file(file, limits or settings.limits_path, as_json)
 
 
 @cli.command()

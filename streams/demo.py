@@ -19,6 +19,7 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from fleet import Fleet, FleetConfig
+from fleet.bad import CASES
 from schemas.events import Alarm, AlarmEvent
 from schemas.topics import ALARMS, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
@@ -44,8 +45,8 @@ SAMPLED_DEVICES: Final = 20
 SAMPLE_INTERVAL_S: Final = 0.25
 """Often enough to see a second well, seldom enough that asking is no load of its own."""
 COUNT_INTERVAL_S: Final = 2.0
-BAD_RECORDS: Final = 50
-"""Two of each case of `fleet.bad`."""
+BAD_RECORDS: Final = 2 * len(CASES)
+"""Two of each case."""
 
 
 @dataclass(slots=True)

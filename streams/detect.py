@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
-from detectors.checkpoint import encode
+from detectors.checkpoint import encode, tombstones
 from detectors.limits import LimitTable
 from detectors.process import Result, process, tick
 from detectors.sift import sift
@@ -26,42 +26,61 @@ from detectors.state import PartitionState
 from schemas.events import Alarm, DeviceStatus, Severity
 from schemas.rejects import DETECTOR_FAILED, event_of
 from schemas.report_rules import Fault
-from schemas.reports import Reject, Reports, decode, reject_record
+from schemas.reports import Records, Reject, Reports, reject_reports
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import CheckpointWriter, Incarnation, read_checkpoint
-from streams.errors import OperatorError
 from streams.ledger import Ledger
 from streams.reject_share import RejectShare
 from streams.settings import Settings
+from streams.slices import Slice, slices
 from streams.transport import Chunk, Fetch
 from streams.worker import WorkerApp
 
 log = logging.getLogger("emberline.detect")
 
 TICK_INTERVAL_S: Final = 1.0
+WAITING_BYTES: Final = 4 * 1_048_576
+"""Once so much of a partition waits, no more of it is fetched [ours]: four ordinary fetches, or one large one more."""
+RESTORED_AT_ONCE: Final = 4
+"""Partitions that are restored at the same time, each by clients of its own [ours]."""
+PAUSE_S: Final = 0.001
+"""Between pieces of one chunk. A neighbour's record passes through the loop some twenty times until its alarm is sent:
+to let others have one turn at a time would make it wait for as many pieces."""
+ROWS_AT_ONCE: Final = 2_000
+"""Rows of a checkpoint made without a pause: some 20 ms [measured]."""
+FINISH_S: Final = 2.5
+"""A worker told to stop works off for so long what it has taken on; then the last checkpoint must be written."""
 
 
 @dataclass(slots=True)
 class Partition:
-    """One partition while this worker holds it: its devices' state, and the chunks a checkpoint has yet to cover.
+    """One partition while this worker holds it: its devices' state, what waits, what a checkpoint has yet to cover.
 
-    `careful` is whether a detector has raised since the last checkpoint.
+    `since` are the reports processed since the last checkpoint, piece by piece, `uncovered` the chunks that were
+    finished with since. `careful` is whether a detector has raised since then. `leaving` is whether work ends with the
+    piece in hand.
     """
 
     ledger: Ledger
     state: PartitionState
+    restored: bool = False
+    waiting: asyncio.Queue[Chunk | None] = field(default_factory=asyncio.Queue)
+    waiting_bytes: int = 0
+    leaving: bool = False
     sending: list[asyncio.Future[Any]] = field(default_factory=list)
+    since: list[Reports] = field(default_factory=list)
     uncovered: list[Chunk] = field(default_factory=list)
     careful: bool = False
     next_offset: int = 0
     checkpointed_at: float = field(default_factory=time.monotonic)
     looked_after_at: float = field(default_factory=time.monotonic)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class DetectJob:
-    """See the module. One agent feeds it, one chunk at a time; the checkpoints run beside it."""
+    """See the module. Each partition has a task of its own; the checkpoints run beside them."""
 
     topics: Sequence[str] = (TELEMETRY.name,)
     relies_on: Sequence[str] = (CHECKPOINTS.name,)
@@ -75,11 +94,12 @@ class DetectJob:
         self._partitions: dict[TP, Partition] = {}
         self._writers: dict[int, CheckpointWriter] = {}
         self._checkpointing = asyncio.Lock()
-        self._share = RejectShare(settings.reject_share)
+        self._restoring = asyncio.Semaphore(RESTORED_AT_ONCE)
 
     async def start(self, app: WorkerApp) -> None:
         """Connect the producer of the output topics and start the checkpoints."""
         self._app = app
+        self._share = RejectShare(self._settings.reject_share, app.metrics)
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.kafka,
             acks="all",
@@ -92,57 +112,122 @@ class DetectJob:
         await self._producer.start()
         app.spawn(self._run_checkpoints())
 
-    async def handle(self, chunk: Chunk) -> None:
-        """Decode, detect, send."""
-        partition = await self._partition_of(chunk)
-        began = time.perf_counter()
-        reports, rejects = decode(chunk.records)
-        decoded = time.perf_counter()
+    @property
+    def remark(self) -> str | None:
+        """What an operator is to know though it works."""
+        return self._share.remark
+
+    def wants(self, tp: TP) -> bool:
+        """Whether little enough of the partition waits."""
+        partition = self._partitions.get(tp)
+        return partition is None or partition.waiting_bytes < WAITING_BYTES
+
+    def handle(self, chunk: Chunk) -> None:
+        """Let the partition's task have it."""
+        partition = self._partitions.get(chunk.tp)
+        if partition is None or partition.ledger is not chunk.ledger:
+            before, partition = partition, Partition(chunk.ledger, self._empty())
+            self._partitions[chunk.tp] = partition
+            self._app.spawn(self._work(chunk.tp, partition, before))
+        partition.waiting.put_nowait(chunk)
+        partition.waiting_bytes += chunk.size
+
+    async def _work(self, tp: TP, partition: Partition, before: Partition | None) -> None:
+        """Work the partition's chunks off, one after the other, until told to leave."""
+        try:
+            if before is not None:
+                await _let_go([before])
+            await self._restore(tp.partition, partition)
+            while (chunk := await partition.waiting.get()) is not None:
+                if not await self._work_off(chunk, partition):
+                    return
+                partition.waiting_bytes -= chunk.size
+        finally:
+            partition.ended.set()
+
+    async def _work_off(self, chunk: Chunk, partition: Partition) -> bool:
+        """Decode, detect, send, a piece at a time, others' pieces in between. False where it is left unfinished."""
+        seconds = [0.0, 0.0, 0.0]
+        pause_s = 0.0
+        for piece in slices(chunk.records, self._limits.absences):
+            # Not in the middle of a piece, and not of what comes after one that failed.
+            await asyncio.sleep(pause_s)
+            if partition.leaving or self._app.crashed:
+                return False
+            if piece is not None:
+                async with partition.lock:
+                    taken = await self._work_off_piece(piece, chunk, partition)
+                    partition.since.append(piece.reports)
+                seconds = [sum(both) for both in zip(seconds, (piece.seconds, *taken), strict=True)]
+                self._app.progressed()
+                pause_s = PAUSE_S
         async with partition.lock:
-            result, failed = await self._detect(reports, partition, chunk.tp.partition)
-            rejects = _with_failed(rejects, failed, chunk)
-            detected = time.perf_counter()
-            self._app.check_not_paused()
             partition.next_offset = chunk.range.last + 1
             partition.uncovered.append(chunk)
-            await self._send_rejects(rejects, chunk, partition)
-            await self._send(result, partition, chunk.tp.partition)
-        self._app.progressed()
-        self._note(result, rejects, chunk, (decoded - began, detected - decoded, time.perf_counter() - detected))
-        self._share.note(len(reports), rejects)
-        self._check_size()
+        self._app.metrics.add("emberline_records_total", len(chunk.records.offsets), topic=chunk.tp.topic)
+        for stage, took in zip(("decode", "detect", "send"), seconds, strict=True):
+            self._app.metrics.observe("emberline_chunk_seconds", took, stage=stage)
+        return True
 
-    async def _detect(self, reports: Reports, partition: Partition, number: int) -> tuple[Result, dict[int, Exception]]:
-        """What the reports mean; by offset, what was raised on records that a detector cannot stand."""
+    async def _work_off_piece(self, piece: Slice, chunk: Chunk, partition: Partition) -> tuple[float, float]:
+        began, tp = time.perf_counter(), chunk.tp
+        result, failed = await self._detect(piece.reports, partition, tp.partition)
+        rejects = _with_unjudged(piece.rejects, result.refused | failed, chunk.records)
+        detected = time.perf_counter()
+        self._app.check_not_paused()
+        await self._send_rejects(rejects, tp, partition)
+        await self._send(result, partition, tp.partition)
+        self._share.note(chunk.records, piece.reports.good, rejects)
+        self._note(result, rejects, tp)
+        return detected - began, time.perf_counter() - detected
+
+    async def _detect(
+        self, reports: Reports, partition: Partition, number: int
+    ) -> tuple[Result, dict[tuple[int, int], Fault]]:
+        """What the reports mean; by offset and index, what is told of those that a detector cannot stand."""
         if not partition.careful:
             try:
                 return process(reports, partition.state, self._limits, _now_ms()), {}
             except Exception:
-                log.exception("partition %d: a detector failed; looking for the records it failed on", number)
+                log.exception("partition %d: a detector failed; looking for the reports it failed on", number)
                 partition.state = await self._state_before(partition, number)
                 partition.careful = True
-        partition.state, result, failed = sift(reports, partition.state, self._limits, _now_ms())
-        return result, failed
+        result, failed = sift(reports, partition.state, self._limits, _now_ms())
+        return result, {place: _failure(error) for place, error in failed.items()}
 
     async def _state_before(self, partition: Partition, number: int) -> PartitionState:
-        """The state before the chunk at hand, which has left it half changed: what a successor would come to."""
-        state = await read_checkpoint(self._settings.kafka, number, Incarnation.of(self._app.topic_ids))
-        for chunk in partition.uncovered:
-            reports, _ = decode(chunk.records)
-            state = sift(reports, state, self._limits, _now_ms()).state
+        """The state before the piece at hand, which has left it half changed: what a successor would come to."""
+        # Before reading: a checkpoint that is being written takes from these what it covers, and may not be read.
+        since = list(partition.since)
+        state = await self._read(number)
+        for reports in since:
+            await asyncio.sleep(0)
+            sift(reports, state, self._limits, _now_ms())
         return state
 
-    def make_room(self) -> None:
-        """Nothing waits for room here."""
+    def _empty(self) -> PartitionState:
+        return PartitionState(self._settings.devices_most)
+
+    async def _read(self, number: int) -> PartitionState:
+        incarnation = Incarnation.of(self._app.topic_ids)
+        return await read_checkpoint(self._settings.kafka, number, incarnation, self._empty())
 
     async def release(self, revoked: set[TP]) -> None:
         """Drop the state: whoever has the partition next begins at our last checkpoint."""
         async with self._checkpointing:
+            await _let_go(list(self._partitions.values()))
             self._partitions.clear()
             await self._stop_writers()
 
     async def stop(self) -> None:
         """A last checkpoint of everything, so that the next worker has nothing to do again. None after a crash."""
+        held = list(self._partitions.values())
+        for partition in held:
+            partition.waiting.put_nowait(None)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_S):
+                await _ended(held)
+        await _let_go(held)
         async with self._checkpointing:
             for tp, partition in self._partitions.items():
                 await self._checkpoint(tp, partition)
@@ -154,25 +239,22 @@ class DetectJob:
         writers, self._writers = self._writers, {}
         await asyncio.gather(*(writer.stop() for writer in writers.values()))
 
-    async def _partition_of(self, chunk: Chunk) -> Partition:
-        """The partition's state, restored from its checkpoint when this worker has newly got it."""
-        partition = self._partitions.get(chunk.tp)
-        if partition is not None and partition.ledger is chunk.ledger:
-            return partition
-        began = time.monotonic()
-        number, incarnation = chunk.tp.partition, Incarnation.of(self._app.topic_ids)
-        if number not in self._writers:
-            # Before reading: from here on nobody else writes this partition's checkpoints.
-            self._writers[number] = await CheckpointWriter.start(self._settings, number, incarnation)
-        state = await read_checkpoint(self._settings.kafka, number, incarnation)
-        log.info(
-            "partition %d: %d devices restored in %.1f s", chunk.tp.partition, len(state), time.monotonic() - began
-        )
-        partition = self._partitions[chunk.tp] = Partition(chunk.ledger, state)
-        return partition
+    async def _restore(self, number: int, partition: Partition) -> None:
+        """The partition's state from its checkpoint, now that this worker has newly got it."""
+        async with self._restoring:
+            if partition.leaving or self._app.crashed:
+                return
+            began = time.monotonic()
+            incarnation = Incarnation.of(self._app.topic_ids)
+            if number not in self._writers:
+                # Before reading: from here on nobody else writes this partition's checkpoints.
+                self._writers[number] = await CheckpointWriter.start(self._settings, number, incarnation)
+            partition.state = await self._read(number)
+        partition.restored = True
+        log.info("partition %d: %d devices restored in %.1f s", number, len(partition.state), time.monotonic() - began)
 
-    async def _send_rejects(self, rejects: list[Reject], chunk: Chunk, partition: Partition) -> None:
-        topic, number = chunk.tp.topic, chunk.tp.partition
+    async def _send_rejects(self, rejects: list[Reject], tp: TP, partition: Partition) -> None:
+        topic, number = tp
         partition.sending += await send_all(
             self._producer,
             REJECTS.name,
@@ -198,8 +280,8 @@ class DetectJob:
             await asyncio.sleep(TICK_INTERVAL_S / max(1, len(self._partitions)))
             # One partition at a time, so that checkpoints never make alarms wait for long.
             async with self._checkpointing:
-                if self._partitions:
-                    await self._look_after(min(self._partitions.items(), key=lambda item: item[1].looked_after_at))
+                if restored := [item for item in self._partitions.items() if item[1].restored]:
+                    await self._look_after(min(restored, key=lambda item: item[1].looked_after_at))
 
     async def _look_after(self, item: tuple[TP, Partition]) -> None:
         tp, partition = item
@@ -223,51 +305,39 @@ class DetectJob:
         """
         began = time.monotonic()
         async with partition.lock:
-            if self._app.crashed:
+            if self._app.crashed or not partition.restored:
                 # The state may reflect what was not sent, or not reflect what came before.
                 return
-            state = partition.state
-            rows = state.dirty.nonzero()[0]
-            encoded = list(encode(state, rows.tolist()))
-            state.dirty[rows] = False
-            covered = list(partition.uncovered)
+            encoded = await _changed_rows(partition.state)
+            covered, pieces = len(partition.uncovered), len(partition.since)
             sending, partition.sending = partition.sending, []
         await asyncio.gather(*sending)
         self._app.check_not_paused()
         await self._writers[tp.partition].write(encoded)
         # Only now: whoever restores the state meanwhile works them off once more.
-        del partition.uncovered[: len(covered)]
+        del partition.since[:pieces]
         partition.careful = False
-        for chunk in covered:
+        for chunk in partition.uncovered[:covered]:
             chunk.finish()
+        del partition.uncovered[:covered]
         partition.checkpointed_at = time.monotonic()
         if covered:
             self._app.progressed()
         self._app.metrics.add("emberline_checkpoint_rows_total", len(encoded))
         self._app.metrics.observe("emberline_checkpoint_seconds", partition.checkpointed_at - began)
-        self._app.metrics.set("emberline_devices", len(state), partition=str(tp.partition))
+        self._app.metrics.set("emberline_devices", len(partition.state), partition=str(tp.partition))
 
-    def _check_size(self) -> None:
-        devices = sum(len(partition.state) for partition in self._partitions.values())
-        if devices > self._settings.devices_most:
-            raise OperatorError(
-                f"{devices} devices are more than EMBERLINE_DEVICES_MOST allows one worker "
-                f"({self._settings.devices_most}); start another worker or raise it"
-            )
-
-    def _note(self, result: Result, rejects: list[Reject], chunk: Chunk, seconds: tuple[float, float, float]) -> None:
+    def _note(self, result: Result, rejects: list[Reject], tp: TP) -> None:
         metrics = self._app.metrics
-        for stage, taken in zip(("decode", "detect", "send"), seconds, strict=True):
-            metrics.observe("emberline_chunk_seconds", taken, stage=stage)
         metrics.add("emberline_reports_total", result.reports)
         metrics.add("emberline_repeated_reports_total", result.repeated)
         metrics.add("emberline_late_reports_total", result.late)
         metrics.add("emberline_skipped_reports_total", result.skipped)
-        metrics.add("emberline_clock_ahead_reports_total", result.clock_ahead)
+        metrics.add("emberline_by_arrival_reports_total", result.by_arrival)
+        metrics.add("emberline_absent_values_total", result.absent_values)
         metrics.add("emberline_aggregates_total", len(result.aggregates))
         for reject in rejects:
-            metrics.add("emberline_rejects_total", reason=reject.fault.reason)
-            log.debug("%s %d: %s: %s", chunk.tp, reject.offset, *reject.fault)
+            log.debug("%s %d: %s: %s", tp, reject.offset, *reject.fault)
         for alarm in result.alarms:
             self._note_alarm(alarm)
         self._note_statuses(result.statuses)
@@ -282,14 +352,40 @@ class DetectJob:
             self._app.metrics.add("emberline_status_changes_total", status=status.status)
 
 
-def _with_failed(rejects: list[Reject], failed: Mapping[int, Exception], chunk: Chunk) -> list[Reject]:
-    """The rejects, and the records on which a detector failed, in the order of their places."""
-    for offset, error in failed.items():
-        number = int(np.searchsorted(chunk.records.offsets, offset))
-        why = f"{type(error).__name__}: {error}"[:200]
-        fault = Fault(DETECTOR_FAILED, f"{why}; its readings are stored. Please report this defect of emberline")
-        rejects.append(reject_record(chunk.records, number, fault))
-    return sorted(rejects, key=lambda reject: (reject.offset, reject.index))
+async def _let_go(partitions: Collection[Partition]) -> None:
+    """Have the partitions' tasks end with the pieces they have in hand."""
+    for partition in partitions:
+        partition.leaving = True
+        partition.waiting.put_nowait(None)
+    await _ended(partitions)
+
+
+async def _ended(partitions: Collection[Partition]) -> None:
+    for partition in partitions:
+        await partition.ended.wait()
+
+
+async def _changed_rows(state: PartitionState) -> list[tuple[bytes, bytes | None]]:
+    """What is to be written, some rows at a time so that other partitions have their turn. No longer dirty."""
+    rows = state.dirty.nonzero()[0]
+    encoded: list[tuple[bytes, bytes | None]] = tombstones(state)
+    for begin in range(0, len(rows), ROWS_AT_ONCE):
+        encoded += encode(state, rows[begin : begin + ROWS_AT_ONCE].tolist())
+        await asyncio.sleep(0)
+    state.dirty[rows] = False
+    return encoded
+
+
+def _with_unjudged(rejects: list[Reject], unjudged: Mapping[tuple[int, int], Fault], records: Records) -> list[Reject]:
+    """The rejects, and the reports that were not judged, in the order of their places."""
+    if not unjudged:
+        return rejects
+    return sorted([*rejects, *reject_reports(records, unjudged)], key=lambda reject: (reject.offset, reject.index))
+
+
+def _failure(error: Exception) -> Fault:
+    why = f"{type(error).__name__}: {error}"[:100]
+    return Fault(DETECTOR_FAILED, f"{why}; its readings are stored. Please report this defect of emberline")
 
 
 def _now_ms() -> int:

@@ -17,16 +17,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import orjson
 
 from schemas.quantities import BY_NAME, KIND_CODES, MAX_COMPONENTS
-from schemas.report_rules import VERSION
-from schemas.topics import TELEMETRY
+from schemas.report_rules import AHEAD_MS, BEHIND_MS, VERSION
+from schemas.topics import DAY_MS, TELEMETRY
 from sinks.clickhouse.service import Service
 from sinks.contract import SinkError
 from streams.errors import OperatorError
 from streams.offsets import Offsets
+from streams.progress import progress
 from streams.send import Sender
 from streams.settings import Settings
-from streams.show import progress
 from streams.storage import config_of
+from streams.times import local as local_time
 from streams.times import moment
 from streams.topics import count_partitions, topic_ids
 
@@ -110,6 +111,7 @@ class Replay:
         if ending is not None:
             end = moment(ending, "--ending", local)
             shift = end - readings[-1][0]
+        _check_times(file, readings[0][0] + shift, readings[-1][0] + shift)
         return cls(device, kind, [(ts + shift, values) for ts, values in readings], speed)
 
     def reports(self) -> Iterator[tuple[int, bytes]]:
@@ -123,6 +125,18 @@ class Replay:
                 "seq": seq,
             }
             yield ts, orjson.dumps(fields | quantities)
+
+
+def _check_times(file: Path, first_ts: int, last_ts: int) -> None:
+    """Raises OperatorError where readings are of a time that would be taken for that of a wrong clock."""
+    now = time.time_ns() // 1_000_000
+    if first_ts < now - BEHIND_MS or last_ts > now + AHEAD_MS:
+        days = BEHIND_MS // DAY_MS
+        raise OperatorError(
+            f"{file} holds readings from {local_time(first_ts)} to {local_time(last_ts)}; what is over {days} days old "
+            "or in the future is taken for that of a wrong clock and judged by its arrival. --ending now moves all so "
+            f"that the last is now; a file of over {days} days must be cut"
+        )
 
 
 def _read(

@@ -47,8 +47,12 @@ class Settings:
     insert_rows: int = _setting(50_000, "rows that make a sink worker insert at once", 1_000, 1_000_000)
     limits_file: str = _setting("", "TOML file of limits that differ from detectors/limits.toml")
     checkpoint_interval_s: float = _setting(5.0, "how often a detect worker checkpoints a partition", 0.1, 300)
-    devices_most: int = _setting(1_000_000, "devices one detect worker takes on before it stops", 1, 10_000_000)
-    reject_share: float = _setting(0.5, "a worker stops when more than this share of recent reports is bad", 0.01, 1)
+    devices_most: int = _setting(
+        250_000, "devices that a partition may have; others are refused one by one", 1, 10_000_000
+    )
+    reject_share: float = _setting(
+        0.05, "it is said loudly when more than this share of recent reports is bad", 0.01, 1
+    )
     stall_s: float = _setting(60.0, "a worker with lag and no progress for this long exits", 5, 3_600)
     http: str = _setting("", "host:port of /metrics, /healthz and /readyz; empty for none")
     data_dir: str = _setting(".emberline", "where the embedded ClickHouse and logs of `demo` and `run` live")

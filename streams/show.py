@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.live import Live as LiveDisplay
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -119,24 +116,3 @@ def demo_table(account: Account) -> None:
     for about in account.false:
         console.print(f"false: {about}", style="bold red")
     console.print("everything accounted for" if account.ok else "[bold red]this does not balance[/bold red]")
-
-
-@contextmanager
-def progress(what: str, total: int, done: Callable[[], int]) -> Iterator[None]:
-    """A progress bar on standard error that follows `done()` while the block runs."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with _Following(done, *columns, console=Console(stderr=True)) as bar:
-        bar.add_task(what, total=total)
-        yield
-
-
-class _Following(Progress):
-    def __init__(self, done: Callable[[], int], *columns: object, console: Console) -> None:
-        self._done = done
-        # Elsewhere than on a terminal all that would come of it is an empty line at the end.
-        super().__init__(*columns, console=console, transient=True, disable=not console.is_terminal)  # type: ignore[arg-type]
-
-    def get_renderables(self) -> Iterator[object]:  # type: ignore[override]
-        for task in self.tasks:
-            task.completed = self._done()
-        yield from super().get_renderables()

@@ -11,22 +11,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
 import numpy as np
 from faust.types import TP
 
+from schemas.absences import Absences
 from schemas.reports import Records
 from schemas.topics import DEVICE_STATUS, OUTPUTS, TELEMETRY
 from sinks.blocks import drop_repeats, merge
-from sinks.clickhouse.rows import BLOCKS
-from sinks.contract import Malformed, Place, Sink, SinkError
+from sinks.clickhouse.rows import BLOCKS, telemetry_block
+from sinks.contract import Block, Malformed, Place, Sink, SinkError
 from streams.errors import OperatorError
 from streams.ledger import Ledger
+from streams.seldom import Seldom
 from streams.settings import Settings
 from streams.transport import Chunk, Fetch
 from streams.worker import WorkerApp
@@ -36,6 +40,12 @@ log = logging.getLogger("emberline.sink")
 _PLACED: Final = {topic.name for topic in OUTPUTS} - {DEVICE_STATUS.name}
 """Topics whose events come in rising places, so that a repeat is known. A device that falls silent has no record to
 take its place from: a repeated status is recognised by its content instead (see the view `device_status_now`)."""
+
+
+WAITING_BYTES: Final = 32 * 1_048_576
+"""Once so much waits for a table, no more is fetched for it [ours]: an insert in hand and the next one."""
+INSERT_BYTES: Final = 16 * 1_048_576
+"""So much, or one chunk, is inserted at once [ours]: 50,000 common reports, some 100 MB while rows are made of them."""
 
 
 @dataclass(slots=True)
@@ -49,17 +59,41 @@ class _Progress:
 
 @dataclass(slots=True)
 class _Table:
-    """What waits to be inserted into one table. `wanted` wakes its writer, `room` those who bring more."""
+    """What waits to be inserted into one table. `wanted` wakes its writer."""
 
     topic: str
     topic_id: UUID
     threads: ThreadPoolExecutor
-    waiting: list[Chunk] = field(default_factory=list)
+    waiting: deque[Chunk] = field(default_factory=deque)
     records: int = 0
+    size: int = 0
     progress: dict[int, _Progress] = field(default_factory=dict)
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
-    room: asyncio.Event = field(default_factory=asyncio.Event)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def put(self, chunk: Chunk) -> None:
+        """Let a chunk wait."""
+        self.waiting.append(chunk)
+        self.records += len(chunk.records.offsets)
+        self.size += chunk.size
+        self.wanted.set()
+
+    def take(self) -> list[Chunk]:
+        """The chunks for one insert."""
+        taken: list[Chunk] = []
+        size = 0
+        while self.waiting and (not taken or size + self.waiting[0].size <= INSERT_BYTES):
+            chunk = self.waiting.popleft()
+            taken.append(chunk)
+            size += chunk.size
+            self.records -= len(chunk.records.offsets)
+        self.size -= size
+        return taken
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self.waiting.clear()
+        self.records = self.size = 0
 
 
 class _Written(NamedTuple):
@@ -81,10 +115,15 @@ class SinkJob:
     # Where a machine has more work than time, alarms come first and rows later (domain.md, rule 4).
     niceness = 10
 
-    def __init__(self, settings: Settings, make_sink: Callable[[], Sink]) -> None:
+    def __init__(self, settings: Settings, make_sink: Callable[[], Sink], absences: Absences | None = None) -> None:
         self._settings = settings
+        self._blocks: dict[str, Callable[[Records, UUID], Block]] = {
+            **BLOCKS,
+            TELEMETRY.name: partial(telemetry_block, absences=absences),
+        }
         self._make_sink = make_sink
         self._tables: dict[str, _Table] = {}
+        self._malformed = Seldom(log)
 
     async def start(self, app: WorkerApp) -> None:
         """Connect."""
@@ -95,27 +134,21 @@ class SinkJob:
             table = self._tables[topic] = _Table(topic, app.topic_ids[topic], threads)
             app.spawn(self._write_table(table))
 
-    async def handle(self, chunk: Chunk) -> None:
-        """Let a chunk wait for the next insert. Waits itself while too many do."""
-        table = self._tables[chunk.tp.topic]
-        table.waiting.append(chunk)
-        table.records += len(chunk.records.offsets)
-        table.wanted.set()
-        if table.records > 2 * self._settings.insert_rows:
-            table.room.clear()
-            await table.room.wait()
+    remark: str | None = None
 
-    def make_room(self) -> None:
-        """Whoever brings more need not wait for ClickHouse, which may take longer than a rebalance has patience."""
-        for table in self._tables.values():
-            table.room.set()
+    def wants(self, tp: TP) -> bool:
+        """Whether little enough waits for the partition's table."""
+        table = self._tables[tp.topic]
+        return table.size < WAITING_BYTES and table.records <= 2 * self._settings.insert_rows
+
+    def handle(self, chunk: Chunk) -> None:
+        """Let a chunk wait for the next insert."""
+        self._tables[chunk.tp.topic].put(chunk)
 
     async def release(self, revoked: set[TP]) -> None:
         """Forget what waits: whoever has the partitions next asks ClickHouse. A running insert is waited for."""
         for table in self._tables.values():
-            table.waiting.clear()
-            table.records = 0
-            table.room.set()
+            table.clear()
             async with table.writing:
                 table.progress.clear()
 
@@ -123,7 +156,8 @@ class SinkJob:
         """Insert what waits, then let go. If that takes too long this is cancelled, and what still waits gives up."""
         try:
             for table in self._tables.values():
-                await self._insert(table)
+                while table.waiting:
+                    await self._insert(table)
         finally:
             for table in self._tables.values():
                 table.threads.shutdown(wait=False)
@@ -137,21 +171,24 @@ class SinkJob:
             await self._wait_for_more(table)
             table.wanted.clear()
             await self._insert(table)
+            if table.waiting:
+                table.wanted.set()
 
     async def _wait_for_more(self, table: _Table) -> None:
         deadline = time.monotonic() + self._settings.insert_interval_s
-        while table.records < self._settings.insert_rows and (left := deadline - time.monotonic()) > 0:
+        while not self._is_enough(table) and (left := deadline - time.monotonic()) > 0:
             table.wanted.clear()
             try:
                 await asyncio.wait_for(table.wanted.wait(), left)
             except TimeoutError:
                 return
 
+    def _is_enough(self, table: _Table) -> bool:
+        return table.records >= self._settings.insert_rows or table.size >= INSERT_BYTES
+
     async def _insert(self, table: _Table) -> None:
         async with table.writing:
-            waiting = [chunk for chunk in table.waiting if self._app.holds(chunk)]
-            table.waiting, table.records = [], 0
-            table.room.set()
+            waiting = [chunk for chunk in table.take() if self._app.holds(chunk)]
             if not waiting or self._app.crashed:
                 # After an insert that failed a later one would make its gap look stored.
                 return
@@ -163,6 +200,7 @@ class SinkJob:
                 raise OperatorError(str(error)) from error
             for chunk in waiting:
                 chunk.finish()
+                self._app.metrics.add("emberline_records_total", len(chunk.records.offsets), topic=table.topic)
             self._app.progressed()
             self._note(table, written, time.perf_counter() - began)
 
@@ -174,7 +212,7 @@ class SinkJob:
         self._look_up(table, (chunks[-1] for chunks in parts))
         for chunks in parts:
             progress = table.progress[chunks[-1].tp.partition]
-            block = BLOCKS[table.topic](_after(_joined(chunks), progress.position), table.topic_id)
+            block = self._blocks[table.topic](_after(_joined(chunks), progress.position), table.topic_id)
             progress.position = chunks[-1].range.last
             kept = block
             if table.topic in _PLACED:
@@ -203,9 +241,10 @@ class SinkJob:
         metrics.observe("emberline_insert_seconds", seconds, table=written.table)
         metrics.add("emberline_inserted_rows_total", written.rows, table=written.table)
         metrics.add("emberline_repeated_rows_total", written.repeats, table=written.table)
-        for offset, reason in written.malformed:
-            metrics.add("emberline_malformed_events_total", topic=table.topic)
-            log.warning("%s offset %d is no event of ours: %s", table.topic, offset, reason)
+        if count := len(written.malformed):
+            metrics.add("emberline_malformed_events_total", count, topic=table.topic)
+            offset, reason = written.malformed[-1]
+            self._malformed.warn(f"{table.topic} offset {offset} is no event of ours: {reason}", count)
 
 
 def _known(table: _Table, chunk: Chunk) -> bool:
@@ -225,16 +264,7 @@ def _joined(chunks: Sequence[Chunk]) -> Records:
     """The records of consecutive chunks of one partition as one."""
     if len(chunks) == 1:
         return chunks[0].records
-    parts = [chunk.records for chunk in chunks]
-    return Records(
-        topic=parts[0].topic,
-        partition=parts[0].partition,
-        offsets=np.concatenate([part.offsets for part in parts]),
-        timestamps=np.concatenate([part.timestamps for part in parts]),
-        keys=[key for part in parts for key in part.keys],
-        values=[value for part in parts for value in part.values],
-        headers=[headers for part in parts for headers in part.headers],
-    )
+    return Records.joined([chunk.records for chunk in chunks])
 
 
 def _after(records: Records, position: int) -> Records:

@@ -1,8 +1,8 @@
-"""A Faust transport whose consumer hands over whole fetched chunks: one event per partition and fetch.
+"""A Faust transport whose consumer hands over fetched records as chunks: one event per partition and fetch.
 
 Faust finds it by its entry point for the scheme `chunked://`. It keeps Faust's groups, rebalances, flow control and
-commit timer, and replaces three things: what an event holds (a `Chunk`), which offset may be committed (the `Ledger`'s,
-never by acknowledgement of an event), and how long a fetch may wait.
+commit timer, and replaces four things: what an event holds (a `Chunk`), which offset may be committed (the `Ledger`'s,
+never by acknowledgement of an event), how long a fetch may wait, and of which partitions it is (those that are wanted).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from functools import cached_property
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -24,21 +25,39 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage, Message
 from mode.utils.futures import notify
 
+from schemas.report_rules import EARLIEST_ARRIVAL_TS
 from schemas.reports import Records
 from streams.closing import closed
 from streams.ledger import Ledger, Range
+from streams.unpacking import Unpacked, size_of_headers
 
 log = logging.getLogger("emberline")
 
+LATEST_TS: Final = 4_102_444_800_000
+"""2100-01-01 UTC. What a producer says of a record's time is taken for this where it is later; by our own settings the
+broker says it."""
+RECORD_BYTES: Final = 200
+"""Memory that a record takes beside its bytes [measured]."""
+LOOK_AGAIN_S: Final = 0.05
+"""While some partitions have enough waiting, a fetch of the others waits no longer than this: then it is asked anew
+which are wanted."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Chunk:
-    """The records of one fetch of one partition, and the entry in the ledger to finish when they are done with."""
+    """Records that were fetched of one partition, and the entry in the ledger to finish when they are done with."""
 
     tp: TP
     records: Records
     range: Range
     ledger: Ledger
+
+    @cached_property
+    def size(self) -> int:
+        """About the memory that it takes, in bytes."""
+        records = self.records
+        held = sum(map(len, filter(None, records.values))) + sum(map(len, filter(None, records.keys)))
+        return held + sum(map(size_of_headers, filter(None, records.headers))) + RECORD_BYTES * len(records.offsets)
 
     def finish(self) -> None:
         """Let the partition be committed past this chunk, once all before it are finished too."""
@@ -48,15 +67,23 @@ class Chunk:
 def to_records(tp: TP, fetched: Sequence[ConsumerRecord]) -> Records:
     """The fetched records as columns."""
     size = len(fetched)
-    return Records(
+    timestamps = np.fromiter((record.timestamp for record in fetched), np.int64, size)
+    records = Records(
         topic=tp.topic,
         partition=tp.partition,
         offsets=np.fromiter((record.offset for record in fetched), np.int64, size),
-        timestamps=np.fromiter((record.timestamp for record in fetched), np.int64, size),
+        timestamps=timestamps.clip(EARLIEST_ARRIVAL_TS, LATEST_TS),
         keys=[record.key for record in fetched],
         values=[record.value for record in fetched],
         headers=[record.headers for record in fetched],
     )
+    unpacked = {number: record for number, record in enumerate(fetched) if type(record) is Unpacked}
+    if not unpacked:
+        return records
+    sent_bytes = records.bytes_sent()
+    sent_bytes[list(unpacked)] = [record.sent_bytes for record in unpacked.values()]
+    faults = {number: record.fault for number, record in unpacked.items() if record.fault is not None}
+    return records._replace(sent_bytes=sent_bytes, faults=faults)
 
 
 class Fetch(NamedTuple):
@@ -71,8 +98,8 @@ class Holder(Protocol):
 
     fetch: Fetch
 
-    def make_room(self) -> None:
-        """Let no chunk that was handed over wait for room any longer; a `release`, or the worker's end, follows."""
+    def wants(self, tp: TP) -> bool:
+        """Whether more of the partition may come: of each only so many bytes wait."""
 
     async def release(self, revoked: set[TP]) -> None:
         """Forget the partitions' state; nothing of theirs may be written from here on."""
@@ -158,6 +185,15 @@ class Consumer(stock.Consumer):
             yield tp, message
         self._handed = {tp: self._fetched_to(tp) for tp in self.ledgers}
 
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
+        """Fetch of those partitions only that are wanted; what the others have sent waits at the broker."""
+        active = active_partitions or set()
+        wanted = {tp for tp in active if self.app.holder.wants(tp)}
+        if not wanted:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            return {}
+        return await super()._getmany(wanted, timeout if wanted == active else LOOK_AGAIN_S)
+
     def _standing(self) -> tuple[int, int]:
         """What must not change from before a fetch until its chunks are begun."""
         return self._seeks, self.app.consumer_generation_id
@@ -238,11 +274,6 @@ class Consumer(stock.Consumer):
                 # By an offset asked for: `seek_to_beginning` waits for a fetch, which may wait for this.
                 for tp, offset in (await self.earliest_offsets(*fresh)).items():
                     await self._seek(tp, offset)
-
-    async def wait_empty(self) -> None:
-        """Wait until the agents have let go of their chunks, which must then not wait for what is behind us."""
-        self.app.holder.make_room()
-        await super().wait_empty()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop the flow, let the holder forget, commit what is finished."""

@@ -24,7 +24,7 @@ from faust.types import TP
 
 from streams.errors import OperatorError
 from streams.garbage import collect_by_the_clock, collect_seldom
-from streams.health import serve_http
+from streams.health import Condition, HttpServer
 from streams.metrics import Metrics
 from streams.pulse import Pulse
 from streams.settings import Settings
@@ -34,9 +34,11 @@ from streams.transport import Chunk, Holder
 log = logging.getLogger("emberline")
 
 CHUNKS_BUFFERED: Final = 4
-"""Chunks that wait in front of an agent, as they were fetched: up to 1 MiB each, more where one record is larger."""
+"""Chunks in front of an agent, which hands them on at once; what waits for work, waits at the job."""
 COMMIT_INTERVAL_S: Final = 1.0
 WATCH_INTERVAL_S: Final = 1.0
+BEAT_INTERVAL_S: Final = 0.25
+"""How old a readiness may be that is told over HTTP."""
 TOPICS_INTERVAL_S: Final = 5.0
 """Between two looks whether the topics are still the same ones; a look is one small request."""
 STOP_DEADLINE_S: Final = 6.0
@@ -58,8 +60,11 @@ class Job(Holder, Protocol):
     async def start(self, app: WorkerApp) -> None:
         """Make ready; called before the first chunk."""
 
-    async def handle(self, chunk: Chunk) -> None:
-        """Take a chunk on. Whoever finishes it later calls `chunk.finish()`; to wait here is backpressure."""
+    remark: str | None
+    """What an operator is to know though the worker works."""
+
+    def handle(self, chunk: Chunk) -> None:
+        """Take a chunk on. Whoever finishes it later calls `chunk.finish()`."""
 
     async def stop(self) -> None:
         """Finish what was taken on, as far as that is possible now. No chunk comes any more."""
@@ -110,12 +115,10 @@ class WorkerApp(faust.App):
             return
         try:
             chunk.ledger.take(chunk.range)
-            await self.holder.handle(chunk)
+            self.holder.handle(chunk)
         except Exception as error:
             # Raising here would make Faust restart the agent and go on past this chunk.
             await self.crash(error)
-            return
-        self.metrics.add("emberline_records_total", len(chunk.records.offsets), topic=chunk.tp.topic)
 
     async def crash(self, reason: BaseException) -> None:
         """End the worker. The first reason is the one that is told: what fails after it mostly follows from it."""
@@ -196,6 +199,11 @@ class WorkerApp(faust.App):
             return f"{lag} records wait and none was finished for {idle:.0f} s"
         return None
 
+    def condition(self) -> Condition:
+        """What this worker says of itself just now."""
+        why = self.why_not_ready()
+        return Condition(time.monotonic(), why, self.holder.remark if why is None else None)
+
     def _has_partitions(self) -> bool:
         try:
             return bool(self.consumer.assignment())
@@ -262,7 +270,9 @@ async def run_worker(app: WorkerApp) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = await serve_http(app.emberline.http, app.metrics.registry, app.why_not_ready)
+    server = HttpServer(app.emberline.http, app.metrics.registry, app.condition())
+    server.start()
+    beating = asyncio.ensure_future(_beat(app, server))
     try:
         starting = asyncio.ensure_future(app.start())
         await _first_of(starting, stop)
@@ -279,8 +289,15 @@ async def run_worker(app: WorkerApp) -> None:
         if reason is not None:
             raise reason
     finally:
-        if server is not None:
-            await server.cleanup()
+        beating.cancel()
+        server.stop()
+
+
+async def _beat(app: WorkerApp, server: HttpServer) -> None:
+    """Tell over HTTP how it goes; who hears nothing for long knows that the loop stands still."""
+    while True:
+        server.condition = app.condition()
+        await asyncio.sleep(BEAT_INTERVAL_S)
 
 
 def _leave_in_time(reason: BaseException | None) -> None:

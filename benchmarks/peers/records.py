@@ -170,4 +170,4 @@ def _parsed(value: bytes, loads: Callable[[bytes], Any] = orjson.loads) -> Any:
 def _rejected(source: Source, index: int, fault: Fault, value: bytes | None) -> Rejected:
     topic, partition, offset, ingest_ts = source
     event = RejectEvent(fault.reason, fault.detail, topic, partition, offset, index, ingest_ts)
-    return Rejected(value, [(name, told or b"") for name, told in event.to_headers(())])
+    return Rejected(value, event.own_headers())

@@ -15,10 +15,12 @@ from uuid import UUID
 import numpy as np
 
 from schemas import topics
+from schemas.absences import Absences
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES
-from schemas.rejects import RejectEvent, original_headers
-from schemas.report_rules import EARLIEST_EVENT_TS
+from schemas.rejects import RejectEvent, gateway_of, original_headers
+from schemas.report_fields import Marks
+from schemas.report_rules import Reason
 from schemas.reports import Ragged, Records, decode
 from sinks.columns import Column, Labels, constant, uuids
 from sinks.contract import Block, Malformed
@@ -34,29 +36,46 @@ TABLES: Final[Mapping[str, str]] = {
 }
 """The table each topic's records go to."""
 
-LATEST_TS: Final = 4_102_444_800_000
-"""2100-01-01 UTC: a time beyond it is a mistake, and would open a table partition of its own [ours]."""
+_TIMES: Final = (0, 4_102_444_800_000)
+"""1970 and 2100, UTC: a time of an event outside is a mistake, and would open a table partition of its own [ours]."""
 STATISTICS: Final = ("count", "min", "max", "mean", "last")
-_KIND_NAMES: Final = tuple(kind.name for kind in DEVICE_KINDS)
+_KIND_NAMES: Final = (*(kind.name for kind in DEVICE_KINDS), "unknown")
 _MALFORMED: Final = (ValueError, KeyError, TypeError, AttributeError)
 
 
-def telemetry_block(records: Records, topic_id: UUID) -> Block:
-    """The good reports, one row each."""
-    reports, _ = decode(records)
+def telemetry_block(records: Records, topic_id: UUID, absences: Absences | None = None) -> Block:
+    """The good reports, one row each. `absences` says which values are none; without it, the shipped ones do."""
+    reports = decode(records, absences)[0].good
     rows = len(reports)
     columns: dict[str, Column] = {
         "device_id": reports.device_id,
-        "device_kind": Labels(reports.device_kind, _KIND_NAMES),
+        # An unknown kind has the code -1, which is the last of the names.
+        "device_kind": Labels(reports.device_kind % len(_KIND_NAMES), _KIND_NAMES),
         "event_ts": reports.event_ts,
         "ingest_ts": reports.ingest_ts,
-        "seq": np.where(reports.seq < 0, np.nan, reports.seq),
+        "ts": reports.ts,
+        "by_arrival": reports.by_arrival,
+        "seq": np.ma.masked_array(reports.seq, ~reports.has_seq),
         "test": reports.test,
-        "faults": [reports.faults.get(row, ()) for row in range(rows)] if reports.faults else [()] * rows,
+        "faults": _texts(reports.faults, rows),
+        "notes": _texts(reports.notes, rows),
     }
     columns |= {quantity.name: reports.quantities.get(quantity.name) or Ragged.absent(rows) for quantity in QUANTITIES}
+    columns |= _absent(reports.marks, rows)
     columns |= _whence(records, topic_id, reports.offset, reports.index)
     return Block("telemetry", columns, rows)
+
+
+def _texts(found: Mapping[int, Sequence[str]], rows: int) -> Column:
+    return [found.get(row, ()) for row in range(rows)] if found else [()] * rows
+
+
+def _absent(marks: Marks, rows: int) -> dict[str, Column]:
+    """What has no value, but for what is not fitted: nearly every report of some devices has such."""
+    told = marks.reason != Reason.NOT_FITTED
+    counts = np.bincount(marks.report[told], minlength=rows)
+    columns = {name: getattr(marks, name)[told] for name in ("quantity", "component", "reason", "value")}
+    return {f"absent.{name}": Ragged.of(counts, column) for name, column in columns.items()}
 
 
 def alarms_block(records: Records, topic_id: UUID) -> Block:
@@ -74,9 +93,10 @@ def device_status_block(records: Records, topic_id: UUID) -> Block:
 
 
 def rejects_block(records: Records, topic_id: UUID) -> Block:
-    """One row a record: why it was rejected and whence it came, its bytes, its own headers."""
+    """One row a record: why it was rejected and whence and through which gateway it came, its bytes, its headers."""
     events, numbers, malformed = _read(records, lambda n: _checked(RejectEvent.from_headers(records.headers[n])))
     columns: dict[str, Column] = _fields(RejectEvent, events) | {
+        "gateway": [gateway_of(records.headers[number]) for number in numbers],
         "key": [records.keys[number] for number in numbers],
         "value": [records.values[number] for number in numbers],
         "headers": [original_headers(records.headers[number]) for number in numbers],
@@ -210,11 +230,12 @@ _BOUNDS: Final = {
     "source_index": (-1, 2**31 - 1),
     "source_partition": (0, 2**31 - 1),
     "source_offset": (0, 2**62),
+    "reports": (1, 2**32 - 1),
+    "cut": (-1, 2**62),
 }
 """What the columns hold."""
 _OF_SILENCE: Final = (DeviceStatus, "source_ordinal", -1)
 """A status that no record tells but silence has no place among a record's events."""
-_TIMES: Final = (EARLIEST_EVENT_TS, LATEST_TS)
 
 
 def _checked(event: T) -> T:
@@ -224,7 +245,7 @@ def _checked(event: T) -> T:
         check = _CHECKS.get(str(field.type))
         if check is not None and not check(value):
             raise ValueError(f"{field.name} is {str(value)[:64]!r}, expected {field.type}")
-        bounds = _TIMES if field.name.endswith("_ts") else _BOUNDS.get(field.name)
+        bounds = _TIMES if field.name.endswith("_ts") or field.name == "episode" else _BOUNDS.get(field.name)
         of_silence = (type(event), field.name, value) == _OF_SILENCE
         if bounds is not None and not of_silence and not bounds[0] <= value <= bounds[1]:
             raise ValueError(f"{field.name} is {value}, expected {bounds[0]} to {bounds[1]}")

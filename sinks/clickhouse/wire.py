@@ -25,7 +25,7 @@ from sinks.contract import Block
 
 _DTYPES: Final = {
     "Bool": "<u1", "UInt8": "<u1", "UInt16": "<u2", "UInt32": "<u4", "UInt64": "<u8", "UUID": "<u8",
-    "Int8": "<i1", "Int16": "<i2", "Int32": "<i4", "Int64": "<i8", "Float32": "<f4", "Float64": "<f8",
+    "Enum8": "<i1", "Int8": "<i1", "Int16": "<i2", "Int32": "<i4", "Int64": "<i8", "Float32": "<f4", "Float64": "<f8",
     "DateTime": "<u4", "DateTime64": "<i8",
 }  # fmt: skip
 _LOW_CARDINALITY_VERSION: Final = 1
@@ -103,9 +103,9 @@ def _write_numbers(type_name: str, values: np.ndarray, out: Any) -> None:
     nullable = type_name.startswith("Nullable(")
     inner = type_name.removeprefix("Nullable(").partition("(")[0].rstrip(")")
     if nullable:
-        null = np.isnan(values)
+        null = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else np.isnan(values)
         out.write(null.tobytes())
-        values = np.where(null, 0, values)
+        values = np.where(null, 0, np.ma.getdata(values))
     out.write(values.astype(_DTYPES[inner], copy=False).tobytes())
 
 

@@ -34,6 +34,8 @@ def backfill(
     Nothing live is touched: what is found goes to the table backfill_alarms. TIME is ISO 8601 (Asia/Shanghai unless it
     says otherwise), epoch seconds or milliseconds, or `now`.
 
+    Which values are none (sentinels, power-on values) was decided when they were stored, whatever the limits file says.
+
     Detectors begin without any memory at the warm-up. An alarm stays open until a person resets it, so one that either
     side opened before the period says nothing about the period: its device, component and kind are not compared.
     """

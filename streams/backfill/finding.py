@@ -13,13 +13,14 @@ import numpy as np
 from detectors.process import process
 from detectors.state import PartitionState
 from schemas.events import Alarm
+from schemas.rejects import DEVICE_REFUSED
 from sinks.clickhouse.service import Service
 from sinks.columns import Column, constant, uuids
 from sinks.contract import Block
 from streams.backfill.plan import Plan
 from streams.backfill.reading import Span, batches, spans
 from streams.errors import OperatorError
-from streams.show import progress
+from streams.progress import progress
 
 INSERT_ROWS: Final = 10_000
 """Alarms held before they are written: 10 MB as Python objects [ours]."""
@@ -66,13 +67,14 @@ def run(service: Service, plan: Plan, devices_most: int, quiet: bool) -> Run:
 
 
 def _detect(service: Service, plan: Plan, span: Span, this: Run, devices_most: int) -> None:
-    """Work a partition off, with a state of its own, as one detect worker after the other would have."""
-    state = PartitionState()
+    """Process a partition, with a state of its own, as one detect worker after the other would have."""
+    state = PartitionState(devices_most)
     waiting: list[Alarm] = []
     for reports in batches(service, plan, span):
-        waiting += process(reports, state, plan.limits, _now_ms()).alarms
+        result = process(reports, state, plan.limits, _now_ms())
+        waiting += result.alarms
         this.reports += len(reports)
-        if len(state) > devices_most:
+        if any(fault.reason == DEVICE_REFUSED for fault in result.refused.values()):
             raise OperatorError(
                 f"partition {span.partition} has more devices than EMBERLINE_DEVICES_MOST allows ({devices_most}); "
                 "raise it or choose some with --devices"

@@ -1,5 +1,8 @@
 """Telemetry rows as the columns detectors take, in the order of their records and in bounded batches.
 
+They are as they were read, but that components that are not fitted, which no detector judges, have no mark, and that
+rejected reports, which no table of telemetry holds, do not tell that their device talks.
+
 Within a partition the offset is the order, never the time of arrival: a broker's clock may go back. So a partition is
 read in windows of offsets, sized by how many rows there are an offset, and no record is ever cut in two: detectors skip
 reports at or below the offset that a device's state reflects.
@@ -14,7 +17,8 @@ from uuid import UUID
 
 import numpy as np
 
-from schemas.quantities import KIND_CODES, QUANTITIES
+from schemas.quantities import KIND_CODES, QUANTITIES, UNKNOWN_KIND
+from schemas.report_fields import Marks
 from schemas.report_rules import MAX_REPORTS_PER_RECORD
 from schemas.reports import Ragged, Reports
 from sinks.clickhouse.service import Service
@@ -34,13 +38,19 @@ _SPANS: Final = """
     GROUP BY topic_id, `partition` ORDER BY topic_id, `partition`
 """
 _ROWS: Final = """
-    SELECT `offset`, `index`, toUnixTimestamp64Milli(ingest_ts), toUnixTimestamp64Milli(event_ts), ifNull(seq, -1),
-        device_id, device_kind, test, faults, {quantities}
+    SELECT `offset`, `index`, toUnixTimestamp64Milli(ingest_ts), toUnixTimestamp64Milli(event_ts),
+        toUnixTimestamp64Milli(ts), by_arrival, ifNull(seq, 0), isNotNull(seq),
+        device_id, device_kind, test, faults, notes, arrayMap(quantity -> toInt8(quantity), absent.quantity),
+        absent.component, arrayMap(reason -> toInt8(reason), absent.reason),
+        arrayMap(value -> ifNull(value, nan), absent.value), {quantities}
     FROM telemetry
     WHERE topic_id = toUUID(%(topic_id)s) AND `partition` = %(partition)s
         AND `offset` >= %(first)s AND `offset` <= %(last)s AND {period} AND {devices}
     ORDER BY `offset`, `index` LIMIT %(limit)s
 """
+_BEFORE_MARKS: Final = 13
+_BEFORE_QUANTITIES: Final = _BEFORE_MARKS + len(Marks._fields) - 1
+"""Columns of `_ROWS`."""
 _QUANTITIES: Final = ", ".join(f"arrayMap(value -> ifNull(value, nan), {quantity.name})" for quantity in QUANTITIES)
 
 
@@ -95,19 +105,42 @@ def _fetch(service: Service, plan: Plan, span: Span, first: int, last: int, rows
 
 
 def _reports(columns: Sequence[Sequence[Any]], partition: int) -> Reports:
-    offset, index, ingest_ts, event_ts, seq, device_id, kind, test, faults, *quantities = columns
+    offset, index, ingest_ts, event_ts, ts, by_arrival, seq, has_seq, *texts = columns[:_BEFORE_MARKS]
+    device_id, kind, test, faults, notes = texts
     return Reports(
         partition=partition,
         offset=np.array(offset, np.int64),
         index=np.array(index, np.int64),
         ingest_ts=np.array(ingest_ts, np.int64),
         event_ts=np.array(event_ts, np.int64),
-        seq=np.array(seq, np.int64),
+        ts=np.array(ts, np.int64),
+        by_arrival=np.array(by_arrival, np.bool_),
+        seq=np.array(seq, np.uint64),
+        has_seq=np.array(has_seq, np.bool_),
         device_id=list(device_id),
-        device_kind=np.array([KIND_CODES[name] for name in kind], np.int64),
+        device_kind=np.array([KIND_CODES.get(name, UNKNOWN_KIND) for name in kind], np.int64),
         test=np.array(test, np.bool_),
-        faults={number: tuple(some) for number, some in enumerate(faults) if some},
-        quantities=_ragged(quantities),
+        rejected=np.zeros(len(offset), np.bool_),
+        faults=_texts(faults),
+        notes=_texts(notes),
+        marks=_marks(columns[_BEFORE_MARKS:_BEFORE_QUANTITIES]),
+        quantities=_ragged(columns[_BEFORE_QUANTITIES:]),
+    )
+
+
+def _texts(rows: Sequence[Sequence[str]]) -> dict[int, tuple[str, ...]]:
+    return {number: tuple(some) for number, some in enumerate(rows) if some}
+
+
+def _marks(columns: Sequence[Sequence[Any]]) -> Marks:
+    counts = np.fromiter(map(len, columns[0]), np.int64, len(columns[0]))
+    quantity, component, reason, value = (list(chain.from_iterable(column)) for column in columns)
+    return Marks(
+        report=np.repeat(np.arange(len(counts)), counts),
+        quantity=np.array(quantity, np.int64),
+        component=np.array(component, np.int64),
+        reason=np.array(reason, np.int64),
+        value=np.array(value, np.float64),
     )
 
 

@@ -102,9 +102,9 @@ def show(id_: str, raw: bool, as_json: bool) -> None:
 def replay_rejects(ids: Sequence[str], dry_run: bool, as_json: bool, **filters: str | None) -> None:
     """Send rejects to telemetry again: all, those of the filters, or those named. Each is sent once, ever."""
     from streams.command import read_settings, run_to_end
+    from streams.progress import progress
     from streams.rejects import stored, told
     from streams.rejects.replay import Outcome, replay_all, start
-    from streams.show import progress
     from streams.storage import asking
 
     settings = read_settings()

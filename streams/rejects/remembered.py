@@ -22,6 +22,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import ProducerFenced
 
+import streams.unpacking  # noqa: F401 - telemetry is anybody's
 from schemas.topics import REPLAYS, TELEMETRY
 from streams.closing import closed
 from streams.errors import OperatorError
@@ -158,7 +159,7 @@ async def look_for(kafka: str, partition: int, doubtful: Mapping[str, Note]) -> 
         while await consumer.position(tp) < end:
             for records in (await consumer.getmany(tp, timeout_ms=1_000)).values():
                 for record in records:
-                    full = dict(record.headers).get(REPLAY_OF, b"").decode(errors="replace")
+                    full = (dict(record.headers).get(REPLAY_OF) or b"").decode(errors="replace")
                     if full in doubtful:
                         found.setdefault(full, record.offset)
         return Looked(found, beginning)

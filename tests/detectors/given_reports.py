@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,14 @@ from detectors.checkpoint import encode
 from detectors.limits import LimitTable
 from detectors.process import Result, process
 from detectors.state import PartitionState
-from detectors.twin import Record, Told, timeless
+from detectors.twin import Oracle, Record, Told, timeless
 from schemas.reports import Records, decode
 
 T0 = 1_790_000_040_000
 """The beginning of a minute."""
 NOW = T0 + 10**9
+KEY = b"LY-1"
+"""The key of all records, whatever they hold."""
 
 
 def report(event_ts: int, device_id: str = "LY-1", kind: str = "electrical_monitor", **fields: Any) -> dict[str, Any]:
@@ -45,7 +49,7 @@ def records_of(chunk: Sequence[Record]) -> Records:
         partition=3,
         offsets=np.array(offsets, dtype=np.int64),
         timestamps=np.array(timestamps, dtype=np.int64),
-        keys=[b"key"] * len(chunk),
+        keys=[KEY] * len(chunk),
         values=list(values),
         headers=[()] * len(chunk),
     )
@@ -53,20 +57,36 @@ def records_of(chunk: Sequence[Record]) -> Records:
 
 def run(chunk: Sequence[Record], state: PartitionState, limits: LimitTable, now: int = NOW) -> Result:
     """Decode and process one chunk."""
-    return process(decode(records_of(chunk))[0], state, limits, now)
+    return process(decode(records_of(chunk), limits.absences)[0], state, limits, now)
 
 
-def told(chunks: Iterable[Sequence[Record]], state: PartitionState, limits: LimitTable) -> Told:
-    """What the chunks mean, in the oracle's terms."""
+def told(
+    chunks: Iterable[Sequence[Record]], state: PartitionState, limits: LimitTable, slices: Sequence[int] = ()
+) -> Told:
+    """What the chunks mean, in the oracle's terms. Each is processed slice by slice, cut before the reports of the
+    numbers `slices`, wherever in a record these are."""
     all_told = Told()
     for chunk in chunks:
-        reports, rejects = decode(records_of(chunk))
-        result = process(reports, state, limits, NOW)
-        all_told.alarms += timeless(result.alarms)
-        all_told.aggregates += result.aggregates
-        all_told.statuses += result.statuses
+        reports, rejects = decode(records_of(chunk), limits.absences)
         all_told.rejects += [(reject.offset, reject.index, reject.fault.reason) for reject in rejects]
+        edges = sorted({0, len(reports), *(min(one, len(reports)) for one in slices)})
+        for begin, end in pairwise(edges):
+            result = process(reports.between(begin, end), state, limits, NOW)
+            all_told.alarms += timeless(result.alarms)
+            all_told.aggregates += result.aggregates
+            all_told.statuses += result.statuses
+            all_told.rejects += [(*place, fault.reason) for place, fault in result.refused.items()]
+    all_told.rejects.sort()
     return all_told
+
+
+def slowly(records: Iterable[Record], limits: LimitTable, **bounds: int) -> Told:
+    """What the twin says the records mean."""
+    oracle = Oracle(limits, **bounds)
+    for offset, ingest_ts, value in records:
+        oracle.feed(offset, ingest_ts, value, KEY)
+    oracle.told.rejects.sort()
+    return oracle.told
 
 
 def cut(records: Sequence[Record], cuts: Iterable[int]) -> list[Sequence[Record]]:
@@ -77,72 +97,155 @@ def cut(records: Sequence[Record], cuts: Iterable[int]) -> list[Sequence[Record]
 
 def contents(state: PartitionState) -> list[tuple[bytes, bytes]]:
     """All there is to a state, row by row, less where in memory it lies."""
-    return list(encode(state, range(len(state))))
+    return sorted(encode(state, state.held().tolist()))
 
 
-QUANTITY_VALUES: dict[str, list[float]] = {
-    # At, just under and just over every limit that the shipped file sets, and far from all.
-    "residual_current_ma": [0.0, 25.0, 29.9, 30, 40.5, 61.5, 179.9, 180, 199.99, 200, 250.25, 299.5, 300, 412.7, 5000],
-    "temperature_c": [-200.0, 21.3, 31, 54.9, 55, 59.9, 60, 64.9, 65, 69.9, 70, 75, 80, 112.5],
-    "arc_half_cycles": [0, 9, 10, 13, 14, 37],
-    "current_a": [0.0, 12.1, 0.1, 0.2, 3],
+# Drawn at random. A fleet takes thousands of choices: they are made by a seed that Hypothesis draws, for to draw each
+# would take longer than to judge them all. It still shrinks to few records.
+
+QUANTITY_VALUES: dict[str, list[Any]] = {
+    # At, just under and just over every limit that the shipped file sets, and far from all; and what are no values.
+    "residual_current_ma": [
+        *(0.0, 25.0, 29.9, 30, 40.5, 61.5, 179.9, 180, 199.99, 200, 250.25, 299.5, 300, 412.7, 5000, 450, 450, 450),
+        *(3276.7, -0.3, -3, "NaN", True, None),
+    ],
+    "temperature_c": [
+        *(21.3, 31, 54.9, 55, 59.9, 60, 64.9, 65, 69.9, 70, 71, 75, 80, 112.5),
+        *(-200.0, -127.0, 85.0, 85.0, 85, None, None),
+    ],
+    "arc_half_cycles": [0, 9, 10, 13, 14, 37, 101, None],
+    "current_a": [0.0, 12.1, 0.1, 0.2, 3, -3.5, None],
     "unbalance_pct": [200.0, 3.3, 50],
 }
-STEPS_MS = [0, 1, 999, 1_000, 2_999, 3_000, 5_000, 9_999, 10_000, 14_999, 15_000, 29_999, 30_000, 60_000, 90_000]
-JUMPS_MS = [-120_000, -90_000, -30_000, -1_000, 600_000, 3_600_000, 21_600_000]
-FAULTS = [[], ["sensor_open"], ["sensor_open", "link"]]
-LATENESS_MS = [*[0, 200, 5_000] * 5, 400_000, -200_000, -300_000, -300_001, -80_000_000]
-KINDS = [*["electrical_monitor"] * 4, "smoke_detector"]
+STEPS_MS = [
+    0,
+    1,
+    999,
+    1_000,
+    2_999,
+    3_000,
+    5_000,
+    9_999,
+    10_000,
+    14_999,
+    15_000,
+    29_999,
+    30_000,
+    60_000,
+    90_000,
+    300_000,
+]
+JUMPS_MS = [-7_200_000, -120_000, -90_000, -30_000, -1_000, 600_000, 3_600_000, 21_600_000]
+WAITS_MS = [0, 1, 200, 1_000, 1_000, 5_000, 60_000, 300_000, 400_000, 10_800_000]
+LONG_WAITS_MS = [*WAITS_MS, 27 * 3_600_000, 31 * 86_400_000]
+FAULTS = [[], ["sensor_open"], ["sensor_open", "link"], ["x" * 70], [5]]
+CLOCKS = ["right", "right", "right", "1970", "ahead", "stuck", "slow"]
+KINDS = [*["electrical_monitor"] * 4, "smoke_detector", "toaster"]
+NO_REPORTS = [b"{", b"[]", b"", b"[1]", b'{"v":1}', b'{"v":2,"device_id":"LY-1"}']
 
 
-@st.composite
-def quantities(draw: st.DrawFn) -> dict[str, list[float]]:
-    """What one report measures: often all, sometimes nothing, now and then a component more."""
-    names = draw(st.sets(st.sampled_from(sorted(QUANTITY_VALUES)), min_size=1, max_size=4))
-    return {
-        name: draw(st.lists(st.sampled_from(QUANTITY_VALUES[name]), min_size=draw(st.integers(0, 1)), max_size=3))
-        for name in sorted(names)
-    }
+class _Fleet:
+    """Some devices with a clock each, which is wrong in its own way."""
 
+    def __init__(self, rng: random.Random, devices: Sequence[str]) -> None:
+        self.rng, self.devices = rng, devices
+        self.clocks = {device: rng.choice(CLOCKS) for device in devices}
+        self.times: dict[str, int] = {}
+        self.before: dict[str, dict[str, Any]] = {}
+        self.kept: list[dict[str, Any]] = []
+        self.seq = 0
 
-@st.composite
-def reports_of_a_fleet(draw: st.DrawFn, most: int = 30) -> list[tuple[dict[str, Any], int]]:
-    """Reports and their arrival, a device's time going on by chosen steps and now and then jumping."""
-    clock: dict[str, int] = {}
-    found: list[tuple[dict[str, Any], int]] = []
-    for _ in range(draw(st.integers(1, most))):
-        device = draw(st.sampled_from(["LY-1"] * 5 + ["CP-2", "OWN-3"]))
-        steps = JUMPS_MS if draw(st.integers(0, 9)) == 9 else STEPS_MS
-        clock[device] = clock.get(device, T0) + draw(st.sampled_from(steps))
-        kind = "charging_pile" if device == "CP-2" else draw(st.sampled_from(KINDS))
-        fields: dict[str, Any] = dict(draw(quantities()))
-        if draw(st.booleans()):
-            fields["seq"] = draw(st.sampled_from([0, 1, 2, 65_535, 65_536]))
-        if draw(st.integers(0, 5)) == 0:
-            fields["faults"] = draw(st.sampled_from(FAULTS))
-        if draw(st.integers(0, 5)) == 0:
+    def one_in(self, many: int) -> bool:
+        return self.rng.random() * many < 1
+
+    def time(self, device: str, arrival: int) -> int:
+        """The device's time at an arrival."""
+        clock, rng = self.clocks[device], self.rng
+        begin = {"1970": 740, "ahead": arrival + 2 * 86_400_000}.get(clock, arrival - 2_000)
+        step = rng.choice(JUMPS_MS) if self.one_in(25) else rng.choice(STEPS_MS) if self.one_in(2) else 1_000
+        if clock == "stuck" and not self.one_in(5):
+            step = 0
+        time = self.times.get(device, begin) + (1 if clock == "slow" else step)
+        if clock == "right" and not self.one_in(3):
+            time = arrival - rng.choice([0, 200, 1_500])
+        self.times[device] = time
+        return time
+
+    def measured(self) -> dict[str, Any]:
+        """What one report measures: often one thing, sometimes nothing, now and then a component more."""
+        rng = self.rng
+        if self.one_in(3):
+            return {"residual_current_ma": [rng.choice([450.0, 61.0, 61.0, 250.0])]}
+        names = rng.sample(sorted(QUANTITY_VALUES), rng.randrange(4))
+        return {name: [rng.choice(QUANTITY_VALUES[name]) for _ in range(rng.randrange(4))] for name in names}
+
+    def report(self, arrival: int) -> dict[str, Any]:
+        """A report of one of the devices: new, the same once more, kept from before, or of a moment ago."""
+        rng = self.rng
+        if self.kept and self.one_in(10):
+            return rng.choice(self.kept)
+        device = rng.choice(self.devices)
+        if device in self.before and self.one_in(7):
+            return self.before[device]
+        fields = self.measured()
+        self.seq += 1
+        if self.one_in(3):
+            fields["seq"] = rng.choice([0, 1, 2, 65_535, 65_536, 2**63, 2**64 - 1, *[self.seq] * 4])
+        if self.one_in(10):
+            fields["faults"] = rng.choice(FAULTS)
+        if self.one_in(15):
             fields["test"] = True
-        found.append((report(clock[device], device, kind, **fields), draw(st.sampled_from(LATENESS_MS))))
-    return found
+        if self.one_in(20):
+            fields["tempx_c"] = [1]
+        kind = "charging_pile" if device.startswith("CP") else rng.choice(KINDS)
+        found = report(self.time(device, arrival), device, kind, **fields)
+        self.before[device] = found
+        if self.one_in(10):
+            self.kept.append(found)
+        if self.one_in(10):
+            return found | {"event_ts": found["event_ts"] - rng.choice([500, 60_000, 7_200_000])}
+        return found | {"v": 2} if self.one_in(30) else found
+
+    def batch(self, arrival: int) -> list[dict[str, Any]]:
+        """The reports of one record: mostly one, else also some more of the same device."""
+        first = self.report(arrival)
+        more = self.rng.choice([0, 0, 0, 0, 1, 2, 4])
+        current = [{"residual_current_ma": [self.rng.choice([450.0, 61.0])]} for _ in range(more)]
+        return [
+            first,
+            *(
+                first | held | {"event_ts": first["event_ts"] + self.rng.choice([-1_000, 0, 1_000, 60_000])}
+                for held in current
+            ),
+        ]
 
 
-@st.composite
-def fleets(draw: st.DrawFn, most: int = 24) -> list[Record]:
-    """Records of a partition: single reports and arrays, repeats and swaps, here and there one that is no report."""
-    found = draw(reports_of_a_fleet(most))
-    repeats = draw(st.lists(st.integers(0, len(found) - 1), max_size=4))
-    found += [found[number] for number in repeats]
-    for swap in draw(st.lists(st.integers(0, len(found) - 2), max_size=6)) if len(found) > 1 else ():
-        found[swap], found[swap + 1] = found[swap + 1], found[swap]
-    records: list[Record] = []
-    offset = draw(st.integers(0, 3))
-    while found:
-        taken = draw(st.sampled_from([1, 1, 1, 1, 2, 3, 5]))
-        batch, found = found[:taken], found[taken:]
-        ingest_ts = max(one["event_ts"] for one, _ in batch) + batch[0][1]
-        records.append(record(offset, *(one for one, _ in batch), ingest_ts=ingest_ts))
-        offset += draw(st.sampled_from([1, 1, 1, 2, 7]))
-        if draw(st.integers(0, 9)) == 0:
-            records.append((offset, ingest_ts, draw(st.sampled_from([b"{", b"[]", b"", b"[1]", b'{"v":1}']))))
-            offset += 1
+def _records(seed: int, size: int, devices: Sequence[str], waits_ms: Sequence[int]) -> list[Record]:
+    rng = random.Random(seed)
+    fleet, records = _Fleet(rng, devices), list[Record]()
+    offset, arrival = rng.randrange(4), T0
+    for _ in range(size):
+        arrival += rng.choice(waits_ms) if rng.random() < 0.5 else 1_000
+        if rng.random() < 0.05:
+            records.append((offset, arrival, rng.choice(NO_REPORTS)))
+        else:
+            records.append(record(offset, *fleet.batch(arrival), ingest_ts=arrival))
+        offset += rng.choice([1, 1, 1, 2, 7])
+    for number in range(len(records) - 1):
+        if rng.random() < 0.05:  # two records change places
+            (here, then, one), (there, later, other) = records[number : number + 2]
+            records[number : number + 2] = [(here, then, other), (there, later, one)]
     return records
+
+
+def fleets(most: int = 40) -> st.SearchStrategy[list[Record]]:
+    """Records of a partition: single reports and arrays, of right clocks and wrong ones, repeats and swaps, late ones,
+    values that are none, tests, and here and there a record that is no report."""
+    devices = ["LY-1"] * 5 + ["CP-2", "OWN-3"]
+    return st.builds(_records, st.integers(0, 2**32), st.integers(1, most), st.just(devices), st.just(WAITS_MS))
+
+
+def crowds(most: int = 60) -> st.SearchStrategy[list[Record]]:
+    """Likewise, of more devices, some of which fall silent for days."""
+    devices = [*["LY-1"] * 3, "CP-2", "OWN-3", "LY-4", "LY-5", "LY-6", "LY-7"]
+    return st.builds(_records, st.integers(0, 2**32), st.integers(1, most), st.just(devices), st.just(LONG_WAITS_MS))

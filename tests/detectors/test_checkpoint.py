@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from detectors import checkpoint
-from detectors.checkpoint import CheckpointError, encode, restore, restore_all
+from detectors.checkpoint import CheckpointError, changed, encode, restore, restore_all
+from detectors.device_status import Told as Faults
 from detectors.limits import LimitTable, load_limits
 from detectors.state import DETECTORS, ROW, PartitionState
 from detectors.twin import Record, Told
 from schemas.quantities import CODES
-from tests.detectors.given_reports import T0, fleets, record, report, run, told
+from tests.detectors.given_reports import T0, contents, crowds, fleets, record, report, run, slowly, told
 
 PROFILE = settings(
     max_examples=30, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate, Phase.shrink)
@@ -42,14 +44,8 @@ def limits(tmp_path_factory: pytest.TempPathFactory) -> LimitTable:
 def copied(state: PartitionState) -> PartitionState:
     """The state by way of its checkpoints."""
     fresh = PartitionState()
-    restore_all(fresh, dict(encode(state, range(len(state)))))
+    restore_all(fresh, dict(contents(state)))
     return fresh
-
-
-def bytes_of(state: PartitionState) -> dict[bytes, bytes]:
-    """All there is to a state, less where its limits lie."""
-    same = copied(state)
-    return dict(encode(same, range(len(same))))
 
 
 def after(found: Told, offset: int) -> Told:
@@ -58,6 +54,7 @@ def after(found: Told, offset: int) -> Told:
         [event for event in found.alarms if event.source_offset > offset],
         [event for event in found.aggregates if event.source_offset > offset],
         [event for event in found.statuses if event.source_offset > offset],
+        [place for place in found.rejects if place[0] > offset],
     )
 
 
@@ -71,7 +68,7 @@ def test_stopping_at_any_point_and_going_on_equals_never_having_stopped(
     told([before], state, limits)
     restored = copied(state)
     assert told([[one] for one in rest], restored, limits) == told([rest], state, limits)
-    assert bytes_of(restored) == bytes_of(state)
+    assert contents(restored) == contents(state)
 
 
 @PROFILE
@@ -82,22 +79,65 @@ def test_rows_at_mixed_offsets_are_exact_once_replayed_from_the_oldest(
     early, late = sorted(min(stop, len(records)) for stop in stops)
     state = PartitionState()
     told([records[:early]], state, limits)
-    kept = list(encode(state, range(len(state))))
+    kept = contents(state)
     told([records[early:late]], state, limits)
     restored = PartitionState()
-    for key, value in [*kept, *encode(state, sorted(set(range(len(state))) - older))]:
+    for key, value in [*kept, *encode(state, sorted(set(range(state.size)) - older))]:
         restore(restored, key, value)
     again = told([records[early:]], restored, limits)
     never_stopped = told([records[late:]], state, limits)
-    assert after(again, records[late - 1][0] if late else -1) == Told(
-        never_stopped.alarms, never_stopped.aggregates, never_stopped.statuses
+    assert after(again, records[late - 1][0] if late else -1) == never_stopped
+    assert contents(restored) == contents(state)
+
+
+@PROFILE
+@given(records=crowds(), stop=st.integers(0, 60), again=st.integers(0, 3), most=st.integers(2, 6))
+def test_what_changed_since_the_last_time_is_all_a_successor_needs(
+    limits: LimitTable, records: list[Record], stop: int, again: int, most: int
+) -> None:
+    state, written = PartitionState(most), dict[bytes, bytes]()
+    found = Told()
+    for one in records[:stop]:
+        found = together(found, told([[one]], state, limits))
+        for key, value in changed(state):
+            written.pop(key, None)
+            if value is not None:
+                written[key] = value
+    assert sorted(written.items()) == contents(state)
+    successor = PartitionState(most)
+    restore_all(successor, written)
+    repeated = [one for one in records[max(stop - again, 0) : stop]]
+    if len(successor) < most:  # where nobody was refused or forgotten, what was done already may come again
+        assert told([repeated], successor, limits) == Told(rejects=told([repeated], state, limits).rejects)
+    found = together(found, told([records[stop:]], successor, limits))
+    assert found == slowly(records, limits, devices_most=most)
+
+
+def together(one: Told, other: Told) -> Told:
+    """What was told first, and then."""
+    return Told(
+        one.alarms + other.alarms,
+        one.aggregates + other.aggregates,
+        one.statuses + other.statuses,
+        sorted(one.rejects + other.rejects),
     )
-    assert bytes_of(restored) == bytes_of(state)
+
+
+def test_a_row_is_changed_once_and_not_again_until_its_device_is_heard() -> None:
+    state = monitor()
+    assert len(changed(state)) == 1
+    assert changed(state) == []
+    run([record(8, report(T0 + 1_000, "LY-2"))], state, load_limits())
+    assert [key for key, _ in changed(state)] == [b"0LY-2"]
 
 
 def monitor() -> PartitionState:
     state = PartitionState()
-    fields: dict[str, Any] = {"temperature_c": [30, 31, 32], "residual_current_ma": [60], "faults": ["sensor_open"]}
+    fields: dict[str, Any] = {
+        "temperature_c": [30, 31, 32, -127],
+        "residual_current_ma": [60],
+        "faults": ["sensor_open"],
+    }
     run([record(7, report(T0, **fields))], state, load_limits())
     return state
 
@@ -105,18 +145,19 @@ def monitor() -> PartitionState:
 def test_a_restored_row_is_clean_knows_its_offset_and_looks_its_limits_up_anew() -> None:
     restored = copied(monitor())
     assert (restored.rows["offset"][0], restored.places["profile"][0], restored.dirty[0]) == (7, -1, False)
-    assert restored.faults == {0: ("sensor_open",)}
+    assert restored.told == {0: Faults(("sensor_open",), {"sensor_fault:temperature_c[3]:sentinel": T0 + 1_000})}
 
 
 def test_a_later_checkpoint_of_a_device_takes_the_place_of_an_earlier_one() -> None:
     state = monitor()
     earlier = list(encode(state, [0]))
-    run([record(8, report(T0 + 1_000, temperature_c=[90] * 5))], state, load_limits())
+    # Long enough after it that what was told of the device no longer holds.
+    run([record(8, report(T0 + 700_000, temperature_c=[90] * 5))], state, load_limits())
     (later,) = encode(state, [0])
     restored = PartitionState()
     for key, value in [*earlier, later, later]:
         restore(restored, key, value)
-    assert (len(restored), restored.faults, restored.rows["offset"][0]) == (1, {}, 8)
+    assert (len(restored), restored.told, restored.rows["offset"][0]) == (1, {}, 8)
     assert restored.rows["width"][0, CODES["temperature_c"]] == 5
     assert next(encode(restored, [0]))[1] == next(encode(copied(state), [0]))[1]
 
@@ -137,13 +178,16 @@ def test_a_checkpoint_of_a_monitor_of_twelve_components_takes_under_two_kilobyte
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda value: b"\x09" + value[1:], "has version 9, this program reads version 2"),
+        (lambda value: b"\x09" + value[1:], "has version 9, this program reads version 3"),
         (lambda value: value[:1] + b"\0\0\0\0" + value[5:], "state layout 00000000, this program has"),
         (lambda value: b"", "it is empty"),
         (lambda value: value[:20], "cut off after 20 bytes"),
         (lambda value: value[:-90], "cut off"),
-        (lambda value: value + b"x", "faults are not JSON"),
-        (lambda value: value.replace(b'["sensor_open"]', b"[17]"), "not an array of strings"),
+        (lambda value: value + b"x", "what is told of it cannot be read"),
+        (lambda value: value.replace(b'["sensor_open"]', b"17"), "what is told of it cannot be read"),
+        (lambda value: value.replace(b":1790", b":null, 1790"), "what is told of it cannot be read"),
+        (lambda value: value.replace(b":1790", b":1.790"), "not words and notes"),
+        (lambda value: value.replace(b'["sensor_open"]', b"[17]"), "not words and notes"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_read_is_refused_and_leaves_the_state_alone(change: object, says: str) -> None:
@@ -161,10 +205,20 @@ def test_a_key_that_is_none_is_refused(key: bytes) -> None:
         restore(PartitionState(), key, b"\x01")
 
 
+def busy() -> PartitionState:
+    """A monitor with an open alarm, late values and minutes of several reports."""
+    state = monitor()
+    for offset, late_ms in enumerate([0, 1_000, 300_000, 299_000], start=8):
+        run([record(offset, report(T0 + 2_000 - late_ms, arc_half_cycles=[0, 20]))], state, load_limits())
+    return state
+
+
 @PROFILE
-@given(garbage=st.binary(max_size=600), at=st.integers(0, 2_000))
-def test_garbage_is_refused_or_read_and_never_crashes(garbage: bytes, at: int) -> None:
-    ((key, value),) = encode(monitor(), [0])
+@given(garbage=st.binary(max_size=600), at=st.integers(0, 2_000), of=st.sampled_from([monitor, busy]))
+def test_garbage_is_refused_or_read_and_never_crashes(
+    garbage: bytes, at: int, of: Callable[[], PartitionState]
+) -> None:
+    ((key, value),) = encode(of(), [0])
     for broken in (garbage, value[:at] + garbage + value[at + len(garbage) :]):
         state = PartitionState()
         try:

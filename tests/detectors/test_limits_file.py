@@ -64,6 +64,33 @@ def test_a_device_has_its_own_limits_laid_over_those_of_its_kind(tmp_path: Path)
     assert limits.profile("LY-3", PILE) == PILE
 
 
+def test_a_file_says_which_values_are_none_for_all_for_a_kind_and_for_a_device(tmp_path: Path) -> None:
+    absences = loaded(
+        tmp_path,
+        """
+        [default.absent.temperature_c]
+        sentinels = [999]
+        [charging_pile.absent.temperature_c]
+        power_on = []
+        [device."LY-1".absent.residual_current_ma]
+        sentinels = []
+        """,
+    ).absences
+    assert absences.of("temperature_c", MONITOR, "LY-2") == ({999}, {85})
+    assert absences.of("temperature_c", PILE, "LY-2") == ({999}, set())
+    assert absences.of("residual_current_ma", MONITOR, "LY-1").sentinels == set()
+    assert absences.of("residual_current_ma", MONITOR, "LY-2") == load_limits().absences.of(
+        "residual_current_ma", MONITOR, "LY-2"
+    )
+
+
+def test_a_device_for_which_only_absent_values_are_set_keeps_the_limits_of_its_kind(tmp_path: Path) -> None:
+    limits, shipped = loaded(tmp_path, '[device."LY-1".absent.temperature_c]\nsentinels = []\n'), load_limits()
+    for kind in AlarmKind:
+        for code in KIND_CODES.values():
+            assert limits.of(kind)[limits.profile("LY-1", code)] == shipped.of(kind)[code]
+
+
 def test_an_empty_level_switches_it_off(tmp_path: Path) -> None:
     limits = loaded(tmp_path, "[default.temperature]\nwarning = {}\n")
     assert np.isinf(level(limits, AlarmKind.TEMPERATURE, MONITOR, "warning"))
@@ -96,6 +123,17 @@ REFUSED = [
     ("[default.temperature]\nconfirm_alarm_s = 1e300", "confirm_alarm_s"),
     ("[default.temperature]\nsettable = 5", "settable"),
     ("[default.temperature]\nsettable = ['a', 'b']", "settable"),
+    ("[default.absent.humidity]\nsentinels = [5]", "default: absent holds one table a quantity, named residual"),
+    ("[default.absent.temperature_c]\nsentinel = [5]", "default: absent.temperature_c holds the lists sentinels and"),
+    (
+        "[default.absent.temperature_c]\nsentinels = 5",
+        "default: absent.temperature_c holds lists of at most 64 numbers",
+    ),
+    ("[charging_pile.absent]\ntemperature_c = 5", "charging_pile: absent.temperature_c holds the lists"),
+    ("[charging_pile.absent.temperature_c]\npower_on = ['x']", "charging_pile: absent.temperature_c holds lists"),
+    ('[device."LY-1".absent.temperature_c]\npower_on = [nan]', "LY-1: absent.temperature_c holds lists"),
+    ("[default]\nabsent = 5", "a scope holds tables"),
+    ("[absent.temperature_c]\nsentinels = [5]", r"\[absent\] is not default, device or one of"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""`process` says exactly what its slow twin says, in any chunks, and after any repetition."""
+"""`process` says exactly what its slow twin says, in any chunks and slices, and after any repetition."""
 
 from __future__ import annotations
 
@@ -9,19 +9,35 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from detectors import process as fast
+from detectors import twin
 from detectors.limits import LimitTable, load_limits
-from detectors.process import process, tick
+from detectors.process import process, silent_until, tick
 from detectors.state import PartitionState
-from detectors.twin import Oracle, Record, oracle_events
+from detectors.twin import Oracle, Record
 from schemas.reports import decode
-from tests.detectors.given_reports import T0, contents, cut, fleets, record, records_of, report, run, told
+from tests.detectors.given_reports import (
+    KEY,
+    T0,
+    contents,
+    crowds,
+    cut,
+    fleets,
+    record,
+    records_of,
+    report,
+    run,
+    slowly,
+    told,
+)
 
 PROFILE = settings(
-    max_examples=30, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate, Phase.shrink)
+    max_examples=60, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate, Phase.shrink)
 )
 CUTS = st.lists(st.integers(0, 60), max_size=6)
+SLICES = st.lists(st.integers(0, 90), max_size=4)
 
-WAITS_MS = [0, 360_000, 899_999, 900_000, 21_600_000, 90_000_000]
+WAITS_MS = [0, 360_000, 899_999, 900_000, 21_600_000, 22_200_000, 90_000_000]
 QUICK = """
 [default.residual_current_rise]
 learn_s = 5
@@ -37,6 +53,9 @@ alarm = 55
 [device.OWN-3.residual_current]
 warning = 25
 confirm_warning_s = 0
+[device.OWN-3.absent.temperature_c]
+power_on = [31.0]
+sentinels = [21.3]
 """
 
 
@@ -52,22 +71,48 @@ def limits(tmp_path_factory: pytest.TempPathFactory) -> LimitTable:
     return quick_limits(tmp_path_factory.mktemp("limits"))
 
 
+@pytest.fixture
+def small_floods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device floods by its fifth report of a minute."""
+    monkeypatch.setattr(fast, "FLOOD_REPORTS", 4)
+    monkeypatch.setattr(twin, "FLOOD_REPORTS", 4)
+
+
 @PROFILE
-@given(records=fleets(), cuts=CUTS)
-def test_process_says_what_the_oracle_says_in_any_chunks(
-    limits: LimitTable, records: list[Record], cuts: list[int]
+@given(records=fleets(), cuts=CUTS, slices=SLICES)
+def test_process_says_what_the_twin_says_in_any_chunks_and_slices(
+    limits: LimitTable, records: list[Record], cuts: list[int], slices: list[int]
 ) -> None:
-    assert told(cut(records, cuts), PartitionState(), limits) == oracle_events(records, limits)
+    assert told(cut(records, cuts), PartitionState(), limits, slices) == slowly(records, limits)
+
+
+@pytest.mark.usefixtures("small_floods")
+@PROFILE
+@given(records=fleets(), cuts=CUTS, slices=SLICES)
+def test_of_a_device_that_floods_the_twin_says_the_same(
+    limits: LimitTable, records: list[Record], cuts: list[int], slices: list[int]
+) -> None:
+    assert told(cut(records, cuts), PartitionState(), limits, slices) == slowly(records, limits)
 
 
 @PROFILE
-@given(records=fleets(), cuts=CUTS)
+@given(records=crowds(), cuts=CUTS, slices=SLICES, most=st.integers(1, 6))
+def test_where_devices_are_refused_and_forgotten_the_twin_says_the_same(
+    limits: LimitTable, records: list[Record], cuts: list[int], slices: list[int], most: int
+) -> None:
+    state = PartitionState(most)
+    assert told(cut(records, cuts), state, limits, slices) == slowly(records, limits, devices_most=most)
+    assert len(state) <= most
+
+
+@PROFILE
+@given(records=fleets(), cuts=CUTS, slices=SLICES)
 def test_one_record_at_a_time_leaves_the_same_state_as_one_chunk(
-    limits: LimitTable, records: list[Record], cuts: list[int]
+    limits: LimitTable, records: list[Record], cuts: list[int], slices: list[int]
 ) -> None:
     whole, pieces = PartitionState(), PartitionState()
-    at_once, one_by_one = told([records], whole, limits), told([[one] for one in records], pieces, limits)
-    assert at_once == one_by_one
+    at_once = told([records], whole, limits)
+    assert at_once == told(cut(records, cuts), pieces, limits, slices)
     assert contents(whole) == contents(pieces)
 
 
@@ -80,17 +125,17 @@ def test_feeding_offsets_again_says_nothing_and_changes_nothing(
     told(cut(records, cuts), state, limits)
     before = contents(state)
     again = run(records[-back:], state, limits)
-    assert (again.alarms, again.aggregates, again.statuses) == ([], [], [])
+    assert (again.alarms, again.aggregates, again.statuses, again.refused) == ([], [], [], {})
     assert again.skipped == again.reports
     assert contents(state) == before
 
 
 @PROFILE
-@given(records=fleets(), cuts=CUTS)
+@given(records=fleets(), cuts=CUTS, slices=SLICES)
 def test_places_rise_strictly_within_each_kind_of_event(
-    limits: LimitTable, records: list[Record], cuts: list[int]
+    limits: LimitTable, records: list[Record], cuts: list[int], slices: list[int]
 ) -> None:
-    found = told(cut(records, cuts), PartitionState(), limits)
+    found = told(cut(records, cuts), PartitionState(), limits, slices)
     for events in (found.alarms, found.aggregates, found.statuses):
         places = [(event.source_offset, event.source_ordinal) for event in events]
         assert places == sorted(set(places))
@@ -98,35 +143,78 @@ def test_places_rise_strictly_within_each_kind_of_event(
 
 @PROFILE
 @given(records=fleets())
+def test_no_two_alarms_of_a_component_and_kind_have_one_episode_and_each_begins_by_opening(
+    limits: LimitTable, records: list[Record]
+) -> None:
+    begun: set[str] = set()
+    for alarm in told([records], PartitionState(), limits).alarms:
+        assert (alarm.alarm_id in begun) == (alarm.event != "opened")
+        begun.add(alarm.alarm_id)
+
+
+@PROFILE
+@given(records=fleets())
+def test_a_report_makes_at_most_two_alarms_a_component_and_kind_and_one_status(
+    limits: LimitTable, records: list[Record]
+) -> None:
+    found = told([records], PartitionState(), limits)
+    about = [
+        (one.source_offset, one.source_ordinal >> 16, one.device_id, one.test, one.component, one.kind)
+        for one in found.alarms
+    ]
+    assert max(map(about.count, about), default=0) <= 2
+
+
+@PROFILE
+@given(records=fleets())
 def test_the_reports_handed_in_are_not_touched(limits: LimitTable, records: list[Record]) -> None:
-    reports, _ = decode(records_of(records))
-    arrays = [reports.offset, reports.index, reports.ingest_ts, reports.event_ts, reports.seq, reports.device_kind]
-    arrays += [reports.test] + [part for held in reports.quantities.values() for part in (held.starts, held.values)]
-    for array in arrays:
+    reports, _ = decode(records_of(records), limits.absences)
+    arrays = [reports.offset, reports.index, reports.ingest_ts, reports.event_ts, reports.ts, reports.by_arrival]
+    arrays += [reports.seq, reports.has_seq, reports.device_kind, reports.test, reports.rejected, *reports.marks]
+    for array in [*arrays, *(part for held in reports.quantities.values() for part in (held.starts, held.values))]:
         array.setflags(write=False)
-    device_ids, faults = list(reports.device_id), dict(reports.faults)
+    texts = list(reports.device_id), dict(reports.faults), dict(reports.notes)
     process(reports, PartitionState(), limits, 0)
-    assert (device_ids, faults) == (list(reports.device_id), reports.faults)
+    assert texts == (list(reports.device_id), reports.faults, reports.notes)
 
 
 @PROFILE
 @given(records=fleets(12), waits=st.lists(st.sampled_from(WAITS_MS), max_size=4))
-def test_silence_is_told_as_the_oracle_tells_it(limits: LimitTable, records: list[Record], waits: list[int]) -> None:
+def test_silence_is_told_as_the_twin_tells_it(limits: LimitTable, records: list[Record], waits: list[int]) -> None:
     state, oracle = PartitionState(), Oracle(limits)
     for one in records:
         told([[one]], state, limits)
-        oracle.feed(*one)
+        oracle.feed(*one, KEY)
         for wait in waits:
             assert tick(state, one[1] + wait) == oracle.tick(one[1] + wait)
 
 
-def test_every_report_is_counted_once_as_skipped_repeated_or_worked_off(limits: LimitTable) -> None:
-    first = record(0, report(T0, seq=1))
-    chunk = [first, record(1, report(T0 + 5, seq=2)), record(2, report(T0 + 3, seq=9)), record(3, report(T0, seq=1))]
+@PROFILE
+@given(records=fleets(12))
+def test_silence_is_told_exactly_when_it_was_said_to_be(limits: LimitTable, records: list[Record]) -> None:
+    state = PartitionState()
+    told([records], state, limits)
+    now = max(arrival for _, arrival, _ in records)
+    tick(state, now)
+    for _ in range(2 * len(state)):
+        if (due := silent_until(state, now)) is None:
+            break
+        assert due > now
+        assert tick(state, due - 1) == []
+        assert tick(state, due)
+        now = due
+    assert silent_until(state, now) is None
+    assert tick(state, now + 10**12) == []
+
+
+def test_every_report_is_counted_once_as_skipped_repeated_or_late(limits: LimitTable) -> None:
+    first = record(0, report(T0, seq=1), ingest_ts=T0)
+    others = [report(T0 + 5, seq=2), report(T0 + 3, seq=9_999), report(T0, seq=1), report(740, seq=10_000)]
+    chunk = [first, *(record(1 + n, one, ingest_ts=T0 + 10) for n, one in enumerate(others))]
     state = PartitionState()
     run([first], state, limits)
     result = run(chunk, state, limits)
-    assert (result.reports, result.skipped, result.repeated, result.late) == (4, 1, 1, 1)
+    assert (result.reports, result.skipped, result.repeated, result.late, result.by_arrival) == (5, 1, 1, 1, 1)
 
 
 def test_an_empty_chunk_means_nothing(limits: LimitTable) -> None:
@@ -135,14 +223,16 @@ def test_an_empty_chunk_means_nothing(limits: LimitTable) -> None:
     assert (result.reports, result.alarms, len(state)) == (0, [], 0)
 
 
-def test_a_device_that_changes_its_kind_keeps_the_limits_it_began_with(limits: LimitTable) -> None:
-    piles = [record(n, report(T0 + n * 9_000, kind="charging_pile", residual_current_ma=[40])) for n in (0, 1)]
-    monitor = record(2, report(T0 + 20_000, residual_current_ma=[40]))
-    at_once, one_by_one = (
-        told(chunks, PartitionState(), limits) for chunks in ([[*piles, monitor]], [[one] for one in (*piles, monitor)])
-    )
-    assert at_once == one_by_one == oracle_events([*piles, monitor], limits)
-    assert [alarm.limit for alarm in at_once.alarms] == [30.0]
+@pytest.mark.parametrize("at_once", [1, 7, 300])
+def test_there_is_room_for_any_number_of_devices_however_many_come_at_once(limits: LimitTable, at_once: int) -> None:
+    state, count = PartitionState(), 300
+    for first in range(0, count, at_once):
+        run(
+            [record(first, *(report(T0, f"LY-{first + n}", temperature_c=[30]) for n in range(at_once)))], state, limits
+        )
+    run([record(count, *(report(T0 + 200_000, f"LY-{n}", temperature_c=[30]) for n in range(count)))], state, limits)
+    assert len(state) == len(range(0, count, at_once)) * at_once
+    assert (state.rows["newest_ts"][:count] == T0 + 200_000).all()
 
 
 def test_a_device_takes_no_more_slots_than_it_has_components(limits: LimitTable) -> None:

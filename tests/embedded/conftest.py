@@ -5,11 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from clickhouse_driver import Client
 
 from embedded.processes import Running, running_broker, running_clickhouse
+
+SLOW: Final = "SELECT sleepEachRow(0.1) FROM numbers(1000000) SETTINGS max_block_size = 1"
+"""Goes on for a day: where a test waits for its end, something has ended it."""
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from clickhouse_driver.block import ColumnOrientedBlock
 from clickhouse_driver.errors import ServerException
 
 from embedded.processes import Running, StartFailedError, running_clickhouse
+from tests.embedded.conftest import SLOW
+from tests.streams.processes import until
 
 
 def _half_an_insert(client: Client) -> None:
@@ -32,19 +33,12 @@ def _half_an_insert(client: Client) -> None:
     connection.disconnect()
 
 
-def _wait_for(seen: Callable[[], bool], seconds: float = 5.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not seen() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return seen()
-
-
 def test_half_an_insert_lands_nothing(connect: Callable[..., Client], clickhouse_log: Path) -> None:
     client = connect()
     client.execute("CREATE TABLE t (a Int64) ENGINE = MergeTree ORDER BY a")
     lines = clickhouse_log.read_text().count("middle of a statement")
     _half_an_insert(connect())
-    assert _wait_for(lambda: clickhouse_log.read_text().count("middle of a statement") > lines)
+    until(lambda: clickhouse_log.read_text().count("middle of a statement") > lines, "a line in the log")
     assert client.execute("SELECT count() FROM t") == [(0,)]
 
 
@@ -144,12 +138,12 @@ def test_garbage_on_the_port_does_no_harm(
 def test_a_query_whose_client_is_gone_is_stopped(connect: Callable[..., Client]) -> None:
     gone, client = connect(), connect()
     gone.connection.force_connect()
-    gone.connection.send_query("SELECT sleepEachRow(0.1) FROM numbers(600) SETTINGS max_block_size=1")
+    gone.connection.send_query(SLOW)
     gone.connection.send_external_tables(None)
     running = "SELECT count() FROM system.processes WHERE query LIKE 'SELECT sleepEachRow(0.1)%'"
-    assert _wait_for(lambda: client.execute(running) == [(1,)])
+    until(lambda: client.execute(running) == [(1,)], "the query")
     gone.connection.disconnect()
-    assert _wait_for(lambda: client.execute(running) == [(0,)])
+    until(lambda: client.execute(running) == [(0,)], "its end")
 
 
 def test_what_was_acknowledged_survives_sigkill_and_a_second_start(tmp_path: Path) -> None:
@@ -213,8 +207,8 @@ def test_sigterm_lets_an_insert_end_and_exits_with_0(tmp_path: Path) -> None:
         thread = threading.Thread(target=run)
         thread.start()
         running = "SELECT count() FROM system.processes WHERE query LIKE 'INSERT%'"
-        assert _wait_for(lambda: busy.execute(running) == [(1,)])
+        until(lambda: busy.execute(running) == [(1,)], "the INSERT")
         server.send_signal(signal.SIGTERM)
-        assert server.wait(5) == 0
+        assert server.wait() == 0
         thread.join()
         assert errors == []

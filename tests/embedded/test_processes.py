@@ -6,20 +6,21 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.streams.processes import until
+
 _PARENT = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from embedded.processes import running_broker, running_clickhouse
 folder = Path(sys.argv[1])
 with running_broker(log=folder / "b") as broker:
     with running_clickhouse(folder / "data", log=folder / "c") as clickhouse:
         print(broker.port, clickhouse.port, flush=True)
-        time.sleep(60)
+        signal.pause()
 """
 
 
@@ -40,8 +41,5 @@ def test_children_end_with_their_parent(tmp_path: Path, ending: signal.Signals) 
         assert len(ports) == 2
         assert all(map(_answers, ports))
         parent.send_signal(ending)
-        parent.wait(10)
-    deadline = time.monotonic() + 5
-    while any(map(_answers, ports)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not any(map(_answers, ports))
+        parent.wait()
+    until(lambda: not any(map(_answers, ports)), "the end of both children")

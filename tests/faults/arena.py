@@ -113,7 +113,7 @@ class Arena:
         return Load(self.settings, Shape(seed, **shape))
 
     def wait(self, seconds: float) -> None:
-        """Until somebody has looked after that time."""
+        """Let a fault last so long, until somebody has looked after it. What can be seen is waited for by `live`."""
         due = time.monotonic() + seconds
         self.watch.until(lambda look: look.at >= due, "a look", 60)
 

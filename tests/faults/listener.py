@@ -1,11 +1,11 @@
-"""Somebody downstream who hears alarms, and notes how long each took from its report's arrival."""
+"""Somebody downstream who hears alarms, and notes when the report of each arrived."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from typing import NamedTuple, Self
+from typing import Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -13,20 +13,17 @@ from aiokafka.errors import KafkaError
 from schemas.events import Alarm
 from schemas.topics import ALARMS
 from streams.settings import Settings
+from tests.streams.processes import until
 
-
-class Heard(NamedTuple):
-    """One alarm: when it was heard (epoch ms), and how long after its report reached the broker."""
-
-    at_ms: int
-    delay_ms: int
+ENOUGH: Final = 5
+"""As many show that alarms go on."""
 
 
 class Listener:
     """Hears from a thread of its own for as long as the block lasts; repeats are left out."""
 
     def __init__(self, settings: Settings) -> None:
-        self.heard: list[Heard] = []
+        self._arrivals_ms: list[int] = []
         self._settings = settings
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
@@ -42,9 +39,10 @@ class Listener:
         self._loop.call_soon_threadsafe(self._cancel)
         self._thread.join()
 
-    def between(self, begin_ms: int, end_ms: int) -> list[Heard]:
-        """Alarms whose report arrived then."""
-        return [one for one in self.heard if begin_ms <= one.at_ms - one.delay_ms < end_ms]
+    def until_alarms(self) -> None:
+        """Return once alarms are heard whose reports have arrived since."""
+        now_ms = time.time_ns() // 1_000_000
+        until(lambda: sum(arrival >= now_ms for arrival in self._arrivals_ms) >= ENOUGH, f"{ENOUGH} alarms")
 
     def _run(self) -> None:
         try:
@@ -72,5 +70,4 @@ class Listener:
                 place = alarm.source_offset, alarm.source_ordinal
                 if place > highest[record.partition]:
                     highest[record.partition] = place
-                    now = time.time_ns() // 1_000_000
-                    self.heard.append(Heard(now, now - alarm.ingest_ts))
+                    self._arrivals_ms.append(alarm.ingest_ts)

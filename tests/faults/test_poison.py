@@ -80,13 +80,18 @@ def test_records_that_make_a_detector_raise_become_rejects_and_every_other_is_wo
     assert ring.crew.gave_up == []
 
 
-def test_a_bad_stretch_stops_the_worker_with_one_sentence_and_status_1(arena: Open) -> None:
-    with arena(detect=1, sink=0) as ring, Kafka(ring.settings.kafka, PARTITIONS) as kafka:
+def test_a_bad_stretch_stops_nobody_and_is_said(arena: Open) -> None:
+    with (
+        arena(detect=1, sink=1) as ring,
+        ring.load(83) as load,
+        Kafka(ring.settings.kafka, PARTITIONS) as kafka,
+    ):
         (post,) = ring.crew.detect
-        pid = post.process.pid
         kafka.send([Sent(0, b"poison", b"{") for _ in range(STRETCH)])
-        post.next_after(pid)
-        (ended,) = (one for one in post.exits if one.pid == pid)
-    assert ended.status == 1
-    assert ended.last_line.startswith("emberline: ")
-    assert "more than EMBERLINE_REJECT_SHARE allows" in ended.last_line
+        ring.live()
+        verdict = ring.judge(load)
+        ended = list(ring.crew.exits)
+    assert verdict.complaints == []
+    assert verdict.counts["rejects"] >= STRETCH
+    assert "of the last 2000 reports are bad, most from gateway unknown: not_json" in post.said
+    assert ended == []

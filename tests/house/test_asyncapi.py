@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import base64
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -15,13 +15,15 @@ import orjson
 import pytest
 import yaml
 
+from detectors import device_status
 from detectors.checkpoint import encode, restore
 from detectors.messages import alarm_message
 from detectors.state import DETECTORS, PartitionState
 from schemas import report_rules, reports
 from schemas.events import Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, Status, alarm_id
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES, Quantity
-from schemas.rejects import DETECTOR_FAILED, PREFIX, RejectEvent
+from schemas.rejects import GATEWAY, MAX_GATEWAY_LENGTH, NOT_JUDGED, PREFIX, RejectEvent
+from schemas.report_rules import Fault, Reason
 from schemas.topics import OUTPUTS, TOPICS, Topic
 from streams.rejects.remembered import SENDING, SENT, Note
 from streams.rejects.stored import REPLAY_OF, RejectId
@@ -64,10 +66,20 @@ def report_with(**changed: Any) -> dict[str, Any]:
     return {"v": 1, "device_id": "LY-1", "device_kind": "electrical_monitor", "event_ts": NOW, **changed}
 
 
+def remarks_on(report: dict[str, Any]) -> set[str]:
+    """What the code remarks on a report: why it is rejected, its notes, its values that are none."""
+    reading = report_rules.read(report, NOW)
+    if isinstance(reading, Fault):
+        return {reading.reason}
+    absent = {mark.reason.label for mark in reading.marks if mark.reason is not Reason.NOT_FITTED}
+    unsaid = {"device_kind": "unknown_device_kind", "event_ts": "no_clock"}
+    return (set(reading.notes) | absent) - {note for name, note in unsaid.items() if report.get(name) is None}
+
+
 def agree_on(report: dict[str, Any]) -> bool:
-    """Whether the report is good, which schema and code must see alike."""
+    """Whether the report is read without a remark, which schema and code must see alike."""
     by_schema = accepts(API, SHAPES["report"], report)
-    assert by_schema == (report_rules.fault_of(report, NOW) is None), report
+    assert by_schema == (not remarks_on(report)), (report, remarks_on(report))
     return by_schema
 
 
@@ -75,6 +87,10 @@ def nodes_of_reports() -> Iterator[ast.AST]:
     """What schemas/ says of reports."""
     for name in ("report_rules.py", "report_json.py", "reports.py"):
         yield from ast.walk(ast.parse((SCHEMAS / name).read_text(encoding="utf-8")))
+
+
+OF_BATCHES: Final = {"batch_too_large", "unreadable_batch"}
+"""Reasons of records whose batch could not be unpacked, which is where a worker takes them in."""
 
 
 def fields_read_by_reports() -> set[str]:
@@ -91,17 +107,21 @@ def fields_read_by_reports() -> set[str]:
     return found
 
 
-def reasons_of_rejects() -> set[str]:
-    """The literal first arguments of `Fault(...)`, and the reason of ours."""
-    return {DETECTOR_FAILED} | {
-        node.args[0].value
-        for node in nodes_of_reports()
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "Fault"
-        and isinstance(node.args[0], ast.Constant)
-        and isinstance(node.args[0].value, str)
-    }
+def reasons_of_rejects() -> frozenset[str]:
+    """The literal first arguments of `Fault(...)`, and the reasons of reports that are not judged."""
+    return (
+        NOT_JUDGED
+        | OF_BATCHES
+        | {
+            node.args[0].value
+            for node in nodes_of_reports()
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "Fault"
+            and isinstance(node.args[0], ast.Constant)
+            and isinstance(node.args[0].value, str)
+        }
+    )
 
 
 def test_the_document_is_asyncapi_3_and_every_reference_leads_somewhere() -> None:
@@ -166,18 +186,19 @@ def test_a_report_has_the_fields_that_are_read_and_all_quantities() -> None:
 
 
 def test_a_report_requires_what_the_code_requires() -> None:
-    good = report_with()
-    assert report_rules.fault_of(good, NOW) is None
-    assert sorted(SHAPES["report"]["required"]) == sorted(good)
+    good = {name: report_with()[name] for name in SHAPES["report"]["required"]}
+    assert agree_on(good)
     for name in good:
-        assert not agree_on({key: value for key, value in good.items() if key != name})
+        without = {key: value for key, value in good.items() if key != name}
+        assert not agree_on(without)
+        assert remarks_on(without) == {"missing_field"}
 
 
 @pytest.mark.parametrize("quantity", QUANTITIES, ids=lambda quantity: quantity.name)
 def test_a_quantity_has_the_range_and_sentinel_of_the_code(quantity: Quantity) -> None:
     items = property_of("report", quantity.name)["items"]
     possible, *sentinel = items.get("anyOf", [items])
-    assert (possible["minimum"], possible["maximum"]) == (quantity.low, quantity.high)
+    assert (possible["minimum"], possible["maximum"]) == (min(quantity.low, quantity.zero_from), quantity.high)
     assert [one["const"] for one in sentinel] == ([] if quantity.absent is None else [quantity.absent])
     assert property_of("report", quantity.name)["maxItems"] == MAX_COMPONENTS
     assert quantity.label in property_of("report", quantity.name)["description"]
@@ -185,14 +206,14 @@ def test_a_quantity_has_the_range_and_sentinel_of_the_code(quantity: Quantity) -
 
 @pytest.mark.parametrize("quantity", QUANTITIES, ids=lambda quantity: quantity.name)
 def test_schema_and_code_take_the_same_values_of_a_quantity(quantity: Quantity) -> None:
-    low, high = quantity.low, quantity.high
-    good = [[low], [high], [low, high], [], None, [(low + high) / 2] * MAX_COMPONENTS]
+    low, high = min(quantity.low, quantity.zero_from), quantity.high
+    good = [[low], [high], [low, high], [], None, [None, high], [(low + high) / 2] * MAX_COMPONENTS]
     bad: list[Any] = [
         [np.nextafter(low, -np.inf).item()],
         [np.nextafter(high, np.inf).item()],
         [low] * (MAX_COMPONENTS + 1),
     ]
-    bad += [[None], ["1"], [True], low, {}]
+    bad += [["1"], [True], ["NaN"], high, {}]
     assert all(agree_on(report_with(**{quantity.name: value})) for value in good)
     assert not any(agree_on(report_with(**{quantity.name: value})) for value in bad)
     assert quantity.absent is None or agree_on(report_with(**{quantity.name: [quantity.absent]}))
@@ -204,7 +225,8 @@ GOOD_FIELDS: Final[list[tuple[str, Any]]] = [
         ("device_id", "电-1"),
         ("device_kind", "circuit_breaker"),
     ),
-    *(("event_ts", report_rules.EARLIEST_EVENT_TS), ("seq", 0), ("seq", report_rules.MAX_SEQ), ("seq", None)),
+    *(("event_ts", NOW), ("event_ts", NOW + 0.5), ("event_ts", None), ("device_kind", None)),
+    *(("seq", 0), ("seq", report_rules.MAX_SEQ), ("seq", None)),
     *(("test", True), ("test", None), ("components", 0), ("components", None), ("unknown", {"a": [1]})),
     *(("faults", None), ("faults", []), ("faults", ["x" * report_rules.MAX_FAULT_LENGTH] * report_rules.MAX_FAULTS)),
 ]
@@ -212,7 +234,7 @@ BAD_FIELDS: Final[list[tuple[str, Any]]] = [
     *(("v", 2), ("v", "1"), ("v", True), ("v", None), ("device_id", ""), ("device_id", 5), ("device_id", None)),
     *(("device_id", "x" * (report_rules.MAX_DEVICE_ID_LENGTH + 1)), ("device_id", "a b"), ("device_id", "a\u3000b")),
     *(("device_id", "a\n"), ("device_kind", "toaster"), ("device_kind", 1), ("event_ts", "2026-01-01")),
-    *(("event_ts", float(NOW)), ("event_ts", report_rules.EARLIEST_EVENT_TS - 1), ("seq", -1), ("seq", 1.5)),
+    *(("event_ts", [NOW]), ("event_ts", True), ("seq", -1), ("seq", 1.5), ("seq", "7")),
     *(("seq", report_rules.MAX_SEQ + 1), ("test", 1), ("test", "no"), ("components", -1), ("components", True)),
     *(("components", len(NAMES) * MAX_COMPONENTS + 1), ("faults", "x"), ("faults", [1])),
     *(("faults", [""] * (report_rules.MAX_FAULTS + 1)), ("faults", ["x" * (report_rules.MAX_FAULT_LENGTH + 1)])),
@@ -225,7 +247,7 @@ def test_schema_and_code_both_take_it(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), BAD_FIELDS)
-def test_schema_and_code_both_refuse_it(name: str, value: Any) -> None:
+def test_schema_and_code_both_remark_on_it(name: str, value: Any) -> None:
     assert not agree_on(report_with(**{name: value}))
 
 
@@ -234,7 +256,9 @@ def test_the_limits_of_a_record_are_those_of_the_code() -> None:
     assert (array["minItems"], array["maxItems"]) == (1, report_rules.MAX_REPORTS_PER_RECORD)
     assert "1 MiB" in MESSAGES["report"]["description"]
     assert report_rules.MAX_RECORD_BYTES == 2**20
-    assert str(report_rules.MAX_AHEAD_MS) in property_of("report", "event_ts")["description"]
+    told = property_of("report", "event_ts")["description"]
+    assert f"{report_rules.BEHIND_MS // 86_400_000} days" in told
+    assert f"{report_rules.AHEAD_MS} ms" in told
 
 
 def test_the_axes_that_agree_in_length_are_told() -> None:
@@ -245,7 +269,7 @@ def test_the_axes_that_agree_in_length_are_told() -> None:
 @pytest.mark.parametrize(
     ("shape", "name", "words"),
     [
-        ("report", "device_kind", [kind.name for kind in DEVICE_KINDS]),
+        ("report", "device_kind", [*(kind.name for kind in DEVICE_KINDS), None]),
         ("alarm", "device_kind", [kind.name for kind in DEVICE_KINDS]),
         ("alarm", "event", list(AlarmEvent)),
         ("alarm", "severity", list(Severity)),
@@ -284,10 +308,27 @@ def test_the_fields_of_an_event_are_of_the_types_of_its_dataclass(name: str) -> 
         assert told == ([wanted, "null"] if optional else wanted), field.name
 
 
-def test_a_reject_has_the_headers_of_the_code_all_required() -> None:
+def test_a_reject_has_the_headers_of_the_code_and_requires_those_that_are_always_there() -> None:
     names = [PREFIX + field.name for field in fields(RejectEvent)]
     assert list(SHAPES["rejectHeaders"]["properties"]) == names
-    assert SHAPES["rejectHeaders"]["required"] == names
+    event = RejectEvent("not_json", "", "emberline.telemetry", 3, 7, -1, NOW)
+    assert SHAPES["rejectHeaders"]["required"] == [name for name, _ in event.to_headers([])]
+    fullest = dict(replace(event, reports=600, cut=70_000).to_headers([]))
+    assert list(fullest) == names
+    assert accepts(API, SHAPES["rejectHeaders"], {name: (value or b"").decode() for name, value in fullest.items()})
+
+
+def test_the_faults_of_a_status_name_every_finding_of_the_code() -> None:
+    told = property_of("deviceStatus", "faults")["description"]
+    lines = [line for line in str(device_status.__doc__).splitlines() if line.startswith("    ")]
+    findings = [word for line in lines for word in line[4:].split("   ")[0].split(", ") if word]
+    assert len(findings) > 15
+    assert [word for word in findings if f"`{word.rstrip(',')}`" not in told] == []
+    assert property_of("deviceStatus", "faults")["maxItems"] == report_rules.MAX_FAULTS + device_status.MAX_NOTES
+    longest = "unknown_quantity:" + "x" * report_rules.MAX_NAME_LENGTH
+    assert len(longest) <= property_of("deviceStatus", "faults")["items"]["maxLength"]
+    sensors = [Reason.SENTINEL, Reason.IMPOSSIBLE, Reason.NOT_A_NUMBER, Reason.NOT_FINITE, Reason.NOT_FITTED]
+    assert all(reason.label in told for reason in sensors)
 
 
 def test_a_note_of_a_replay_has_the_fields_states_and_key_of_the_code() -> None:
@@ -296,7 +337,8 @@ def test_a_note_of_a_replay_has_the_fields_states_and_key_of_the_code() -> None:
     assert shape["properties"]["state"]["enum"] == [SENDING, SENT]
     key = MESSAGES["replay"]["bindings"]["kafka"]["key"]
     assert accepts(API, key, RejectId(UUID(int=1), 3, 7).full)
-    assert list(MESSAGES["report"]["headers"]["properties"]) == [REPLAY_OF]
+    assert list(MESSAGES["report"]["headers"]["properties"]) == [GATEWAY, REPLAY_OF]
+    assert MESSAGES["report"]["headers"]["properties"][GATEWAY]["maxLength"] == MAX_GATEWAY_LENGTH
 
 
 @pytest.mark.parametrize("example", examples_of("replay"))
@@ -340,11 +382,11 @@ def test_an_event_example_is_read_and_written_back_the_same(name: str, example: 
 def test_an_alarm_example_has_the_id_and_message_that_the_code_gives(example: dict[str, Any]) -> None:
     alarm = Alarm(**example["payload"])
     kind, event, severity = AlarmKind(alarm.kind), AlarmEvent(alarm.event), Severity(alarm.severity)
-    assert alarm.alarm_id == alarm_id(alarm.device_id, alarm.component, alarm.kind, alarm.onset_ts, alarm.test)
+    assert alarm.alarm_id == alarm_id(alarm.device_id, alarm.component, alarm.kind, alarm.episode, alarm.test)
     assert alarm.severity_label == severity.label
     assert alarm.message == alarm_message(
         *(kind, event, severity, alarm.device_id, alarm.component, BY_NAME[alarm.quantity]),
-        *(alarm.value, alarm.limit, alarm.baseline, alarm.test),
+        *(alarm.value, alarm.limit, alarm.baseline, alarm.test, alarm.late),
     )
 
 

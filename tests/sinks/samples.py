@@ -29,7 +29,7 @@ def records(
     first: int = 100,
     timestamps: Sequence[int] | None = None,
     keys: Sequence[bytes | None] | None = None,
-    headers: Sequence[Sequence[tuple[str, bytes]]] | None = None,
+    headers: Sequence[Sequence[tuple[str, bytes | None]]] | None = None,
 ) -> Records:
     count = len(values)
     return Records(
@@ -63,10 +63,13 @@ def alarm(**fields: Any) -> Alarm:
         "device_kind": "electrical_monitor",
         "quantity": "temperature_c",
         "component": 2,
+        "episode": NOON - 4_000,
         "event_ts": NOON,
         "onset_ts": NOON - 5_000,
         "ingest_ts": NOON + 200,
         "detected_ts": NOON + 300,
+        "by_arrival": False,
+        "late": False,
         "value": 61.25,
         "limit": 60.0,
         "peak": 61.25,
@@ -143,6 +146,6 @@ def statuses(*events: DeviceStatus, **more: Any) -> Records:
     return records(topics.DEVICE_STATUS.name, [event.to_json() for event in events], **more)
 
 
-def rejects(*events: RejectEvent, original: Sequence[tuple[str, bytes]] = (), **more: Any) -> Records:
+def rejects(*events: RejectEvent, original: Sequence[tuple[str, bytes | None]] = (), **more: Any) -> Records:
     values = more.pop("values", [b"{"] * len(events))
     return records(topics.REJECTS.name, values, headers=[event.to_headers(original) for event in events], **more)

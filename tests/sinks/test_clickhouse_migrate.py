@@ -12,8 +12,11 @@ import pytest
 
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.migrate import Migration, migrate, migrations, pending, refuse_old
-from sinks.clickhouse.rows import TABLES
+from sinks.clickhouse.rows import TABLES, alarms_block, rejects_block, telemetry_block
+from sinks.clickhouse.writer import ClickHouseSink
 from sinks.contract import SinkRefused
+from tests.sinks.samples import NOON, TOPIC_ID, alarm, alarms, reject, rejects, report, telemetry
+from tests.sinks.test_clickhouse_tables import at as moment
 
 Query = Callable[..., list[tuple[Any, ...]]]
 
@@ -24,11 +27,12 @@ def test_migrations_are_numbered_from_one_without_gaps() -> None:
 
 def test_every_statement_may_be_run_twice() -> None:
     harmless = re.compile(
-        r"CREATE TABLE IF NOT EXISTS |CREATE OR REPLACE VIEW |ALTER TABLE \w+ \w+ \w+ IF (NOT )?EXISTS "
+        r"CREATE TABLE IF NOT EXISTS |CREATE OR REPLACE VIEW |ALTER TABLE \w+\s+\w+ \w+ IF (NOT )?EXISTS "
     )
     for migration in migrations():
         for statement in migration.statements(400):
             assert harmless.match(statement), statement[:80]
+            assert not re.search(r"^\s+\w+ COLUMN (?!IF )", statement, re.MULTILINE), statement[:80]
 
 
 def test_migrating_twice_applies_once(empty: Config, query: Query) -> None:
@@ -44,6 +48,57 @@ def test_two_may_migrate_at_once(empty: Config, query: Query) -> None:
     assert migrate(empty) == []
     tables = {name for (name,) in query("SHOW TABLES")}
     assert set(TABLES.values()) | {"schema_migrations", "alarms"} <= tables
+
+
+OLD_ROWS = """
+    INSERT INTO telemetry (device_id, device_kind, event_ts, ingest_ts, seq, temperature_c, topic_id, `offset`) VALUES
+    ('LY-1', 'smoke_detector', {at}, {at}, 7, [20, NULL], %(topic_id)s, 1),
+    ('LY-1', 'smoke_detector', {at} + toIntervalHour(9), {at}, NULL, [], %(topic_id)s, 2),
+    ('LY-1', 'smoke_detector', {at} - toIntervalDay(200), {at}, NULL, [], %(topic_id)s, 3)
+"""
+OLD_ALARM = """
+    INSERT INTO alarm_events (alarm_id, event, device_id, event_ts, onset_ts, ingest_ts, topic_id, `offset`) VALUES
+    ('a', 'opened', 'LY-1', {at}, {at} - toIntervalSecond(3), {at}, %(topic_id)s, 1)
+"""
+OLD_REJECT = """
+    INSERT INTO rejects (reason, source_offset, ingest_ts, value, headers, topic_id, `offset`) VALUES
+    ('not_json', 5, {at}, '{{', [('trace', 'x'), ('trace', '')], %(topic_id)s, 1)
+"""
+
+
+def test_a_database_of_the_version_before_keeps_its_rows_and_says_of_them_what_is_known(
+    empty: Config, query: Query
+) -> None:
+    migrate(empty, migrations()[:7])
+    at = f"fromUnixTimestamp64Milli(toInt64({NOON}))"
+    for sql in (OLD_ROWS, OLD_ALARM, OLD_REJECT):
+        query(sql.format(at=at), {"topic_id": str(TOPIC_ID)})
+    assert [one.number for one in migrate(empty)] == [one.number for one in migrations()[7:]]
+    sink = ClickHouseSink(empty)
+    sink.write(telemetry_block(telemetry(report(seq=2**64 - 1, event_ts=0), first=100), TOPIC_ID))
+    sink.write(alarms_block(alarms(alarm(alarm_id="b")), TOPIC_ID))
+    sink.write(rejects_block(rejects(reject(), original=[("trace", None)]), TOPIC_ID))
+    sink.close()
+    was = moment(NOON)
+    assert query("SELECT seq, ts, by_arrival, notes, absent.reason, temperature_c FROM telemetry ORDER BY offset") == [
+        (7, was, False, [], [], [20.0, None]),
+        (None, was, True, [], [], []),
+        (None, was, True, [], [], []),
+        (2**64 - 1, was, True, ["clock_behind"], [], []),
+    ]
+    assert query("SELECT alarm_id, episode, late FROM alarms ORDER BY 1") == [
+        ("a", moment(NOON - 3_000), False), ("b", moment(NOON - 4_000), False),
+    ]  # fmt: skip
+    assert query("SELECT reports, cut, gateway, headers FROM rejects ORDER BY offset") == [
+        (1, -1, "unknown", [("trace", "x"), ("trace", "")]),
+        (1, -1, "unknown", [("trace", None)]),
+    ]
+    # What the server does behind comes to an end, and changes nothing.
+    for table in ("telemetry", "rejects"):
+        query(f"OPTIMIZE TABLE {table} FINAL")
+    unfinished = "SELECT table, latest_fail_reason FROM system.mutations WHERE database = currentDatabase()"
+    assert query(unfinished + " AND (NOT is_done OR latest_fail_reason != '')") == []
+    assert query("SELECT max(seq) > 7, countIf(by_arrival), count() FROM telemetry") == [(1, 3, 4)]
 
 
 def test_a_changed_migration_is_refused_by_name(config: Config) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +12,10 @@ import orjson
 import pytest
 
 from schemas import topics
+from schemas.absences import absences
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.quantities import QUANTITIES
+from schemas.report_rules import AHEAD_MS, EARLIEST_TS, LATEST_TS
 from schemas.reports import Records
 from sinks.blocks import merge
 from sinks.clickhouse.rows import BLOCKS, TABLES, telemetry_block
@@ -46,7 +48,7 @@ SAMPLES: dict[str, Records] = {
 
 
 def at(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
 
 
 def rows(query: Query, table: str, *, raw: bool = False) -> list[dict[str, Any]]:
@@ -76,23 +78,63 @@ def test_every_quantity_is_in_the_long_form(query: Query) -> None:
 
 def test_a_report_arrives_with_every_column(sink: ClickHouseSink, query: Query) -> None:
     full = report(
-        device_id="晋江-0001", device_kind="charging_pile", event_ts=NOON + 123, seq=2**31 - 1, test=True,
+        device_id="晋江-0001", device_kind="charging_pile", event_ts=NOON + 123, seq=2**64 - 1, test=True,
         faults=["传感器断线", "low_battery"],
-        temperature_c=[30.5, -200.0], residual_current_ma=[61.25], current_a=[], power_w=[0],
-        unbalance_pct=[200.0], static_v=[-5000.5],
+        temperature_c=[30.5, -200.0, -127.0, 85.0, "hot"], residual_current_ma=[61.25, -3.5], current_a=[], power_w=[0],
+        unbalance_pct=[200.0], static_v=[-5000.5], humidity_pct=[40], test_note=1,
     )  # fmt: skip
     sink.write(telemetry_block(telemetry(full, report(), timestamps=[NOON + 456, NOON + 789]), TOPIC_ID))
     first, second = rows(query, "telemetry")
     assert first == {
         "device_id": "晋江-0001", "device_kind": "charging_pile",
-        "event_ts": at(NOON + 123), "ingest_ts": at(NOON + 456), "seq": 2**31 - 1, "test": True,
-        "faults": ["传感器断线", "low_battery"],
-        "residual_current_ma": [61.25], "temperature_c": [30.5, None], "current_a": [], "voltage_v": [],
-        "power_w": [0.0], "arc_half_cycles": [], "smoke": [], "insulation_mohm": [], "static_v": [-5000.5],
-        "unbalance_pct": [None],
+        "event_ts": at(NOON + 123), "ingest_ts": at(NOON + 456), "ts": at(NOON + 123), "by_arrival": False,
+        "seq": 2**64 - 1, "test": True,
+        "faults": ["传感器断线", "low_battery"], "notes": ["unknown_quantity:humidity_pct"],
+        "residual_current_ma": [61.25, None], "temperature_c": [30.5, None, None, 85.0, None], "current_a": [],
+        "voltage_v": [], "power_w": [0.0], "arc_half_cycles": [], "smoke": [], "insulation_mohm": [],
+        "static_v": [-5000.5], "unbalance_pct": [None],
+        "absent.quantity": ["residual_current_ma", "temperature_c", "temperature_c", "temperature_c"],
+        "absent.component": [1, 2, 3, 4],
+        "absent.reason": ["impossible", "sentinel", "power_on", "not_a_number"],
+        "absent.value": [-3.5, -127.0, 85.0, None],
         "topic": "emberline.telemetry", "topic_id": TOPIC_ID, "partition": 3, "offset": 100, "index": 0,
     }  # fmt: skip
     assert (second["seq"], second["test"], second["faults"], second["offset"]) == (None, False, [], 101)
+    assert (second["notes"], second["absent.reason"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("told", "stored"),
+    [
+        (0, 0),
+        (-(2**62), EARLIEST_TS),
+        (2**62, LATEST_TS),
+        (NOON + AHEAD_MS + 6, NOON + AHEAD_MS + 6),
+        (None, NOON + 5),
+    ],
+)
+def test_a_time_of_no_credible_clock_is_stored_as_near_as_a_column_can_hold_it(
+    told: int | None, stored: int, sink: ClickHouseSink, query: Query
+) -> None:
+    sink.write(telemetry_block(telemetry(report(event_ts=told, temperature_c=[20]), timestamps=[NOON + 5]), TOPIC_ID))
+    columns = "toUnixTimestamp64Milli(event_ts), toUnixTimestamp64Milli(ts), by_arrival, length(notes)"
+    assert query(f"SELECT {columns} FROM telemetry") == [(stored, NOON + 5, True, 1)]  # noqa: S608
+    # As text too: the column's range holds it.
+    ((text,),) = query("SELECT toString(event_ts) FROM telemetry")
+    assert text == at(stored).strftime("%Y-%m-%d %H:%M:%S.") + f"{stored % 1000:03}"
+
+
+def test_what_nobody_knows_the_kind_of_is_stored_as_unknown(sink: ClickHouseSink, query: Query) -> None:
+    sink.write(telemetry_block(telemetry(report(device_kind="toaster"), report()), TOPIC_ID))
+    assert query("SELECT device_kind, notes FROM telemetry ORDER BY offset") == [
+        ("unknown", ["unknown_device_kind"]), ("electrical_monitor", []),
+    ]  # fmt: skip
+
+
+def test_which_values_are_none_can_be_told(sink: ClickHouseSink, query: Query) -> None:
+    own = absences({}, {}, {"LY-1": {"temperature_c": {"sentinels": [999.0], "power_on": []}}})
+    sink.write(telemetry_block(telemetry(report(temperature_c=[999, 85, -127])), TOPIC_ID, own))
+    assert query("SELECT temperature_c, absent.value FROM telemetry") == [([None, 85.0, None], [999.0, -127.0])]
 
 
 def test_rejected_reports_leave_their_neighbours(sink: ClickHouseSink, query: Query) -> None:
@@ -112,7 +154,7 @@ def test_an_alarm_arrives_with_every_column(sink: ClickHouseSink, query: Query) 
     first, second = rows(query, "alarm_events")
     expected = orjson.loads(opened.to_json())
     del expected["v"]
-    expected |= {name: at(expected[name]) for name in expected if name.endswith("_ts")}
+    expected |= {name: at(expected[name]) for name in expected if name.endswith("_ts") or name == "episode"}
     expected |= {"topic": "emberline.alarms", "topic_id": TOPIC_ID, "partition": 3, "offset": 100, "index": 0}
     assert first == expected
     assert (second["event"], second["baseline"], second["offset"]) == ("escalated", 31.5, 101)
@@ -162,16 +204,31 @@ def test_a_reject_keeps_its_bytes_whatever_they_are(sink: ClickHouseSink, query:
     batch = rejects(
         reject(), reject(source_index=4), reject(source_offset=42),
         values=[garbage, None, b""], keys=[b"\xff\xfe", None, b""],
-        original=[("trace", b"\x80\x81"), ("trace", b""), ("站点", "晋江".encode())],
+        original=[("trace", b"\x80\x81"), ("trace", b""), ("trace", None), ("站点", "晋江".encode())],
     )  # fmt: skip
     sink.write(BLOCKS[topics.REJECTS.name](batch, TOPIC_ID))
     found = rows(query, "rejects", raw=True)
     assert [row["value"] for row in found] == [garbage, None, b""]
     assert [row["key"] for row in found] == [b"\xff\xfe", None, b""]
-    assert found[0]["headers"] == [(b"trace", b"\x80\x81"), (b"trace", b""), ("站点".encode(), "晋江".encode())]
+    assert found[0]["headers"] == [
+        (b"trace", b"\x80\x81"), (b"trace", b""), (b"trace", None), ("站点".encode(), "晋江".encode()),
+    ]  # fmt: skip
+    assert (found[0]["reports"], found[0]["cut"], found[0]["gateway"]) == (1, -1, b"unknown")
     assert found[0]["detail"] == "不是 JSON".encode()
     assert found[0]["source_index"] == -1
     assert (found[1]["source_index"], found[1]["ingest_ts"]) == (4, at(NOON))
+
+
+def test_a_reject_says_its_gateway_how_many_it_stands_for_and_whether_it_is_cut(
+    sink: ClickHouseSink, query: Query
+) -> None:
+    batch = rejects(
+        reject(reports=600, cut=70_000), reject(source_offset=42), original=[("gateway", "网关-7".encode())]
+    )
+    sink.write(BLOCKS[topics.REJECTS.name](batch, TOPIC_ID))
+    assert query("SELECT reports, cut, gateway FROM rejects ORDER BY offset") == [
+        (600, 70_000, "网关-7"), (1, -1, "网关-7"),
+    ]  # fmt: skip
 
 
 STATISTICS = ("count", "min", "max", "mean", "last")
@@ -187,7 +244,8 @@ MALFORMED: dict[str, list[bytes | None]] = {
     topics.ALARMS.name: [
         None, b"", b"{", b"[]", b"7", b'{"v":1}', b'{"v":2}',
         alarm(component=256).to_json(), alarm(value="hot").to_json(), alarm(value=None).to_json(),
-        alarm(ingest_ts=5).to_json(), alarm(ingest_ts=2**62).to_json(), alarm(test=1).to_json(),
+        alarm(ingest_ts=-5).to_json(), alarm(ingest_ts=2**62).to_json(), alarm(episode=2**62).to_json(),
+        alarm(test=1).to_json(), alarm(late=None).to_json(), alarm(by_arrival=0).to_json(),
         alarm(message=None).to_json(), alarm(source_ordinal=-1).to_json(), alarm(severity=True).to_json(),
     ],
     topics.AGGREGATES.name: [

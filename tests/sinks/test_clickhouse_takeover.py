@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import pytest
@@ -25,6 +24,7 @@ from sinks.clickhouse.rows import telemetry_block
 from sinks.clickhouse.writer import ClickHouseSink
 from sinks.contract import Block, SinkTakenOver
 from tests.sinks.samples import JULY, NOON, TOPIC_ID, report, telemetry
+from tests.streams.processes import until
 
 Query = Callable[..., list[tuple[Any, ...]]]
 TOPIC = topics.TELEMETRY.name
@@ -328,6 +328,10 @@ def test_an_attempt_given_up_that_reaches_the_server_after_its_retry_is_refused(
     assert stored(query) == rows_of(0, 4)
 
 
+FOR_A_DAY: Final = 1_000_000
+"""Rows of 0.1 s each: such an INSERT does not end while a test waits for its end, unless something ends it."""
+
+
 def predecessor(query: Query, rows: int, seconds_a_row: float) -> threading.Thread:
     """An INSERT that the server has begun, named as a sink's by table, incarnation and partition."""
     insert = (
@@ -340,12 +344,15 @@ def predecessor(query: Query, rows: int, seconds_a_row: float) -> threading.Thre
         with suppress(errors.ServerException):
             query(insert, {"id": str(TOPIC_ID), "rows": rows, "seconds": seconds_a_row})
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    running = "SELECT count() FROM system.processes WHERE startsWith(query, 'INSERT INTO telemetry ')"
-    while query(running) == [(0,)] and thread.is_alive():
-        time.sleep(0.02)
+    until(lambda: len(predecessors(query)) == 1, "the INSERT")
     return thread
+
+
+def predecessors(query: Query) -> list[tuple[str]]:
+    """The ids of INSERTs that run."""
+    return query("SELECT query_id FROM system.processes WHERE startsWith(query, 'INSERT INTO telemetry ')")
 
 
 def test_position_waits_for_what_a_predecessor_left_running(sink: ClickHouseSink, query: Query) -> None:
@@ -355,20 +362,20 @@ def test_position_waits_for_what_a_predecessor_left_running(sink: ClickHouseSink
 
 
 def test_position_ends_what_a_predecessor_left_running_and_does_not_end(sink: ClickHouseSink, query: Query) -> None:
-    left = predecessor(query, rows=600, seconds_a_row=0.1)
+    left = predecessor(query, rows=FOR_A_DAY, seconds_a_row=0.1)
     positions = sink.positions(TOPIC, TOPIC_ID, [4, 3])
-    left.join(20)
-    assert not left.is_alive()
+    assert predecessors(query) == []
+    left.join()
     sink.write(block(positions.get(3, -1) + 1, 40))
     assert len(set(stored(query))) == 40
 
 
 def test_inserts_into_other_partitions_are_left_alone(sink: ClickHouseSink, query: Query) -> None:
-    other = predecessor(query, rows=40, seconds_a_row=0.1)
+    other = predecessor(query, rows=FOR_A_DAY, seconds_a_row=0.1)
     assert sink.positions(TOPIC, TOPIC_ID, [33, 34]) == {}
-    assert other.is_alive()
+    ((running,),) = predecessors(query)
+    query("KILL QUERY WHERE query_id = %(id)s SYNC", {"id": running})
     other.join()
-    assert len(stored(query)) == 40
 
 
 def test_a_run_is_one_part_and_keeps_its_order(sink: ClickHouseSink, query: Query) -> None:

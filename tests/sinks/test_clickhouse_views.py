@@ -70,10 +70,38 @@ def test_open_alarms_has_the_recovered_too_and_one_a_device_component_and_kind(
     sink: ClickHouseSink, query: Query
 ) -> None:
     some_alarms(sink)
-    later = alarm(alarm_id="e" * 32, onset_ts=NOON + HOUR, source_offset=9)
+    # It was found to have begun before one that opened before it.
+    later = alarm(alarm_id="e" * 32, episode=NOON + HOUR, onset_ts=NOON - HOUR, source_offset=9)
     sink.write(BLOCKS[topics.ALARMS.name](alarms(later, first=200), TOPIC_ID))
     found = query("SELECT substring(alarm_id, 1, 1), active FROM open_alarms ORDER BY alarm_id")
     assert found == [("b", 1), ("c", 1), ("d", 1), ("e", 1)]
+
+
+def test_what_came_in_late_moves_an_alarms_beginning_and_not_what_is_now(sink: ClickHouseSink, query: Query) -> None:
+    def event(name: str, event: str, ts: int, place: int, **more: Any) -> Any:
+        more = {"episode": NOON, "onset_ts": NOON, "ingest_ts": NOON + place} | more
+        return alarm(alarm_id=name * 32, event=event, event_ts=ts, source_offset=place, **more)
+
+    sink.write(
+        BLOCKS[topics.ALARMS.name](
+            alarms(
+                event("a", "opened", NOON, 1),
+                event("a", "recovered", NOON + 9, 2, value=20.0, device_kind="charging_pile"),
+                event("a", "amended", NOON - 5_000, 3, onset_ts=NOON - 5_000, late=True),
+                event("a", "escalated", NOON - 4_000, 4, onset_ts=NOON - 5_000, late=True, severity=2, peak=90.0),
+                event("b", "opened", NOON - HOUR, 5, onset_ts=NOON - HOUR, late=True, by_arrival=True),
+            ),
+            TOPIC_ID,
+        )
+    )
+    found = query(
+        "SELECT substring(alarm_id, 1, 1), device_kind, active, onset_ts, recovered_ts, last_value, peak, severity, "
+        "late, episode FROM alarms ORDER BY alarm_id"
+    )
+    assert found == [
+        ("a", "electrical_monitor", 0, at(NOON - 5_000), at(NOON + 9), 20.0, 90.0, 2, True, at(NOON)),
+        ("b", "electrical_monitor", 1, at(NOON - HOUR), None, 61.25, 61.25, 1, True, at(NOON)),
+    ]
 
 
 def test_alarms_daily_counts_by_the_day_in_shanghai(sink: ClickHouseSink, query: Query) -> None:
@@ -136,7 +164,7 @@ def test_latest_values_are_those_of_every_component_by_itself(sink: ClickHouseSi
     found = "SELECT device_id, test, quantity, component, value, event_ts, ingest_ts FROM {} ORDER BY 1, 2, 3, 4"
     folded = """(
         SELECT *, ROW_NUMBER() OVER (
-            PARTITION BY device_id, test, quantity, component ORDER BY least(event_ts, ingest_ts) DESC, offset DESC
+            PARTITION BY device_id, test, quantity, component ORDER BY ts DESC, offset DESC
         ) AS nth FROM telemetry_values
     ) WHERE nth = 1"""
     assert query(found.format("latest_values")) == query(found.format(folded))
@@ -145,6 +173,32 @@ def test_latest_values_are_those_of_every_component_by_itself(sink: ClickHouseSi
         "ORDER BY component"
     )
     assert temperatures == [(22.0,), (24.0,), (30.0,)]
+
+
+def test_absent_values_has_a_row_a_component_that_could_not_be_used(sink: ClickHouseSink, query: Query) -> None:
+    batch = telemetry(
+        report(temperature_c=[-127, 20, -200, None], residual_current_ma=[-3.5]), report(temperature_c=[85.0]), report()
+    )
+    sink.write(BLOCKS[topics.TELEMETRY.name](batch, TOPIC_ID))
+    found = query("SELECT offset, ts, quantity, component, reason, value FROM absent_values ORDER BY 1, 3, 4")
+    assert found == [
+        (100, at(NOON), "residual_current_ma", 0, "impossible", -3.5),
+        (100, at(NOON), "temperature_c", 0, "sentinel", -127.0),
+        (101, at(NOON), "temperature_c", 0, "power_on", 85.0),
+    ]
+    assert query("SELECT value FROM telemetry_values WHERE quantity = 'temperature_c' ORDER BY offset") == [
+        (20.0,), (85.0,),
+    ]  # fmt: skip
+
+
+def test_views_go_by_arrival_where_a_clock_is_wrong(sink: ClickHouseSink, query: Query) -> None:
+    batch = telemetry(
+        report(temperature_c=[20]), report(temperature_c=[21], event_ts=0), timestamps=[NOON + 100, NOON + 2_000]
+    )
+    sink.write(BLOCKS[topics.TELEMETRY.name](batch, TOPIC_ID))
+    assert query("SELECT value, ts, event_ts FROM latest_values") == [(21.0, at(NOON + 2_000), at(0))]
+    assert query("SELECT ts, by_arrival FROM telemetry_values WHERE value = 21") == [(at(NOON + 2_000), True)]
+    assert query("SELECT reports, delay_ms_max, by_arrival FROM reports_per_minute") == [(2, 100, 1)]
 
 
 def test_reports_per_minute_goes_by_arrival(sink: ClickHouseSink, query: Query) -> None:
@@ -157,7 +211,9 @@ def test_reports_per_minute_goes_by_arrival(sink: ClickHouseSink, query: Query) 
 
 def test_device_status_now_is_the_latest_state(sink: ClickHouseSink, query: Query) -> None:
     batch = statuses(
-        status(), status(status="offline", since_ts=NOON + 5, faults=[], source_ordinal=3), status(device_id="JJ-2")
+        status(device_kind="electrical_monitor"),
+        status(status="offline", since_ts=NOON + 5, faults=[], source_ordinal=3),
+        status(device_id="JJ-2"),
     )
     sink.write(BLOCKS[topics.DEVICE_STATUS.name](batch, TOPIC_ID))
     assert query("SELECT device_id, status, faults, since_ts FROM device_status_now ORDER BY 1") == [
@@ -166,14 +222,17 @@ def test_device_status_now_is_the_latest_state(sink: ClickHouseSink, query: Quer
     ]
 
 
-def test_rejects_by_reason_counts_by_the_day_in_shanghai(sink: ClickHouseSink, query: Query) -> None:
+def test_rejects_by_reason_counts_by_the_day_in_shanghai_and_gateway(sink: ClickHouseSink, query: Query) -> None:
     batch = rejects(
-        reject(), reject(source_offset=42, detail="the latest"), reject(source_offset=43, reason="null_key"),
-        reject(source_offset=44, ingest_ts=MIDNIGHT),
+        reject(), reject(source_offset=42, detail="the latest", reports=600, cut=9_000),
+        reject(source_offset=43, reason="null_key"), reject(source_offset=44, ingest_ts=MIDNIGHT),
     )  # fmt: skip
     sink.write(BLOCKS[topics.REJECTS.name](batch, TOPIC_ID))
-    assert query("SELECT day, reason, rejects, last_detail FROM rejects_by_reason ORDER BY 1, 2") == [
-        (date(2026, 9, 21), "not_json", 2, "the latest"),
-        (date(2026, 9, 21), "null_key", 1, "不是 JSON"),
-        (date(2026, 9, 22), "not_json", 1, "不是 JSON"),
+    batch = rejects(reject(source_offset=45, detail="of g-7"), original=[("gateway", b"g-7")], first=200)
+    sink.write(BLOCKS[topics.REJECTS.name](batch, TOPIC_ID))
+    assert query("SELECT day, reason, gateway, rejects, last_detail FROM rejects_by_reason ORDER BY 1, 2, 3") == [
+        (date(2026, 9, 21), "not_json", "g-7", 1, "of g-7"),
+        (date(2026, 9, 21), "not_json", "unknown", 601, "the latest"),
+        (date(2026, 9, 21), "null_key", "unknown", 1, "不是 JSON"),
+        (date(2026, 9, 22), "not_json", "unknown", 1, "不是 JSON"),
     ]

@@ -10,13 +10,13 @@ from uuid import UUID
 import pytest
 from faust.types import TP
 
-from schemas.topics import TELEMETRY
+from schemas.topics import DEVICE_STATUS, TELEMETRY
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.writer import ClickHouseSink
 from streams.ledger import Ledger
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.sink import SinkJob
+from streams.sink import INSERT_BYTES, WAITING_BYTES, SinkJob
 from streams.transport import Chunk
 from streams.worker import WorkerApp
 from tests.sinks.samples import TOPIC_ID, report, telemetry
@@ -76,7 +76,7 @@ def test_all_partitions_newly_taken_over_are_asked_for_at_once_and_no_other(sink
     async def insert(job: SinkJob, worker: Worker, *chunks: Chunk) -> None:
         worker.inserted.clear()
         for one in chunks:
-            await job.handle(one)
+            job.handle(one)
         await asyncio.wait_for(worker.inserted.wait(), 20)
         assert not any(one.ledger.in_flight for one in chunks)
 
@@ -100,3 +100,35 @@ def test_all_partitions_newly_taken_over_are_asked_for_at_once_and_no_other(sink
     assert sink.asked == [[1, 2], [3], [1], [1, 2, 3]]
     stored = query("SELECT partition, count(), max(offset) FROM telemetry GROUP BY partition ORDER BY 1")
     assert stored == [(1, 7, 6), (2, 5, 4), (3, 2, 1)]
+
+
+def test_what_waits_and_what_is_inserted_at_once_is_bounded_in_bytes(sink: Asked, query: Query) -> None:
+    large = REPORT | {"note": "x" * 1_000_000}
+    inserts: list[int] = []
+
+    async def run() -> None:
+        worker = Worker()
+        job = SinkJob(Settings(insert_interval_s=0.05), lambda: sink)
+        await job.start(cast(WorkerApp, worker))
+        ledger, tp = Ledger(), TP(TELEMETRY.name, 1)
+        given = 0
+        while job.wants(tp):
+            records = telemetry(*[large] * 4, first=4 * given, partition=1)
+            job.handle(Chunk(tp, records, ledger.begin(4 * given, 4 * given + 3), ledger))
+            given += 1
+        assert WAITING_BYTES <= 4_000_000 * given < WAITING_BYTES + 5_000_000
+        assert job.wants(TP(DEVICE_STATUS.name, 1))
+        while ledger.in_flight:
+            before = ledger.in_flight
+            worker.inserted.clear()
+            await asyncio.wait_for(worker.inserted.wait(), 20)
+            inserts.append(before - ledger.in_flight)
+        assert job.wants(tp)
+        for task in worker.tasks:
+            task.cancel()
+        await job.stop()
+
+    asyncio.run(run())
+    assert len(inserts) >= 2
+    assert max(inserts) * 4_000_000 <= INSERT_BYTES
+    assert query("SELECT count(), uniqExact(offset) FROM telemetry")[0] == (4 * sum(inserts), 4 * sum(inserts))

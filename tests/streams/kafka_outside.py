@@ -16,7 +16,7 @@ from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.closing import closed
 
 T = TypeVar("T")
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Sent(NamedTuple):
@@ -64,6 +64,13 @@ class Outside:
         await self._producer.flush()
         for sent in sending:
             sent.result()
+
+    async def send_batch(self, partition: int, made: bytes, count: int, topic: str = TELEMETRY.name) -> None:
+        builder = self._producer.create_batch()
+        builder.close()
+        # The client sends what was built before.
+        builder._buffer, builder._relative_offset = bytearray(made), count
+        await (await self._producer.send_batch(builder, topic, partition=partition))
 
     async def ends(self, topic: str) -> list[int]:
         tps = self._tps(topic)
@@ -125,6 +132,10 @@ class Kafka:
     def send(self, records: Iterable[Sent], topic: str = TELEMETRY.name) -> None:
         """Write the records and wait until the broker has acknowledged all of them."""
         self._run(self._outside.send(records, topic))
+
+    def send_batch(self, partition: int, made: bytes, count: int) -> None:
+        """Write one batch of telemetry, made by hand, of so many records."""
+        self._run(self._outside.send_batch(partition, made, count))
 
     def ends(self, topic: str) -> list[int]:
         """The offset after the last record of each partition."""

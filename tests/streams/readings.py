@@ -58,7 +58,11 @@ def oracle_of(records: Iterable[ConsumerRecord], limits: LimitTable) -> Told:
     """What one partition's records mean by the slow twin, from their bytes and the broker's times."""
     oracle = Oracle(limits)
     for record in records:
-        oracle.feed(record.offset, record.timestamp, record.value, record.key)
+        # A batch that could not be read: the twin knows nothing of batches.
+        if fault := getattr(record, "fault", None):
+            oracle.told.rejects.append((record.offset, -1, fault.reason))
+        else:
+            oracle.feed(record.offset, record.timestamp, record.value, record.key)
     return oracle.told
 
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import random
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import numpy as np
 import orjson
 import pytest
 from clickhouse_driver import Client
 
+from detectors.process import process
+from detectors.state import PartitionState
+from embedded.processes import Running
+from schemas.report_fields import Marks
+from schemas.report_rules import Reason
+from schemas.reports import Records, Reports, decode
 from schemas.topics import ALARMS, TELEMETRY
+from sinks.clickhouse.rows import telemetry_block
 from streams.backfill.plan import Plan
 from streams.backfill.reading import batches, spans, widened
 from streams.errors import OperatorError
 from streams.simulate import now_ms
-from streams.storage import asking
+from streams.storage import asking, make_sink, run_migrations
 from tests.streams.conftest import Platform, quick
 from tests.streams.kafka_outside import Sent
 from tests.streams.processes import Ended, run, until
@@ -28,8 +37,9 @@ IN_RECORD: Final = 10
 STEP_MS: Final = 30_000
 BEGINNING: Final = "2020-01-01T00:00Z"
 COLUMNS: Final = (
-    "alarm_id, event, severity, severity_label, kind, device_id, device_kind, quantity, component, event_ts, onset_ts, "
-    "ingest_ts, value, `limit`, peak, baseline, limit_from, test, message, source_offset, source_ordinal"
+    "alarm_id, event, severity, severity_label, kind, device_id, device_kind, quantity, component, episode, event_ts, "
+    "onset_ts, ingest_ts, by_arrival, late, value, `limit`, peak, baseline, limit_from, test, message, source_offset, "
+    "source_ordinal"
 )
 
 
@@ -56,6 +66,14 @@ def _reports(device: str, rng: random.Random) -> list[dict[str, Any]]:
             report["faults"] = ["sensor_open"]
         if device.endswith("3"):
             report["test"] = True
+        if number % 7 == 0:
+            report["temperature_c"][0] = 85.0
+        if number % 23 == 0:
+            report |= {"current_a": [-3.5, 99_999.0, "NaN", "x"], "temperature_c": [-127.0, None], "humidity_pct": [1]}
+        if device.endswith("5") and number % 13 == 0:
+            report |= {"event_ts": rng.choice([0, 2**61, None]), "seq": 2**64 - 1 - number}
+        if device.endswith("6") and number % 19 == 0:
+            del report["device_kind"]
         found.append(report)
     return found
 
@@ -94,7 +112,7 @@ def test_unchanged_limits_find_exactly_the_live_alarms(stored: Platform) -> None
     key = COLUMNS.split(", ").index("source_offset")
     assert sorted(found, key=lambda row: (row[5], row[key:])) == sorted(live, key=lambda row: (row[5], row[key:]))
     assert len({row[4] for row in live}) >= 4, "the reports are to reach most kinds of limits"
-    assert outcome["same"] == len({(row[4], row[5], row[8], row[17]) for row in live})
+    assert outcome["same"] == len({(row[4], row[5], row[8], row[19]) for row in live})
     assert (outcome["only_live"], outcome["only_backfill"], outcome["other_severity"]) == (0, 0, 0)
     assert (outcome["not_compared"], outcome["same_at_another_time"], outcome["differences"]) == (0, 0, [])
     assert outcome["reports"] == DEVICES * REPORTS + IN_RECORD
@@ -149,6 +167,45 @@ def test_batches_of_any_size_give_the_same_reports(stored: Platform) -> None:
             assert np.array_equal(np.concatenate([part.offset for part in many]), whole.offset)
             edges = [set(part.offset.tolist()) for part in many]
             assert all(not one & other for one, other in pairwise(edges))
+
+
+def test_what_is_stored_comes_back_as_it_was_read(clickhouse: Running) -> None:
+    settings = replace(quick("127.0.0.1:1", clickhouse.address), clickhouse_database="backfill_reading")
+    run_migrations(settings)
+    rng, began = random.Random(7), now_ms()
+    values = [orjson.dumps(report) for number in range(DEVICES) for report in _reports(f"BR-{number}", rng)]
+    rng.shuffle(values)
+    count = len(values)
+    records = Records(
+        topic=TELEMETRY.name,
+        partition=1,
+        offsets=np.arange(count) * 3,
+        timestamps=began - count * 100 + np.arange(count) * 100,
+        keys=[b"key"] * count,
+        values=values,
+        headers=[()] * count,
+    )
+    sink = make_sink(settings)
+    sink.write(telemetry_block(records, UUID(int=7)))
+    sink.close()
+    read, _ = decode(records)
+    marks = Marks._make(column[read.marks.reason != Reason.NOT_FITTED] for column in read.marks)
+    assert set(marks.reason.tolist()) == set(Reason) - {Reason.NOT_FITTED}
+    plan = Plan.of(settings, BEGINNING, "now", None, "", "0")
+    with asking(settings) as service:
+        (span,) = spans(service, plan)
+        (back,) = batches(service, plan, span)
+    for name in (one.name for one in fields(Reports) if one.name not in ("marks", "quantities")):
+        np.testing.assert_equal(getattr(back, name), getattr(read, name), name)
+    for found, wanted in zip(back.marks, marks, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert back.quantities.keys() == read.quantities.keys()
+    for name, ragged in read.quantities.items():
+        np.testing.assert_array_equal(back.quantities[name].starts, ragged.starts)
+        np.testing.assert_array_equal(back.quantities[name].values, ragged.values)
+    told = [process(reports, PartitionState(), plan.limits, 0).alarms for reports in (back, read)]
+    assert told[0] == told[1]
+    assert {alarm.late for alarm in told[0]} == {alarm.by_arrival for alarm in told[0]} == {False, True}
 
 
 def test_a_number_of_six_digits_comes_back_as_it_was_written() -> None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
-import pytest
 
 from schemas.rejects import RejectEvent, original_headers
 from schemas.topics import REJECTS, TELEMETRY
 from streams.simulate import now_ms
 from tests.streams.conftest import Platform, quick
 from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import last_words, until, working
+from tests.streams.processes import until, working
 
 YEAR_2090_TS: Final = 3_786_912_000_000
 HEADERS: Final = [("gateway", b"g-7"), ("trace", b"\xff\x00")]
@@ -120,18 +119,22 @@ def test_each_bad_record_is_told_with_its_reason_and_its_neighbours_are_stored(p
             assert orjson.loads(record.value)["smoke"] == ["much"]
 
 
-@pytest.mark.parametrize("share", [0.5, 1.0])
-def test_mostly_bad_input_stops_the_worker_unless_that_is_allowed(kafka: Kafka, tmp_path: Path, share: float) -> None:
-    settings = replace(quick(kafka.address), reject_share=share)
-    bad = [Sent(0, b"bad", b'{"v":1}') for _ in range(1_800)]
-    good = [Sent(0, b"good", _bytes("GOOD")) for _ in range(600)]
-    with working("detect", settings, tmp_path / "detect") as worker:
+def test_mostly_bad_input_is_said_loudly_with_its_gateway_and_stops_nobody(kafka: Kafka, tmp_path: Path) -> None:
+    gateway, other = ("gateway", "网关-7".encode()), ("gateway", b"\xff")
+    bad = [Sent(0, b"BAD-1", b'{"v":1}', [gateway]) for _ in range(1_800)]
+    good = [Sent(0, b"good", _bytes("GOOD"), [other]) for _ in range(600)]
+    with working("detect", quick(kafka.address), tmp_path / "detect") as worker:
         kafka.send(good[:300] + bad + good[300:])
-        if share == 1:
-            until(lambda: kafka.committed("emberline-detect") == kafka.ends(TELEMETRY.name), "all committed")
-            assert len(kafka.read(REJECTS.name)[0]) == len(bad)
-            return
-        assert worker.process.wait(30) == 1
-        sentence = last_words(worker.said)
-    assert "of the last 2000 reports are bad, more than EMBERLINE_REJECT_SHARE allows" in sentence
-    assert "missing_field: device_id is required" in sentence
+        worker.until(lambda: kafka.committed("emberline-detect") == kafka.ends(TELEMETRY.name), "all committed")
+        worker.until(lambda: 'gateway_rejects_total{gateway="网关-7"} 1800.0' in worker.ask("/metrics")[1], "a count")
+        _, metrics = worker.ask("/metrics")
+        worker.until(lambda: worker.ask("/readyz")[1].startswith("ready; "), "a remark")
+        _, ready = worker.ask("/readyz")
+        assert worker.stop() == 0, worker.said
+    assert len(kafka.read(REJECTS.name)[0]) == len(bad)
+    assert 'emberline_gateway_reports_total{gateway="unknown"} 600.0' in metrics
+    assert re.search(r"^emberline_reject_share 0\.[678]\d*$", metrics, re.MULTILINE)
+    told = "most from gateway 网关-7: missing_field: device_id is required; the last one's key is 'BAD-1'"
+    assert re.match(rf"ready; \d\d% of the last 2000 reports are bad, {re.escape(told)}", ready)
+    assert told in worker.said
+    assert worker.said.count("of the last") <= 2

@@ -157,8 +157,12 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_numbers_that_make_no_fleet_are_refused(broker: Running) -> None:
-    assert run("simulate", "--devices", "1", "--rate", "1000", settings=quick(broker.address)).refusal
-    assert run("demo", "--devices", "0", settings=quick(broker.address)).refusal
+    settings = quick(broker.address)
+    assert (
+        "a device may report every 10 ms at most"
+        in run("simulate", "--devices", "1", "--rate", "1000", settings=settings).refusal
+    )
+    assert "devices, rate and seconds must be above 0" in run("demo", "--devices", "0", settings=settings).refusal
 
 
 def test_topics_are_made_once(tmp_path: Path) -> None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from socket import socket
 
 import pytest
+from prometheus_client import CollectorRegistry, Counter
 
+from streams.errors import OperatorError
+from streams.health import STILL_S, Condition, HttpServer
 from streams.metrics import METRICS
 from tests.streams.conftest import Platform, quick
 from tests.streams.kafka_outside import Kafka
-from tests.streams.processes import until, working
+from tests.streams.processes import free_port, until, working
 
 ROLES = ["detect", "sink"]
 
@@ -48,3 +56,46 @@ def test_a_worker_is_alive_but_not_ready_before_it_has_partitions(kafka: Kafka, 
         assert answers[0] == (503, "not ready: no partitions are assigned yet\n")
         assert {status for status, _ in answers} == {503, 200}
         assert "Traceback" not in worker.said
+
+
+@pytest.fixture
+def server() -> Iterator[HttpServer]:
+    """Of a worker whose loop is this test: it turns when the test says so."""
+    registry = CollectorRegistry()
+    Counter("looks", "counted by the test", registry=registry).inc()
+    server = HttpServer(f"127.0.0.1:{free_port()}", registry, Condition(time.monotonic(), None))
+    server.start()
+    yield server
+    server.stop()
+
+
+def _ask(server: HttpServer, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://{server._address}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_a_loop_that_stands_still_for_long_is_told_and_metrics_are_answered_all_the_same(server: HttpServer) -> None:
+    assert _ask(server, "/healthz") == (200, "alive\n")
+    server.condition = Condition(time.monotonic() - STILL_S - 1, None)
+    status, text = _ask(server, "/healthz")
+    assert (status, text[:37]) == (503, "the event loop has not turned for 31 ")
+    assert _ask(server, "/readyz")[0] == 503
+    assert "looks_total 1.0" in _ask(server, "/metrics")[1]
+    server.condition = Condition(time.monotonic(), None, "too many geese")
+    assert _ask(server, "/healthz")[0] == 200
+    assert _ask(server, "/readyz") == (200, "ready; too many geese\n")
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server = HttpServer(f"127.0.0.1:{port}", CollectorRegistry(), Condition(0.0, None))
+        with pytest.raises(OperatorError, match=rf"cannot serve metrics on 127.0.0.1:{port}: .*; set EMBERLINE_HTTP"):
+            server.start()
+        server.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +24,8 @@ def _replay(platform: Platform, file: Path, *arguments: str) -> Ended:
 
 def test_degrees_fahrenheit_and_local_times_are_converted(platform: Platform, tmp_path: Path) -> None:
     file = tmp_path / "readings.csv"
-    minutes = [
-        f"2026-03-01 08:{minute:02}:00,{fahrenheit},{minute}" for minute, fahrenheit in enumerate([50, 68, 212, 212])
-    ]
+    day = datetime.now(UTC).date() - timedelta(days=1)
+    minutes = [f"{day} 08:{minute:02}:00,{fahrenheit},{minute}" for minute, fahrenheit in enumerate([50, 68, 212, 212])]
     file.write_text("\n".join(["when,t,ma", *minutes]) + "\n")
     mappings = ["--map", "t=temperature_c[1]:fahrenheit", "--map", "ma=residual_current_ma:tenth"]
     ended = _replay(platform, file, "--device", "CSV-1", "--time", "when", *mappings, "--json")
@@ -37,7 +37,7 @@ def test_degrees_fahrenheit_and_local_times_are_converted(platform: Platform, tm
         "SELECT toString(event_ts), temperature_c, residual_current_ma FROM telemetry "
         "WHERE device_id = 'CSV-1' ORDER BY event_ts"
     )
-    assert [row[0] for row in rows] == [f"2026-03-01 00:{minute:02}:00.000" for minute in range(4)]
+    assert [row[0] for row in rows] == [f"{day} 00:{minute:02}:00.000" for minute in range(4)]
     assert [row[1] for row in rows] == [[None, pytest.approx(value)] for value in (10.0, 20.0, 100.0, 100.0)]
     assert [row[2] for row in rows] == [[pytest.approx(minute / 10)] for minute in range(4)]
 
@@ -75,6 +75,7 @@ def test_the_outcome_is_told_to_people_too(platform: Platform, tmp_path: Path) -
         ("when,t\n2026-03-01,1\n", ["--map", "t=temperature_c", "--zone", "Mars/Base"], "--zone Mars/Base is no time"),
         ("when,t\n2026-03-01,1\n", ["--map", "t=temperature_c", "--ending", "soon"], "--ending: 'soon' is no time"),
         ("when,t\n2026-03-01,1\n", ["--map", "t=temperature_c", "--speed", "-1"], "--speed is times real time"),
+        ("when,t\n2014-02-01,1\n", ["--map", "t=temperature_c"], "is taken for that of a wrong clock and judged by"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_before_anything_is_sent(

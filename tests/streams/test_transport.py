@@ -30,19 +30,22 @@ class _Keeping:
     fetch = Fetch(wait_ms=50, bytes_least=1)
     niceness = 0
     relies_on: Sequence[str] = ()
+    remark: str | None = None
 
     def __init__(self, topic: str) -> None:
         self.topics: Sequence[str] = (topic,)
         self.chunks: list[Chunk] = []
+        self.unwanted: set[TP] = set()
         self._came = asyncio.Event()
 
     async def start(self, app: WorkerApp) -> None: ...
 
-    async def handle(self, chunk: Chunk) -> None:
+    def wants(self, tp: TP) -> bool:
+        return tp not in self.unwanted
+
+    def handle(self, chunk: Chunk) -> None:
         self.chunks.append(chunk)
         self._came.set()
-
-    def make_room(self) -> None: ...
 
     async def release(self, revoked: set[TP]) -> None: ...
 
@@ -255,3 +258,23 @@ def test_records_beyond_a_mebibyte_come_whole_between_their_neighbours(
 
     chunks = asyncio.run(work())
     assert [value for chunk in chunks for value in chunk.records.values] == large
+
+
+def test_of_a_partition_that_is_not_wanted_nothing_comes_while_others_go_on(
+    settings: Settings, topic: str, outside: Kafka
+) -> None:
+    async def work() -> list[Chunk]:
+        async with _working(settings, topic) as (_, job):
+            job.unwanted = {TP(topic, 0)}
+            await asyncio.to_thread(outside.send, _numbered(0, 50) + _numbered(1, 50), topic)
+            await job.until(lambda chunks: len(_offsets(chunks, 1)) == 50)
+            await asyncio.to_thread(outside.send, [Sent(1, b"key", b"later")], topic)
+            await job.until(lambda chunks: len(_offsets(chunks, 1)) == 51)
+            assert _offsets(job.chunks, 0) == []
+            job.unwanted = set()
+            await job.until(lambda chunks: len(_offsets(chunks, 0)) == 50)
+            return job.chunks
+
+    chunks = asyncio.run(work())
+    assert _offsets(chunks, 0) == list(range(50))
+    assert _offsets(chunks, 1) == list(range(51))

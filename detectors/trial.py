@@ -1,0 +1,134 @@
+"""Recorded reports through the pure core, in virtual time: what emberline makes of them, without Kafka or a clock.
+
+Each record arrives when it is said to have arrived; between records silence is told at the moment it falls due, and so
+it is for `AFTER_MS` after the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from detectors.device_status import OFFLINE_AFTER_MS
+from detectors.limits import LimitTable
+from detectors.process import Result, process, silent_until, tick
+from detectors.state import PartitionState
+from schemas.events import Alarm, DeviceStatus
+from schemas.rejects import RejectEvent, event_of
+from schemas.reports import Records, Reject, decode, reject_reports
+from schemas.topics import ALARMS, DEVICE_STATUS, REJECTS, TELEMETRY
+
+AFTER_MS: Final = 7 * 3_600_000
+"""Long enough for a device to be overdue (A7: 6 h), whatever its interval (`device_status.OFFLINE_MOST_MS`)."""
+CHUNK: Final = 256
+"""Records processed at once, where nothing falls due between them [ours]."""
+_SOONEST_MS: Final = min(OFFLINE_AFTER_MS.values())
+
+
+class Arrival(NamedTuple):
+    """A record as it arrives at the broker, epoch ms."""
+
+    ingest_ts: int
+    key: bytes | None
+    value: bytes
+
+
+class Happening(NamedTuple):
+    """An event on a topic, and the virtual time of its sending."""
+
+    topic: str
+    at: int
+    value: Alarm | DeviceStatus | RejectEvent
+
+
+@dataclass(slots=True)
+class Summary:
+    """How many there were of what. `reports` are those that could be read."""
+
+    reports: int = 0
+    absent_values: int = 0
+    rejects: int = 0
+    alarms: int = 0
+    statuses: int = 0
+
+
+@dataclass(slots=True)
+class Trial:
+    """One partition on trial. `events` may be asked for once; then `summary` is complete."""
+
+    limits: LimitTable
+    summary: Summary = field(default_factory=Summary)
+    _state: PartitionState = field(default_factory=PartitionState)
+    _offset: int = 0
+
+    def events(self, arrivals: Iterable[Arrival]) -> Iterator[Happening]:
+        """What the records mean, in the order of their arrival."""
+        waiting: list[Arrival] = []
+        last_ts, due_ts = 0, None
+        for arrival in arrivals:
+            last_ts = max(last_ts, arrival.ingest_ts)
+            if due_ts is not None and last_ts > due_ts:
+                yield from self._take(waiting)
+                waiting = []
+                yield from self._silence(last_ts)
+                due_ts = None
+            elif len(waiting) == CHUNK:
+                yield from self._take(waiting)
+                waiting, due_ts = [], None
+            if due_ts is None:
+                found = silent_until(self._state, last_ts)
+                due_ts = last_ts + _SOONEST_MS if found is None else min(found, last_ts + _SOONEST_MS)
+            waiting.append(arrival)
+        yield from self._take(waiting)
+        yield from self._silence(last_ts + AFTER_MS)
+
+    def _silence(self, until_ts: int) -> Iterator[Happening]:
+        """Tell silence at each moment before `until_ts` at which it falls due."""
+        now = 0
+        while (due_ts := silent_until(self._state, now)) is not None and due_ts < until_ts:
+            now = due_ts
+            for status in tick(self._state, now):
+                self.summary.statuses += 1
+                yield Happening(DEVICE_STATUS.name, now, status)
+
+    def _take(self, arrivals: Sequence[Arrival]) -> Iterator[Happening]:
+        if not arrivals:
+            return
+        records = self._records(arrivals)
+        reports, rejects = decode(records, self.limits.absences)
+        result = process(reports, self._state, self.limits, now=0)
+        rejects += reject_reports(records, result.refused)
+        self._add(result, rejects)
+        first = int(records.offsets[0])
+        at = {first + number: arrival.ingest_ts for number, arrival in enumerate(arrivals)}
+        events = [
+            *(Happening(REJECTS.name, at[one.offset], event_of(one, TELEMETRY.name, 0)) for one in rejects),
+            *(Happening(ALARMS.name, at[one.source_offset], one) for one in result.alarms),
+            *(Happening(DEVICE_STATUS.name, at[one.source_offset], one) for one in result.statuses),
+        ]
+        for one in sorted(events, key=lambda one: one.value.source_offset):
+            told = one.value
+            yield one._replace(value=replace(told, detected_ts=one.at)) if isinstance(told, Alarm) else one
+
+    def _records(self, arrivals: Sequence[Arrival]) -> Records:
+        offsets = np.arange(self._offset, self._offset + len(arrivals))
+        self._offset += len(arrivals)
+        return Records(
+            topic=TELEMETRY.name,
+            partition=0,
+            offsets=offsets,
+            timestamps=np.array([arrival.ingest_ts for arrival in arrivals], dtype=np.int64),
+            keys=[arrival.key for arrival in arrivals],
+            values=[arrival.value for arrival in arrivals],
+            headers=[()] * len(arrivals),
+        )
+
+    def _add(self, result: Result, rejects: Sequence[Reject]) -> None:
+        self.summary.reports += result.reports
+        self.summary.absent_values += result.absent_values
+        self.summary.rejects += sum(reject.reports for reject in rejects)
+        self.summary.alarms += len(result.alarms)
+        self.summary.statuses += len(result.statuses)

@@ -1,0 +1,78 @@
+"""A chunk in pieces short enough that the loop, and what else it has to do, need not wait: for detection.
+
+A chunk is decoded by parts, as many as fit the time; what comes of them is cut where it is too many reports of one
+device, which are processed one after the other. A piece may end between any two reports.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from schemas.absences import Absences
+from schemas.reports import Records, Reject, Reports, decoded
+
+REPORTS_ENOUGH: Final = 5_000
+"""Reports of a piece, and at most a part's more: some 40 ms [measured]. A common chunk is one piece."""
+OF_DEVICE_MOST: Final = 64
+"""Reports of one device in a piece, each a round of its own: some 15 ms, on a slow machine 60 [measured]."""
+DECODE_S: Final = 0.04
+"""Parts are decoded for so long before what they held is processed."""
+
+
+class Slice(NamedTuple):
+    """What some consecutive reports of a chunk hold. `seconds` is what decoding them took."""
+
+    reports: Reports
+    rejects: list[Reject]
+    seconds: float
+
+
+def slices(records: Records, absences: Absences) -> Iterator[Slice | None]:
+    """The records piece by piece. None comes between the parts that are decoded, to let others have their turn."""
+    parts, rejects, count, seconds = list[Reports](), list[Reject](), 0, 0.0
+    began = time.perf_counter()
+    for reports, bad in decoded(records, absences):
+        seconds += time.perf_counter() - began
+        parts.append(reports)
+        rejects += bad
+        count += len(reports)
+        if count >= REPORTS_ENOUGH or seconds >= DECODE_S:
+            yield from _cut(Slice(Reports.joined(parts), rejects, seconds))
+            parts, rejects, count, seconds = [], [], 0, 0.0
+        else:
+            yield None
+        began = time.perf_counter()
+    if parts:
+        yield from _cut(Slice(Reports.joined(parts), rejects, seconds))
+
+
+def _cut(whole: Slice) -> Iterator[Slice]:
+    """The piece, or as many as it takes."""
+    reports = whole.reports
+    begins = [0, *_begins(reports), len(reports)]
+    if len(begins) == 2:
+        yield whole
+        return
+    places = [(reject.offset, reject.index) for reject in whole.rejects]
+    first_places = [(int(reports.offset[begin]), int(reports.index[begin])) for begin in begins[1:-1]]
+    rejects = [0, *(bisect_left(places, place) for place in first_places), len(places)]
+    for (first, beyond), (reject, next_reject) in zip(pairwise(begins), pairwise(rejects), strict=True):
+        seconds = whole.seconds * (beyond - first) / len(reports)
+        yield Slice(reports.between(first, beyond), whole.rejects[reject:next_reject], seconds)
+
+
+def _begins(reports: Reports) -> Iterator[int]:
+    """Where pieces after the first begin: before there are too many reports of a device."""
+    if max(Counter(reports.device_id).values(), default=0) <= OF_DEVICE_MOST:
+        return
+    seen = Counter[str]()
+    for report, device_id in enumerate(reports.device_id):
+        seen[device_id] += 1
+        if seen[device_id] > OF_DEVICE_MOST:
+            yield report
+            seen = Counter([device_id])

@@ -1,0 +1,41 @@
+"""The tiers: `make quick` runs what is quick, `make test` all but what is nightly, `make nightly` everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+TESTS: Final = Path(__file__).parent
+QUICK: Final = (
+    "detectors",
+    "embedded/test_jars.py",
+    "fleet",
+    "house",
+    "schemas",
+    "sinks/test_blocks.py",
+    "streams/test_ledger.py",
+    "streams/test_pulse.py",
+    "streams/test_settings.py",
+)
+"""Folders and files that start no server, whole: a file that starts one for a single test is not quick."""
+NIGHTLY: Final = {
+    f"benchmarks/{name}": "a benchmark through whole workers: what ships is held by streams/ and faults/"
+    for name in (
+        "test_stages.py::test_every_stage_is_measured_and_the_same_alarms_are_found_in_chunks_of_every_size",
+        "test_whole_path.py::test_all_that_is_on_the_topic_goes_through_the_workers_and_is_what_the_twin_says",
+        "test_whole_path.py::test_response_is_measured_from_the_scheduled_time",
+    )
+}
+"""Tests that take long, each with why a day may pass before it is seen to fail."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test the marker of its tier; those of `make test` alone have none."""
+    for item in items:
+        place = item.path.relative_to(TESTS)
+        if any(place.is_relative_to(quick) for quick in QUICK):
+            item.add_marker("quick")
+        if f"{place.as_posix()}::{getattr(item, 'originalname', item.name)}" in NIGHTLY:
+            item.add_marker("nightly")
