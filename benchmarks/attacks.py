@@ -335,7 +335,9 @@ async def _lag(group: Offsets) -> int:
 
 
 def _bytes_of(kafka: Path, topic: str) -> int:
-    return sum(file.stat().st_size for file in kafka.glob(f"**/{topic}-[0-9]*/*.log"))
+    # By whole names: folders of topics that were deleted lie about for a minute.
+    folders = (f"**/{topic}-{number}/*.log" for number in range(PARTITIONS))
+    return sum(file.stat().st_size for folder in folders for file in kafka.glob(folder))
 
 
 @contextmanager

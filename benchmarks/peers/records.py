@@ -82,7 +82,11 @@ def read(source: Source, key: bytes | None, value: bytes | None) -> tuple[list[t
 
 def is_plain(report: Report, reading: Reading) -> bool:
     """Whether all that a report says is to be taken as it stands: a clock that is right, values or none."""
-    if reading.notes or reading.by_arrival or any(mark.reason is not Reason.NOT_FITTED for mark in reading.marks):
+    if (
+        reading.notes
+        or reading.event_ts != reading.ts
+        or any(mark.reason is not Reason.NOT_FITTED for mark in reading.marks)
+    ):
         return False
     return all(
         value == said or (math.isnan(value) and said is not None and said == BY_NAME[name].absent)
@@ -92,8 +96,9 @@ def is_plain(report: Report, reading: Reading) -> bool:
 
 
 def plain(records: Iterable[Sent]) -> Iterator[Sent]:
-    """The records of a partition whose reports are plain, each later than all of its device before. Rejects stay."""
-    newest: dict[str, int] = {}
+    """The records of a partition whose reports are plain, each later than all of its device before and of one kind with
+    them. Rejects stay, one a record: of several emberline tells only what its record has room for."""
+    newest: dict[str, tuple[str, int]] = {}
     for one in records:
         held = _newest(one, newest)
         if held is not None:
@@ -101,19 +106,22 @@ def plain(records: Iterable[Sent]) -> Iterator[Sent]:
             yield one
 
 
-def _newest(one: Sent, newest: Mapping[str, int]) -> dict[str, int] | None:
-    """The newest time of each device in a record, None where a report is not plain or comes late or again."""
+def _newest(one: Sent, newest: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int]] | None:
+    """The kind and newest time of each device in a record, None where one of its reports is not for peers."""
     found: Any = fault_of_record(one.key, one.value) or _parsed(one.value, loads)
-    held: dict[str, int] = {}
+    held: dict[str, tuple[str, int]] = {}
+    rejects = 0
     for report in [] if type(found) is Fault else [found] if type(found) is dict else found:
         reading = read_report(report, one.arrival_ts)
         if isinstance(reading, Fault):
+            rejects += 1
             continue
-        key = key_of(report)
-        if not is_plain(report, reading) or reading.ts <= max(held.get(key, 0), newest.get(key, 0)):
+        key, kind = key_of(report), str(report.get("device_kind"))
+        known, ts = held.get(key) or newest.get(key) or (kind, 0)
+        if not is_plain(report, reading) or reading.ts <= ts or kind != known:
             return None
-        held[key] = reading.ts
-    return held
+        held[key] = kind, reading.ts
+    return held if rejects < 2 else None
 
 
 def is_usual(report: Any, ingest_ts: int) -> bool:
