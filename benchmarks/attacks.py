@@ -369,7 +369,7 @@ class _Post:
         """Start one."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                self.command, env=self.environment, cwd=self.tree, stdin=subprocess.DEVNULL, stdout=output,
+                self.command, env=self.environment, cwd=self.tree, stdin=subprocess.PIPE, stdout=output,
                 stderr=output,
             )  # fmt: skip
 
@@ -428,7 +428,7 @@ def _posted(role: str, attack: Attack, environment: dict[str, str], folder: Path
     module = "tests.faults.raising" if attack.raising else "streams"
     http = f"127.0.0.1:{free_port()}"
     own = environment | {f"{PREFIX}HTTP": http}
-    post = _Post(role, [sys.executable, "-m", module, "worker", role], own, tree, folder / f"{role}.log", http)
+    post = _Post(role, [sys.executable, "-m", module, "worker", role, "--with-parent"], own, tree, folder / f"{role}.log", http)
     post.start()
     try:
         yield post
