@@ -21,9 +21,10 @@ from detectors.messages import alarm_message
 from detectors.twin_latches import Finding, Level, Rate, Rise, Value
 from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, DeviceStatus, Status, alarm_id
 from schemas.quantities import BY_NAME, DEVICE_KINDS, QUANTITIES
+from schemas.rejects import NOT_JUDGED
 from schemas.report_json import device_of, loads
 from schemas.report_rules import MAX_RECORD_BYTES, MAX_REPORTS_PER_RECORD, Fault, Reading, Reason, read
-from schemas.reports import Records, decode
+from schemas.reports import Headers, Records, decode
 
 MINUTE_MS: Final = 60_000
 LATENESS_MS: Final = 30_000
@@ -181,7 +182,15 @@ class Oracle:
         self.devices_most = devices_most
         self.told = Told()
 
-    def feed(self, offset: int, ingest_ts: int, value: bytes | None, key: bytes | None = b"") -> Told:
+    def feed(
+        self,
+        offset: int,
+        ingest_ts: int,
+        value: bytes | None,
+        key: bytes | None = b"",
+        headers: Headers = (),
+        sent_bytes: int | None = None,
+    ) -> Told:
         """Take one record in and return what it meant by itself."""
         now = Told()
         parsed, reason = _parsed(value, key)
@@ -191,7 +200,8 @@ class Oracle:
         else:
             for index, report in enumerate(parsed if type(parsed) is list else [parsed]):
                 self._take(report, offset, index, ingest_ts, now)
-            _fold(now, offset, ingest_ts, value, key)
+            sent = None if sent_bytes is None else np.array([sent_bytes])
+            _fold(now, Records("", 0, np.array([offset]), np.array([ingest_ts]), [key], [value], [headers], sent))
         now.sort()
         self.told.alarms += now.alarms
         self.told.aggregates += now.aggregates
@@ -657,11 +667,9 @@ def _alarm(
     )
 
 
-def _fold(now: Told, offset: int, ingest_ts: int, value: bytes | None, key: bytes | None) -> None:
+def _fold(now: Told, record: Records) -> None:
     """Where a record has too many rejects to tell each, keep those that decoding tells."""
-    decoded = {"too_many_devices", "device_floods"}
-    if sum(reason not in decoded for _, _, reason in now.rejects) < 2:
+    if sum(reason not in NOT_JUDGED for _, _, reason in now.rejects) < 2:
         return
-    records = Records("", 0, np.array([offset]), np.array([ingest_ts]), [key], [value], [()])
-    told = [(reject.offset, reject.index, reject.fault.reason) for reject in decode(records)[1]]
-    now.rejects = [one for one in now.rejects if one[2] in decoded] + told
+    told = [(reject.offset, reject.index, reject.fault.reason) for reject in decode(record)[1]]
+    now.rejects = [one for one in now.rejects if one[2] in NOT_JUDGED] + told

@@ -62,7 +62,8 @@ def oracle_of(records: Iterable[ConsumerRecord], limits: LimitTable) -> Told:
         if fault := getattr(record, "fault", None):
             oracle.told.rejects.append((record.offset, -1, fault.reason))
         else:
-            oracle.feed(record.offset, record.timestamp, record.value, record.key)
+            sent_bytes = getattr(record, "sent_bytes", None)
+            oracle.feed(record.offset, record.timestamp, record.value, record.key, record.headers, sent_bytes)
     return oracle.told
 
 
