@@ -49,7 +49,7 @@ BAD: Final = {
     "truncated JSON": Bad(lambda device: _bytes(device)[:-20], "not_json"),
     "random bytes": Bad(lambda device: b"\xff" + random.Random(1).randbytes(200), "not_json"),
     "a record of 10 MB": Bad(lambda device: _bytes(device, note="x" * 10_000_000), "record_too_large"),
-    "text in GB 18030": Bad(lambda device: _bytes(device, faults=["探头"]).decode().encode("gb18030"), "not_json"),
+    "text in GB 18030": Bad(lambda device: _bytes(device, faults=["探头故障"]).decode().encode("gb18030"), "not_json"),
     "a number for a device": Bad(lambda device: _bytes(device, device_id=17), "wrong_type", place=0),
     "an unknown version": Bad(lambda device: _bytes(device, v=2), "unknown_version", place=0),
     "no device": Bad(lambda device: _bytes(device, device_id=None), "missing_field", place=0),
