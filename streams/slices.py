@@ -33,8 +33,8 @@ class Slice(NamedTuple):
     seconds: float
 
 
-def slices(records: Records) -> Iterator[Slice | None]:
-    """The records piece by piece. None comes between the parts that are decoded, to let others have their turn."""
+def slices(records: Records) -> Iterator[Slice]:
+    """The records piece by piece. What comes next is decoded when it is asked for."""
     begin, parts, rejects = 0, list[Reports](), list[Reject]()
     seconds, count = 0.0, 0
     edges = _part_edges(records)
@@ -49,8 +49,6 @@ def slices(records: Records) -> Iterator[Slice | None]:
             whole = Slice(records.between(begin, beyond), Reports.joined(parts), rejects, seconds)
             yield from _cut(whole)
             begin, parts, rejects, seconds, count = beyond, [], [], 0.0, 0
-        else:
-            yield None
 
 
 def _part_edges(records: Records) -> list[int]:

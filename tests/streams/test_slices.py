@@ -34,10 +34,6 @@ def _chunk(values: list[bytes]) -> Records:
     )
 
 
-def _pieces(records: Records) -> list[Slice]:
-    return [piece for piece in slices(records) if piece is not None]
-
-
 def _check(records: Records, pieces: list[Slice]) -> None:
     """Together they are the chunk, and each holds the reports and the rejects of its own records."""
     assert [offset for piece in pieces for offset in piece.records.offsets] == records.offsets.tolist()
@@ -50,7 +46,7 @@ def _check(records: Records, pieces: list[Slice]) -> None:
 
 def test_a_common_chunk_is_one_piece() -> None:
     records = _chunk([orjson.dumps(_report(f"D-{number % 300}", number)) for number in range(900)])
-    pieces = _pieces(records)
+    pieces = list(slices(records))
     _check(records, pieces)
     assert len(pieces) == 1
 
@@ -58,7 +54,7 @@ def test_a_common_chunk_is_one_piece() -> None:
 def test_many_reports_of_one_device_are_parted_with_the_bad_records_between_them() -> None:
     values = [orjson.dumps(_report("D", number)) if number % 7 else b"{" for number in range(1_000)]
     records = _chunk([b"[", *values, b"]"])
-    pieces = _pieces(records)
+    pieces = list(slices(records))
     _check(records, pieces)
     assert max(len(piece.reports) for piece in pieces) <= OF_DEVICE_MOST
 
@@ -66,7 +62,7 @@ def test_many_reports_of_one_device_are_parted_with_the_bad_records_between_them
 def test_a_record_is_not_parted() -> None:
     arrays = [orjson.dumps([_report("D", 40 * number + each) for each in range(40)]) for number in range(20)]
     records = _chunk([*arrays, orjson.dumps([_report("E", each) for each in range(500)])])
-    pieces = _pieces(records)
+    pieces = list(slices(records))
     _check(records, pieces)
     assert {len(piece.reports) for piece in pieces} == {40, 500}
 
@@ -74,7 +70,7 @@ def test_a_record_is_not_parted() -> None:
 def test_tiny_reports_of_many_devices_are_parted_by_their_number() -> None:
     arrays = [orjson.dumps([{**_report(f"D-{number}-{each}", 0)} for each in range(1_000)]) for number in range(10)]
     records = _chunk(arrays)
-    pieces = _pieces(records)
+    pieces = list(slices(records))
     _check(records, pieces)
     assert len(pieces) > 1
     assert max(len(piece.reports) for piece in pieces) < 2 * REPORTS_ENOUGH
@@ -83,5 +79,5 @@ def test_tiny_reports_of_many_devices_are_parted_by_their_number() -> None:
 
 def test_records_without_any_report_are_pieces_too() -> None:
     records = _chunk([b""] * 5_000)
-    pieces = _pieces(records)
+    pieces = list(slices(records))
     assert sum(len(piece.rejects) for piece in pieces) == 5_000
