@@ -154,13 +154,12 @@ class DetectJob:
             await asyncio.sleep(pause_s)
             if partition.leaving or self._app.crashed:
                 return False
-            if piece is not None:
-                async with partition.lock:
-                    taken = await self._work_off_piece(piece, chunk, partition)
-                    partition.since.append(piece.reports)
-                seconds = [sum(both) for both in zip(seconds, (piece.seconds, *taken), strict=True)]
-                self._app.progressed()
-                pause_s = PAUSE_S
+            async with partition.lock:
+                taken = await self._work_off_piece(piece, chunk, partition)
+                partition.since.append(piece.reports)
+            seconds = [sum(both) for both in zip(seconds, (piece.seconds, *taken), strict=True)]
+            self._app.progressed()
+            pause_s = PAUSE_S
         async with partition.lock:
             partition.next_offset = chunk.range.last + 1
             partition.uncovered.append(chunk)
