@@ -335,7 +335,9 @@ async def _lag(group: Offsets) -> int:
 
 
 def _bytes_of(kafka: Path, topic: str) -> int:
-    return sum(file.stat().st_size for file in kafka.glob(f"**/{topic}-[0-9]*/*.log"))
+    # By whole names: folders of topics that were deleted lie about for a minute.
+    folders = (f"**/{topic}-{number}/*.log" for number in range(PARTITIONS))
+    return sum(file.stat().st_size for folder in folders for file in kafka.glob(folder))
 
 
 @contextmanager
@@ -367,7 +369,7 @@ class _Post:
         """Start one."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                self.command, env=self.environment, cwd=self.tree, stdin=subprocess.DEVNULL, stdout=output,
+                self.command, env=self.environment, cwd=self.tree, stdin=subprocess.PIPE, stdout=output,
                 stderr=output,
             )  # fmt: skip
 
@@ -426,7 +428,7 @@ def _posted(role: str, attack: Attack, environment: dict[str, str], folder: Path
     module = "tests.faults.raising" if attack.raising else "streams"
     http = f"127.0.0.1:{free_port()}"
     own = environment | {f"{PREFIX}HTTP": http}
-    post = _Post(role, [sys.executable, "-m", module, "worker", role], own, tree, folder / f"{role}.log", http)
+    post = _Post(role, [sys.executable, "-m", module, "worker", role, "--with-parent"], own, tree, folder / f"{role}.log", http)
     post.start()
     try:
         yield post

@@ -193,7 +193,7 @@ async def _through_kafka(state: PartitionState, settings: Settings) -> dict[str,
     asked = time.perf_counter()
     # As whoever takes the partition over: the claim ends what the predecessor began.
     successor = await CheckpointWriter.start(settings, 0, incarnation)
-    restored = await read_checkpoint(settings.kafka, 0, incarnation)
+    restored = await read_checkpoint(settings.kafka, 0, incarnation, PartitionState())
     ended = time.perf_counter()
     await successor.stop()
     return {

@@ -150,7 +150,7 @@ def comparable(value: bytes) -> bytes:
 
 def good_reports(partitions: Sequence[Sequence[Sent]]) -> int:
     """How many reports the records hold that are no rejects, those that come again among them."""
-    return sum(len(decode(records_of(records))[0]) for records in partitions)
+    return sum(len(decode(records_of(records))[0].good) for records in partitions)
 
 
 async def fill(kafka: str, partitions: Sequence[Sequence[Sent]]) -> None:

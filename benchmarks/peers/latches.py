@@ -60,31 +60,58 @@ class Finding(NamedTuple):
     limit: float
     source: str
     onset_ts: int
+    episode: int
     peak: float
+
+
+class Time(NamedTuple):
+    """When a value was measured and arrived, and the time that has passed for its component, as `detectors.channels`
+    tells it."""
+
+    ts: int
+    ingest_ts: int
+    elapsed_ms: int
+    step_ms: int
+    credit_ms: int
+    gap: bool
 
 
 class Latch:
     """An alarm that is on its way, or open. A component at rest has none."""
 
-    __slots__ = ("active", "alarm_since", "onset_ts", "peak", "severity", "warning_since")
+    __slots__ = (
+        "active",
+        "alarm_ms",
+        "alarm_since",
+        "episode",
+        "onset_ts",
+        "peak",
+        "severity",
+        "warning_ms",
+        "warning_since",
+    )
 
     def __init__(self) -> None:
         self.warning_since = NEVER
         self.alarm_since = NEVER
+        self.warning_ms = 0
+        self.alarm_ms = 0
         self.severity = NEVER
         self.active = False
         self.onset_ts = 0
+        self.episode = 0
         self.peak = float("-inf")
 
     def dump(self) -> list[Any]:
         """Its state as JSON can hold it; `peak` is finite as soon as a value has been seen."""
-        return [self.warning_since, self.alarm_since, self.severity, self.active, self.onset_ts, self.peak]
+        return [getattr(self, name) for name in self.__slots__]
 
     @classmethod
     def load(cls, state: list[Any]) -> Latch:
         """The latch that was dumped."""
         latch = cls()
-        latch.warning_since, latch.alarm_since, latch.severity, latch.active, latch.onset_ts, latch.peak = state
+        for name, value in zip(cls.__slots__, state, strict=True):
+            setattr(latch, name, value)
         return latch
 
     @property
@@ -92,42 +119,45 @@ class Latch:
         """Whether it can be forgotten."""
         return self.severity == NEVER and self.warning_since == NEVER and self.alarm_since == NEVER
 
-    def step(self, ts: int, value: float, gap_ms: int, limit: Limit) -> Finding | None:
+    def step(self, time: Time, value: float, limit: Limit) -> Finding | None:
         """Take a value in; what happened, if anything."""
-        self._track(ts, value, limit)
-        reached = self._reached(ts, gap_ms, limit)
-        event = self._move(reached, value < limit.recovery)
+        self._track(time, value, limit)
+        reached = self._reached(time.credit_ms, limit)
+        event = self._move(reached, value < limit.recovery, time.ingest_ts)
         if event is None:
             return None
         of_alarm = reached == Severity.ALARM or limit.warning == float("inf")
-        level = limit.alarm if of_alarm else limit.warning
-        return Finding(event, Severity(self.severity), value, level, limit.sources[of_alarm], self.onset_ts, self.peak)
+        level, source = limit.alarm if of_alarm else limit.warning, limit.sources[of_alarm]
+        return Finding(event, Severity(self.severity), value, level, source, self.onset_ts, self.episode, self.peak)
 
-    def _track(self, ts: int, value: float, limit: Limit) -> None:
+    def _track(self, time: Time, value: float, limit: Limit) -> None:
         if self.at_rest or value > self.peak:
             self.peak = value
         if value < limit.warning:
-            self.warning_since = NEVER
-        elif self.warning_since == NEVER or self.warning_since > ts:
-            self.warning_since = ts
+            self.warning_since, self.warning_ms = NEVER, 0
+        elif self.warning_since == NEVER or time.gap:
+            self.warning_since, self.warning_ms = time.ts, 0
+        else:
+            self.warning_ms += time.step_ms
         if value < limit.alarm:
-            self.alarm_since = NEVER
-        elif self.alarm_since == NEVER or self.alarm_since > ts:
-            self.alarm_since = ts
+            self.alarm_since, self.alarm_ms = NEVER, 0
+        elif self.alarm_since == NEVER or time.gap:
+            self.alarm_since, self.alarm_ms = time.ts, 0
+        else:
+            self.alarm_ms += time.step_ms
 
-    def _reached(self, ts: int, gap_ms: int, limit: Limit) -> int:
-        since = self.alarm_since
-        if since != NEVER and max(ts - since, gap_ms) >= limit.confirm_alarm_ms:
+    def _reached(self, credit_ms: int, limit: Limit) -> int:
+        if self.alarm_since != NEVER and max(self.alarm_ms, credit_ms) >= limit.confirm_alarm_ms:
             return Severity.ALARM
-        since = self.warning_since
-        if since != NEVER and max(ts - since, gap_ms) >= limit.confirm_warning_ms:
+        if self.warning_since != NEVER and max(self.warning_ms, credit_ms) >= limit.confirm_warning_ms:
             return Severity.WARNING
         return NEVER
 
-    def _move(self, reached: int, normal: bool) -> AlarmEvent | None:
+    def _move(self, reached: int, normal: bool, ingest_ts: int) -> AlarmEvent | None:
         if reached > self.severity:
             opened = self.severity == NEVER
             if opened:
+                self.episode = ingest_ts
                 self.onset_ts = self.alarm_since if reached == Severity.ALARM else self.warning_since
             self.severity, self.active = reached, True
             return AlarmEvent.OPENED if opened else AlarmEvent.ESCALATED

@@ -1,30 +1,38 @@
 """From a record's bytes to good reports and rejects in plain Python, as a peer would write it.
 
-`schemas.report_rules.fault_of` is the definition. It takes its time; here a report is waved through when nothing about
-it is unusual, and only what is unusual is put before `fault_of`.
+`schemas.report_rules.read` is the definition. It takes its time; here a report is waved through when nothing about it
+is unusual, and only what is unusual is put before it. What emberline does besides, with late reports, wrong clocks and
+values that are none, the peers do not: `plain` leaves it out of what they are given.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from schemas.quantities import DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES
+from benchmarks.peers.rules import key_of
+from benchmarks.workload import Sent
+from schemas.absences import shipped
+from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES
 from schemas.rejects import RejectEvent
-from schemas.report_json import bytes_of, fault_of_record, not_json, not_reports
+from schemas.report_json import bytes_of, fault_of_record, loads, not_json, not_reports
 from schemas.report_rules import (
-    EARLIEST_EVENT_TS,
-    MAX_AHEAD_MS,
     MAX_REPORTS_PER_RECORD,
     MAX_SEQ,
     VERSION,
     Fault,
-    fault_of,
+    Reading,
+    Reason,
+    credible,
     is_device_id,
 )
+from schemas.report_rules import read as read_report
 
-_RANGES: Final = [(one.name, one.low, one.high, one.absent) for one in QUANTITIES]
+_RANGES: Final = [(one.name, *shipped().usual[one.name], one.absent) for one in QUANTITIES]
+"""Within which no value is special."""
 _AXES: Final = {kind.name: kind.axis for kind in DEVICE_KINDS}
 _NUMBERS: Final = frozenset({int, float})
 
@@ -59,20 +67,70 @@ def read(source: Source, key: bytes | None, value: bytes | None) -> tuple[list[t
     good: list[tuple[int, Report]] = []
     rejects: list[Rejected] = []
     for index, report in enumerate(found):
-        if is_usual(report, source.ingest_ts) or (fault := fault_of(report, source.ingest_ts)) is None:
+        if is_usual(report, source.ingest_ts):
+            good.append((index, report))
+            continue
+        reading = read_report(report, source.ingest_ts)
+        if isinstance(reading, Fault):
+            rejects.append(_rejected(source, index, reading, value if value[:1] == b"{" else bytes_of(report, value)))
+        elif is_plain(report, reading):
             good.append((index, report))
         else:
-            rejects.append(_rejected(source, index, fault, value if value[:1] == b"{" else bytes_of(report, value)))
+            raise ValueError(f"a report that is not plain, which the peers are not given: {report}")
     return good, rejects
 
 
+def is_plain(report: Report, reading: Reading) -> bool:
+    """Whether all that a report says is to be taken as it stands: a clock that is right, values or none."""
+    if (
+        reading.notes
+        or reading.event_ts != reading.ts
+        or any(mark.reason is not Reason.NOT_FITTED for mark in reading.marks)
+    ):
+        return False
+    return all(
+        value == said or (math.isnan(value) and said is not None and said == BY_NAME[name].absent)
+        for name, values in reading.quantities.items()
+        for value, said in zip(values, report[name], strict=True)
+    )
+
+
+def plain(records: Iterable[Sent]) -> Iterator[Sent]:
+    """The records of a partition whose reports are plain, each later than all of its device before and of one kind with
+    them. Rejects stay, one a record: of several emberline tells only what its record has room for."""
+    newest: dict[str, tuple[str, int]] = {}
+    for one in records:
+        held = _newest(one, newest)
+        if held is not None:
+            newest |= held
+            yield one
+
+
+def _newest(one: Sent, newest: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int]] | None:
+    """The kind and newest time of each device in a record, None where one of its reports is not for peers."""
+    found: Any = fault_of_record(one.key, one.value) or _parsed(one.value, loads)
+    held: dict[str, tuple[str, int]] = {}
+    rejects = 0
+    for report in [] if type(found) is Fault else [found] if type(found) is dict else found:
+        reading = read_report(report, one.arrival_ts)
+        if isinstance(reading, Fault):
+            rejects += 1
+            continue
+        key, kind = key_of(report), str(report.get("device_kind"))
+        known, ts = held.get(key) or newest.get(key) or (kind, 0)
+        if not is_plain(report, reading) or reading.ts <= ts or kind != known:
+            return None
+        held[key] = kind, reading.ts
+    return held if rejects < 2 else None
+
+
 def is_usual(report: Any, ingest_ts: int) -> bool:
-    """Whether `fault_of` finds nothing, by checks that are quick and never weaker."""
+    """Whether a report is plain, by checks that are quick and never weaker."""
     if type(report) is not dict:
         return False
     get = report.get
     event_ts, device_id = get("event_ts"), get("device_id")
-    if type(event_ts) is not int or not EARLIEST_EVENT_TS <= event_ts <= ingest_ts + MAX_AHEAD_MS:
+    if type(event_ts) is not int or not credible(event_ts, ingest_ts):
         return False
     if type(device_id) is not str or not is_device_id(device_id):
         return False
@@ -106,10 +164,10 @@ def _values_are_usual(report: Report, axis: tuple[str, ...]) -> bool:
     return stated is None or (type(stated) is int and stated == total)
 
 
-def _parsed(value: bytes) -> Any:
+def _parsed(value: bytes, loads: Callable[[bytes], Any] = orjson.loads) -> Any:
     """What the record holds, or why it cannot be read."""
     try:
-        parsed = orjson.loads(value)
+        parsed = loads(value)
     except orjson.JSONDecodeError as error:
         return not_json(value, error)
     if type(parsed) is dict or (type(parsed) is list and 0 < len(parsed) <= MAX_REPORTS_PER_RECORD):

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from benchmarks.peers.latches import Finding, Latch, Limit, Limits, limits_by_profile
+from benchmarks.peers.latches import Finding, Latch, Limit, Limits, Time, limits_by_profile
 from detectors.limits import LimitTable
 from detectors.messages import alarm_message
 from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, alarm_id
@@ -22,9 +22,9 @@ from schemas.quantities import BY_NAME, KIND_CODES, QUANTITIES
 MINUTE_MS: Final = 60_000
 OPEN_MS: Final = 90_000
 """A minute and the lateness that is waited for."""
-REMEMBERED: Final = 16
-SET_BACK_REPORTS: Final = 3
-AHEAD_MS: Final = 300_000
+OWN_MOST_MS: Final = 6 * 3_600_000
+GAP_LEAST_MS: Final = 30_000
+MOST_MS: Final = 2**31 - 1
 
 ABSENT: Final = [(quantity.name, quantity.absent) for quantity in QUANTITIES]
 KINDS: Final = tuple(AlarmKind)
@@ -38,27 +38,26 @@ NO_TEMPERATURE: Final = BY_NAME["temperature_c"].absent
 
 
 class Place(NamedTuple):
-    """A report and its place in its record; `ts` is the time that counts, `gap_ms` since the newest before it."""
+    """A report and its place in its record; `ts` is the moment it is judged by."""
 
     report: Report
     offset: int
     place: int
     ingest_ts: int
     ts: int
-    gap_ms: int
 
 
 class Device:
     """What is known of one device; its test data are another device.
 
     `minutes` are the open ones, oldest first: (minute, {quantity: one [count, min, max, total, last_ts, last] a
-    component}). `learned` has [baseline, samples, first_ts, last_ts] a component, `windows` [ts, value] or nothing.
+    component}). `channels` has by quantity [own_ts, ingest_ts, interval_ms, filled_ms, equal] a component, `learned`
+    has [baseline, samples, known_ms, unlearned_ms] a component, `windows` [value, lasted_ms] or nothing.
     """
 
     __slots__ = (
-        "behind",
+        "channels",
         "device_id",
-        "identities",
         "kind",
         "latches",
         "learned",
@@ -78,8 +77,7 @@ class Device:
         self.limits = limits
         self.place = -1
         self.newest_ts = 0
-        self.identities: list[int] = []
-        self.behind: list[list[int]] = []
+        self.channels: dict[str, list[list[int]]] = {name: [] for name in dict.fromkeys(QUANTITY_OF)}
         self.widths: dict[str, int] = {}
         self.minutes: list[Any] = []
         self.latches: dict[int, Latch] = {}
@@ -96,8 +94,7 @@ class Device:
                 self.test,
                 self.place,
                 self.newest_ts,
-                self.identities,
-                self.behind,
+                self.channels,
                 self.widths,
                 self.minutes,
                 latches,
@@ -115,58 +112,14 @@ class Device:
         if place <= self.place:
             return NOTHING
         self.place = place
-        event_ts = report["event_ts"]
-        ts = ingest_ts if event_ts > ingest_ts + AHEAD_MS else event_ts
-        newest = self._arrived(report, ts, ingest_ts)
-        if newest is None:
-            return NOTHING
-        newest_ts = self.newest_ts
-        gap_ms = ts - newest_ts if newest_ts and ts > newest_ts else 0
-        if ts > newest_ts:
-            self.newest_ts = newest_ts = ts
+        ts = min(report["event_ts"], ingest_ts)
+        newest_ts = self.newest_ts = max(self.newest_ts, ts)
         minutes = self.minutes
         closed = minutes and minutes[0][0] + OPEN_MS <= newest_ts
         events: list[Event] = self._close(offset, index) if closed else []
         self._count(report, ts)
-        if newest:
-            self._watch(Place(report, offset, index, ingest_ts, ts, gap_ms), events)
+        self._watch(Place(report, offset, index, ingest_ts, ts), events)
         return events
-
-    def _arrived(self, report: Report, ts: int, ingest_ts: int) -> bool | None:
-        """Whether it is the device's newest report; None if it was here before, or is too old to tell."""
-        seq = report.get("seq")
-        identity = ts << 16 | (report["event_ts"] if seq is None else seq) & 0xFFFF
-        seen = self.identities
-        if not seen or identity > seen[-1]:
-            if self.behind:
-                self.behind = []
-            seen.append(identity)
-            if len(seen) > REMEMBERED:
-                del seen[0]
-            return True
-        if identity in seen:
-            return None
-        if self._set_back(ts, ingest_ts):
-            self.identities = [identity]
-            return True
-        if len(seen) == REMEMBERED and identity < seen[0]:
-            return None
-        insort(seen, identity)
-        del seen[:-REMEMBERED]
-        return False
-
-    def _set_back(self, ts: int, ingest_ts: int) -> bool:
-        """Whether the third report in a row now comes behind the newest, as far apart as they are dated."""
-        behind = self.behind
-        if behind:
-            dated, arrived = ts - behind[-1][0], ingest_ts - behind[-1][1]
-            if not (0 < dated <= 2 * arrived <= 4 * dated):
-                behind.clear()
-        behind.append([ts, ingest_ts])
-        if len(behind) < SET_BACK_REPORTS:
-            return False
-        behind.clear()
-        return True
 
     def _close(self, offset: int, index: int) -> list[Event]:
         """The minutes that the newest time has left behind."""
@@ -215,26 +168,55 @@ class Device:
         report, limits, latches = place.report, self.limits, self.latches
         lowest = limits.residual_current.lowest
         for component, value in enumerate(report.get("residual_current_ma") or ()):
+            time = self._advance(place, "residual_current_ma", component)
             if latches or value >= lowest:
-                self._step(place, RESIDUAL_CURRENT, component, value, limits.residual_current, events)
-            self._rise(place, component, value, events)
+                self._step(place, RESIDUAL_CURRENT, component, time, value, limits.residual_current, events)
+            self._rise(place, component, time, value, events)
         lowest = limits.temperature.lowest
         for component, value in enumerate(report.get("temperature_c") or ()):
             if value == NO_TEMPERATURE:
                 continue
+            time = self._advance(place, "temperature_c", component)
             if latches or value >= lowest:
-                self._step(place, TEMPERATURE, component, value, limits.temperature, events)
-            self._rate(place, component, value, events)
+                self._step(place, TEMPERATURE, component, time, value, limits.temperature, events)
+            self._rate(place, component, time, value, events)
         lowest = limits.arc_fault.lowest
         for component, value in enumerate(report.get("arc_half_cycles") or ()):
+            time = self._advance(place, "arc_half_cycles", component)
             if latches or value >= lowest:
-                self._step(place, ARC_FAULT, component, value, limits.arc_fault, events)
+                self._step(place, ARC_FAULT, component, time, value, limits.arc_fault, events)
+
+    def _advance(self, place: Place, quantity: str, component: int) -> Time:
+        """Take a value of a component on, and say what time has passed: see `detectors.channels`."""
+        known, own_ts, ingest_ts = self.channels[quantity], place.report["event_ts"], place.ingest_ts
+        while len(known) <= component:
+            known.append([0, 0, 0, 0, 0])
+        channel = known[component]
+        before_ts, heard_ts, interval, filled, equal = channel
+        if not heard_ts:
+            channel[:] = own_ts, ingest_ts, 0, 0, 0
+            return Time(place.ts, ingest_ts, 0, 0, 0, False)
+        arrived, own = max(ingest_ts - heard_ts, 0), own_ts - before_ts
+        if 0 < own <= OWN_MOST_MS and 8 * own >= filled + arrived:
+            elapsed, each, shares = max(own - filled, 0), own // (equal + 1), equal + 1
+        else:
+            elapsed, each, shares = arrived, arrived, 1
+        gap = interval > 0 and each > max(3 * interval, GAP_LEAST_MS)
+        step = 0 if gap else min(elapsed, 2 * interval * shares) if interval else elapsed
+        credit = 0 if gap else min(each, interval) if interval else each
+        if own:
+            filled = equal = 0
+        else:
+            filled, equal = min(filled + arrived, MOST_MS), min(equal + 1, 65_535)
+        channel[:] = own_ts, ingest_ts, min(max(each, interval - interval // 4), MOST_MS), filled, equal
+        return Time(place.ts, ingest_ts, elapsed, step, credit, gap)
 
     def _step(
         self,
         place: Place,
         number: int,
         component: int,
+        time: Time,
         value: float,
         limit: Limit,
         events: list[Event],
@@ -247,54 +229,56 @@ class Device:
             if value < limit.lowest:
                 return
             latch = self.latches[where] = Latch()
-        # Two windows of a rate confirm, however seldom a device reports.
-        gap_ms = 0 if number == TEMPERATURE_RISE else place.gap_ms
-        finding = latch.step(place.ts, float(value), gap_ms, limit)
+        finding = latch.step(time, float(value), limit)
         if finding is not None:
             events.append(self._alarm(place, number, component, finding, baseline))
         elif latch.at_rest:
             del self.latches[where]
 
-    def _rise(self, place: Place, component: int, value: float, events: list[Event]) -> None:
+    def _rise(self, place: Place, component: int, time: Time, value: float, events: list[Event]) -> None:
         """What a value lies above its own learned baseline."""
-        limit, learned, ts = self.limits.residual_current_rise, self.learned, place.ts
+        limit, learned = self.limits.residual_current_rise, self.learned
         while len(learned) <= component:
             learned.append([0.0, 0, 0, 0])
         known = learned[component]
-        baseline, samples, first_ts, _ = known
-        if samples < limit.learn_samples or ts - first_ts < limit.learn_ms:
-            _learn(known, ts, value, limit.memory_ms)
+        known[2] += time.elapsed_ms
+        known[3] += time.elapsed_ms
+        baseline, samples, known_ms, _ = known
+        if samples < limit.learn_samples or known_ms < limit.learn_ms:
+            _learn(known, value, limit.memory_ms)
             return
         rise = value - baseline
         if rise < limit.warning:
-            _learn(known, ts, value, limit.memory_ms)
+            _learn(known, value, limit.memory_ms)
         if self.latches or rise >= limit.lowest:
-            self._step(place, RESIDUAL_CURRENT_RISE, component, rise, limit, events, baseline)
+            self._step(place, RESIDUAL_CURRENT_RISE, component, time, rise, limit, events, baseline)
 
-    def _rate(self, place: Place, component: int, value: float, events: list[Event]) -> None:
+    def _rate(self, place: Place, component: int, time: Time, value: float, events: list[Event]) -> None:
         """How fast a value rises, per minute, over windows of at least `window_ms`."""
-        windows, ts = self.windows, place.ts
+        windows, limit = self.windows, self.limits.temperature_rise
         while len(windows) <= component:
             windows.append([])
-        begin = windows[component]
-        if not begin or begin[0] > ts:
-            windows[component] = [ts, value]
+        window = windows[component]
+        if not window:
+            windows[component] = [value, 0]
             return
-        limit = self.limits.temperature_rise
-        elapsed = ts - begin[0]
-        if elapsed < limit.window_ms:
+        window[1] += time.elapsed_ms
+        begin, lasted = window
+        if lasted < limit.window_ms:
             return
-        rate = (value - begin[1]) * 60_000 / (elapsed or 1)
-        windows[component] = [ts, value]
+        rate = (value - begin) * 60_000 / (lasted or 1)
+        windows[component] = [value, 0]
         if self.latches or rate >= limit.lowest:
-            self._step(place, TEMPERATURE_RISE, component, rate, limit, events)
+            # Two windows confirm, however seldom a device reports.
+            time = time._replace(step_ms=lasted, credit_ms=0, gap=False)
+            self._step(place, TEMPERATURE_RISE, component, time, rate, limit, events)
 
     def _alarm(self, place: Place, number: int, component: int, finding: Finding, baseline: float | None) -> Alarm:
-        event, severity, value, limit, source, onset_ts, peak = finding
+        event, severity, value, limit, source, onset_ts, episode, peak = finding
         kind, quantity = KINDS[number], BY_NAME[QUANTITY_OF[number]]
         return Alarm(
             v=VERSION,
-            alarm_id=alarm_id(self.device_id, component, kind, onset_ts, self.test),
+            alarm_id=alarm_id(self.device_id, component, kind, episode, self.test),
             event=event,
             severity=severity,
             severity_label=severity.label,
@@ -303,10 +287,13 @@ class Device:
             device_kind=self.kind,
             quantity=quantity.name,
             component=component,
-            event_ts=place.report["event_ts"],
+            episode=episode,
+            event_ts=place.ts,
             onset_ts=onset_ts,
             ingest_ts=place.ingest_ts,
             detected_ts=0,
+            by_arrival=False,
+            late=False,
             value=value,
             limit=limit,
             peak=peak,
@@ -314,10 +301,10 @@ class Device:
             limit_from=source,
             test=self.test,
             message=alarm_message(
-                kind, event, severity, self.device_id, component, quantity, value, limit, baseline, self.test
+                kind, event, severity, self.device_id, component, quantity, value, limit, baseline, self.test, False
             ),
             source_offset=place.offset,
-            source_ordinal=place.place << 16 | number << 8 | component,
+            source_ordinal=place.place << 16 | number << 8 | component << 1,
         )
 
 
@@ -336,7 +323,7 @@ class Devices:
         """The device that was dumped."""
         device_id, kind, test, *held = orjson.loads(state)
         device = self._make(device_id, kind, test)
-        device.place, device.newest_ts, device.identities, device.behind, *held = held
+        device.place, device.newest_ts, device.channels, *held = held
         device.widths, device.minutes, latches, device.learned, device.windows = held
         if latches:
             device.latches = {where: Latch.load(latch) for where, latch in latches}
@@ -398,12 +385,8 @@ def _statistics(slots: list[list[Any]], width: int) -> dict[str, list[Any]]:
     }
 
 
-def _learn(known: list[Any], ts: int, value: float, memory_ms: int) -> None:
-    baseline, samples, first_ts, last_ts = known
+def _learn(known: list[Any], value: float, memory_ms: int) -> None:
+    baseline, samples, _, unlearned_ms = known
     samples = min(samples + 1, 1_000_000)
-    if samples == 1:
-        known[:] = value, 1, ts, ts
-        return
-    elapsed = max(0, ts - last_ts)
-    weight = max(1.0 / samples, elapsed / max(memory_ms + elapsed, 1))
-    known[:] = baseline + weight * (value - baseline), samples, first_ts, ts
+    weight = max(1.0 / samples, unlearned_ms / max(memory_ms + unlearned_ms, 1))
+    known[0], known[1], known[3] = baseline + weight * (value - baseline), samples, 0

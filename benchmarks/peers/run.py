@@ -13,6 +13,7 @@ from benchmarks import workload
 from benchmarks.machine import machine, spread, versions
 from benchmarks.peers.kafka_streams.build import java_version
 from benchmarks.peers.race import RaceError, race
+from benchmarks.peers.records import plain
 from benchmarks.peers.rivals import RIVALS, Rival
 from benchmarks.written import differences, written
 from embedded.manners import CannotStartError
@@ -48,25 +49,26 @@ async def _races(
     kafka: str, folder: Path, reports: int, rounds: int, devices: int, rivals: Sequence[Rival], say: Say
 ) -> Result:
     fleet = workload.fleet_of(reports, devices)
-    partitions, limits = workload.partitioned(fleet), workload.limits_file(folder)
-    wanted = workload.wanted_of(partitions, limits)
+    partitions = [list(plain(records)) for records in workload.partitioned(fleet)]
+    limits = workload.limits_file(folder)
+    wanted, good = workload.wanted_of(partitions, limits), workload.good_reports(partitions)
     await workload.fill(kafka, partitions)
     records = sum(map(len, partitions))
-    say(f"{records} records, {fleet.reports} reports; {wanted.counts}, hash {wanted.hash}")
+    say(f"{records} records, {good} reports; {wanted.counts}, hash {wanted.hash}")
     done: list[dict[str, Result]] = []
     for number in range(rounds):
         done.append({})
         for place, rival in enumerate(rivals):
             group = f"peer-{number}-{place}"
             (folder / group / "data").mkdir(parents=True)
-            done[-1][rival.name] = await _one(rival, kafka, group, folder / group, limits, wanted, fleet.reports)
+            done[-1][rival.name] = await _one(rival, kafka, group, folder / group, limits, wanted, good)
             say(f"round {number + 1}  {rival.name:<22} {_told(done[-1][rival.name])}")
     return {
         "benchmark": "peers",
-        "version": 2,
+        "version": 3,
         "seed": workload.SEED,
         "devices": devices,
-        "reports": fleet.reports,
+        "reports": good,
         "records": records,
         "partitions": workload.PARTITIONS,
         "wanted": {**wanted.counts, "hash": wanted.hash},

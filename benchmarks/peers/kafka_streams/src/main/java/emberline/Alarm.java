@@ -10,8 +10,8 @@ import org.bouncycastle.crypto.digests.Blake2bDigest;
 /** One event in the life of an alarm, as {@code schemas/events.py} has it. */
 record Alarm(
         int v, String alarmId, String event, int severity, String severityLabel, String kind, String deviceId,
-        String deviceKind, String quantity, int component, long eventTs, long onsetTs, long ingestTs, long detectedTs,
-        double value, double limit, double peak, Double baseline, String limitFrom, boolean test, String message,
+        String deviceKind, String quantity, int component, long episode, long eventTs, long onsetTs, long ingestTs,
+        long detectedTs, boolean byArrival, boolean late, double value, double limit, double peak, Double baseline, String limitFrom, boolean test, String message,
         long sourceOffset, long sourceOrdinal) implements Event {
 
     private static final String[] SEVERITY_LABELS = {"提示", "警告", "紧急"};
@@ -22,17 +22,17 @@ record Alarm(
         String label = SEVERITY_LABELS[found.severity()];
         String name = kind.name().toLowerCase();
         return new Alarm(
-                Report.VERSION, id(device, component, name, found.onsetTs()), found.event(), found.severity(), label,
-                name, device.id, device.kind.label, kind.quantity.field, component, place.report().eventTs,
-                found.onsetTs(), place.ingestTs(), System.currentTimeMillis(), found.value(), found.limit(),
+                Report.VERSION, id(device, component, name, found.episode()), found.event(), found.severity(), label,
+                name, device.id, device.kind.label, kind.quantity.field, component, found.episode(),
+                place.ts(), found.onsetTs(), place.ingestTs(), System.currentTimeMillis(), false, false, found.value(), found.limit(),
                 found.peak(), baseline, found.source(), device.test,
                 message(device, kind, component, found, label, baseline), place.offset(),
-                (long) place.report().index << 16 | kind.ordinal() << 8 | component);
+                (long) place.report().index << 16 | kind.ordinal() << 8 | component << 1);
     }
 
     /** Computed from what it is about, so that a repeat is recognisable. */
-    private static String id(Device device, int component, String kind, long onsetTs) {
-        String about = String.join("\n", device.id, "" + component, kind, "" + onsetTs, device.test ? "1" : "0");
+    private static String id(Device device, int component, String kind, long episode) {
+        String about = String.join("\n", device.id, "" + component, kind, "" + episode, device.test ? "1" : "0");
         byte[] bytes = about.getBytes(StandardCharsets.UTF_8);
         Blake2bDigest digest = new Blake2bDigest(128);
         digest.update(bytes, 0, bytes.length);

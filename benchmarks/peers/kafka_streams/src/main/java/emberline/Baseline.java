@@ -8,39 +8,39 @@ final class Baseline {
 
     private double value;
     private int samples;
-    private long firstTs;
-    private long lastTs;
+    private long knownMs;
+    private long unlearnedMs;
 
     double value() {
         return value;
     }
 
-    boolean isLearned(long ts, Limits.Limit limit) {
-        return samples >= limit.learnSamples() && ts - firstTs >= limit.learnMs();
+    void advance(long elapsedMs) {
+        knownMs += elapsedMs;
+        unlearnedMs += elapsedMs;
     }
 
-    void learn(long ts, double seen, long memoryMs) {
+    boolean isLearned(Limits.Limit limit) {
+        return samples >= limit.learnSamples() && knownMs >= limit.learnMs();
+    }
+
+    void learn(double seen, long memoryMs) {
         samples = Math.min(samples + 1, MOST_SAMPLES);
-        if (samples == 1) {
-            value = seen;
-            firstTs = ts;
-        } else {
-            double elapsed = Math.max(0, ts - lastTs);
-            value += Math.max(1.0 / samples, elapsed / Math.max(memoryMs + elapsed, 1)) * (seen - value);
-        }
-        lastTs = ts;
+        double elapsed = unlearnedMs;
+        value += Math.max(1.0 / samples, elapsed / Math.max(memoryMs + elapsed, 1)) * (seen - value);
+        unlearnedMs = 0;
     }
 
     void write(ByteBuffer to) {
-        to.putDouble(value).putInt(samples).putLong(firstTs).putLong(lastTs);
+        to.putDouble(value).putInt(samples).putLong(knownMs).putLong(unlearnedMs);
     }
 
     static Baseline read(ByteBuffer from) {
         Baseline baseline = new Baseline();
         baseline.value = from.getDouble();
         baseline.samples = from.getInt();
-        baseline.firstTs = from.getLong();
-        baseline.lastTs = from.getLong();
+        baseline.knownMs = from.getLong();
+        baseline.unlearnedMs = from.getLong();
         return baseline;
     }
 }

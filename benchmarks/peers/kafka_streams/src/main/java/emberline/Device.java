@@ -11,28 +11,28 @@ final class Device {
     private static final long MINUTE_MS = 60_000;
     /** A minute and the lateness that is waited for. */
     private static final long OPEN_MS = 90_000;
-    private static final long AHEAD_MS = 300_000;
     private static final double[] NOTHING = {};
 
-    /** A report and its place; {@code ts} is the time that counts, {@code gapMs} since the newest before it. */
-    record Place(Report report, long offset, long ingestTs, long ts, long gapMs) {
+    /** A report and its place; {@code ts} is the moment it is judged by. */
+    record Place(Report report, long offset, long ingestTs, long ts) {
         double[] values(Quantity quantity) {
             double[] values = report.values[quantity.ordinal()];
             return values == null ? NOTHING : values;
         }
     }
 
-    /** Where a rate of rise is measured from. */
-    private record Window(long ts, double value) {}
+    /** What a rate of rise is measured from, and for how long. */
+    private record Window(double value, long lastedMs) {}
 
     final String id;
     final DeviceKind kind;
     final boolean test;
     private final Limits.Limit[] limits;
-    private final Arrivals arrivals = new Arrivals();
     private final List<Minute> minutes = new ArrayList<>(3);
     private final byte[] widths = new byte[Quantity.ALL.length];
     private final Map<Integer, Latch> latches = new HashMap<>(0);
+    private final List<List<Channel>> channels =
+            List.of(new ArrayList<>(1), new ArrayList<>(4), new ArrayList<>(1));
     private final List<Baseline> baselines = new ArrayList<>(1);
     private final List<Window> windows = new ArrayList<>(4);
     private long place = -1;
@@ -51,18 +51,11 @@ final class Device {
             return;
         }
         place = offset << 10 | report.index;
-        long ts = report.eventTs > ingestTs + AHEAD_MS ? ingestTs : report.eventTs;
-        Arrivals.Arrival arrival = arrivals.of(report, ts, ingestTs);
-        if (arrival == Arrivals.Arrival.REPEATED) {
-            return;
-        }
-        long gapMs = newestTs == 0 ? 0 : Math.max(0, ts - newestTs);
+        long ts = Math.min(report.eventTs, ingestTs);
         newestTs = Math.max(newestTs, ts);
         close(offset, report.index, events);
         count(report, ts);
-        if (arrival == Arrivals.Arrival.NEWEST) {
-            watch(new Place(report, offset, ingestTs, ts, gapMs), events);
-        }
+        watch(new Place(report, offset, ingestTs, ts), events);
     }
 
     /** The minutes that the newest time has left behind. */
@@ -109,24 +102,38 @@ final class Device {
     private void watch(Place place, List<Event> events) {
         double[] currents = place.values(Quantity.RESIDUAL_CURRENT);
         for (int component = 0; component < currents.length; component++) {
-            step(place, AlarmKind.RESIDUAL_CURRENT, component, currents[component], null, events);
-            rise(place, component, currents[component], events);
+            Channel.Time time = advance(place, 0, component);
+            step(place, AlarmKind.RESIDUAL_CURRENT, component, time, currents[component], null, events);
+            rise(place, component, time, currents[component], events);
         }
         double[] temperatures = place.values(Quantity.TEMPERATURE);
         for (int component = 0; component < temperatures.length; component++) {
             if (temperatures[component] != Quantity.TEMPERATURE.absent) {
-                step(place, AlarmKind.TEMPERATURE, component, temperatures[component], null, events);
-                rate(place, component, temperatures[component], events);
+                Channel.Time time = advance(place, 1, component);
+                step(place, AlarmKind.TEMPERATURE, component, time, temperatures[component], null, events);
+                rate(place, component, time, temperatures[component], events);
             }
         }
         double[] arcs = place.values(Quantity.ARC_HALF_CYCLES);
         for (int component = 0; component < arcs.length; component++) {
-            step(place, AlarmKind.ARC_FAULT, component, arcs[component], null, events);
+            Channel.Time time = advance(place, 2, component);
+            step(place, AlarmKind.ARC_FAULT, component, time, arcs[component], null, events);
         }
     }
 
+    /** The time that has passed for a component of the watched quantity of that number. */
+    private Channel.Time advance(Place place, int quantity, int component) {
+        List<Channel> known = channels.get(quantity);
+        while (known.size() <= component) {
+            known.add(new Channel());
+        }
+        return known.get(component).advance(place.ts, place.report.eventTs, place.ingestTs);
+    }
+
     /** Show a value to its latch, which is made when the value reaches a level and forgotten when at rest. */
-    private void step(Place place, AlarmKind of, int component, double value, Double baseline, List<Event> events) {
+    private void step(
+            Place place, AlarmKind of, int component, Channel.Time time, double value, Double baseline,
+            List<Event> events) {
         Limits.Limit limit = limits[of.ordinal()];
         if (latches.isEmpty() && value < limit.lowest()) {
             return; // as nearly all
@@ -139,9 +146,7 @@ final class Device {
             }
             latches.put(where, latch = new Latch());
         }
-        // Two windows of a rate confirm, however seldom a device reports.
-        long gapMs = of == AlarmKind.TEMPERATURE_RISE ? 0 : place.gapMs;
-        Latch.Finding found = latch.step(place.ts, value, gapMs, limit);
+        Latch.Finding found = latch.step(time, value, limit);
         if (found != null) {
             events.add(Alarm.of(this, place, of, component, found, baseline));
         } else if (latch.isAtRest()) {
@@ -150,43 +155,51 @@ final class Device {
     }
 
     /** What a value lies above its own learned baseline. */
-    private void rise(Place place, int component, double value, List<Event> events) {
+    private void rise(Place place, int component, Channel.Time time, double value, List<Event> events) {
         while (baselines.size() <= component) {
             baselines.add(new Baseline());
         }
         Limits.Limit limit = limits[AlarmKind.RESIDUAL_CURRENT_RISE.ordinal()];
         Baseline baseline = baselines.get(component);
+        baseline.advance(time.elapsedMs());
         double normal = baseline.value();
-        boolean learned = baseline.isLearned(place.ts, limit);
+        boolean learned = baseline.isLearned(limit);
         if (!learned || value - normal < limit.warning()) {
-            baseline.learn(place.ts, value, limit.memoryMs());
+            baseline.learn(value, limit.memoryMs());
         }
         if (learned) {
-            step(place, AlarmKind.RESIDUAL_CURRENT_RISE, component, value - normal, normal, events);
+            step(place, AlarmKind.RESIDUAL_CURRENT_RISE, component, time, value - normal, normal, events);
         }
     }
 
     /** How fast a value rises, per minute, over windows of at least {@code windowMs}. */
-    private void rate(Place place, int component, double value, List<Event> events) {
+    private void rate(Place place, int component, Channel.Time time, double value, List<Event> events) {
         while (windows.size() <= component) {
             windows.add(null);
         }
         Window begin = windows.get(component);
-        if (begin == null || begin.ts > place.ts) {
-            windows.set(component, new Window(place.ts, value));
+        if (begin == null) {
+            windows.set(component, new Window(value, 0));
             return;
         }
-        long elapsed = place.ts - begin.ts;
-        if (elapsed >= limits[AlarmKind.TEMPERATURE_RISE.ordinal()].windowMs()) {
-            windows.set(component, new Window(place.ts, value));
-            double rate = (value - begin.value) * MINUTE_MS / Math.max(elapsed, 1);
-            step(place, AlarmKind.TEMPERATURE_RISE, component, rate, null, events);
+        long lasted = begin.lastedMs + time.elapsedMs();
+        if (lasted < limits[AlarmKind.TEMPERATURE_RISE.ordinal()].windowMs()) {
+            windows.set(component, new Window(begin.value, lasted));
+            return;
         }
+        windows.set(component, new Window(value, 0));
+        double rate = (value - begin.value) * MINUTE_MS / Math.max(lasted, 1);
+        // Two windows confirm, however seldom a device reports.
+        Channel.Time window = new Channel.Time(time.ts(), time.ingestTs(), time.elapsedMs(), lasted, 0, false);
+        step(place, AlarmKind.TEMPERATURE_RISE, component, window, rate, null, events);
     }
 
     void write(ByteBuffer to) {
         to.putLong(place).putLong(newestTs).put(widths);
-        arrivals.write(to);
+        for (List<Channel> known : channels) {
+            to.put((byte) known.size());
+            known.forEach(channel -> channel.write(to));
+        }
         to.put((byte) minutes.size());
         minutes.forEach(minute -> minute.write(to));
         to.putShort((short) latches.size());
@@ -195,7 +208,7 @@ final class Device {
         baselines.forEach(baseline -> baseline.write(to));
         to.put((byte) windows.size());
         for (Window window : windows) {
-            to.putLong(window == null ? Long.MAX_VALUE : window.ts).putDouble(window == null ? 0 : window.value);
+            to.putLong(window == null ? -1 : window.lastedMs).putDouble(window == null ? 0 : window.value);
         }
     }
 
@@ -204,7 +217,11 @@ final class Device {
         place = from.getLong();
         newestTs = from.getLong();
         from.get(widths);
-        arrivals.read(from);
+        for (List<Channel> known : channels) {
+            for (int left = from.get(); left > 0; left--) {
+                known.add(Channel.read(from));
+            }
+        }
         for (int left = from.get(); left > 0; left--) {
             minutes.add(Minute.read(from));
         }
@@ -215,7 +232,9 @@ final class Device {
             baselines.add(Baseline.read(from));
         }
         for (int left = from.get(); left > 0; left--) {
-            windows.add(new Window(from.getLong(), from.getDouble())); // one of no time yet lies after all reports
+            long lasted = from.getLong();
+            double value = from.getDouble();
+            windows.add(lasted < 0 ? null : new Window(value, lasted));
         }
     }
 }
