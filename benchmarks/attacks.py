@@ -428,7 +428,9 @@ def _posted(role: str, attack: Attack, environment: dict[str, str], folder: Path
     module = "tests.faults.raising" if attack.raising else "streams"
     http = f"127.0.0.1:{free_port()}"
     own = environment | {f"{PREFIX}HTTP": http}
-    post = _Post(role, [sys.executable, "-m", module, "worker", role, "--with-parent"], own, tree, folder / f"{role}.log", http)
+    post = _Post(
+        role, [sys.executable, "-m", module, "worker", role, "--with-parent"], own, tree, folder / f"{role}.log", http
+    )
     post.start()
     try:
         yield post
