@@ -45,7 +45,7 @@ def series(
 ) -> list[Sent]:
     """Reports of one value each, at an even pace from `at` on."""
     times = [at + number * every_ms for number in range(len(values))]
-    return [(one, report(clock(one), **{of: [value]}, **fields)) for one, value in zip(times, values, strict=True)]
+    return [(one, report(clock(one), **fields) | {of: [value]}) for one, value in zip(times, values, strict=True)]
 
 
 def numbered(sent: Iterable[Sent], first: int = 1) -> list[Sent]:

@@ -209,8 +209,9 @@ def held(state: Watched, slot: int) -> list[bytes]:
 def elements_of(values: Sequence[float], limits: LimitRows, ts: int = T0, *times: int) -> Elements:
     """The values of components 0, 1, 2 ... that all came at one time; no time has passed unless `times` say so."""
     count = len(values)
-    each = [np.full(count, one, np.int64) for one in (ts, *(times or (ts, 0, 0, 0, 0, 0)))]
-    return Elements(np.arange(count), np.array(values, np.float64), *each[:-1], each[-1].astype(np.bool_), limits)
+    *each, gap = (np.full(count, one, np.int64) for one in (ts, *(times or (ts, 0, 0, 0, 0, 0))))
+    columns = np.arange(count), np.array(values, np.float64), *each, gap.astype(np.bool_), limits
+    return Elements._make(columns)
 
 
 def detect(detector: Detector, state: Watched, values: Sequence[float], ts: int = T0) -> Findings:

@@ -230,7 +230,7 @@ def test_a_rejected_record_puts_the_device_of_its_key_online_and_makes_none() ->
 
 
 def test_the_kind_is_the_newest_reported_and_one_corrected_later_counts() -> None:
-    fields = {"residual_current_ma": [40.0]}
+    fields: dict[str, Any] = {"residual_current_ma": [40.0]}
     wrong = [record(n, report(T0 + n * 1_000, **fields)) for n in range(5)]
     right = [record(n, report(T0 + n * 1_000, kind="charging_pile", **fields)) for n in range(5, 10)]
     (alarm, *_) = both([*wrong, *right]).alarms
@@ -238,7 +238,7 @@ def test_the_kind_is_the_newest_reported_and_one_corrected_later_counts() -> Non
 
 
 def test_a_kind_that_is_not_known_leaves_the_one_that_is() -> None:
-    fields = {"residual_current_ma": [40.0]}
+    fields: dict[str, Any] = {"residual_current_ma": [40.0]}
     records = [record(0, report(T0, kind="charging_pile", **fields))]
     records += [record(n, report(T0 + n * 1_000, kind="toaster", **fields)) for n in range(1, 6)]
     assert {alarm.device_kind for alarm in both(records).alarms} == {"charging_pile"}
