@@ -40,6 +40,8 @@ OWN_MOST_MS: Final = 6 * 3_600_000
 """An own time that jumps by more is of a clock that was set (domain.md, Confirming)."""
 SLOW: Final = 8
 """An own time that goes on by less than an eighth of what arrivals do all but stands still [ours]."""
+COARSE_MS: Final = 60_000
+"""Some clocks go by whole minutes, none by more (domain.md, Clocks): one that stands for longer is stuck."""
 GAP_INTERVALS: Final = 3
 """A value after more than so many of its component's intervals is a first value anew (domain.md, Confirming)."""
 GAP_LEAST_MS: Final = 30_000
@@ -89,11 +91,13 @@ def advance(
     credit = np.where(gap, 0, np.where(known, np.minimum(each, interval), each))
 
     stands = (own == 0) & ~first
+    # Within one time of a coarse clock what was kept comes faster than it was measured: that is no shorter interval.
+    coarse = stands & (filled + arrived <= COARSE_MS)
     now = {
         "ts": ts,
         "own_ts": own_ts,
         "ingest_ts": ingest_ts,
-        "interval_ms": np.minimum(np.maximum(each, interval - interval // 4), _MOST_MS),
+        "interval_ms": np.minimum(np.maximum(each, np.where(coarse, interval, interval - interval // 4)), _MOST_MS),
         "filled_ms": np.where(stands, np.minimum(filled + arrived, _MOST_MS), 0),
         "equal": np.where(stands, np.minimum(equal + 1, 65_535), 0),
     }

@@ -90,7 +90,9 @@ class Channel:
         stands = own == 0 and not first
         self.filled_ms = min(self.filled_ms + arrived, 2**31 - 1) if stands else 0
         self.equal = min(self.equal + 1, 65_535) if stands else 0
-        self.interval_ms = min(max(each, self.interval_ms - self.interval_ms // 4), 2**31 - 1)
+        if not (stands and self.filled_ms <= MINUTE_MS):
+            self.interval_ms -= self.interval_ms // 4
+        self.interval_ms = min(max(each, self.interval_ms), 2**31 - 1)
         self.ts, self.own_ts, self.ingest_ts = place.ts, place.reading.event_ts, place.ingest_ts
         return passed
 

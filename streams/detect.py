@@ -12,10 +12,11 @@ import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
 from faust.types import TP
 
 from detectors.checkpoint import encode, tombstones
@@ -154,13 +155,12 @@ class DetectJob:
             await asyncio.sleep(pause_s)
             if partition.leaving or self._app.crashed:
                 return False
-            if piece is not None:
-                async with partition.lock:
-                    taken = await self._work_off_piece(piece, chunk, partition)
-                    partition.since.append(piece.reports)
-                seconds = [sum(both) for both in zip(seconds, (piece.seconds, *taken), strict=True)]
-                self._app.progressed()
-                pause_s = PAUSE_S
+            async with partition.lock:
+                taken = await self._work_off_piece(piece, chunk, partition)
+                partition.since.append(piece.reports)
+            seconds = [sum(both) for both in zip(seconds, (piece.seconds, *taken), strict=True)]
+            self._app.progressed()
+            pause_s = PAUSE_S
         async with partition.lock:
             partition.next_offset = chunk.range.last + 1
             partition.uncovered.append(chunk)
@@ -255,12 +255,17 @@ class DetectJob:
 
     async def _send_rejects(self, rejects: list[Reject], tp: TP, partition: Partition) -> None:
         topic, number = tp
+        partitions = len(await self._producer.partitions_for(topic)) if rejects else 0
         partition.sending += await send_all(
             self._producer,
             REJECTS.name,
             number,
             (
-                Outgoing(reject.key, reject.value, event_of(reject, topic, number).to_headers(reject.headers))
+                Outgoing(
+                    reject.key,
+                    reject.value,
+                    event_of(_with_home(reject, number, partitions), topic, number).to_headers(reject.headers),
+                )
                 for reject in rejects
             ),
         )
@@ -381,6 +386,14 @@ def _with_unjudged(rejects: list[Reject], unjudged: Mapping[tuple[int, int], Fau
     if not unjudged:
         return rejects
     return sorted([*rejects, *reject_reports(records, unjudged)], key=lambda reject: (reject.offset, reject.index))
+
+
+def _with_home(reject: Reject, number: int, partitions: int) -> Reject:
+    """The reject; where its key was hashed by another partitioner than Kafka's, it says so."""
+    if not reject.key or (home := (murmur2(reject.key) & 0x7FFFFFFF) % partitions) == number:
+        return reject
+    detail = f"{reject.fault.detail}; by Kafka's murmur2 its key belongs to partition {home}, not {number}"
+    return replace(reject, fault=reject.fault._replace(detail=detail))
 
 
 def _failure(error: Exception) -> Fault:

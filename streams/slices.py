@@ -32,8 +32,8 @@ class Slice(NamedTuple):
     seconds: float
 
 
-def slices(records: Records, absences: Absences) -> Iterator[Slice | None]:
-    """The records piece by piece. None comes between the parts that are decoded, to let others have their turn."""
+def slices(records: Records, absences: Absences) -> Iterator[Slice]:
+    """The records piece by piece. What comes next is decoded when it is asked for."""
     parts, rejects, count, seconds = list[Reports](), list[Reject](), 0, 0.0
     began = time.perf_counter()
     for reports, bad in decoded(records, absences):
@@ -44,8 +44,6 @@ def slices(records: Records, absences: Absences) -> Iterator[Slice | None]:
         if count >= REPORTS_ENOUGH or seconds >= DECODE_S:
             yield from _cut(Slice(Reports.joined(parts), rejects, seconds))
             parts, rejects, count, seconds = [], [], 0, 0.0
-        else:
-            yield None
         began = time.perf_counter()
     if parts:
         yield from _cut(Slice(Reports.joined(parts), rejects, seconds))

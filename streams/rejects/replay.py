@@ -14,7 +14,7 @@ from uuid import UUID
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from schemas.rejects import DETECTOR_FAILED
+from schemas.rejects import NOT_JUDGED
 from schemas.topics import MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
 from streams.errors import OperatorError
@@ -169,8 +169,10 @@ def _why_not(plan: Replay, reject: Stored, note: Note | None) -> str:
     """Why a reject cannot be sent again, or an empty text."""
     if note is not None and not plan.outcome.dry_run:
         return "an earlier replay broke off and telemetry no longer holds what would tell whether it was sent"
-    if reject.reason == DETECTOR_FAILED:
-        return "telemetry holds it; `emberline backfill` shows what mended detectors say of it"
+    if reject.reason in NOT_JUDGED:
+        return "it is stored with the good reports; `emberline backfill` shows what detectors say of it now"
+    if reject.cut >= 0:
+        return f"its bytes are not all stored; {reject.source} has the record whole, as long as the topic keeps it"
     if reject.source_topic != TELEMETRY.name:
         return f"it does not come from {TELEMETRY.name}"
     if reject.source_partition != reject.id.partition or reject.source_partition >= plan.partitions:
@@ -234,9 +236,9 @@ async def send(producer: AIOKafkaProducer, chosen: Sequence[tuple[Stored, Body]]
     }
 
 
-def headers_of(reject: RejectId, body: Body) -> list[tuple[str, bytes]]:
+def headers_of(reject: RejectId, body: Body) -> list[tuple[str, bytes | None]]:
     """The original's headers, and the one that says which reject this is a replay of."""
-    return [one for one in body.headers if one[0] != REPLAY_OF] + [(REPLAY_OF, reject.full.encode())]
+    return [*(one for one in body.headers if one[0] != REPLAY_OF), (REPLAY_OF, reject.full.encode())]
 
 
 @asynccontextmanager

@@ -25,10 +25,10 @@ BATCH_BYTES: Final = 16 * 1_048_576
 _SHOWN_DIGITS: Final = 8
 _ID: Final = re.compile(r"([0-9a-f]{8,32})-(\d{1,9})-(\d{1,18})")
 _FULL_ID: Final = "concat(replaceAll(toString(topic_id), '-', ''), '-', toString(`partition`), '-', toString(`offset`))"
-_REPLAY_OF: Final = f"arrayFirst(one -> one.1 = '{REPLAY_OF}', headers).2"
+_REPLAY_OF: Final = f"ifNull(arrayFirst(one -> one.1 = '{REPLAY_OF}', headers).2, '')"
 _META: Final = f"""
     SELECT topic_id, `partition`, `offset`, reason, detail, source_topic, source_partition, source_offset, source_index,
-        toUnixTimestamp64Milli(ingest_ts), ifNull(length(value), 0), {_REPLAY_OF}
+        toUnixTimestamp64Milli(ingest_ts), reports, cut, gateway, ifNull(length(value), 0), {_REPLAY_OF}
     FROM rejects
 """  # noqa: S608
 _BODIES: Final = """
@@ -60,7 +60,8 @@ def shortened(full: str) -> str:
 
 
 class Stored(NamedTuple):
-    """A reject without its bytes. `replay_of` is the full id of the reject it was a replay of, or empty."""
+    """A reject without its bytes. It stands for `reports` of them; `cut` is how many bytes its value had where they are
+    not all stored, else -1. `replay_of` is the full id of the reject it was a replay of, or empty."""
 
     id: RejectId
     reason: str
@@ -70,8 +71,16 @@ class Stored(NamedTuple):
     source_offset: int
     source_index: int
     ingest_ts: int
+    reports: int
+    cut: int
+    gateway: str
     size: int
     replay_of: str
+
+    @property
+    def source(self) -> str:
+        """Where the record itself is, as long as its topic keeps it."""
+        return f"{self.source_topic} partition {self.source_partition} offset {self.source_offset}"
 
 
 class Body(NamedTuple):
@@ -79,7 +88,7 @@ class Body(NamedTuple):
 
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 class Span(NamedTuple):

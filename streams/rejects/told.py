@@ -30,10 +30,13 @@ def line(reject: Stored, notes: Notes | None) -> str:
     """One line of the list."""
     detail = readable(reject.detail.encode())
     detail = detail if len(detail) <= DETAIL_SHOWN else detail[: DETAIL_SHOWN - 1] + "…"
-    origin = f" (replay of {shortened(readable(reject.replay_of.encode()))})" if reject.replay_of else ""
+    remarks = [f"{reject.reports} reports"] if reject.reports > 1 else []
+    remarks += ["cut"] if reject.cut >= 0 else []
+    remarks += [f"replay of {shortened(readable(reject.replay_of.encode()))}"] if reject.replay_of else []
+    more = "".join(f" ({one})" for one in remarks)
     reason = readable(reject.reason.encode())
     when, size = local(reject.ingest_ts), f"{reject.size} B"
-    return f"{when}  {reject.id!s:<20} {reason:<18} {size:>10}  {_replayed(reject, notes):<9} {detail}{origin}"
+    return f"{when}  {reject.id!s:<20} {reason:<18} {size:>10}  {_replayed(reject, notes):<9} {detail}{more}"
 
 
 HEADING: Final = f"{'arrived (Shanghai)':<19}  {'id':<20} {'reason':<18} {'size':>10}  {'replayed':<9} detail"
@@ -66,8 +69,11 @@ def body_json(body: Body) -> dict[str, Any]:
     return {
         "key": _both(body.key),
         "value": _both(body.value),
-        "headers": [{"name": name} | (_both(value) or {}) for name, value in body.headers],
+        "headers": [{"name": name} | (_both(value) or _NULL) for name, value in body.headers],
     }
+
+
+_NULL: Final = {"text": None, "base64": None}
 
 
 def _both(value: bytes | None) -> dict[str, str | None] | None:
@@ -87,17 +93,20 @@ def whole(reject: Stored, body: Body, notes: Notes | None) -> str:
     replayed = _replayed(reject, notes)
     if note and note.state == SENT:
         replayed = f"{local(note.at)} (Shanghai), offset {note.offset}"
+    whole_is = f" of {reject.cut}, the others are in {reject.source}" if reject.cut >= 0 else ""
     rows = [
         ("id", f"{reject.id}  ({reject.id.full})"),
         ("arrived", f"{local(reject.ingest_ts)} (Shanghai)"),
-        ("from", f"{reject.source_topic} partition {reject.source_partition} offset {reject.source_offset}, {place}"),
+        ("from", f"{reject.source}, {place}"),
+        ("gateway", reject.gateway),
+        ("stands for", f"{reject.reports} report{'s' * (reject.reports > 1)}"),
         ("reason", reject.reason),
         ("detail", reject.detail),
         ("replay of", reject.replay_of or "-"),
         ("replayed", replayed),
         ("key", "none" if body.key is None else body.key),
-        *((f"header {name}", value) for name, value in body.headers),
-        ("size", f"{reject.size} bytes"),
+        *((f"header {name}", "null" if value is None else value) for name, value in body.headers),
+        ("size", f"{reject.size} bytes{whole_is}"),
     ]
     lines = [f"{readable(name.encode()):<15} {readable(_bytes(value))}" for name, value in rows]
     value = "no value" if body.value is None else readable(body.value, keep="\n\t")

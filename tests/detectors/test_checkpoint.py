@@ -106,7 +106,7 @@ def test_what_changed_since_the_last_time_is_all_a_successor_needs(
     assert sorted(written.items()) == contents(state)
     successor = PartitionState(most)
     restore_all(successor, written)
-    repeated = [one for one in records[max(stop - again, 0) : stop]]
+    repeated = records[max(stop - again, 0) : stop]
     if len(successor) < most:  # where nobody was refused or forgotten, what was done already may come again
         assert told([repeated], successor, limits) == Told(rejects=told([repeated], state, limits).rejects)
     found = together(found, told([records[stop:]], successor, limits))

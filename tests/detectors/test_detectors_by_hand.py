@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from detectors.latch import EVENTS, Elements, Findings, Watched
 from detectors.limits import LIMIT, LimitRows, LimitTable, load_limits
 from detectors.state import DETECTORS, Detector, PartitionState
-from detectors.twin import TWINS, Record, oracle_events
+from detectors.twin import TWINS, Record
+from detectors.twin_latches import Value
 from schemas.events import Alarm, AlarmKind
-from tests.detectors.given_reports import T0, readings, record, report, told
+from tests.detectors.given_reports import T0, readings, record, report, slowly, told
 
 LIMITS = load_limits()
 Seen = list[tuple[str, int, int]]
@@ -24,7 +25,7 @@ Seen = list[tuple[str, int, int]]
 def alarms(records: Sequence[Record], kind: str, limits: LimitTable = LIMITS) -> list[Alarm]:
     """The alarms of one kind, of which the twin must say the same."""
     found = told([records], PartitionState(), limits)
-    assert found == oracle_events(records, limits)
+    assert found == slowly(records, limits)
     return [alarm for alarm in found.alarms if alarm.kind == kind]
 
 
@@ -156,39 +157,6 @@ def test_test_data_alarm_for_themselves_and_leave_the_real_device_alone() -> Non
     assert alarm.message.startswith("【测试】")
 
 
-def test_a_clock_ahead_is_kept_but_does_not_move_the_devices_time() -> None:
-    ahead = record(0, report(T0 + 3_600_000, arc_half_cycles=[0]), ingest_ts=T0)
-    after = record(1, report(T0 + 1_000, arc_half_cycles=[20]), ingest_ts=T0 + 1_100)
-    assert [alarm.source_offset for alarm in alarms([ahead, after], "arc_fault")] == [1]
-
-
-def test_a_late_report_is_counted_but_not_shown_to_the_detectors() -> None:
-    newest, late = record(0, report(T0 + 5_000, arc_half_cycles=[0])), record(1, report(T0, arc_half_cycles=[20]))
-    closing = record(2, report(T0 + 200_000))
-    found = told([[newest, late, closing]], PartitionState(), LIMITS)
-    assert found.alarms == []
-    (aggregate,) = found.aggregates
-    assert aggregate.quantities == {
-        "arc_half_cycles": {"count": [2], "min": [0.0], "max": [20.0], "mean": [10.0], "last": [0.0]}
-    }
-
-
-def test_a_device_whose_clock_was_set_back_is_heard_again_from_its_third_report() -> None:
-    hour = 3_600_000
-    before = [record(n, report(T0 + n * 1_000, arc_half_cycles=[0]), ingest_ts=T0 + n * 1_000) for n in range(3)]
-    after = [
-        record(n, report(T0 + n * 1_000 - hour, arc_half_cycles=[20]), ingest_ts=T0 + n * 1_000) for n in range(3, 9)
-    ]
-    (alarm,) = alarms([*before, *after], "arc_fault")
-    assert alarm.source_offset == 5
-
-
-def test_old_reports_handed_in_at_once_are_no_clock_that_was_set_back() -> None:
-    newest = record(0, report(T0, arc_half_cycles=[0]), ingest_ts=T0)
-    cached = [record(n, report(T0 - 600_000 + n * 1_000, arc_half_cycles=[20]), ingest_ts=T0 + n) for n in range(1, 30)]
-    assert not alarms([newest, *cached], "arc_fault")
-
-
 SERIES = {
     AlarmKind.RESIDUAL_CURRENT: [100.0, 179.9, 180, 199.9, 200, 299.9, 300, 900],
     AlarmKind.RESIDUAL_CURRENT_RISE: [40.0, 40, 41.3, 139.9, 140, 160, 250.7],
@@ -210,14 +178,16 @@ def test_a_detector_says_what_its_twin_says_over_any_series(data: st.DataObject,
     state, twin, ts = Watched(detector.state, 1), TWINS[detector.kind](), T0
     for value, count, step_ms in data.draw(st.lists(runs, max_size=15)):
         for _ in range(count):
+            times = ts + step_ms, ts + step_ms + 1, ts, step_ms, step_ms, step_ms, data.draw(st.booleans())
             ts += step_ms
-            columns = np.array([0]), np.array([float(value)]), np.array([ts]), np.array([step_ms]), limits
-            found = detector.detect(state, Elements(*columns))
-            wanted = twin.step(ts, float(value), step_ms, told_limits)
+            found = detector.detect(state, elements_of([float(value)], limits, *times))
+            wanted = twin.step(Value(float(value), *times), told_limits)
             assert len(found.element) == (wanted is not None)
             if wanted is not None:
-                _, event, *rest, baseline = (column[0].item() for column in found)
-                assert (EVENTS[event], *rest, None if math.isnan(baseline) else baseline) == wanted
+                (one,) = found.each()
+                baseline = None if math.isnan(one.baseline) else one.baseline
+                told = EVENTS[one.event], *one[2:9], one.ts, one.late, baseline
+                assert told == wanted
 
 
 # Every detector, on arrays.
@@ -236,12 +206,16 @@ def held(state: Watched, slot: int) -> list[bytes]:
     return [entry.tobytes(), state.latches.packed(place[place > 0]).tobytes()]
 
 
-def detect(detector: Detector, state: Watched, values: Sequence[float], ts: int = T0) -> Findings:
+def elements_of(values: Sequence[float], limits: LimitRows, ts: int = T0, *times: int) -> Elements:
+    """The values of components 0, 1, 2 ... that all came at one time; no time has passed unless `times` say so."""
     count = len(values)
-    column = np.array(values, dtype=np.float64)
-    slots, times = np.arange(count), np.full(count, ts, dtype=np.int64)
-    gaps = np.zeros(count, dtype=np.int64)
-    return detector.detect(state, Elements(slots, column, times, gaps, limit_rows(detector.kind, count)))
+    *each, gap = (np.full(count, one, np.int64) for one in (ts, *(times or (ts, 0, 0, 0, 0, 0))))
+    columns = np.arange(count), np.array(values, np.float64), *each, gap.astype(np.bool_), limits
+    return Elements._make(columns)
+
+
+def detect(detector: Detector, state: Watched, values: Sequence[float], ts: int = T0) -> Findings:
+    return detector.detect(state, elements_of(values, limit_rows(detector.kind, len(values)), ts))
 
 
 every_detector = pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: str(detector.kind))
@@ -262,11 +236,9 @@ def test_a_constant_normal_value_never_alarms(detector: Detector) -> None:
 
 @every_detector
 def test_what_a_detector_is_shown_is_not_touched(detector: Detector) -> None:
-    limits = limit_rows(detector.kind, 3)
-    columns = [np.arange(3), np.full(3, 1e4), np.full(3, T0), np.zeros(3, np.int64)]
+    *columns, limits = elements_of([1e4, 1e4, 1e4], limit_rows(detector.kind, 3))
     before = [column.copy() for column in columns]
-    slots, values, times, gaps = columns
-    detector.detect(Watched(detector.state, 3), Elements(slots, values, times, gaps, limits))
+    detector.detect(Watched(detector.state, 3), Elements._make([*columns, limits]))
     assert all((column == kept).all() for column, kept in zip(columns, before, strict=True))
 
 
@@ -288,6 +260,5 @@ def test_a_limit_that_does_not_exist_is_never_reached(detector: Detector) -> Non
     none = dict.fromkeys(LIMIT.names or (), 0.0) | dict.fromkeys(("warning", "alarm", "recovery"), math.inf)
     limits = limit_rows(detector.kind, 1, **none)
     for n in range(10):
-        columns = np.array([0]), np.array([1e9 * n]), np.array([T0 + n * 60_000]), np.array([60_000])
-        elements = Elements(*columns, limits)
-        assert len(detector.detect(state, elements).element) == 0
+        times = T0 + n * 60_000, T0 + n * 60_000, T0, 60_000, 60_000, 60_000, 0
+        assert len(detector.detect(state, elements_of([1e9 * n], limits, *times)).element) == 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from detectors.limits import LimitsError, LimitTable, load_limits
+from schemas.absences import Specials
 from schemas.events import AlarmKind, Severity
 from schemas.quantities import KIND_CODES
 
@@ -76,8 +77,8 @@ def test_a_file_says_which_values_are_none_for_all_for_a_kind_and_for_a_device(t
         sentinels = []
         """,
     ).absences
-    assert absences.of("temperature_c", MONITOR, "LY-2") == ({999}, {85})
-    assert absences.of("temperature_c", PILE, "LY-2") == ({999}, set())
+    assert absences.of("temperature_c", MONITOR, "LY-2") == Specials(frozenset({999}), frozenset({85}))
+    assert absences.of("temperature_c", PILE, "LY-2") == Specials(frozenset({999}))
     assert absences.of("residual_current_ma", MONITOR, "LY-1").sentinels == set()
     assert absences.of("residual_current_ma", MONITOR, "LY-2") == load_limits().absences.of(
         "residual_current_ma", MONITOR, "LY-2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from detectors import sift as module
-from detectors.checkpoint import changed, key_of
+from detectors.checkpoint import changed, encode, key_of
 from detectors.limits import LimitTable
 from detectors.process import Result, process
 from detectors.sift import Sifted, sift
@@ -92,7 +93,11 @@ def test_no_state_is_copied_to_sift(limits: LimitTable, monkeypatch: pytest.Monk
     state = PartitionState()
     run([record(0, *(report(T0, f"LY-{n}", temperature_c=[30]) for n in range(500)))], state, limits)
     encoded: list[int] = []
-    encode = module.encode
-    monkeypatch.setattr(module, "encode", lambda state, rows: (encoded.append(len(rows)), encode(state, rows))[1])
+
+    def counted(state: PartitionState, rows: list[int]) -> Iterator[tuple[bytes, bytes]]:
+        encoded.append(len(rows))
+        return encode(state, rows)
+
+    monkeypatch.setattr(module, "encode", counted)
     sifted([record(1, report(T0 + 1, "LY-1")), record(2, report(T0 + 1, "LY-2"))], {(2, 0)}, state, limits)
     assert max(encoded) == 2

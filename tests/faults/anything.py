@@ -1,8 +1,8 @@
 """Anything a producer can put on a topic: whole record batches, drawn by a seed.
 
 Half of it is nearly right, since what is nearly right goes furthest: reports with some fields made odd, arrays of
-them, cut off, nested, of another encoding. The rest is bytes. Batches are of any codec and size; in some, bytes of the records
-are changed under a checksum that fits.
+them, cut off, nested, of another encoding. The rest is bytes. Batches are of any codec and size; in some, bytes of the
+records are changed under a checksum that fits.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Batch(NamedTuple):
     """A batch as it goes out, and how many records it says that it has."""
 
     made: bytes
-    count: int
+    size: int
 
 
 class Anything:

@@ -167,13 +167,13 @@ def _half_of(result: Result) -> Result:
 def _checkpoint(deaths: Deaths) -> None:
     send, write = CheckpointWriter._send, CheckpointWriter.write
 
-    async def send_half_and_die(self: CheckpointWriter, rows: Sequence[tuple[bytes, bytes]]) -> None:
+    async def send_half_and_die(self: CheckpointWriter, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
         if len(rows) > 1 and deaths.take(Moment.CHECKPOINT):
             await send(self, rows[: len(rows) // 2])
             die()
         await send(self, rows)
 
-    async def write_and_die(self: CheckpointWriter, rows: Sequence[tuple[bytes, bytes]]) -> None:
+    async def write_and_die(self: CheckpointWriter, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
         await write(self, rows)
         if rows:
             deaths.die_at(Moment.CHECKPOINTED)

@@ -17,16 +17,16 @@ from clickhouse_driver import Client
 from faust.types import TP
 
 from detectors.limits import LimitTable, load_limits
-from detectors.twin import Told, timeless
+from detectors.twin import Oracle, Told, timeless
 from schemas.events import Aggregate, Alarm
-from schemas.rejects import DETECTOR_FAILED, RejectEvent
-from schemas.reports import decode
+from schemas.rejects import DETECTOR_FAILED, NOT_JUDGED, RejectEvent
+from schemas.reports import Records, Reports, decode
 from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
 from streams.settings import Settings, host_port
 from streams.transport import to_records
 from tests.faults.checkpoints import Device, Row
 from tests.faults.watch import TABLES, Look, Place, Stored
-from tests.streams.readings import oracle_of, rejects_of, without_repeats
+from tests.streams.readings import fed, rejects_of, without_repeats
 
 Topics = dict[str, list[list[ConsumerRecord]]]
 SHOWN: Final = 5
@@ -61,8 +61,23 @@ def _hashable(*sequences: Sequence[Any]) -> bool:
     return all(isinstance(one, tuple) for sequence in sequences for one in sequence[:1])
 
 
-Fails = Callable[[ConsumerRecord], bool]
-"""Whether a detector raises on a record."""
+Fails = Callable[[Any], bool]
+"""Whether a detector raises on a report, as parsed."""
+
+
+class _Sifted(Oracle):
+    """The twin, which never raises, without the reports that a detector raises on: as if they had never been there."""
+
+    def __init__(self, limits: LimitTable, fails: Fails) -> None:
+        super().__init__(limits)
+        self.failed: list[tuple[int, int, str]] = []
+        self._fails = fails
+
+    def _take(self, report: Any, offset: int, index: int, ingest_ts: int, now: Told) -> None:
+        if self._fails(report):
+            self.failed.append((offset, index, DETECTOR_FAILED))
+        else:
+            super()._take(report, offset, index, ingest_ts, now)
 
 
 def judge(
@@ -71,7 +86,7 @@ def judge(
     looks: Sequence[Look],
     checkpoints: Sequence[Sequence[Row]],
     acknowledged: Sequence[int],
-    fails: Fails = lambda record: False,
+    fails: Fails = lambda report: False,
 ) -> Verdict:
     """Everything that must hold, once the load has stopped and lag is 0."""
     verdict = Verdict()
@@ -88,20 +103,23 @@ def judge(
         _judge_stored(verdict, rows, ends, client)
     _judge_sink_commits(verdict, rows, looks)
     for number, records in enumerate(topics[TELEMETRY.name]):
-        worked_off = [record for record in records if not fails(record)]
         rejects = topics[REJECTS.name][number]
-        _judge_detect_commits(verdict, number, worked_off, told[number], rejects, checkpoints[number], looks)
+        _judge_detect_commits(verdict, number, records, told[number], rejects, checkpoints[number], looks)
     verdict.counts["looks"] = len(looks)
     return verdict
 
 
 def _told(records: Sequence[ConsumerRecord], limits: LimitTable, fails: Fails) -> Told:
-    """By the twin, which never raises: what a detector raises on is left out and rejected."""
-    told = oracle_of((record for record in records if not fails(record)), limits)
-    failed = [record for record in records if fails(record)]
-    also_bad = oracle_of(failed, limits).rejects
-    told.rejects = sorted([*told.rejects, *also_bad, *((record.offset, -1, DETECTOR_FAILED) for record in failed)])
+    """By the twin; what a detector raises on is rejected."""
+    oracle = _Sifted(limits, fails)
+    told = fed(oracle, records)
+    told.rejects = sorted([*told.rejects, *oracle.failed])
     return told
+
+
+def _good(records: Records) -> Reports:
+    """The reports that are stored."""
+    return decode(records)[0].good
 
 
 async def read_topics(settings: Settings, ends: Mapping[Place, int]) -> Topics:
@@ -130,14 +148,14 @@ def _placed(topics: Topics) -> Iterable[tuple[Place, list[ConsumerRecord]]]:
 def _judge_telemetry(
     verdict: Verdict, topics: Topics, told: Sequence[Told], client: Client, acknowledged: Sequence[int]
 ) -> None:
-    """In = stored + rejected: every record, once. What a detector raised on is both: its readings are good."""
+    """In = stored + rejected: every record, once. What was not judged though it can be read is both."""
     stored = client.execute("SELECT `partition`, `offset`, `index` FROM telemetry ORDER BY 1, 2, 3")
     rejected = client.execute(
         "SELECT source_partition, source_offset, source_index, reason FROM rejects ORDER BY 1, 2, 3"
     )
     good, bad = [], []
     for number, records in enumerate(topics[TELEMETRY.name]):
-        reports, _ = decode(to_records(TP(TELEMETRY.name, number), records))
+        reports = _good(to_records(TP(TELEMETRY.name, number), records))
         good += [(number, *place) for place in zip(reports.offset.tolist(), reports.index.tolist(), strict=True)]
         bad += [(number, *one) for one in told[number].rejects]
         on_topic = rejects_of(topics[REJECTS.name][number])
@@ -210,7 +228,7 @@ def _rows_of(topic: str, records: Sequence[ConsumerRecord]) -> Rows:
 def _counted(topic: str, records: Sequence[ConsumerRecord]) -> Iterable[tuple[int, int]]:
     """How many rows each record gives, repeats none."""
     if topic == TELEMETRY.name:
-        reports, _ = decode(to_records(TP(topic, 0), records))
+        reports = _good(to_records(TP(topic, 0), records))
         offsets, counts = np.unique(reports.offset, return_counts=True)
         yield from zip(offsets.tolist(), counts.tolist(), strict=True)
         return
@@ -269,7 +287,10 @@ def _judge_detect_commits(
     looks: Sequence[Look],
 ) -> None:
     """At every look what was committed was reflected by checkpoints or among the rejects."""
-    reports, _ = decode(to_records(TP(TELEMETRY.name, number), records))
+    reports = _good(to_records(TP(TELEMETRY.name, number), records))
+    unjudged = {(offset, index) for offset, index, reason in told.rejects if reason in NOT_JUDGED}
+    places = list(zip(reports.offset.tolist(), reports.index.tolist(), strict=True))
+    reports = reports.only(np.array([place not in unjudged for place in places], np.bool_))
     devices = list(zip(reports.device_id, reports.test.tolist(), strict=True))
     offsets = reports.offset.tolist()
     rejected = np.array([offset for offset, *_ in told.rejects], np.int64)

@@ -56,7 +56,11 @@ def parts(sends: Sequence[Sent], count: int) -> list[Sequence[Sent]]:
 
 def oracle_of(records: Iterable[ConsumerRecord], limits: LimitTable) -> Told:
     """What one partition's records mean by the slow twin, from their bytes and the broker's times."""
-    oracle = Oracle(limits)
+    return fed(Oracle(limits), records)
+
+
+def fed(oracle: Oracle, records: Iterable[ConsumerRecord]) -> Told:
+    """What the twin says of one partition's records."""
     for record in records:
         # A batch that could not be read: the twin knows nothing of batches.
         if fault := getattr(record, "fault", None):

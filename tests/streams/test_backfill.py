@@ -112,7 +112,7 @@ def test_unchanged_limits_find_exactly_the_live_alarms(stored: Platform) -> None
     key = COLUMNS.split(", ").index("source_offset")
     assert sorted(found, key=lambda row: (row[5], row[key:])) == sorted(live, key=lambda row: (row[5], row[key:]))
     assert len({row[4] for row in live}) >= 4, "the reports are to reach most kinds of limits"
-    assert outcome["same"] == len({(row[4], row[5], row[8], row[19]) for row in live})
+    assert outcome["same"] == len({(row[4], row[5], row[8], row[20]) for row in live})
     assert (outcome["only_live"], outcome["only_backfill"], outcome["other_severity"]) == (0, 0, 0)
     assert (outcome["not_compared"], outcome["same_at_another_time"], outcome["differences"]) == (0, 0, [])
     assert outcome["reports"] == DEVICES * REPORTS + IN_RECORD

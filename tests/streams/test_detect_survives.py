@@ -72,7 +72,8 @@ def _oracles(kafka: Kafka, settings: Settings) -> list[Told]:
 
 def _check_look(look: Look, records: Records) -> None:
     """Whatever lies below the committed offset is in the checkpoint or among the rejects."""
-    reports, rejects = decode(records)
+    decoded, rejects = decode(records)
+    reports = decoded.good
     newest: dict[Device, int] = {}
     for device, test, offset in zip(reports.device_id, reports.test.tolist(), reports.offset.tolist(), strict=True):
         if offset < look.committed:

@@ -8,9 +8,10 @@ import numpy as np
 import orjson
 import pytest
 
+from schemas.rejects import UNKNOWN_GATEWAY, gateway_of
 from schemas.reports import Records, decode
 from streams.metrics import Metrics
-from streams.reject_share import GATEWAYS_MOST, OTHER, UNKNOWN, RejectShare, gateway_of
+from streams.reject_share import GATEWAYS_MOST, OTHER, RejectShare
 
 GOOD = orjson.dumps(
     {"v": 1, "device_id": "D", "device_kind": "electrical_monitor", "event_ts": 1_790_000_000_000}
@@ -42,12 +43,12 @@ def _value(metrics: Metrics, name: str, **labels: str) -> float | None:
 @pytest.mark.parametrize(
     ("headers", "gateway"),
     [
-        ([], UNKNOWN),
-        ([("other", b"x")], UNKNOWN),
-        ([("gateway", None)], UNKNOWN),
-        ([("gateway", b"\xff")], UNKNOWN),
-        ([("gateway", b"x" * 65)], UNKNOWN),
-        ([("gateway", b"a\nb")], UNKNOWN),
+        ([], UNKNOWN_GATEWAY),
+        ([("other", b"x")], UNKNOWN_GATEWAY),
+        ([("gateway", None)], UNKNOWN_GATEWAY),
+        ([("gateway", b"\xff")], UNKNOWN_GATEWAY),
+        ([("gateway", b"x" * 65)], UNKNOWN_GATEWAY),
+        ([("gateway", b"a\nb")], UNKNOWN_GATEWAY),
         ([("gateway", "网关".encode())], "网关"),
     ],
 )

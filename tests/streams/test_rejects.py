@@ -35,21 +35,12 @@ from tests.streams.conftest import Platform, quick
 from tests.streams.kafka_outside import Kafka, Sent
 from tests.streams.processes import Ended, run, until
 
-DAY_MS: Final = 86_400_000
-AHEAD_S: Final = 4
 HEADERS: Final = [("gateway", b"g-7"), ("trace", b"\xff\x00"), ("gateway", b"again")]
 
 
-def _early(device: str, **fields: Any) -> dict[str, Any]:
-    """A report that is rejected now, for it lies too far ahead, and is good in `AHEAD_S` seconds."""
-    ahead = now_ms() + DAY_MS + 1_000 * AHEAD_S
-    known = {"v": 1, "device_id": device, "device_kind": "electrical_monitor", "event_ts": ahead}
+def _report(device: str, **fields: Any) -> dict[str, Any]:
+    known = {"v": 1, "device_id": device, "device_kind": "electrical_monitor", "event_ts": now_ms()}
     return known | {"temperature_c": [31.3]} | fields
-
-
-def _until_good(report: dict[str, Any]) -> None:
-    """Wait until the report is no longer ahead of its time."""
-    until(lambda: now_ms() > report["event_ts"] - DAY_MS, "a good report")
 
 
 def _rejects(settings: Settings, *arguments: str) -> Ended:
@@ -84,7 +75,7 @@ def _reports_of(platform: Platform, device: str) -> int:
 def _flush(platform: Platform, partition: int) -> None:
     """Wait until everything that is on telemetry now is stored, by a report sent after it."""
     device = f"FLUSH-{uuid4().hex}"
-    report = _early(device, event_ts=now_ms())
+    report = _report(device)
     platform.kafka.send([Sent(partition, device.encode(), orjson.dumps(report))])
     until(lambda: _reports_of(platform, device) == 1, "the report sent last")
 
@@ -92,51 +83,53 @@ def _flush(platform: Platform, partition: int) -> None:
 def test_a_reject_is_listed_shown_and_sent_again_once(platform: Platform) -> None:
     settings, kafka = platform.settings, platform.kafka
     offset = kafka.ends(TELEMETRY.name)[1]
-    report = _early("RJ-1")
-    key, value = b"\xfe\x01key", orjson.dumps(report) + b" "
+    key, value = b"\xfe\x01key", orjson.dumps(_report("RJ-1", v=9)) + b" "
     kafka.send([Sent(1, key, value, HEADERS)])
     full = _id_of(platform, offset, 1, 0)
     short = full[24:]
 
     (line,) = [line for line in _rejects(settings, "list").out.splitlines() if short in line]
-    assert "impossible_time" in line
+    assert "unknown_version" in line
     assert " no " in line
 
     shown = _json(settings, "show", short)
     assert b64decode(shown["key"]["base64"]) == key
     assert b64decode(shown["value"]["base64"]) == value
     assert [(one["name"], b64decode(one["base64"])) for one in shown["headers"]] == HEADERS
+    assert (shown["gateway"], shown["reports"], shown["cut"]) == ("g-7", 1, -1)
     assert _rejects(settings, "show", short, "--raw").out.encode() == value
 
     assert _json(settings, "replay", short, "--dry-run")["sent"] == 1
-    assert _reports_of(platform, "RJ-1") == 0
-    _until_good(report)
+    assert _sent_again(kafka, 1, full) == []
     for told in ("sent 1, sent before 0\n", "sent 0, sent before 1\n"):
         assert _rejects(settings, "replay", short).out == told
-    _flush(platform, 1)
-    assert _reports_of(platform, "RJ-1") == 1
-    (again,) = [one for one in kafka.read(TELEMETRY.name)[1] if dict(one.headers).get(REPLAY_OF) == full.encode()]
+    (again,) = _sent_again(kafka, 1, full)
     assert (again.key, again.value) == (key, value)
     assert list(again.headers) == [*HEADERS, (REPLAY_OF, full.encode())]
-    (listed,) = [one for one in _json(settings, "list", "--reason", "impossible_time") if one["id"] == full]
+    (listed,) = [one for one in _json(settings, "list", "--all", "--reason", "unknown_version") if one["id"] == full]
     assert (listed["source_offset"], listed["size"]) == (offset, len(value))
     assert (listed["replayed"], listed["replayed_offset"]) == ("yes", again.offset)
 
 
+def _sent_again(kafka: Kafka, partition: int, full: str) -> list[Any]:
+    return [one for one in kafka.read(TELEMETRY.name)[partition] if dict(one.headers).get(REPLAY_OF) == full.encode()]
+
+
 def test_one_report_of_an_array_is_sent_without_its_neighbours(platform: Platform) -> None:
     offset = platform.kafka.ends(TELEMETRY.name)[0]
-    array = [_early("RJ-2-GOOD", event_ts=now_ms()), _early("RJ-2-BAD")]
-    platform.kafka.send([Sent(0, b"RJ-2", orjson.dumps(array))])
+    bad = _report("RJ-2-BAD", v=9)
+    platform.kafka.send([Sent(0, b"RJ-2", orjson.dumps([_report("RJ-2-GOOD"), bad]))])
     full = _id_of(platform, offset, 0, 1)
-    _until_good(array[1])
     assert _json(platform.settings, "replay", full)["sent"] == 1
+    (again,) = _sent_again(platform.kafka, 0, full)
+    assert orjson.loads(again.value) == bad
     _flush(platform, 0)
-    assert (_reports_of(platform, "RJ-2-GOOD"), _reports_of(platform, "RJ-2-BAD")) == (1, 1)
+    assert (_reports_of(platform, "RJ-2-GOOD"), _reports_of(platform, "RJ-2-BAD")) == (1, 0)
 
 
 def test_an_array_in_an_array_is_left_out_with_its_reason(platform: Platform) -> None:
     offset = platform.kafka.ends(TELEMETRY.name)[0]
-    platform.kafka.send([Sent(0, b"RJ-3", orjson.dumps([[_early("RJ-3", event_ts=now_ms())]]))])
+    platform.kafka.send([Sent(0, b"RJ-3", orjson.dumps([[_report("RJ-3")]]))])
     full = _id_of(platform, offset, 0, 0)
     outcome = _json(platform.settings, "replay", full)
     assert (outcome["sent"], outcome["left_out"]) == (0, 1)
@@ -222,11 +215,11 @@ def _rejected(platform: Platform) -> Case:
 _offsets = itertools.count(100)
 
 
-def _planted(settings: Settings, kafka: Kafka) -> Case:
+def _planted(settings: Settings, kafka: Kafka, reason: str = "not_json", reports: int = 1, cut: int = -1) -> Case:
     """A reject in ClickHouse as the sink would have written it; no workers run."""
     incarnation = asyncio.run(topic_ids(settings.kafka, [REJECTS.name]))[REJECTS.name]
     found = RejectId(incarnation, 0, next(_offsets))
-    event = RejectEvent("not_json", "planted", TELEMETRY.name, 0, found.offset, -1, now_ms())
+    event = RejectEvent(reason, "planted", TELEMETRY.name, 0, found.offset, -1, now_ms(), reports, cut)
     records = Records(
         topic=REJECTS.name,
         partition=0,
@@ -234,7 +227,7 @@ def _planted(settings: Settings, kafka: Kafka) -> Case:
         timestamps=np.array([now_ms()]),
         keys=[b"key"],
         values=[b"no JSON"],
-        headers=[event.to_headers(HEADERS)],
+        headers=[event.to_headers([*HEADERS, ("none", None)])],
     )
     block = BLOCKS[REJECTS.name](records, incarnation)
     names = ", ".join(f"`{name}`" for name in block.columns)
@@ -313,6 +306,38 @@ def test_notes_have_a_topic_of_their_own_and_telemetry_no_markers(real: Settings
         telemetry = kafka.read(TELEMETRY.name)[0]
         assert [one.offset for one in telemetry] == list(range(kafka.ends(TELEMETRY.name)[0]))
         assert case.full.encode() in {one.key for one in kafka.read(REPLAYS.name)[0]}
+
+
+def test_what_is_cut_or_stored_all_the_same_is_not_sent_again_and_said_so(settings: Settings, kafka: Kafka) -> None:
+    cut, many = _planted(settings, kafka, cut=70_000), _planted(settings, kafka, "wrong_type", 600, 9_000)
+    refused = _planted(settings, kafka, "too_many_devices")
+    outcome = _json(settings, "replay")
+    assert (outcome["sent"], outcome["left_out"]) == (0, 3)
+    why = {one["id"]: one["why"] for one in outcome["reasons"]}
+    for case in (cut, many):
+        offset = case.full.rpartition("-")[2]
+        assert why[case.full].endswith(f"{TELEMETRY.name} partition 0 offset {offset} has the record whole, as long as "
+                                       "the topic keeps it")  # fmt: skip
+    assert why[refused.full].startswith("it is stored with the good reports")
+    assert kafka.ends(TELEMETRY.name)[0] == 0
+
+    lines = {line.split()[2]: line for line in _rejects(settings, "list").out.splitlines()[1:]}
+    assert lines[cut.full[24:]].endswith("planted (cut)")
+    assert lines[many.full[24:]].endswith("planted (600 reports) (cut)")
+    shown = _rejects(settings, "show", cut.full).out
+    assert "header none     null" in shown
+    assert f"7 bytes of 70000, the others are in {TELEMETRY.name} partition 0 offset" in shown
+    shown = _json(settings, "show", many.full)
+    assert (shown["reports"], shown["cut"], shown["gateway"]) == (600, 9_000, "g-7")
+    assert shown["headers"][-1] == {"name": "none", "text": None, "base64": None}
+
+
+def test_a_header_without_a_value_is_sent_again_as_it_was(real: Settings) -> None:
+    with Kafka(real.kafka, real.partitions) as kafka:
+        case = _planted(real, kafka)
+        assert case.replay().sent == 1
+        (again,) = _sent_again(kafka, 0, case.full)
+    assert list(again.headers) == [*HEADERS, ("none", None), (REPLAY_OF, case.full.encode())]
 
 
 def test_an_empty_result_says_so(platform: Platform) -> None:

@@ -135,7 +135,8 @@ def _check_telemetry(kafka: Kafka, query: Query) -> None:
     stored = set(query("SELECT partition, offset, index FROM telemetry"))
     rejected = set(query("SELECT source_partition, source_offset, source_index FROM rejects"))
     for partition, records in enumerate(kafka.read(TELEMETRY.name)):
-        reports, rejects = decode(to_records(TP(TELEMETRY.name, partition), records))
+        decoded, rejects = decode(to_records(TP(TELEMETRY.name, partition), records))
+        reports = decoded.good
         good = {(partition, *place) for place in zip(reports.offset.tolist(), reports.index.tolist(), strict=True)}
         assert {place for place in stored if place[0] == partition} == good
         bad = {(partition, one.offset, one.index) for one in rejects}

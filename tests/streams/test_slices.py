@@ -37,7 +37,7 @@ def _chunk(values: list[bytes]) -> Records:
 
 
 def _pieces(records: Records) -> list[Slice]:
-    return [piece for piece in slices(records, shipped()) if piece is not None]
+    return list(slices(records, shipped()))
 
 
 def _of_one_device(piece: Slice) -> int:

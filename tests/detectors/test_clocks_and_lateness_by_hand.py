@@ -1,0 +1,427 @@
+"""Clocks, order, gaps, repeats and late history: no clock of a device decides whether a fire is seen, and no order in
+which reports come makes one of what was none. Worked out by hand from domain.md; the twin is held to the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import permutations
+from typing import Any
+
+import orjson
+import pytest
+
+from detectors.limits import load_limits
+from detectors.state import PartitionState
+from detectors.twin import Record
+from schemas.events import Alarm
+from tests.detectors.given_reports import T0, report, slowly, told
+
+LIMITS = load_limits()
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+Sent = tuple[int, dict[str, Any]]
+"""When a report arrives, counted from T0, and what it is."""
+Clock = Callable[[int], Any]
+"""What a device's clock shows at a time counted from T0."""
+
+
+def right(arrival: int) -> int:
+    """A clock that is right."""
+    return T0 + arrival
+
+
+def behind(ms: int) -> Clock:
+    """A clock that is wrong by so much."""
+    return lambda arrival: T0 + arrival - ms
+
+
+def series(
+    *values: Any,
+    every_ms: int = 1_000,
+    at: int = 0,
+    clock: Clock = right,
+    of: str = "residual_current_ma",
+    **fields: Any,
+) -> list[Sent]:
+    """Reports of one value each, at an even pace from `at` on."""
+    times = [at + number * every_ms for number in range(len(values))]
+    return [(one, report(clock(one), **fields) | {of: [value]}) for one, value in zip(times, values, strict=True)]
+
+
+def numbered(sent: Iterable[Sent], first: int = 1) -> list[Sent]:
+    """The same with sequence numbers."""
+    return [(at, one | {"seq": first + number}) for number, (at, one) in enumerate(sent)]
+
+
+def handed_in(sent: Iterable[Sent], at: int, every_ms: int = 0) -> list[Sent]:
+    """The same reports, kept and handed in from `at` on."""
+    return [(at + number * every_ms, one) for number, (_, one) in enumerate(sent)]
+
+
+def log(*sent: Iterable[Sent]) -> list[Record]:
+    """All of them as records in the order of their arrival."""
+    ordered = sorted((one for part in sent for one in part), key=lambda one: one[0])
+    return [(offset, T0 + at, orjson.dumps(one)) for offset, (at, one) in enumerate(ordered)]
+
+
+def alarms(*sent: Iterable[Sent], kind: str = "residual_current") -> list[Alarm]:
+    """The alarms of one kind, of which the twin must say the same."""
+    records = log(*sent)
+    found = told([records], PartitionState(), LIMITS)
+    assert found == slowly(records, LIMITS)
+    return [alarm for alarm in found.alarms if alarm.kind == kind]
+
+
+def seen(found: Sequence[Alarm]) -> list[tuple[str, int]]:
+    """What happened, and when it was told, counted from T0."""
+    return [(str(alarm.event), alarm.ingest_ts - T0) for alarm in found]
+
+
+# Clocks. A fire of 900 mA from the tenth second on, at 1 s, must alarm 3 s later whatever the clock shows.
+
+FIRE = [50.0] * 10 + [900.0] * 10
+WRONG: dict[str, Clock] = {
+    "right": right,
+    "never set": lambda arrival: 740 + arrival,
+    "2000": lambda arrival: 946_684_800_000 + arrival,
+    "1024 weeks back": behind(1024 * 7 * DAY_MS),
+    "local time for UTC": behind(-8 * HOUR_MS),
+    "eight hours behind": behind(8 * HOUR_MS),
+    "two days ahead": behind(-2 * DAY_MS),
+    "five minutes ahead": behind(-300_000),
+    "half a year ahead": behind(-180 * DAY_MS),
+    "none": lambda arrival: None,
+    "a text": lambda arrival: "2026-11-26T14:00:00Z",
+    "in seconds": lambda arrival: (T0 + arrival) // 1000,
+    "in microseconds": lambda arrival: (T0 + arrival) * 1000,
+    "stuck at 1970": lambda arrival: 740,
+    "stuck": lambda arrival: T0 - 60_000,
+    "slow": lambda arrival: T0 + arrival // 1000,
+    "a tenth as fast": lambda arrival: T0 + arrival // 10,
+    "twice as fast": lambda arrival: T0 - HOUR_MS + arrival * 2,
+    "of whole seconds": lambda arrival: (T0 + arrival) // 1000 * 1000,
+    "of whole minutes": lambda arrival: (T0 + arrival) // 60_000 * 60_000,
+    "random": lambda arrival: T0 - arrival * 7_919_000 % 86_400_000,
+}
+
+
+@pytest.mark.parametrize("clock", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("with_seq", [False, True])
+def test_no_clock_decides_whether_a_fire_is_seen(clock: Clock, with_seq: bool) -> None:
+    sent = series(*FIRE, clock=clock)
+    found = alarms(numbered(sent) if with_seq else sent)
+    assert found
+    assert (found[0].event, found[0].severity) == ("opened", 2)
+    assert found[0].ingest_ts - T0 <= 15_000
+
+
+@pytest.mark.parametrize("clock", WRONG.values(), ids=WRONG)
+def test_no_clock_makes_an_alarm_of_normal_life(clock: Clock) -> None:
+    values = [50.0 + n % 7 for n in range(200)]
+    assert not alarms(series(*values, clock=clock))
+
+
+def test_a_report_by_a_clock_that_is_not_credible_is_judged_by_its_arrival_and_says_so() -> None:
+    (alarm,) = alarms(series(*FIRE, clock=lambda arrival: 740 + arrival))
+    assert (alarm.by_arrival, alarm.onset_ts - T0, alarm.event_ts - T0) == (True, 10_000, 13_000)
+    (alarm,) = alarms(series(*FIRE))
+    assert (alarm.by_arrival, alarm.onset_ts - T0) == (False, 10_000)
+
+
+def test_two_records_of_the_same_second_without_sequence_numbers_are_both_judged() -> None:
+    first = series(*FIRE, every_ms=1_000)
+    second = series(*FIRE, every_ms=1_000, at=500, clock=lambda arrival: T0 + arrival - 500)
+    (alarm,) = alarms(first, second)
+    assert alarm.ingest_ts - T0 <= 13_500
+
+
+def test_a_channel_that_always_comes_half_a_second_later_than_the_other_is_live() -> None:
+    other = series(*[30.0] * 20, of="temperature_c")
+    later = [(at + 10, one) for at, one in series(*FIRE, clock=behind(500))]
+    (alarm,) = alarms(other, later)
+    assert (alarm.late, alarm.onset_ts - T0) == (False, 9_500)
+
+
+def test_a_twin_under_the_same_id_an_hour_behind_alarms() -> None:
+    healthy = series(*[50.0] * 60)
+    burning = series(*[900.0] * 60, at=300, clock=behind(HOUR_MS))
+    found = alarms(healthy, burning)
+    assert ("opened", 2) in [(alarm.event, alarm.severity) for alarm in found]
+    assert found[0].ingest_ts - T0 <= 10_000
+
+
+def test_a_batch_dated_eight_hours_ahead_does_not_make_what_follows_late() -> None:
+    batch = handed_in(series(*[50.0] * 20, clock=behind(-8 * HOUR_MS)), at=0)
+    (alarm,) = alarms(batch, series(*FIRE, at=1_000))
+    assert (alarm.late, alarm.ingest_ts - T0) == (False, 14_000)
+
+
+def test_a_batch_dated_eight_hours_ahead_is_judged_itself() -> None:
+    found = alarms(handed_in(series(*[900.0] * 20, clock=behind(-8 * HOUR_MS)), at=0))
+    assert [alarm.event for alarm in found] == ["opened"]
+
+
+@pytest.mark.parametrize("ahead_ms", [60_000, 299_000, 300_000, 3_600_000])
+def test_a_report_ahead_for_each_two_real_ones_mutes_nobody(ahead_ms: int) -> None:
+    sent = series(*FIRE)
+    for number in range(0, len(sent), 3):
+        at, one = sent[number]
+        sent[number] = at, one | {"event_ts": one["event_ts"] + ahead_ms}
+    (alarm, *_) = alarms(sent)
+    assert (alarm.event, alarm.late) == ("opened", False)
+    assert alarm.ingest_ts - T0 <= 14_000
+
+
+@pytest.mark.parametrize("back_ms", [10_000, HOUR_MS, 30 * DAY_MS])
+def test_a_clock_set_back_at_the_fault_is_live_at_once_where_its_sequence_number_goes_on(back_ms: int) -> None:
+    sent = [*series(*[50.0] * 10), *series(*[900.0] * 10, at=10_000, clock=behind(back_ms))]
+    (alarm, *_) = alarms(numbered(sent))
+    assert (alarm.event, alarm.late, alarm.ingest_ts - T0) == ("opened", False, 13_000)
+    assert alarm.onset_ts - T0 == 10_000 - back_ms
+
+
+def test_a_clock_set_back_without_sequence_numbers_is_live_from_its_third_report() -> None:
+    sent = [*series(*[50.0] * 10), *series(*[50.0] * 2, *[900.0] * 5, at=10_000, clock=behind(HOUR_MS))]
+    (alarm,) = alarms(sent)
+    assert (alarm.late, alarm.ingest_ts - T0) == (False, 15_000)
+
+
+def test_old_reports_handed_in_at_once_are_no_clock_that_was_set_back() -> None:
+    live, kept = series(*[50.0] * 60), series(*[60.0] * 20, clock=behind(HOUR_MS))
+    records = log(live, handed_in(kept, at=30_500, every_ms=10))
+    minutes = told([records], PartitionState(), LIMITS).aggregates
+    assert [(one.minute_ts - T0) // 60_000 for one in minutes] == []
+
+
+def test_a_sequence_number_that_wraps_at_64_bits_goes_on() -> None:
+    sent = [*series(*[50.0] * 2), *series(*[900.0] * 10, at=2_000, clock=behind(HOUR_MS))]
+    numbers = [2**64 - 2, 2**64 - 1, *range(10)]
+    (alarm, *_) = alarms([(at, one | {"seq": seq}) for (at, one), seq in zip(sent, numbers, strict=True)])
+    assert alarm.ingest_ts - T0 == 5_000
+
+
+# Repeats.
+
+
+def test_a_repeat_says_nothing_twice() -> None:
+    sent = series(*FIRE)
+    twice = [(at + 200, one) for at, one in sent]
+    assert seen(alarms(sent, twice)) == seen(alarms(sent))
+
+
+def test_one_report_repeated_for_long_confirms_nothing() -> None:
+    sent = [*series(*[50.0] * 10), *series(900.0, at=10_000)]
+    resent = handed_in([sent[-1]] * 20, at=10_050, every_ms=50)
+    assert not alarms(sent, resent, series(*[50.0] * 30, at=11_500))
+
+
+def test_equal_reports_in_pace_three_times_running_are_a_clock_that_is_stuck() -> None:
+    sent = [
+        *series(*[50.0] * 10),
+        *[(10_000 + n * 1_000, report(T0 + 10_000, residual_current_ma=[900.0])) for n in range(9)],
+    ]
+    (alarm,) = alarms(sent)
+    assert alarm.ingest_ts - T0 <= 17_000
+
+
+def test_reports_of_one_time_with_other_content_are_no_repeats() -> None:
+    sent = [(n * 1_000, report(T0, residual_current_ma=[900.0 + n])) for n in range(6)]
+    (alarm,) = alarms(sent)
+    assert alarm.ingest_ts - T0 == 3_000
+
+
+# Durations and gaps.
+
+
+def test_two_glitches_five_silent_minutes_apart_do_not_confirm_each_other() -> None:
+    sent = [*series(*[50.0] * 60, 900.0), *series(900.0, *[50.0] * 60, at=360_000)]
+    assert not alarms(sent)
+
+
+def test_a_value_over_on_both_sides_of_a_short_loss_is_one_stretch() -> None:
+    sent = [*series(*[50.0] * 60, *[900.0] * 2), *series(*[900.0] * 3, at=75_000)]
+    # No value is taken to have lasted over the loss for longer than two intervals.
+    assert seen(alarms(sent)) == [("opened", 75_000)]
+
+
+def test_a_component_has_its_own_gap_however_often_its_device_speaks() -> None:
+    others = series(*[30.0] * 400, of="temperature_c")
+    sent = [*series(*[50.0] * 30, 900.0), *series(900.0, *[50.0] * 10, at=360_000)]
+    assert not alarms(others, sent)
+
+
+@pytest.mark.parametrize("every_ms", [60_000, 600_000, 6 * HOUR_MS])
+def test_a_device_that_reports_seldom_has_confirmed_itself(every_ms: int) -> None:
+    sent = series(50.0, 50.0, 900.0, every_ms=every_ms)
+    assert seen(alarms(sent)) == [("opened", 2 * every_ms)]
+
+
+@pytest.mark.parametrize("at_once", [1, 20, 60])
+@pytest.mark.parametrize("every_ms", [1_000, 5_000, 60_000])
+def test_reports_kept_and_handed_in_at_once_last_as_long_as_they_are_dated(at_once: int, every_ms: int) -> None:
+    sent = series(*[50.0] * 60, *[900.0] * 60, *[50.0] * 60, every_ms=every_ms)
+    bursts = [
+        report
+        for begin in range(0, len(sent), at_once)
+        for report in handed_in(sent[begin : begin + at_once], at=sent[min(begin + at_once, len(sent)) - 1][0])
+    ]
+    onsets = [(str(alarm.event), alarm.onset_ts - T0) for alarm in alarms(bursts)]
+    assert onsets == [("opened", 60 * every_ms), ("recovered", 60 * every_ms)]
+
+
+def in_bursts_of_a_minute(values: Sequence[float]) -> list[Sent]:
+    """One value a second by a clock of whole minutes, handed in at the end of each minute."""
+    sent = series(*values, clock=lambda arrival: (T0 + arrival) // 60_000 * 60_000)
+    minutes = range(0, len(sent), 60)
+    return [one for begin in minutes for one in handed_in(sent[begin : begin + 60], at=begin * 1_000 + 59_000)]
+
+
+def swaying(count: int, around: float = 50.0) -> list[float]:
+    """Values of which no two are equal."""
+    return [around + number / 100 for number in range(count)]
+
+
+@pytest.mark.parametrize("second", [600, 601, 630, 659])
+def test_one_spike_by_a_clock_of_whole_minutes_in_bursts_is_no_fire(second: int) -> None:
+    values = swaying(720)
+    values[second] = 900.0
+    assert not alarms(in_bursts_of_a_minute(values))
+
+
+@pytest.mark.parametrize("second", [300, 301, 330, 359])
+def test_a_fire_by_a_clock_of_whole_minutes_in_bursts_is_seen_with_the_next_minute(second: int) -> None:
+    (alarm,) = alarms(in_bursts_of_a_minute([*swaying(second), *swaying(480 - second, 900.0)]))
+    assert alarm.ingest_ts - T0 <= 419_000
+
+
+def test_arcs_need_no_second_report() -> None:
+    assert seen(alarms(series(14, of="arc_half_cycles"), kind="arc_fault")) == [("opened", 0)]
+
+
+def test_a_fire_beside_what_is_none_is_seen() -> None:
+    sent = [
+        (
+            n * 1_000,
+            report(
+                T0 + n * 1_000, residual_current_ma=[-127, 520], temperature_c=[-127, None, 6551.5], current_a=[-3.48]
+            ),
+        )
+        for n in range(6)
+    ]
+    (alarm,) = alarms(sent)
+    assert (alarm.component, alarm.ingest_ts - T0) == (1, 3_000)
+
+
+# Power-on values.
+
+
+def test_a_single_power_on_value_is_no_temperature_and_a_second_one_in_a_row_is() -> None:
+    once = series(*[30.0] * 20, 85.0, *[30.0] * 20, of="temperature_c")
+    assert not alarms(once, kind="temperature")
+    twice = series(*[30.0] * 20, *[85.0] * 10, of="temperature_c")
+    assert seen(alarms(twice, kind="temperature")) == [("opened", 26_000)]
+
+
+def test_a_power_on_value_after_every_reboot_is_never_a_fire_however_often() -> None:
+    assert not alarms(series(*[85.0, 30.0] * 50, of="temperature_c"), kind="temperature")
+    assert not alarms(series(*[85.0, 30.0] * 50, of="temperature_c"), kind="temperature_rise")
+
+
+def test_a_power_on_value_does_not_end_a_fire() -> None:
+    sent = series(*[30.0] * 20, *[95.0] * 20, 85.0, *[95.0] * 20, of="temperature_c")
+    assert [event for event, _ in seen(alarms(sent, kind="temperature"))] == ["opened"]
+
+
+# Late history (补报).
+
+
+LIVE = series(*[50.0] * 120)
+FIRE_BEFORE = series(*[50.0] * 5, *[900.0] * 5, *[50.0] * 5, at=-HOUR_MS)
+
+
+def test_a_single_late_value_over_opens_nothing() -> None:
+    kept = series(*[50.0] * 5, 900.0, *[50.0] * 5, at=-HOUR_MS)
+    assert not alarms(LIVE, handed_in(kept, at=60_050, every_ms=5))
+
+
+def test_a_single_late_arc_opens_for_it_needs_no_second() -> None:
+    live = series(*[0] * 60, of="arc_half_cycles")
+    (alarm, *_) = alarms(live, handed_in(series(20, at=-HOUR_MS, of="arc_half_cycles"), at=30_500), kind="arc_fault")
+    assert (alarm.event, alarm.late, alarm.onset_ts - T0) == ("opened", True, -HOUR_MS)
+
+
+@pytest.mark.parametrize("turn", list(permutations(range(4))))
+def test_two_late_values_with_none_under_between_open_an_alarm_in_any_order(turn: tuple[int, ...]) -> None:
+    kept = series(50.0, 900.0, 950.0, 50.0, at=-HOUR_MS)
+    found = alarms(LIVE, handed_in([kept[number] for number in turn], at=60_050, every_ms=7))
+    assert (found[0].event, found[0].severity, found[0].late) == ("opened", 2, True)
+    assert found[0].message.startswith("【补报】")
+    last = found[-1]
+    assert (last.event, last.onset_ts - T0, last.event_ts - T0) == ("recovered", 1_000 - HOUR_MS, 3_000 - HOUR_MS)
+    assert len({alarm.alarm_id for alarm in found}) == 1
+
+
+@pytest.mark.parametrize("turn", list(permutations(range(3))))
+def test_two_late_values_with_one_under_between_open_nothing_once_it_is_known(turn: tuple[int, ...]) -> None:
+    kept = series(900.0, 50.0, 900.0, at=-HOUR_MS)
+    ordered = [kept[number] for number in turn]
+    found = alarms(LIVE, handed_in(ordered, at=60_050, every_ms=7))
+    # Where the one under comes last nothing yet says that they do not belong together.
+    assert (found == []) == (turn[-1] != 1)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("every_ms", [0, 7, 900])
+def test_a_fire_that_is_over_is_told_with_its_true_times_whichever_way_it_is_drained(
+    newest_first: bool, every_ms: int
+) -> None:
+    kept = FIRE_BEFORE[::-1] if newest_first else FIRE_BEFORE
+    found = alarms(LIVE, handed_in(kept, at=60_050, every_ms=every_ms))
+    assert {alarm.late for alarm in found} == {True}
+    assert found[0].event == "opened"
+    assert (found[-1].onset_ts - T0, found[-1].peak) == (5_000 - HOUR_MS, 900.0)
+    recovered = [alarm for alarm in found if alarm.event == "recovered"]
+    assert [alarm.event_ts - T0 for alarm in recovered] == [10_000 - HOUR_MS]
+
+
+def test_an_onset_found_earlier_is_told_as_amended_under_the_same_id() -> None:
+    burning = series(*[900.0] * 60)
+    kept = series(*[50.0] * 5, *[900.0] * 5, at=-10_000)
+    found = alarms(burning, handed_in(kept[::-1], at=30_050, every_ms=7))
+    assert [alarm.event for alarm in found] == ["opened", *["amended"] * 5]
+    assert (found[0].onset_ts - T0, found[-1].onset_ts - T0) == (0, -5_000)
+    assert len({(alarm.alarm_id, alarm.episode) for alarm in found}) == 1
+
+
+def test_what_is_late_never_recovers_what_is_live() -> None:
+    burning = series(*[900.0] * 60)
+    kept = series(*[50.0] * 30, at=-HOUR_MS)
+    assert [event for event, _ in seen(alarms(burning, handed_in(kept, at=30_050, every_ms=7)))] == ["opened"]
+
+
+def test_history_resent_at_its_own_pace_reactivates_nothing() -> None:
+    day = numbered([*series(*[900.0] * 20), *series(*[50.0] * 600, at=20_000)])
+    resent = [(at + 300_500, one) for at, one in day[:200]]
+    assert [event for event, _ in seen(alarms(day, resent))] == ["opened", "recovered"]
+
+
+def test_late_values_do_not_confirm_a_single_live_one() -> None:
+    live = series(*[50.0] * 60, 900.0, *[50.0] * 20)
+    kept = series(*[50.0] * 5, 900.0, *[50.0] * 5, at=-HOUR_MS)
+    assert not alarms(live, handed_in(kept, at=60_500, every_ms=7))
+
+
+def test_late_values_are_counted_in_their_minute_while_it_is_open() -> None:
+    live = [*series(0, 0, of="arc_half_cycles", every_ms=5_000), *series(0, of="arc_half_cycles", at=200_000)]
+    records = log(live, handed_in(series(9, of="arc_half_cycles", at=1_000), at=5_500))
+    (aggregate,) = told([records], PartitionState(), LIMITS).aggregates
+    assert aggregate.quantities["arc_half_cycles"] == {
+        "count": [3], "min": [0.0], "max": [9.0], "mean": [3.0], "last": [0.0]
+    }  # fmt: skip
+
+
+def test_a_fire_going_on_live_while_history_is_drained_is_told_as_live() -> None:
+    live = series(*[50.0] * 60, *[900.0] * 30)
+    kept = series(*[60.0] * 600, at=-2 * HOUR_MS)
+    (alarm,) = alarms(live, handed_in(kept, at=30_005, every_ms=50))
+    assert (alarm.late, alarm.ingest_ts - T0) == (False, 63_000)
