@@ -32,6 +32,9 @@ and hand in up to 600 kept ones at once, each perhaps twice (domain.md); beyond 
 _WINDOW_MS: Final = 60_000
 _OFFLINE_AFTER_MS: Final = np.array([device_status.OFFLINE_AFTER_MS[kind.name] for kind in DEVICE_KINDS])
 _WATCHED_CODES: Final = np.array(list(WATCHING))
+# Python 3.11 finds a member of an enumeration by a function of its own, which is slow for every round.
+_NOT_FITTED: Final = int(Reason.NOT_FITTED)
+_POWER_ON: Final = int(Reason.POWER_ON)
 _IS_WATCHED: Final = np.isin(np.arange(len(QUANTITIES)), _WATCHED_CODES)
 _FLOODS: Final = Fault(
     DEVICE_FLOODS, f"over {FLOOD_REPORTS} reports of this device within a minute; it is stored, but not judged"
@@ -139,11 +142,12 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
     `now` (epoch ms) only marks when alarms were detected; it decides nothing, so the same reports give the same
     events. Reports that a device's row already reflects are skipped.
     """
-    result = Result()
+    results = []
     while len(rows := state.admit(reports)) < len(reports):
-        result += _process(reports.between(0, len(rows)), rows, state, limits, now)
+        results.append(_process(reports.between(0, len(rows)), rows, state, limits, now))
         reports = reports.between(len(rows), len(reports))
-    return result + _process(reports, rows, state, limits, now)
+    results.append(_process(reports, rows, state, limits, now))
+    return sum(results[1:], results[0])
 
 
 def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: LimitTable, now: int) -> Result:
@@ -159,10 +163,12 @@ def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: 
     result.skipped = int(np.count_nonzero(known & ~newer & ~reports.rejected))
     taken = (known & newer).nonzero()[0]
     fresh = _without_flood(rows, taken, reports, state, result)
-    result.absent_values = int(np.count_nonzero(_is_fault(reports.marks.reason) & np.isin(reports.marks.report, fresh)))
+    faulty = _faulty(reports.marks)
+    if len(faulty):
+        result.absent_values = int(np.count_nonzero(np.isin(faulty, fresh)))
     values = values_of(reports)
     chunk = _Chunk(
-        reports, values, _odd(reports), _unfitted(reports), order.fingerprints(reports, values),
+        reports, values, _odd(reports, faulty), _unfitted(reports), order.fingerprints(reports, values),
         values.counts.sum(axis=0) > 0, state, limits, now, result,
     )  # fmt: skip
     for chosen in _rounds(rows[fresh]):
@@ -178,23 +184,24 @@ def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: 
     return result
 
 
-def _odd(reports: Reports) -> np.ndarray:
+def _odd(reports: Reports, faulty: np.ndarray) -> np.ndarray:
     """The reports that carry faults, notes or values that are none for want of a good sensor, bool[n]."""
     odd = reports.rejected.copy()
     odd[list(reports.faults)] = odd[list(reports.notes)] = True
-    odd[reports.marks.report[_is_fault(reports.marks.reason)]] = True
+    odd[faulty] = True
     return odd
 
 
 def _unfitted(reports: Reports) -> Marks:
     marks = reports.marks
-    which = ((marks.reason == Reason.NOT_FITTED) & _IS_WATCHED[marks.quantity]).nonzero()[0]
+    which = ((marks.reason == _NOT_FITTED) & _IS_WATCHED[marks.quantity]).nonzero()[0]
     return Marks._make(column[which] for column in marks)
 
 
-def _is_fault(reason: np.ndarray) -> np.ndarray:
-    fault: np.ndarray = (reason != Reason.NOT_FITTED) & (reason != Reason.POWER_ON)
-    return fault
+def _faulty(marks: Marks) -> np.ndarray:
+    """The report of each value that is none for want of a good sensor."""
+    faulty: np.ndarray = marks.report[(marks.reason != _NOT_FITTED) & (marks.reason != _POWER_ON)]
+    return faulty
 
 
 def _without_flood(
@@ -329,7 +336,7 @@ def _seen(shown: list[_Shown], reports: int) -> _Seen:
     found = _Seen(*np.zeros((2, reports, len(WATCHING)), np.bool_))
     for one in shown:
         found.any[one.which, COLUMN[one.code]] = True
-        found.live[one.which if one.live.all() else one.which[one.live], COLUMN[one.code]] = True
+        found.live[one.which[one.live], COLUMN[one.code]] = True
     return found
 
 
@@ -463,7 +470,7 @@ def _notes(report: int, chunk: _Chunk) -> list[str]:
     faults = [
         device_status.sensor_fault(quantity, component, Reason(reason))
         for quantity, component, reason in marks
-        if reason not in (Reason.NOT_FITTED, Reason.POWER_ON)
+        if reason not in (_NOT_FITTED, _POWER_ON)
     ]
     return [*reports.notes.get(report, ()), *faults]
 
@@ -632,9 +639,10 @@ def _watch(shown: list[_Shown], taken: _Round, chunk: _Chunk) -> None:
     if not shown:
         return
     profile = _profiles(taken.rows, chunk)
-    _watch_live([one if one.live.all() else one.only(one.live) for one in shown], profile, taken, chunk)
-    for one in shown:
-        if not one.live.all():
+    counted = [(one, np.count_nonzero(one.live)) for one in shown]
+    _watch_live([one.only(one.live) if live < len(one.live) else one for one, live in counted], profile, taken, chunk)
+    for one, live in counted:
+        if live < len(one.live):
             _watch_late(one.only(~one.live), profile, taken, chunk)
 
 
