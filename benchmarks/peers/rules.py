@@ -116,14 +116,18 @@ class Device:
         newest_ts = self.newest_ts = max(self.newest_ts, ts)
         minutes = self.minutes
         closed = minutes and minutes[0][0] + OPEN_MS <= newest_ts
-        events: list[Event] = self._close(offset, index) if closed else []
+        events: list[Event] = self._close(report, offset, index) if closed else []
         self._count(report, ts)
         self._watch(Place(report, offset, index, ingest_ts, ts), events)
         return events
 
-    def _close(self, offset: int, index: int) -> list[Event]:
-        """The minutes that the newest time has left behind."""
+    def _close(self, report: Report, offset: int, index: int) -> list[Event]:
+        """The minutes that the newest time, that of a report, has left behind; they have its components too."""
         events: list[Event] = []
+        for name, absent in ABSENT:
+            width = _width(report.get(name) or [], absent)
+            if width > self.widths.get(name, 0):
+                self.widths[name] = width
         while self.minutes and self.minutes[0][0] + OPEN_MS <= self.newest_ts:
             minute_ts, held = self.minutes.pop(0)
             if held:

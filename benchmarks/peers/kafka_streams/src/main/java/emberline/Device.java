@@ -53,9 +53,21 @@ final class Device {
         place = offset << 10 | report.index;
         long ts = Math.min(report.eventTs, ingestTs);
         newestTs = Math.max(newestTs, ts);
+        widen(report);
         close(offset, report.index, events);
         count(report, ts);
         watch(new Place(report, offset, ingestTs, ts), events);
+    }
+
+    /** A minute that a report closes has its components too. */
+    private void widen(Report report) {
+        for (Quantity quantity : Quantity.ALL) {
+            double[] values = report.values[quantity.ordinal()];
+            if (values != null) {
+                int width = Math.max(widths[quantity.ordinal()], quantity.width(values));
+                widths[quantity.ordinal()] = (byte) width;
+            }
+        }
     }
 
     /** The minutes that the newest time has left behind. */
@@ -73,15 +85,15 @@ final class Device {
     /** Count the values in their minute, unless that has closed. */
     private void count(Report report, long ts) {
         long minuteTs = ts - ts % MINUTE_MS;
-        Minute minute = minuteTs + OPEN_MS > newestTs ? minute(minuteTs) : null;
+        if (minuteTs + OPEN_MS <= newestTs) {
+            return;
+        }
+        Minute minute = minute(minuteTs);
         for (Quantity quantity : Quantity.ALL) {
             double[] values = report.values[quantity.ordinal()];
             int width = values == null ? 0 : quantity.width(values);
             if (width > 0) {
-                widths[quantity.ordinal()] = (byte) Math.max(widths[quantity.ordinal()], width);
-                if (minute != null) {
-                    minute.count(quantity, values, width, ts);
-                }
+                minute.count(quantity, values, width, ts);
             }
         }
     }
