@@ -124,7 +124,9 @@ def set_back(
     late = behind.nonzero()[0]
     ahead = seq[late] - rows["seq"][devices[late]]  # unsigned: what is behind is far ahead
     goes_on = has_seq[late] & (rows["has_seq"][devices[late]] == 1) & (ahead >= 1) & (ahead <= SEQ_AHEAD)
-    found[late] = _paced(rows, devices[late], ts[late], ingest_ts[late]) | goes_on
+    # What was set back and stands still since is heard again by the same sign as any clock that is stuck.
+    stuck = rows["equal_count"][devices[late]] >= STUCK_REPORTS
+    found[late] = _paced(rows, devices[late], ts[late], ingest_ts[late]) | goes_on | stuck
     rows["back_count"][devices[found]] = 0
     return found
 

@@ -400,7 +400,8 @@ def _repeated(device: Device, place: Place) -> bool:
 
 
 def _set_back(device: Device, place: Place, behind: bool) -> bool:
-    """Whether the device's clock was set back: its sequence number goes on, or it is the third in a row in pace."""
+    """Whether the device's clock was set back: its sequence number goes on, it is the third in a row in pace, or it
+    stands still since."""
     if not behind:
         device.behind = []
         return False
@@ -412,7 +413,8 @@ def _set_back(device: Device, place: Place, behind: bool) -> bool:
     device.behind.append((place.ts, place.ingest_ts))
     seq, newest = place.reading.seq, device.seq
     goes_on = seq is not None and newest is not None and 1 <= (seq - newest) % 2**64 <= SEQ_AHEAD
-    if not goes_on and len(device.behind) < SET_BACK_REPORTS:
+    stuck = device.equal_count >= STUCK_REPORTS
+    if not goes_on and not stuck and len(device.behind) < SET_BACK_REPORTS:
         return False
     device.behind = []
     return True

@@ -186,6 +186,13 @@ def test_a_clock_set_back_without_sequence_numbers_is_live_from_its_third_report
     assert (alarm.late, alarm.ingest_ts - T0) == (False, 15_000)
 
 
+@pytest.mark.parametrize("shows", [T0 - HOUR_MS, T0 - DAY_MS, 740, T0 + 5_000])
+def test_a_clock_set_back_at_the_fault_that_stands_still_since_is_live_again(shows: int) -> None:
+    sent = [*series(*[50.0] * 10), *series(*[900.0] * 10, at=10_000, clock=lambda _: shows)]
+    (alarm,) = alarms(sent)
+    assert (alarm.late, alarm.ingest_ts - T0 <= 17_000) == (False, True)
+
+
 def test_old_reports_handed_in_at_once_are_no_clock_that_was_set_back() -> None:
     live, kept = series(*[50.0] * 60), series(*[60.0] * 20, clock=behind(HOUR_MS))
     records = log(live, handed_in(kept, at=30_500, every_ms=10))
