@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from detectors import process as fast
 from detectors import twin
 from detectors.limits import LimitTable, load_limits
-from detectors.process import process, silent_until, tick
+from detectors.process import process
 from detectors.state import PartitionState
+from detectors.statuses import silent_until, tick
 from detectors.twin import Oracle, Record
 from schemas.reports import decode
 from tests.detectors.given_reports import (
