@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from detectors import process as fast
-from detectors import twin
+from detectors import twin_devices
 from detectors.limits import LimitTable, load_limits
 from detectors.process import process
 from detectors.state import PartitionState
@@ -76,7 +76,7 @@ def limits(tmp_path_factory: pytest.TempPathFactory) -> LimitTable:
 def small_floods(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device floods by its fifth report of a minute."""
     monkeypatch.setattr(fast, "FLOOD_REPORTS", 4)
-    monkeypatch.setattr(twin, "FLOOD_REPORTS", 4)
+    monkeypatch.setattr(twin_devices, "FLOOD_REPORTS", 4)
 
 
 @PROFILE
