@@ -151,9 +151,10 @@ def repeated(device: Device, place: Place) -> bool:
     again = print_ in device.seen
     if again:
         usual = device.interval_ms or device.equal_ms
-        in_pace = 0 < place.silent_ms <= 2 * usual and usual <= 2 * place.silent_ms
-        device.equal_count = device.equal_count + 1 if in_pace or usual == 0 else 0
-        device.equal_ms = min(place.silent_ms, 2**31 - 1)
+        if 2 * place.silent_ms >= usual:  # else it came together with the one before
+            in_pace = 0 < place.silent_ms <= 2 * usual
+            device.equal_count = device.equal_count + 1 if in_pace or usual == 0 else 0
+            device.equal_ms = min(place.silent_ms, 2**31 - 1)
         if device.equal_count < STUCK_REPORTS:
             return True
     else:
