@@ -23,7 +23,7 @@ from benchmarks.processes import cpu_s
 from benchmarks.workload import START_TS, arrived, records_of
 from embedded.processes import running_clickhouse
 from fleet import Fleet, FleetConfig
-from schemas.reports import Records
+from schemas.records import Records
 from schemas.topics import TELEMETRY
 from sinks.clickhouse.rows import telemetry_block
 from sinks.contract import Sink

@@ -29,11 +29,13 @@ from benchmarks.profiles import shares
 from benchmarks.workload import START_TS, Sent, arrived, fill, hash_of, records_of
 from detectors.checkpoint import encode
 from detectors.limits import load_limits
-from detectors.process import Result, process
+from detectors.process import process
+from detectors.rounds import Result
 from detectors.state import PartitionState
 from embedded.processes import running_clickhouse, running_kafka
 from fleet import Fleet, FleetConfig
-from schemas.reports import Records, Reports, decode
+from schemas.records import Records
+from schemas.reports import Reports, decode
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, TELEMETRY
 from sinks.clickhouse.rows import telemetry_block
 from sinks.contract import Block

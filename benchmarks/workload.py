@@ -20,7 +20,8 @@ from detectors.limits import load_limits
 from detectors.twin import Oracle
 from fleet import Fleet, FleetConfig, Send
 from schemas.events import Aggregate, Alarm
-from schemas.reports import Records, decode
+from schemas.records import Records
+from schemas.reports import decode
 from schemas.topics import CHECKPOINTS, MAX_REJECT_BYTES, OUTPUTS, TELEMETRY
 from streams.settings import Settings
 from streams.topics import make_topics

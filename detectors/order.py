@@ -96,12 +96,17 @@ def _remember(rows: Table, devices: np.ndarray, prints: np.ndarray, event_ts: np
 
 
 def _stuck(rows: Table, devices: np.ndarray, silent_ms: np.ndarray) -> np.ndarray:
-    """Whether these repeats, coming `silent_ms` after the report before, are those of a clock that is stuck."""
-    usual = np.where(rows["interval_ms"][devices] > 0, rows["interval_ms"][devices], rows["equal_ms"][devices])
-    in_pace = (silent_ms > 0) & (silent_ms <= 2 * usual) & (usual <= 2 * silent_ms)
-    count = np.where(in_pace | (usual == 0), np.minimum(rows["equal_count"][devices] + 1, STUCK_REPORTS), 0)
+    """Whether these repeats, coming `silent_ms` after the report before, are those of a clock that is stuck.
+
+    Of what comes together, as the channels of a device do in reports of their own, only the first can be in pace: those
+    after it neither count nor count against it."""
+    before, equal_ms = rows["equal_count"][devices], rows["equal_ms"][devices]
+    usual = np.where(rows["interval_ms"][devices] > 0, rows["interval_ms"][devices], equal_ms).astype(np.int64)
+    together, slow = 2 * silent_ms < usual, silent_ms > 2 * usual
+    in_pace = ~together & ~slow & (silent_ms > 0)
+    count = np.where(in_pace | (usual == 0), np.minimum(before + 1, STUCK_REPORTS), np.where(together, before, 0))
     rows["equal_count"][devices] = count
-    rows["equal_ms"][devices] = np.minimum(silent_ms, np.iinfo(np.int32).max)
+    rows["equal_ms"][devices] = np.where(together, equal_ms, np.minimum(silent_ms, np.iinfo(np.int32).max))
     stuck: np.ndarray = count >= STUCK_REPORTS
     return stuck
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from detectors.checkpoint import encode, restore_all
 from detectors.limits import LimitTable
-from detectors.process import Result, process
+from detectors.process import process
+from detectors.rounds import Result
 from detectors.state import PartitionState
 from schemas.reports import Reports
 

@@ -14,11 +14,15 @@ import numpy as np
 
 from detectors.device_status import OFFLINE_AFTER_MS
 from detectors.limits import LimitTable
-from detectors.process import Result, process, silent_until, tick
+from detectors.process import process
+from detectors.rounds import Result
 from detectors.state import PartitionState
+from detectors.statuses import silent_until, tick
 from schemas.events import Alarm, DeviceStatus
+from schemas.records import Records
 from schemas.rejects import RejectEvent, event_of
-from schemas.reports import Records, Reject, decode, reject_reports
+from schemas.report_rejects import Reject, reject_reports
+from schemas.reports import decode
 from schemas.topics import ALARMS, DEVICE_STATUS, REJECTS, TELEMETRY
 
 AFTER_MS: Final = 7 * 3_600_000

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, fields
 from typing import Final, Self
 
+from schemas.records import Headers
+from schemas.report_rejects import Reject
 from schemas.report_rules import MAX_DETAIL_BYTES, Fault
-from schemas.reports import Headers, Reject
 
 PREFIX: Final = "emberline."
 DETECTOR_FAILED: Final = "detector_failed"

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, combinations, compress, groupby, pairwise
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from itertools import accumulate, chain, combinations, compress, pairwise
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
-import orjson
 
 from schemas.absences import Absences, shipped
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
+from schemas.records import Records
 from schemas.report_fields import (
     NO_MARKS,
     Arrays,
@@ -31,13 +30,11 @@ from schemas.report_fields import (
     mark,
     sequences,
 )
-from schemas.report_json import Parsed, bytes_of, loads, parse
+from schemas.report_json import Parsed, parse
+from schemas.report_rejects import Reject, judged_reports, reject_record
 from schemas.report_rules import (
     AHEAD_MS,
     BEHIND_MS,
-    MAX_DETAIL_BYTES,
-    Fault,
-    fault_of,
     in_order,
     read_faults,
     read_flag,
@@ -59,83 +56,6 @@ kind that is not known."""
 PART_BYTES: Final = 98_304
 """Records of so many bytes are decoded at once: what is parsed of them then stays in the processor's cache until it is
 columns. Whole fetches of a mebibyte take half as long again [measured]."""
-
-UNREAD_MOST: Final = (3, 600)
-UNJUDGED_MOST: Final = (1, 400)
-"""All rejects of a record that could not be read, and all of those that were not judged, are together at most so many
-times as large as the record was when it was sent, and so many bytes more: what a sender sends is told, but not
-multiplied [ours]."""
-REJECT_OVERHEAD_BYTES: Final = 280
-"""What our own headers take of that, but for the reason and its detail (`schemas.rejects`)."""
-
-
-Headers = Sequence[tuple[str, bytes | None]]
-
-
-class Records(NamedTuple):
-    """Consecutive records of one partition, as columns. `timestamps` are the broker's, int64 epoch ms.
-
-    `sent_bytes`, int64[n], is what each took as it was sent: of a compressed batch its share. None is for records that
-    were sent as they are. `faults` says by number why records could not be taken from their batch; they are empty.
-    """
-
-    topic: str
-    partition: int
-    offsets: np.ndarray
-    timestamps: np.ndarray
-    keys: Sequence[bytes | None]
-    values: Sequence[bytes | None]
-    headers: Sequence[Headers]
-    sent_bytes: np.ndarray | None = None
-    faults: Mapping[int, Fault] = MappingProxyType({})
-
-    def between(self, begin: int, end: int) -> Records:
-        """The records `begin` to `end`, that one not included."""
-        part = slice(begin, end)
-        return self._replace(
-            offsets=self.offsets[part],
-            timestamps=self.timestamps[part],
-            keys=self.keys[part],
-            values=self.values[part],
-            headers=self.headers[part],
-            sent_bytes=None if self.sent_bytes is None else self.sent_bytes[part],
-            faults={number - begin: fault for number, fault in self.faults.items() if begin <= number < end},
-        )
-
-    @classmethod
-    def joined(cls, parts: Sequence[Records]) -> Records:
-        """The records of all parts, which follow each other in one partition."""
-        *begins, _ = accumulate((len(part.offsets) for part in parts), initial=0)
-        return cls(
-            topic=parts[0].topic,
-            partition=parts[0].partition,
-            offsets=np.concatenate([part.offsets for part in parts]),
-            timestamps=np.concatenate([part.timestamps for part in parts]),
-            keys=[key for part in parts for key in part.keys],
-            values=[value for part in parts for value in part.values],
-            headers=[headers for part in parts for headers in part.headers],
-            sent_bytes=(
-                None
-                if all(part.sent_bytes is None for part in parts)
-                else np.concatenate([part.bytes_sent() for part in parts])
-            ),
-            faults={
-                begin + number: fault
-                for begin, part in zip(begins, parts, strict=True)
-                for number, fault in part.faults.items()
-            },
-        )
-
-    def bytes_sent(self) -> np.ndarray:
-        """What each record took as it was sent, int64[n]."""
-        if self.sent_bytes is not None:
-            return self.sent_bytes
-        sizes = map(_bytes_of_record, self.keys, self.values, self.headers)
-        return np.fromiter(sizes, np.int64, len(self.offsets))
-
-
-def _bytes_of_record(key: bytes | None, value: bytes | None, headers: Headers) -> int:
-    return len(key or b"") + len(value or b"") + _header_bytes(headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,25 +204,6 @@ def _renumbered(parts: Iterable[tuple[int, Mapping[int, tuple[str, ...]]]]) -> d
     return {begin + row: held for begin, part in parts for row, held in part.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A rejected record, or one rejected report of a record (`index` is then its place, else -1).
-
-    It stands for `reports` of them where there were too many to tell each. `cut` is how many bytes its value had, where
-    there was no room for all of them, else -1.
-    """
-
-    offset: int
-    index: int
-    fault: Fault
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-    ingest_ts: int
-    reports: int = 1
-    cut: int = -1
-
-
 def decode(records: Records, absences: Absences | None = None) -> tuple[Reports, list[Reject]]:
     """Decode a chunk of records; what cannot be read comes back as a reject, its neighbours unharmed.
 
@@ -333,145 +234,12 @@ def _edges(values: Sequence[bytes | None]) -> list[int]:
 def _decode_part(records: Records, absences: Absences) -> tuple[Reports, list[Reject]]:
     parsed = parse(records.keys, records.values, records.faults)
     reports, bad, named = _columns(records, parsed, absences)
-    rejects = [
-        fitted(reject_record(records, number, fault), _allowance(records, number))
-        for number, fault in parsed.faults.items()
-    ]
+    rejects = [reject_record(records, number, fault) for number, fault in parsed.faults.items()]
     if np.count_nonzero(bad):
-        rejects += _judged(records, parsed, bad & (parsed.place >= 0))
+        rejects += judged_reports(records, parsed, bad & (parsed.place >= 0))
         reports = reports.only(~bad | named)
     rejects.sort(key=lambda reject: (reject.offset, reject.index))
     return reports, rejects
-
-
-def reject_record(records: Records, number: int, fault: Fault) -> Reject:
-    """The reject of a whole record."""
-    return _reject(records, number, -1, fault, records.values[number])
-
-
-def _reject(records: Records, number: int, index: int, fault: Fault, value: bytes | None) -> Reject:
-    return Reject(
-        offset=int(records.offsets[number]),
-        index=index,
-        fault=fault,
-        key=records.keys[number],
-        value=value,
-        headers=records.headers[number],
-        ingest_ts=int(records.timestamps[number]),
-    )
-
-
-def reject_reports(records: Records, faults: Mapping[tuple[int, int], Fault]) -> list[Reject]:
-    """The rejects of single reports that are good but were not judged, by the offset and the index of each, in their
-    order. They hold no value: the reports are stored."""
-    rejects: list[Reject] = []
-    for offset, places in groupby(sorted(faults), lambda place: place[0]):
-        number = int(np.searchsorted(records.offsets, offset))
-        told = [(index, faults[offset, index], None) for _, index in places]
-        share = len(told) / _reports_in(records.values[number] or b"")
-        times, more = UNJUDGED_MOST
-        rejects += _of_record(records, number, told, int(times * share * _bytes(records, number)) + more)
-    return rejects
-
-
-def _reports_in(record: bytes) -> int:
-    try:
-        held = loads(record)
-    except orjson.JSONDecodeError:
-        return 1
-    return len(held) if type(held) is list else 1
-
-
-def _judged(records: Records, parsed: Parsed, bad: np.ndarray) -> Iterator[Reject]:
-    """The rejects of single reports. Their records are parsed once more, for of them only the columns are left."""
-    for number, rows in groupby(bad.nonzero()[0].tolist(), parsed.record.item):
-        record = records.values[number] or b""
-        held = loads(record)
-        places = [parsed.place.item(row) for row in rows]
-        told = ((index, *_fault_and_bytes(held, index, record)) for index in places)
-        yield from _of_record(records, number, told, _allowance(records, number), len(places))
-
-
-def _fault_and_bytes(held: Any, index: int, record: bytes) -> tuple[Fault, bytes]:
-    report, value = (held, record) if type(held) is dict else (held[index], bytes_of(held[index], record))
-    fault = fault_of(report)
-    assert fault is not None, "fault_of lets through a report that _columns does not take"
-    return fault, value
-
-
-def _of_record(
-    records: Records,
-    number: int,
-    told: Iterable[tuple[int, Fault, bytes | None]],
-    allowed: int,
-    size: int | None = None,
-) -> list[Reject]:
-    """The rejects of reports of a record, as many as may be told one by one and one for all others. There are `size` of
-    `told`, index, fault and value of each."""
-    if size is None:
-        told = list(told)
-        size = len(told)
-    rejects: list[Reject] = []
-    for left, (index, fault, value) in zip(range(size, 0, -1), told, strict=True):
-        reject = _reject(records, number, index, fault, value)
-        more = Fault(fault.reason, f"{left} reports of this record from here on, too many to tell each: {fault.detail}")
-        if _size(reject) + (_told_bytes(more) if left > 1 else 0) > allowed:
-            if left == 1 and not rejects:
-                return [fitted(reject, allowed)]
-            whole, more = len(records.values[number] or b""), _shortened(more, allowed)
-            return [*rejects, Reject(reject.offset, index, more, None, None, (), reject.ingest_ts, left, whole)]
-        allowed -= _size(reject)
-        rejects.append(reject)
-    return rejects
-
-
-def _allowance(records: Records, number: int) -> int:
-    """How many bytes the rejects of a record that could not be read may take."""
-    times, more = UNREAD_MOST
-    return times * _bytes(records, number) + more
-
-
-def _bytes(records: Records, number: int) -> int:
-    """What a record took as it was sent."""
-    if records.sent_bytes is not None:
-        return int(records.sent_bytes[number])
-    return _bytes_of_record(records.keys[number], records.values[number], records.headers[number])
-
-
-def _header_bytes(headers: Headers) -> int:
-    return sum(len(name.encode()) + len(value or b"") for name, value in headers)
-
-
-def _told_bytes(fault: Fault) -> int:
-    return REJECT_OVERHEAD_BYTES + len(fault.reason) + min(len(fault.detail.encode()), MAX_DETAIL_BYTES)
-
-
-def _size(reject: Reject) -> int:
-    return _told_bytes(reject.fault) + len(reject.key or b"") + len(reject.value or b"") + _header_bytes(reject.headers)
-
-
-def _shortened(fault: Fault, allowed: int) -> Fault:
-    """A fault whose detail leaves a reject within what it may take."""
-    room = max(allowed - REJECT_OVERHEAD_BYTES - len(fault.reason), 0)
-    detail = fault.detail.encode()
-    return fault if len(detail) <= room else Fault(fault.reason, detail[:room].decode(errors="ignore"))
-
-
-def fitted(reject: Reject, allowed: int) -> Reject:
-    """A reject cut to what it may take: of its detail what is too long, then its headers go, then its key, then of its
-    value the end."""
-    if _size(reject) <= allowed:
-        return reject
-    fault = _shortened(reject.fault, allowed)
-    room = allowed - _told_bytes(fault)
-    headers = reject.headers if _header_bytes(reject.headers) <= room // 2 else ()
-    room -= _header_bytes(headers)
-    key = reject.key if len(reject.key or b"") <= room // 2 else None
-    room -= len(key or b"")
-    value, whole = reject.value, len(reject.value or b"")
-    if value is not None:
-        value = value[: max(room, 0)]
-    return Reject(reject.offset, reject.index, fault, key, value, headers, reject.ingest_ts, reject.reports, whole)
 
 
 def _columns(records: Records, parsed: Parsed, absences: Absences) -> tuple[Reports, np.ndarray, np.ndarray]:

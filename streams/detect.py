@@ -21,13 +21,17 @@ from faust.types import TP
 
 from detectors.checkpoint import encode, tombstones
 from detectors.limits import LimitTable
-from detectors.process import Result, process, tick
+from detectors.process import process
+from detectors.rounds import Result
 from detectors.sift import sift
 from detectors.state import PartitionState
+from detectors.statuses import tick
 from schemas.events import Alarm, DeviceStatus, Severity
+from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, event_of
+from schemas.report_rejects import Reject, reject_reports
 from schemas.report_rules import Fault
-from schemas.reports import Records, Reject, Reports, reject_reports
+from schemas.reports import Reports
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import CheckpointWriter, Incarnation, read_checkpoint

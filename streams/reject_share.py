@@ -9,9 +9,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from schemas.records import Records
 from schemas.rejects import UNKNOWN_GATEWAY, gateway_of
+from schemas.report_rejects import Reject
 from schemas.report_rules import Fault
-from schemas.reports import Records, Reject, Reports
+from schemas.reports import Reports
 from streams.metrics import Metrics
 from streams.seldom import Seldom
 

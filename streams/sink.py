@@ -23,7 +23,7 @@ import numpy as np
 from faust.types import TP
 
 from schemas.absences import Absences
-from schemas.reports import Records
+from schemas.records import Records
 from schemas.topics import DEVICE_STATUS, OUTPUTS, TELEMETRY
 from sinks.blocks import drop_repeats, merge
 from sinks.clickhouse.rows import BLOCKS, telemetry_block

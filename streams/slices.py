@@ -14,7 +14,9 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from schemas.absences import Absences
-from schemas.reports import Records, Reject, Reports, decoded
+from schemas.records import Records
+from schemas.report_rejects import Reject
+from schemas.reports import Reports, decoded
 
 REPORTS_ENOUGH: Final = 5_000
 """Reports of a piece, and at most a part's more: some 40 ms [measured]. A common chunk is one piece."""

@@ -25,8 +25,8 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage, Message
 from mode.utils.futures import notify
 
+from schemas.records import Records
 from schemas.report_rules import EARLIEST_ARRIVAL_TS
-from schemas.reports import Records
 from streams.closing import closed
 from streams.ledger import Ledger, Range
 from streams.unpacking import Unpacked, size_of_headers

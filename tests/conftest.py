@@ -11,6 +11,7 @@ TESTS: Final = Path(__file__).parent
 QUICK: Final = (
     "detectors",
     "embedded/test_jars.py",
+    "field",
     "fleet",
     "house",
     "schemas",

@@ -18,10 +18,11 @@ from schemas import topics
 from schemas.absences import Absences
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES
+from schemas.records import Records
 from schemas.rejects import RejectEvent, gateway_of, original_headers
 from schemas.report_fields import Marks
 from schemas.report_rules import Reason
-from schemas.reports import Ragged, Records, decode
+from schemas.reports import Ragged, decode
 from sinks.columns import Column, Labels, constant, uuids
 from sinks.contract import Block, Malformed
 

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from detectors.checkpoint import encode
 from detectors.limits import LimitTable
-from detectors.process import Result, process
+from detectors.process import process
+from detectors.rounds import Result
 from detectors.state import PartitionState
 from detectors.twin import Oracle, Record, Told, timeless
-from schemas.reports import Records, decode
+from schemas.records import Records
+from schemas.reports import decode
 
 T0 = 1_790_000_040_000
 """The beginning of a minute."""

@@ -216,6 +216,11 @@ def test_a_repeat_says_nothing_twice() -> None:
     assert seen(alarms(sent, twice)) == seen(alarms(sent))
 
 
+def test_a_repeat_a_month_later_is_judged_as_any_by_whatever_interval() -> None:
+    sent = series(*[50.0] * 3, every_ms=20 * DAY_MS)
+    assert not alarms(sent, [(60 * DAY_MS, sent[-1][1]), (61 * DAY_MS, sent[-1][1]), (62 * DAY_MS, sent[0][1])])
+
+
 def test_one_report_repeated_for_long_confirms_nothing() -> None:
     sent = [*series(*[50.0] * 10), *series(900.0, at=10_000)]
     resent = handed_in([sent[-1]] * 20, at=10_050, every_ms=50)
@@ -229,6 +234,20 @@ def test_equal_reports_in_pace_three_times_running_are_a_clock_that_is_stuck() -
     ]
     (alarm,) = alarms(sent)
     assert alarm.ingest_ts - T0 <= 17_000
+
+
+@pytest.mark.parametrize("every_ms", [1_000, 10_000])
+@pytest.mark.parametrize("others", [["temperature_c"], ["temperature_c", "voltage_v", "current_a"]])
+def test_a_stuck_clock_is_known_as_one_also_where_channels_come_together_in_reports_of_their_own(
+    every_ms: int, others: list[str]
+) -> None:
+    beside = [series(*[30.0] * 40, every_ms=every_ms, clock=lambda _: T0, of=name) for name in others]
+    glitch, fire = [50.0] * 10 + [900.0] + [50.0] * 29, [50.0] * 10 + [900.0] * 30
+    # Each 10 s a device has confirmed a value itself; its glitch would be told by any clock.
+    if every_ms == 1_000:
+        assert not alarms(*beside, series(*glitch, every_ms=every_ms, clock=lambda _: T0))
+    (alarm,) = alarms(*beside, series(*fire, every_ms=every_ms, clock=lambda _: T0))
+    assert alarm.ingest_ts - T0 <= 10 * every_ms + 15_000
 
 
 def test_reports_of_one_time_with_other_content_are_no_repeats() -> None:

@@ -10,10 +10,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from detectors import process as fast
-from detectors import twin
+from detectors import twin_devices
 from detectors.limits import LimitTable, load_limits
-from detectors.process import process, silent_until, tick
+from detectors.process import process
 from detectors.state import PartitionState
+from detectors.statuses import silent_until, tick
 from detectors.twin import Oracle, Record
 from schemas.reports import decode
 from tests.detectors.given_reports import (
@@ -75,7 +76,7 @@ def limits(tmp_path_factory: pytest.TempPathFactory) -> LimitTable:
 def small_floods(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device floods by its fifth report of a minute."""
     monkeypatch.setattr(fast, "FLOOD_REPORTS", 4)
-    monkeypatch.setattr(twin, "FLOOD_REPORTS", 4)
+    monkeypatch.setattr(twin_devices, "FLOOD_REPORTS", 4)
 
 
 @PROFILE

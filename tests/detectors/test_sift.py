@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from detectors import sift as module
 from detectors.checkpoint import changed, encode, key_of
 from detectors.limits import LimitTable
-from detectors.process import Result, process
+from detectors.process import process
+from detectors.rounds import Result
 from detectors.sift import Sifted, sift
 from detectors.state import FORGOTTEN_ONCE_MS, PartitionState
 from detectors.twin import Record

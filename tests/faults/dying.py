@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from faust.types import TP
 
-from detectors.process import Result
+from detectors.rounds import Result
 from detectors.state import PartitionState
 from schemas.topics import TELEMETRY
 from sinks.clickhouse import wire

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from detectors import process
+from detectors import alarms
 from detectors.latch import Elements, Findings, Watched
 from detectors.state import DETECTORS, Detector
 from streams.cli import main
@@ -27,7 +27,7 @@ def _raising(detector: Detector) -> Detector:
 
 def put_defect() -> None:
     """From here on detectors of this process raise on `FATAL_VALUE`."""
-    process.DETECTORS = tuple(_raising(detector) for detector in DETECTORS)  # type: ignore[attr-defined,assignment]
+    alarms.DETECTORS = tuple(_raising(detector) for detector in DETECTORS)  # type: ignore[attr-defined,assignment]
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from faust.types import TP
 from detectors.limits import LimitTable, load_limits
 from detectors.twin import Oracle, Told, timeless
 from schemas.events import Aggregate, Alarm
+from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, NOT_JUDGED, RejectEvent
-from schemas.reports import Records, Reports, decode
+from schemas.reports import Reports, decode
 from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
 from streams.settings import Settings, host_port
 from streams.transport import to_records

@@ -17,8 +17,10 @@ from fleet import Fleet, FleetConfig, Send
 from fleet.bad import CASES
 from fleet.faults import MONITORS_ONLY, PILES_TOO
 from schemas.events import AlarmKind, Severity
+from schemas.records import Records
+from schemas.report_rejects import Reject
 from schemas.report_rules import Reason
-from schemas.reports import Records, Reject, Reports, decode
+from schemas.reports import Reports, decode
 from tests.fleet.fleet_oracle import Key, alarms
 
 START_TS = 1_790_000_000_000

@@ -22,6 +22,7 @@ from detectors.state import DETECTORS, PartitionState
 from schemas import report_rules, reports
 from schemas.events import Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, Status, alarm_id
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES, Quantity
+from schemas.records import Records
 from schemas.rejects import GATEWAY, MAX_GATEWAY_LENGTH, NOT_JUDGED, PREFIX, RejectEvent
 from schemas.report_rules import Fault, Reason
 from schemas.topics import OUTPUTS, TOPICS, Topic
@@ -58,8 +59,8 @@ def property_of(shape: str, name: str) -> Mapping[str, Any]:
     return resolve(API, SHAPES[shape]["properties"][name])
 
 
-def record_of(value: bytes) -> reports.Records:
-    return reports.Records("emberline.telemetry", 3, np.array([7]), np.array([NOW]), [b"key"], [value], [[]])
+def record_of(value: bytes) -> Records:
+    return Records("emberline.telemetry", 3, np.array([7]), np.array([NOW]), [b"key"], [value], [[]])
 
 
 def report_with(**changed: Any) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import orjson
 from hypothesis import strategies as st
 
 from schemas.quantities import BY_NAME
+from schemas.records import Headers, Records
 from schemas.report_json import device_of, fault_of_record, loads, not_json, not_reports
 from schemas.report_rules import MAX_REPORTS_PER_RECORD, Fault, Reading, is_device_id, read
-from schemas.reports import Headers, Records, Reports
+from schemas.reports import Reports
 
 T0 = 1_790_000_000_000
 """When all of these records arrive."""

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from schemas.events import Aggregate, Alarm, DeviceStatus, alarm_id
 from schemas.rejects import RejectEvent, event_of, original_headers
+from schemas.report_rejects import Reject
 from schemas.report_rules import MAX_DETAIL_BYTES, Fault
-from schemas.reports import Reject
 
 PROFILE = settings(max_examples=50, deadline=None, derandomize=True)
 STATISTICS = {"count": [2, 0], "min": [0.1, None], "max": [0.3, None], "mean": [0.2, None], "last": [0.3, None]}

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
+from schemas.records import Headers, Records
 from schemas.rejects import RejectEvent, event_of
+from schemas.report_rejects import Reject, reject_reports
 from schemas.report_rules import Fault
-from schemas.reports import Headers, Records, Reject, decode, reject_reports
+from schemas.reports import decode
 from tests.schemas.given_records import MONITOR, garbage, mutants, records_of, said
 
 PROFILE = settings(

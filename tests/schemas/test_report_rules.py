@@ -10,8 +10,9 @@ import pytest
 
 from schemas.absences import absences
 from schemas.quantities import BY_NAME, KIND_CODES, MAX_COMPONENTS, QUANTITIES, UNKNOWN_KIND
+from schemas.report_rejects import Reject
 from schemas.report_rules import MAX_RECORD_BYTES, MAX_SEQ, Reading, Reason, read
-from schemas.reports import Reject, Reports, decode
+from schemas.reports import Reports, decode
 from tests.schemas.given_records import MONITOR, T0, records_of, row_of, rows_of
 
 DAY_MS = 86_400_000

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from schemas.quantities import BY_NAME
 from schemas.report_fields import faults, flags, integers, kind_codes, sequences
+from schemas.report_rejects import Reject
 from schemas.report_rules import Reading, read
-from schemas.reports import Reject, Reports, decode, decoded
+from schemas.reports import Reports, decode, decoded
 from tests.schemas.given_records import (
     MONITOR,
     ODD,

@@ -11,8 +11,8 @@ import orjson
 
 from schemas import topics
 from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.records import Records
 from schemas.rejects import RejectEvent
-from schemas.reports import Records
 
 TOPIC_ID = UUID("12345678-9abc-def0-fedc-ba9876543210")
 NOON = 1_789_963_200_000

@@ -15,8 +15,8 @@ from schemas import topics
 from schemas.absences import absences
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.quantities import QUANTITIES
+from schemas.records import Records
 from schemas.report_rules import AHEAD_MS, EARLIEST_TS, LATEST_TS
-from schemas.reports import Records
 from sinks.blocks import merge
 from sinks.clickhouse.rows import BLOCKS, TABLES, telemetry_block
 from sinks.clickhouse.writer import ClickHouseSink

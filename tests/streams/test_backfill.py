@@ -17,9 +17,10 @@ from clickhouse_driver import Client
 from detectors.process import process
 from detectors.state import PartitionState
 from embedded.processes import Running
+from schemas.records import Records
 from schemas.report_fields import Marks
 from schemas.report_rules import Reason
-from schemas.reports import Records, Reports, decode
+from schemas.reports import Reports, decode
 from schemas.topics import ALARMS, TELEMETRY
 from sinks.clickhouse.rows import telemetry_block
 from streams.backfill.plan import Plan

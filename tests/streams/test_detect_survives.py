@@ -15,7 +15,8 @@ from detectors.limits import load_limits
 from detectors.state import PartitionState
 from detectors.twin import Told, timeless
 from schemas.events import Aggregate, Alarm, DeviceStatus
-from schemas.reports import Records, decode
+from schemas.records import Records
+from schemas.reports import decode
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
 from streams.settings import Settings
 from streams.transport import to_records

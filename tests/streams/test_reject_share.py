@@ -8,8 +8,9 @@ import numpy as np
 import orjson
 import pytest
 
+from schemas.records import Records
 from schemas.rejects import UNKNOWN_GATEWAY, gateway_of
-from schemas.reports import Records, decode
+from schemas.reports import decode
 from streams.metrics import Metrics
 from streams.reject_share import GATEWAYS_MOST, OTHER, RejectShare
 

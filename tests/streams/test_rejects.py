@@ -16,8 +16,8 @@ import orjson
 import pytest
 
 from embedded.processes import Running, running_kafka
+from schemas.records import Records
 from schemas.rejects import RejectEvent
-from schemas.reports import Records
 from schemas.topics import REJECTS, REPLAYS, TELEMETRY
 from sinks.clickhouse.rows import BLOCKS
 from streams.errors import OperatorError

@@ -9,7 +9,8 @@ import numpy as np
 import orjson
 
 from schemas.absences import shipped
-from schemas.reports import Records, Reports, decode
+from schemas.records import Records
+from schemas.reports import Reports, decode
 from streams.slices import OF_DEVICE_MOST, REPORTS_ENOUGH, Slice, slices
 
 

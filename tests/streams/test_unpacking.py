@@ -14,7 +14,8 @@ from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from faust.types import TP
 
-from schemas.reports import Records, decode
+from schemas.records import Records
+from schemas.reports import decode
 from streams.transport import LATEST_TS, to_records
 from streams.unpacking import CHUNK_BYTES, CHUNK_RECORDS, HEADERS_MOST, MAX_BATCH_BYTES
 from tests.streams.batches_by_hand import Given, batch, records_of, with_records

@@ -1,0 +1,126 @@
+"""The values of a round shown to the detectors, and the alarms that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from detectors import channels, late
+from detectors.latch import EVENTS, Elements, Found
+from detectors.messages import alarm_message
+from detectors.rounds import Chunk, Round, Shown
+from detectors.state import DETECTORS, WATCHING
+from schemas.events import VERSION, Alarm, Severity, alarm_id
+from schemas.quantities import BY_NAME, DEVICE_KINDS
+
+
+def watch(shown: list[Shown], taken: Round, chunk: Chunk) -> None:
+    """Show the detectors the values: the live ones in their time, the late ones by themselves."""
+    if not shown:
+        return
+    profile = _profiles(taken.rows, chunk)
+    counted = [(one, np.count_nonzero(one.live)) for one in shown]
+    live = [one.only(one.live) if count < len(one.live) else one for one, count in counted]
+    _watch_live(live, profile, taken, chunk)
+    for one, count in counted:
+        if count < len(one.live):
+            _watch_late(one.only(~one.live), profile, taken, chunk)
+
+
+def _profiles(rows: np.ndarray, chunk: Chunk) -> np.ndarray:
+    """The profiles of devices in the limits, int64[k], looked up where that is still to be done."""
+    state, profile = chunk.state, chunk.state.places["profile"]
+    for row in rows[profile[rows] < 0].tolist():
+        profile[row] = chunk.limits.profile(state.device_ids[row], int(state.rows["device_kind"][row]))
+    found: np.ndarray = profile[rows]
+    return found
+
+
+def _watch_live(shown: list[Shown], profile: np.ndarray, taken: Round, chunk: Chunk) -> None:
+    which = np.concatenate([one.which for one in shown])
+    ts, own_ts, ingest_ts = taken.ts[which], chunk.reports.event_ts[taken.reports][which], taken.ingest_ts[which]
+    tables = chunk.state.channels
+    passed = channels.advance([(tables[one.code], one.slots) for one in shown], ts, own_ts, ingest_ts)
+    times, profile, begin = (ts, ingest_ts, *passed), profile[which], 0
+    for one in shown:
+        part = slice(begin, begin := begin + len(one.slots))
+        if part.start == part.stop:
+            continue
+        for number in WATCHING[one.code]:
+            limits = chunk.limits.rows(DETECTORS[number].kind, profile[part])
+            elements = Elements._make((one.slots, one.value, *[column[part] for column in times], limits))
+            findings = DETECTORS[number].detect(chunk.state.watched[number], elements)
+            if len(findings.element):
+                _raise_alarms(number, findings.each(), one, taken, chunk)
+
+
+def _watch_late(shown: Shown, profile: np.ndarray, taken: Round, chunk: Chunk) -> None:
+    state, table = chunk.state, chunk.state.channels[shown.code]
+    if shown.power_on is not None:
+        shown = shown.only(~shown.power_on)
+    points = state.late[shown.code]
+    shown = shown.only(late.note(points, table, shown.slots, taken.ts[shown.which], shown.value))
+    if not len(shown.slots):
+        return
+    profile, nothing = profile[shown.which], np.zeros(len(shown.slots), np.int64)
+    times = taken.ts[shown.which], taken.ingest_ts[shown.which], nothing, nothing, nothing, nothing, nothing
+    for number in WATCHING[shown.code]:
+        baseline = DETECTORS[number].late
+        if baseline is not None:
+            limits = chunk.limits.rows(DETECTORS[number].kind, profile)
+            elements = Elements(shown.slots, shown.value, *times, limits)
+            found = late.judge(
+                state.watched[number], elements, baseline(state.watched[number], elements), points, table
+            )
+            _raise_alarms(number, found, shown, taken, chunk)
+
+
+def _raise_alarms(number: int, found: Iterable[Found], shown: Shown, taken: Round, chunk: Chunk) -> None:
+    """Tell what a detector found. Of one component it may be two things, one after the other."""
+    before = -1
+    for one in found:
+        report = int(taken.reports[shown.which[one.element]])
+        row, component = int(taken.rows[shown.which[one.element]]), int(shown.component[one.element])
+        turn = int(one.element == before)
+        before = one.element
+        ordinal = max(int(chunk.reports.index[report]), 0) << 16 | number << 8 | component << 1 | turn
+        chunk.result.alarms.append(_alarm(number, one, row, component, report, ordinal, chunk))
+
+
+def _alarm(number: int, one: Found, row: int, component: int, report: int, ordinal: int, chunk: Chunk) -> Alarm:
+    reports, state = chunk.reports, chunk.state
+    kind, quantity = DETECTORS[number].kind, BY_NAME[DETECTORS[number].quantity]
+    device_id, test = state.device_ids[row], bool(state.rows["test"][row])
+    baseline = None if np.isnan(one.baseline) else one.baseline
+    reached, happened = Severity(one.severity), EVENTS[one.event]
+    return Alarm(
+        v=VERSION,
+        alarm_id=alarm_id(device_id, component, kind, one.episode, test),
+        event=happened,
+        severity=one.severity,
+        severity_label=reached.label,
+        kind=kind,
+        device_id=device_id,
+        device_kind=DEVICE_KINDS[state.rows["device_kind"][row]].name,
+        quantity=quantity.name,
+        component=component,
+        episode=one.episode,
+        event_ts=one.ts,
+        onset_ts=one.onset_ts,
+        ingest_ts=int(reports.ingest_ts[report]),
+        detected_ts=chunk.now,
+        by_arrival=bool(reports.by_arrival[report]),
+        late=one.late,
+        value=one.value,
+        limit=one.limit,
+        peak=one.peak,
+        baseline=baseline,
+        limit_from=chunk.limits.source(kind, int(state.places["profile"][row]), one.level),
+        test=test,
+        message=alarm_message(
+            kind, happened, reached, device_id, component, quantity, one.value, one.limit, baseline, test, one.late
+        ),
+        source_offset=int(reports.offset[report]),
+        source_ordinal=ordinal,
+    )

@@ -1,0 +1,90 @@
+"""The minutes of a round: values counted in them, and what those that close come to (`detectors.aggregates`)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from detectors import aggregates
+from detectors.rounds import Chunk, Round
+from detectors.state import PartitionState
+from detectors.values import Measured, wanted_width
+from schemas.events import VERSION, Aggregate
+from schemas.quantities import DEVICE_KINDS, QUANTITIES
+
+Statistics = dict[str, dict[str, list[object]]]
+
+
+def close_minutes(taken: Round, newest_ts: np.ndarray, chunk: Chunk) -> None:
+    close(aggregates.passed(chunk.state.minutes, taken.rows, newest_ts), taken, chunk)
+
+
+def close(closed: aggregates.Closed, taken: Round, chunk: Chunk) -> None:
+    state, reports = chunk.state, chunk.reports
+    if not len(closed.row):
+        return
+    report = taken.reports[closed.report]
+    chunk.result.aggregates += [
+        Aggregate(
+            v=VERSION,
+            device_id=state.device_ids[row],
+            device_kind=DEVICE_KINDS[kind].name,
+            test=bool(test),
+            minute_ts=minute_ts,
+            quantities=statistics,
+            source_offset=offset,
+            source_ordinal=ordinal,
+        )
+        for statistics, row, kind, test, minute_ts, offset, ordinal in zip(
+            _taken(closed, state),
+            closed.row.tolist(),
+            state.rows["device_kind"][closed.row].tolist(),
+            state.rows["test"][closed.row].tolist(),
+            closed.minute_ts.tolist(),
+            reports.offset[report].tolist(),
+            (reports.index[report] << 1 | closed.bucket).tolist(),
+            strict=True,
+        )
+        if statistics
+    ]
+
+
+def _taken(closed: aggregates.Closed, state: PartitionState) -> list[Statistics]:
+    """Empty the closed minutes; the statistics of each, by quantity."""
+    width = state.rows["width"][closed.row].astype(np.int64)
+    columns = aggregates.take(state.minutes, closed, width.sum(axis=1))
+    counts, least, greatest, mean, last = columns.values()
+    minute, quantity = width.nonzero()
+    ends = np.cumsum(width[minute, quantity])
+    begins = ends - width[minute, quantity]
+    taken: list[Statistics] = [{} for _ in closed.row]
+    for number, code, begin, end in zip(*map(np.ndarray.tolist, (minute, quantity, begins, ends)), strict=True):
+        if any(count := counts[begin:end]):
+            taken[number][QUANTITIES[code].name] = {
+                "count": count,
+                "min": least[begin:end],
+                "max": greatest[begin:end],
+                "mean": mean[begin:end],
+                "last": last[begin:end],
+            }
+    return taken
+
+
+def width_of(taken: Round, chunk: Chunk) -> np.ndarray:
+    """How many components of each quantity the devices have, those of these reports among them."""
+    width = chunk.state.rows["width"]
+    held, wanted = width[taken.rows], wanted_width(chunk.values, taken.reports)
+    short = wanted > held
+    if np.count_nonzero(short):
+        wider = short.any(axis=1)
+        chunk.state.make_room(taken.rows[wider], wanted[wider])
+        held = width[taken.rows]
+    enough: np.ndarray = held.astype(np.int64)
+    return enough
+
+
+def count(found: Measured, taken: Round, newest_ts: np.ndarray, sizes: np.ndarray, chunk: Chunk) -> None:
+    """Count the values in their minute, where it is open."""
+    minutes = chunk.state.minutes
+    counting = aggregates.open_minutes(minutes, taken.rows, taken.ts, newest_ts, sizes)
+    counted = found.of(counting.in_time)
+    aggregates.count(minutes, counting, sizes, counted.which, counted.within, taken.ts, counted.value)

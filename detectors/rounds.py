@@ -1,0 +1,130 @@
+"""What is at hand while a chunk is processed, and what it comes to.
+
+A round holds at most one report of each device, in the order of the records, so that within a round every array
+operation touches each device and component once and the order of a device's reports stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from detectors.limits import LimitTable
+from detectors.state import WATCHING, PartitionState
+from detectors.values import Values
+from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.quantities import QUANTITIES
+from schemas.report_fields import Marks
+from schemas.report_rules import Fault
+from schemas.reports import Reports
+
+WATCHED_CODES: Final = np.array(list(WATCHING))
+IS_WATCHED: Final = np.isin(np.arange(len(QUANTITIES)), WATCHED_CODES)
+"""By the code of a quantity whether any detector sees it."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What a chunk meant: events in the order of their places, what was not judged, by offset and index, and how many
+    reports were of which sort."""
+
+    alarms: list[Alarm] = field(default_factory=list)
+    aggregates: list[Aggregate] = field(default_factory=list)
+    statuses: list[DeviceStatus] = field(default_factory=list)
+    refused: dict[tuple[int, int], Fault] = field(default_factory=dict)
+    reports: int = 0
+    skipped: int = 0
+    repeated: int = 0
+    late: int = 0
+    by_arrival: int = 0
+    absent_values: int = 0
+
+    def __add__(self, later: Result) -> Result:
+        together = {one.name: getattr(self, one.name) for one in fields(self)}
+        for one in fields(self):
+            more = getattr(later, one.name)
+            together[one.name] = together[one.name] | more if one.name == "refused" else together[one.name] + more
+        return Result(**together)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What is at hand while a chunk is processed. `odd`, bool[n], marks the reports about which something is to be
+    told, `unfitted` are the marks of watched components that are not fitted, `prints` the reports' fingerprints, and
+    `valued` says which have a value at all."""
+
+    reports: Reports
+    values: Values
+    odd: np.ndarray
+    unfitted: Marks
+    prints: np.ndarray
+    valued: np.ndarray
+    state: PartitionState
+    limits: LimitTable
+    now: int
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """k reports of k different devices: their index in the chunk, row in the state, moment, arrival; and the time since
+    their devices were heard before, by arrival."""
+
+    reports: np.ndarray
+    rows: np.ndarray
+    ts: np.ndarray
+    ingest_ts: np.ndarray
+    silent_ms: np.ndarray
+
+    def take(self, which: np.ndarray) -> Round:
+        """Those that `which`, bool[k], selects."""
+        if np.count_nonzero(which) == len(which):
+            return self
+        columns = (self.reports, self.rows, self.ts, self.ingest_ts, self.silent_ms)
+        return Round(*(column[which] for column in columns))
+
+
+class Shown(NamedTuple):
+    """The values of one watched quantity in a round: its code and which they are among all, and of each the report
+    within the round, the slot, the component and the value; whether it is its component's newest, and whether it is
+    what sensors show at power-on."""
+
+    code: int
+    part: slice
+    which: np.ndarray
+    slots: np.ndarray
+    component: np.ndarray
+    value: np.ndarray
+    live: np.ndarray
+    power_on: np.ndarray | None
+
+    def only(self, kept: np.ndarray) -> Shown:
+        """Those values that are `kept`, bool[m]."""
+        which, slots, component, value, live = (column[kept] for column in self[2:7])
+        power_on = None if self.power_on is None else self.power_on[kept]
+        return Shown(self.code, self.part, which, slots, component, value, live, power_on)
+
+
+class Seen(NamedTuple):
+    """By `COLUMN`, of which watched quantities the reports of a round have any value, and a live one. bool[k, watched]
+    each."""
+
+    any: np.ndarray
+    live: np.ndarray
+
+
+def rounds_of(rows: np.ndarray) -> list[np.ndarray]:
+    """Indices into `rows`: first every row's first occurrence, then every row's second, and so on."""
+    if not len(rows):
+        return []
+    ordered = np.sort(rows)
+    if (ordered[1:] > ordered[:-1]).all():
+        return [np.arange(len(rows))]
+    by_row = np.argsort(rows, kind="stable")
+    begins = np.concatenate([[True], ordered[1:] > ordered[:-1]]).nonzero()[0]
+    occurrence = np.arange(len(rows)) - np.repeat(begins, np.diff(begins, append=len(rows)))
+    by_round = np.argsort(occurrence, kind="stable")
+    ends = np.cumsum(np.bincount(occurrence))
+    return np.split(by_row[by_round], ends[:-1])

@@ -1,0 +1,177 @@
+"""What is told of devices: whether they are heard, and what is wrong with them (`detectors.device_status`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from detectors import device_status
+from detectors.device_status import NOTHING_TOLD, Told
+from detectors.rounds import WATCHED_CODES, Chunk, Round
+from detectors.state import COLUMN, PartitionState
+from detectors.values import NOT_FITTED, POWER_ON
+from schemas.events import VERSION, DeviceStatus
+from schemas.quantities import DEVICE_KINDS
+from schemas.report_rules import Reason
+from schemas.reports import Reports
+
+_OFFLINE_AFTER_MS: Final = np.array([device_status.OFFLINE_AFTER_MS[kind.name] for kind in DEVICE_KINDS])
+
+
+class _Wrong(NamedTuple):
+    """What is wrong with devices at the reports of a round, found for all of them at once: bool[k], and bool[k,
+    watched]."""
+
+    no_values: np.ndarray
+    not_judged: np.ndarray
+
+
+def tell(batch: Round, newest: np.ndarray, returned: np.ndarray, chunk: Chunk) -> list[DeviceStatus]:
+    """Note what is wrong with the devices, and say of which something has changed."""
+    state, reports = chunk.state, chunk.reports
+    wrong, lost = _wrong(batch, chunk), _lost(batch, chunk)
+    looked = (
+        (state.rows["told"][batch.rows] == 1)
+        | chunk.odd[batch.reports]
+        | wrong.no_values
+        | wrong.not_judged.any(axis=1)
+    )
+    looked[list(lost)] = True
+    changed = returned.copy()
+    for number in looked.nonzero()[0].tolist():
+        row, report = int(batch.rows[number]), int(batch.reports[number])
+        notes = [*_notes(report, chunk), *lost.get(number, ())]
+        if wrong.no_values[number]:
+            notes.append("no_values")
+        notes += [device_status.not_judged(int(WATCHED_CODES[at])) for at in wrong.not_judged[number].nonzero()[0]]
+        words = reports.faults.get(report, ()) if newest[number] else None
+        before = state.told.get(row, NOTHING_TOLD)
+        told = device_status.heard(before, words, notes, int(batch.ingest_ts[number]), _measures(report, reports))
+        _put_told(row, told, state)
+        if told.faults != before.faults:
+            changed[number] = True
+            state.rows["since_ts"][row] = batch.ingest_ts[number]
+    return [
+        _status_event(state, int(batch.rows[number]), int(reports.offset[report]), max(int(reports.index[report]), 0))
+        for number in changed.nonzero()[0].tolist()
+        for report in (batch.reports[number],)
+    ]
+
+
+def _put_told(row: int, told: Told, state: PartitionState) -> None:
+    if told == NOTHING_TOLD:
+        state.told.pop(row, None)
+    else:
+        state.told[row] = told
+    state.rows["told"][row] = told != NOTHING_TOLD
+
+
+def _measures(report: int, reports: Reports) -> Callable[[str, int], bool]:
+    """Whether a report has a value of a component."""
+
+    def measures(quantity: str, component: int) -> bool:
+        ragged = reports.quantities.get(quantity)
+        if ragged is None or component >= ragged.starts[report + 1] - ragged.starts[report]:
+            return False
+        return not np.isnan(ragged.values[ragged.starts[report] + component])
+
+    return measures
+
+
+def _notes(report: int, chunk: Chunk) -> list[str]:
+    """What is wrong with a report by itself."""
+    reports = chunk.reports
+    if not chunk.odd[report]:
+        return []
+    if reports.rejected[report]:
+        return ["rejected"]
+    first, last = np.searchsorted(reports.marks.report, (report, report + 1)).tolist()
+    marks = zip(*(column[first:last].tolist() for column in reports.marks[1:4]), strict=True)
+    faults = [
+        device_status.sensor_fault(quantity, component, Reason(reason))
+        for quantity, component, reason in marks
+        if reason not in (NOT_FITTED, POWER_ON)
+    ]
+    return [*reports.notes.get(report, ()), *faults]
+
+
+def _wrong(batch: Round, chunk: Chunk) -> _Wrong:
+    rows, at = chunk.state.rows, batch.rows
+    after_ms = _offline_after(chunk.state, at)
+    read, valued = ~chunk.reports.rejected[batch.reports], chunk.valued[batch.reports]
+    valued_ts = rows["valued_ts"][at]
+    no_values = read & ~valued & ((valued_ts == 0) | (batch.ingest_ts - valued_ts > after_ms))
+    rows["valued_ts"][at] = np.where(read & valued, batch.ingest_ts, valued_ts)
+    judged_ts = rows["judged_ts"][at]
+    # A quantity may come more seldom than its device's reports; one that came once may be any seldom.
+    default_ms, every_ms = _OFFLINE_AFTER_MS[rows["device_kind"][at]][:, None], rows["judged_every_ms"][at]
+    every_ms = np.where(every_ms > 0, every_ms, device_status.OFFLINE_MOST_MS)
+    bound_ms = device_status.offline_after(default_ms, every_ms)
+    return _Wrong(no_values, (judged_ts > 0) & (batch.ingest_ts[:, None] - judged_ts > bound_ms))
+
+
+def _lost(batch: Round, chunk: Chunk) -> dict[int, list[str]]:
+    """By the place in the round, notes of components that say they are not fitted though they have measured."""
+    state, (report, quantity, component, *_) = chunk.state, chunk.unfitted
+    if not len(report):
+        return {}
+    place = np.full(len(chunk.reports), -1)
+    place[batch.reports] = np.arange(len(batch.reports))
+    number = place[report]
+    held = ((number >= 0) & (component < state.rows["width"][batch.rows[number], quantity])).nonzero()[0]
+    found: dict[int, list[str]] = {}
+    for at, code, one in zip(*(column[held].tolist() for column in (number, quantity, component)), strict=True):
+        slot = int(state.places["first"][batch.rows[at], COLUMN[code]]) + one
+        if state.channels[code]["ingest_ts"][slot] > 0:
+            found.setdefault(at, []).append(device_status.sensor_fault(code, one, Reason.NOT_FITTED))
+    return found
+
+
+def _offline_after(state: PartitionState, rows: np.ndarray) -> np.ndarray:
+    default_ms = _OFFLINE_AFTER_MS[state.rows["device_kind"][rows]]
+    return device_status.offline_after(default_ms, state.rows["interval_ms"][rows])
+
+
+def tick(state: PartitionState, now: int) -> list[DeviceStatus]:
+    """Put devices offline that have been silent for too long at `now`. Call it only while the worker is not behind."""
+    rows, everyone = state.rows, np.arange(state.size)
+    offline_after = _offline_after(state, everyone)
+    silent, status = device_status.silence(rows["status"][everyone], rows["heard_ts"][everyone], offline_after, now)
+    waited = np.where(
+        status == device_status.OVERDUE,
+        np.maximum(device_status.OVERDUE_AFTER_MS, offline_after[silent]),
+        offline_after[silent],
+    )
+    rows["status"][silent] = status
+    rows["since_ts"][silent] = rows["heard_ts"][silent] + waited
+    state.dirty[silent] = True
+    return [_status_event(state, row, int(rows["offset"][row]), -1) for row in silent.tolist()]
+
+
+def silent_until(state: PartitionState, now: int) -> int | None:
+    """When `tick` next has something to say if nobody is heard until then, later than `now`; None where never."""
+    rows, held = state.rows, state.held()
+    if not len(held):
+        return None
+    offline_after = _offline_after(state, held)
+    overdue_after = np.maximum(device_status.OVERDUE_AFTER_MS, offline_after)
+    due = np.where(rows["status"][held] == device_status.ONLINE, offline_after, overdue_after) + rows["heard_ts"][held]
+    due = due[(rows["status"][held] < device_status.OVERDUE) & (due > now)]
+    return int(due.min()) if len(due) else None
+
+
+def _status_event(state: PartitionState, row: int, offset: int, ordinal: int) -> DeviceStatus:
+    rows = state.rows
+    return DeviceStatus(
+        v=VERSION,
+        device_id=state.device_ids[row],
+        device_kind=DEVICE_KINDS[rows["device_kind"][row]].name,
+        test=bool(rows["test"][row]),
+        status=device_status.LABELS[int(rows["status"][row])],
+        faults=state.told.get(row, NOTHING_TOLD).faults,
+        since_ts=int(rows["since_ts"][row]),
+        source_offset=offset,
+        source_ordinal=ordinal,
+    )
