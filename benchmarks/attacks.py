@@ -116,8 +116,10 @@ def _gateway(_: Random, seconds: int) -> Made:
 
 def _ids(random: Random, size: int) -> Made:
     begin, ts = random.randrange(16**7), _now()
-    reports = [_report(f"{begin + number:x}", ts) for number in range(size)]
-    yield Burst(0, b"R", [_JSON(reports[first : first + 500]) for first in range(0, size, 500)])
+    # Batch by batch: what a batch holds is bounded too.
+    for first in range(0, size, 100_000):
+        reports = [_report(f"{begin + number:x}", ts) for number in range(first, min(first + 100_000, size))]
+        yield Burst(0, b"R", [_JSON(reports[at : at + 500]) for at in range(0, len(reports), 500)])
 
 
 def _bomb(_: Random, megabytes: int) -> Made:
@@ -178,7 +180,7 @@ class Scale:
         return attack.smoke if self.smoke else attack.full
 
 
-FULL: Final = Scale(smoke=False, fires=8, fire_every_s=1.0, patience_s=150.0)
+FULL: Final = Scale(smoke=False, fires=8, fire_every_s=1.0, patience_s=90.0)
 SMOKE: Final = Scale(smoke=True, fires=2, fire_every_s=0.5, patience_s=60.0)
 
 

@@ -20,9 +20,10 @@ def watch(shown: list[Shown], taken: Round, chunk: Chunk) -> None:
     if not shown:
         return
     profile = _profiles(taken.rows, chunk)
-    _watch_live([one if one.live.all() else one.only(one.live) for one in shown], profile, taken, chunk)
-    for one in shown:
-        if not one.live.all():
+    counted = [(one, np.count_nonzero(one.live)) for one in shown]
+    _watch_live([one.only(one.live) if live < len(one.live) else one for one, live in counted], profile, taken, chunk)
+    for one, live in counted:
+        if live < len(one.live):
             _watch_late(one.only(~one.live), profile, taken, chunk)
 
 

@@ -57,6 +57,9 @@ EVENTS: Final = (
 LATE_DRAINED_MS: Final = 600_000
 """So long after the last late value over a limit a live one that is normal ends what only late ones have told of: until
 then the true end may still come in [ours]."""
+# Python 3.11 finds a member of an enumeration by a function of its own, which is slow for every round.
+_WARNING: Final = int(Severity.WARNING)
+_ALARM: Final = int(Severity.ALARM)
 
 
 class Elements(NamedTuple):
@@ -200,7 +203,7 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     held["late_until_ts"] = np.where(values >= limits["lowest"], 0, held["late_until_ts"])
 
     before = held["severity"]
-    reached = np.where(confirmed_alarm, Severity.ALARM, np.where(confirmed_warning, Severity.WARNING, 0))
+    reached = np.where(confirmed_alarm, _ALARM, np.where(confirmed_warning, _WARNING, 0))
     is_open, was_active = before > 0, held["active"] == 1
     opened = ~is_open & (reached > 0)
     escalated = is_open & (reached > before)
@@ -208,7 +211,7 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     recovered = was_active & (values < limits["recovery"]) & drained
     reactivated = is_open & ~was_active & ~escalated & (reached > 0)
 
-    onset = np.where(reached == Severity.ALARM, held["alarm_since"], held["warning_since"])
+    onset = np.where(reached == _ALARM, held["alarm_since"], held["warning_since"])
     held["onset_ts"] = np.where(opened, onset, held["onset_ts"])
     held["episode"] = np.where(opened, elements.ingest_ts, held["episode"])
     held["recovered_ts"] = np.where(recovered, ts, held["recovered_ts"])
@@ -221,7 +224,7 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     state["latch"][slots] = np.where(normal & (held["active"] == 0), -places, places)
     state.let_rest(slots[normal & (held["severity"] == 0)])
     # A reactivation may be at warning level while the alarm keeps the severity it once reached.
-    compared = np.where(reached > 0, reached, Severity.WARNING)
+    compared = np.where(reached > 0, reached, _WARNING)
     return _findings((opened, escalated, recovered, reactivated), held, compared, elements, baseline)
 
 
@@ -249,12 +252,12 @@ def _findings(
     held, limits = held[element], elements.limits.take(element)
     # A component's events exclude each other, so the one that happened is the sum of its codes.
     event = sum(code * mask[element] for code, mask in enumerate(happened))
-    at_alarm = (compared[element] == Severity.ALARM) | ~np.isfinite(limits["warning"])
+    at_alarm = (compared[element] == _ALARM) | ~np.isfinite(limits["warning"])
     return Findings(
         element=element,
         event=np.asarray(event),
         severity=held["severity"].astype(np.int64),
-        level=np.where(at_alarm, Severity.ALARM, Severity.WARNING),
+        level=np.where(at_alarm, _ALARM, _WARNING),
         value=elements.values[element],
         limit=np.where(at_alarm, limits["alarm"], limits["warning"]),
         onset_ts=held["onset_ts"],

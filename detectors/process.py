@@ -14,13 +14,13 @@ import numpy as np
 
 from detectors import aggregates, alarms, channels, device_status, minutes, order, statuses
 from detectors.limits import LimitTable
-from detectors.rounds import IS_WATCHED, Chunk, Result, Round, Seen, Shown, is_fault, rounds_of
+from detectors.rounds import IS_WATCHED, NOT_FITTED, Chunk, Result, Round, Seen, Shown, faulty_of, rounds_of
 from detectors.state import COLUMN, WATCHING, PartitionState
 from detectors.values import Measured, measured, values_of
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.rejects import DEVICE_FLOODS, DEVICE_REFUSED
 from schemas.report_fields import Marks
-from schemas.report_rules import Fault, Reason
+from schemas.report_rules import Fault
 from schemas.reports import Reports
 
 FLOOD_REPORTS: Final = 3_000
@@ -43,11 +43,12 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
     `now` (epoch ms) only marks when alarms were detected; it decides nothing, so the same reports give the same
     events. Reports that a device's row already reflects are skipped.
     """
-    result = Result()
+    results = []
     while len(rows := state.admit(reports)) < len(reports):
-        result += _process(reports.between(0, len(rows)), rows, state, limits, now)
+        results.append(_process(reports.between(0, len(rows)), rows, state, limits, now))
         reports = reports.between(len(rows), len(reports))
-    return result + _process(reports, rows, state, limits, now)
+    results.append(_process(reports, rows, state, limits, now))
+    return sum(results[1:], results[0])
 
 
 def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: LimitTable, now: int) -> Result:
@@ -63,10 +64,12 @@ def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: 
     result.skipped = int(np.count_nonzero(known & ~newer & ~reports.rejected))
     taken = (known & newer).nonzero()[0]
     fresh = _without_flood(rows, taken, reports, state, result)
-    result.absent_values = int(np.count_nonzero(is_fault(reports.marks.reason) & np.isin(reports.marks.report, fresh)))
+    faulty = faulty_of(reports.marks)
+    if len(faulty):
+        result.absent_values = int(np.count_nonzero(np.isin(faulty, fresh)))
     values = values_of(reports)
     chunk = Chunk(
-        reports, values, _odd(reports), _unfitted(reports), order.fingerprints(reports, values),
+        reports, values, _odd(reports, faulty), _unfitted(reports), order.fingerprints(reports, values),
         values.counts.sum(axis=0) > 0, state, limits, now, result,
     )  # fmt: skip
     for chosen in rounds_of(rows[fresh]):
@@ -82,17 +85,17 @@ def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: 
     return result
 
 
-def _odd(reports: Reports) -> np.ndarray:
+def _odd(reports: Reports, faulty: np.ndarray) -> np.ndarray:
     """The reports that carry faults, notes or values that are none for want of a good sensor, bool[n]."""
     odd = reports.rejected.copy()
     odd[list(reports.faults)] = odd[list(reports.notes)] = True
-    odd[reports.marks.report[is_fault(reports.marks.reason)]] = True
+    odd[faulty] = True
     return odd
 
 
 def _unfitted(reports: Reports) -> Marks:
     marks = reports.marks
-    which = ((marks.reason == Reason.NOT_FITTED) & IS_WATCHED[marks.quantity]).nonzero()[0]
+    which = ((marks.reason == NOT_FITTED) & IS_WATCHED[marks.quantity]).nonzero()[0]
     return Marks._make(column[which] for column in marks)
 
 
@@ -211,7 +214,7 @@ def _seen(shown: list[Shown], reports: int) -> Seen:
     found = Seen(*np.zeros((2, reports, len(WATCHING)), np.bool_))
     for one in shown:
         found.any[one.which, COLUMN[one.code]] = True
-        found.live[one.which if one.live.all() else one.which[one.live], COLUMN[one.code]] = True
+        found.live[one.which[one.live], COLUMN[one.code]] = True
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors import device_status
 from detectors.device_status import NOTHING_TOLD, Told
-from detectors.rounds import WATCHED_CODES, Chunk, Round
+from detectors.rounds import NOT_FITTED, POWER_ON, WATCHED_CODES, Chunk, Round
 from detectors.state import COLUMN, PartitionState
 from schemas.events import VERSION, DeviceStatus
 from schemas.quantities import DEVICE_KINDS
@@ -91,7 +91,7 @@ def _notes(report: int, chunk: Chunk) -> list[str]:
     faults = [
         device_status.sensor_fault(quantity, component, Reason(reason))
         for quantity, component, reason in marks
-        if reason not in (Reason.NOT_FITTED, Reason.POWER_ON)
+        if reason not in (NOT_FITTED, POWER_ON)
     ]
     return [*reports.notes.get(report, ()), *faults]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from detectors.table import runs
 from schemas.quantities import CODES, QUANTITIES
 from schemas.report_rules import Reason
 from schemas.reports import Reports
+
+_POWER_ON: Final = int(Reason.POWER_ON)
 
 
 class Values(NamedTuple):
@@ -76,7 +78,7 @@ def values_of(reports: Reports) -> Values:
 
 
 def _power_on(reports: Reports, codes: list[int], counts: np.ndarray, size: int) -> np.ndarray | None:
-    marked = (reports.marks.reason == Reason.POWER_ON).nonzero()[0]
+    marked = (reports.marks.reason == _POWER_ON).nonzero()[0]
     if not len(marked):
         return None
     begins = counts.ravel().cumsum().reshape(counts.shape) - counts
