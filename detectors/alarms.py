@@ -21,10 +21,9 @@ def watch(shown: list[Shown], taken: Round, chunk: Chunk) -> None:
         return
     profile = _profiles(taken.rows, chunk)
     counted = [(one, np.count_nonzero(one.live)) for one in shown]
-    live = [one.only(one.live) if count < len(one.live) else one for one, count in counted]
-    _watch_live(live, profile, taken, chunk)
-    for one, count in counted:
-        if count < len(one.live):
+    _watch_live([one.only(one.live) if live < len(one.live) else one for one, live in counted], profile, taken, chunk)
+    for one, live in counted:
+        if live < len(one.live):
             _watch_late(one.only(~one.live), profile, taken, chunk)
 
 

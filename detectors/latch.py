@@ -57,9 +57,9 @@ EVENTS: Final = (
 LATE_DRAINED_MS: Final = 600_000
 """So long after the last late value over a limit a live one that is normal ends what only late ones have told of: until
 then the true end may still come in [ours]."""
+# Python 3.11 finds a member of an enumeration by a function of its own, which is slow for every round.
 _WARNING: Final = int(Severity.WARNING)
 _ALARM: Final = int(Severity.ALARM)
-"""As numbers: Python 3.11 finds a member of an enumeration by a function of its own, too slow for every round."""
 
 
 class Elements(NamedTuple):

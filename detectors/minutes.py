@@ -58,7 +58,10 @@ def _taken(closed: aggregates.Closed, state: PartitionState) -> list[Statistics]
     begins = ends - width[minute, quantity]
     taken: list[Statistics] = [{} for _ in closed.row]
     for number, code, begin, end in zip(*map(np.ndarray.tolist, (minute, quantity, begins, ends)), strict=True):
-        if any(count := counts[begin:end]):
+        # What follows the last value is left out: one value of a device with many components is not told as many.
+        while end > begin and not counts[end - 1]:
+            end -= 1
+        if count := counts[begin:end]:
             taken[number][QUANTITIES[code].name] = {
                 "count": count,
                 "min": least[begin:end],

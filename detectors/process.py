@@ -14,9 +14,9 @@ import numpy as np
 
 from detectors import aggregates, alarms, channels, device_status, minutes, order, statuses
 from detectors.limits import LimitTable
-from detectors.rounds import IS_WATCHED, Chunk, Result, Round, Seen, Shown, rounds_of
+from detectors.rounds import IS_WATCHED, NOT_FITTED, Chunk, Result, Round, Seen, Shown, faulty_of, rounds_of
 from detectors.state import COLUMN, WATCHING, PartitionState
-from detectors.values import NOT_FITTED, POWER_ON, Measured, measured, values_of
+from detectors.values import Measured, measured, values_of
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.rejects import DEVICE_FLOODS, DEVICE_REFUSED
 from schemas.report_fields import Marks
@@ -64,7 +64,7 @@ def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: 
     result.skipped = int(np.count_nonzero(known & ~newer & ~reports.rejected))
     taken = (known & newer).nonzero()[0]
     fresh = _without_flood(rows, taken, reports, state, result)
-    faulty = _faulty(reports.marks)
+    faulty = faulty_of(reports.marks)
     if len(faulty):
         result.absent_values = int(np.count_nonzero(np.isin(faulty, fresh)))
     values = values_of(reports)
@@ -91,12 +91,6 @@ def _odd(reports: Reports, faulty: np.ndarray) -> np.ndarray:
     odd[list(reports.faults)] = odd[list(reports.notes)] = True
     odd[faulty] = True
     return odd
-
-
-def _faulty(marks: Marks) -> np.ndarray:
-    """The report of each value that is none for want of a good sensor."""
-    faulty: np.ndarray = marks.report[(marks.reason != NOT_FITTED) & (marks.reason != POWER_ON)]
-    return faulty
 
 
 def _unfitted(reports: Reports) -> Marks:

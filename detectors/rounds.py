@@ -17,10 +17,13 @@ from detectors.values import Values
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.quantities import QUANTITIES
 from schemas.report_fields import Marks
-from schemas.report_rules import Fault
+from schemas.report_rules import Fault, Reason
 from schemas.reports import Reports
 
 WATCHED_CODES: Final = np.array(list(WATCHING))
+# Python 3.11 finds a member of an enumeration by a function of its own, which is slow for every round.
+NOT_FITTED: Final = int(Reason.NOT_FITTED)
+POWER_ON: Final = int(Reason.POWER_ON)
 IS_WATCHED: Final = np.isin(np.arange(len(QUANTITIES)), WATCHED_CODES)
 """By the code of a quantity whether any detector sees it."""
 
@@ -128,3 +131,9 @@ def rounds_of(rows: np.ndarray) -> list[np.ndarray]:
     by_round = np.argsort(occurrence, kind="stable")
     ends = np.cumsum(np.bincount(occurrence))
     return np.split(by_row[by_round], ends[:-1])
+
+
+def faulty_of(marks: Marks) -> np.ndarray:
+    """The report of each value that is none for want of a good sensor."""
+    faulty: np.ndarray = marks.report[(marks.reason != NOT_FITTED) & (marks.reason != POWER_ON)]
+    return faulty

@@ -9,9 +9,8 @@ import numpy as np
 
 from detectors import device_status
 from detectors.device_status import NOTHING_TOLD, Told
-from detectors.rounds import WATCHED_CODES, Chunk, Round
+from detectors.rounds import NOT_FITTED, POWER_ON, WATCHED_CODES, Chunk, Round
 from detectors.state import COLUMN, PartitionState
-from detectors.values import NOT_FITTED, POWER_ON
 from schemas.events import VERSION, DeviceStatus
 from schemas.quantities import DEVICE_KINDS
 from schemas.report_rules import Reason

@@ -190,8 +190,6 @@ class Oracle:
         """Count and judge the values of a new report, and say whether it is its device's newest."""
         reading, ts = place.reading, place.ts
         values = values_of(reading)
-        for quantity, component in values:
-            device.widths[quantity] = max(device.widths.get(quantity, 0), component + 1)
         watched = {where: value for where, value in values.items() if where[0] in WATCHED}
         live = {where for where in watched if ts >= device.channels.setdefault(where, Channel()).ts}
         newest = bool(live) if watched else ts >= device.newest_ts
@@ -310,7 +308,7 @@ def _closed(device: Device, place: Place, everything: bool = False) -> list[Aggr
                     device_kind=device.kind_name,
                     test=device.test,
                     minute_ts=minute_ts,
-                    quantities=_statistics(device, minute),
+                    quantities=_statistics(minute),
                     source_offset=place.offset,
                     source_ordinal=place.index * 2 + minute_ts // MINUTE_MS % 2,
                 )
@@ -318,13 +316,13 @@ def _closed(device: Device, place: Place, everything: bool = False) -> list[Aggr
     return found
 
 
-def _statistics(
-    device: Device, minute: dict[tuple[str, int], list[tuple[int, float]]]
-) -> dict[str, dict[str, list[Any]]]:
-    counted = {quantity for quantity, _ in minute}
+def _statistics(minute: dict[tuple[str, int], list[tuple[int, float]]]) -> dict[str, dict[str, list[Any]]]:
     quantities: dict[str, dict[str, list[Any]]] = {}
-    for name in (quantity.name for quantity in QUANTITIES if quantity.name in counted):
-        columns = [_statistic(minute.get((name, component), [])) for component in range(device.widths[name])]
+    for name in (quantity.name for quantity in QUANTITIES):
+        last = max((component for quantity, component in minute if quantity == name), default=-1)
+        if last < 0:
+            continue
+        columns = [_statistic(minute.get((name, component), [])) for component in range(last + 1)]
         quantities[name] = {key: [column[key] for column in columns] for key in columns[0]}
     return quantities
 

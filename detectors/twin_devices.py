@@ -92,7 +92,6 @@ class Device:
     notes: dict[str, int] = field(default_factory=dict)
     judged_ts: dict[str, int] = field(default_factory=dict)
     judged_every_ms: dict[str, int] = field(default_factory=dict)
-    widths: dict[str, int] = field(default_factory=dict)
     minutes: dict[int, dict[tuple[str, int], list[tuple[int, float]]]] = field(default_factory=dict)
     channels: dict[tuple[str, int], Channel] = field(default_factory=dict)
 

@@ -12,9 +12,7 @@ from schemas.quantities import CODES, QUANTITIES
 from schemas.report_rules import Reason
 from schemas.reports import Reports
 
-NOT_FITTED: Final = int(Reason.NOT_FITTED)
-POWER_ON: Final = int(Reason.POWER_ON)
-"""As numbers: Python 3.11 finds a member of an enumeration by a function of its own, too slow for every round."""
+_POWER_ON: Final = int(Reason.POWER_ON)
 
 
 class Values(NamedTuple):
@@ -80,7 +78,7 @@ def values_of(reports: Reports) -> Values:
 
 
 def _power_on(reports: Reports, codes: list[int], counts: np.ndarray, size: int) -> np.ndarray | None:
-    marked = (reports.marks.reason == POWER_ON).nonzero()[0]
+    marked = (reports.marks.reason == _POWER_ON).nonzero()[0]
     if not len(marked):
         return None
     begins = counts.ravel().cumsum().reshape(counts.shape) - counts

@@ -156,9 +156,9 @@ class Alarm(_Event):
 class Aggregate(_Event):
     """One minute of one device, on `emberline.aggregates`: per quantity, per statistic, one number a component.
 
-    `quantities` maps a quantity to `{"count": [...], "min": [...], "max": [...], "mean": [...], "last": [...]}`; a
-    component without a value in the minute has count 0 and null elsewhere. `minute_ts` is the minute's beginning.
-    """
+    `quantities` maps a quantity to `{"count": [...], "min": [...], "max": [...], "mean": [...], "last": [...]}`, up to
+    the last component with a value in the minute; one before it without has count 0 and null elsewhere. `minute_ts` is
+    the minute's beginning."""
 
     v: int
     device_id: str

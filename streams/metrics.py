@@ -23,8 +23,8 @@ class Metric(NamedTuple):
 
 
 METRICS: Final = (
-    Metric("emberline_records_total", "counter", ("topic",), "records fetched and worked off"),
-    Metric("emberline_reports_total", "counter", (), "good reports worked off"),
+    Metric("emberline_records_total", "counter", ("topic",), "records fetched and processed"),
+    Metric("emberline_reports_total", "counter", (), "good reports processed"),
     Metric("emberline_rejects_total", "counter", ("reason",), "records or reports rejected"),
     Metric("emberline_gateway_reports_total", "counter", ("gateway",), "good reports by who sent them"),
     Metric("emberline_gateway_rejects_total", "counter", ("gateway",), "records or reports rejected by who sent them"),

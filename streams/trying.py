@@ -14,6 +14,7 @@ from detectors.limits import LimitsError, load_limits
 from detectors.trial import Arrival, Happening, Trial
 from schemas.events import Alarm, DeviceStatus, Status
 from schemas.rejects import RejectEvent
+from schemas.report_json import loads
 from streams.errors import OperatorError
 from streams.progress import progress
 from streams.times import LATEST_TS, local
@@ -74,7 +75,7 @@ def arrivals(file: Path, command: Callable[[int], None] | None = None) -> Iterat
 def _held(file: Path, number: int, line: bytes) -> dict[str, Any]:
     wanted = '{"ingest_ts": epoch ms of arrival, "report": a report or an array of reports}'
     try:
-        held = orjson.loads(line)
+        held = loads(line)
     except orjson.JSONDecodeError as error:
         raise OperatorError(f"{file} line {number} is not JSON: {error}; a line is {wanted}") from error
     if type(held) is not dict or not held.keys() & {"report", "command"}:

@@ -66,7 +66,6 @@ class Device:
         "newest_ts",
         "place",
         "test",
-        "widths",
         "windows",
     )
 
@@ -78,7 +77,6 @@ class Device:
         self.place = -1
         self.newest_ts = 0
         self.channels: dict[str, list[list[int]]] = {name: [] for name in dict.fromkeys(QUANTITY_OF)}
-        self.widths: dict[str, int] = {}
         self.minutes: list[Any] = []
         self.latches: dict[int, Latch] = {}
         self.learned: list[list[Any]] = []
@@ -95,7 +93,6 @@ class Device:
                 self.place,
                 self.newest_ts,
                 self.channels,
-                self.widths,
                 self.minutes,
                 latches,
                 self.learned,
@@ -116,23 +113,19 @@ class Device:
         newest_ts = self.newest_ts = max(self.newest_ts, ts)
         minutes = self.minutes
         closed = minutes and minutes[0][0] + OPEN_MS <= newest_ts
-        events: list[Event] = self._close(report, offset, index) if closed else []
+        events: list[Event] = self._close(offset, index) if closed else []
         self._count(report, ts)
         self._watch(Place(report, offset, index, ingest_ts, ts), events)
         return events
 
-    def _close(self, report: Report, offset: int, index: int) -> list[Event]:
-        """The minutes that the newest time, that of a report, has left behind; they have its components too."""
+    def _close(self, offset: int, index: int) -> list[Event]:
+        """The minutes that the newest time has left behind."""
         events: list[Event] = []
-        for name, absent in ABSENT:
-            width = _width(report.get(name) or [], absent)
-            if width > self.widths.get(name, 0):
-                self.widths[name] = width
         while self.minutes and self.minutes[0][0] + OPEN_MS <= self.newest_ts:
             minute_ts, held = self.minutes.pop(0)
             if held:
                 ordinal = index * 2 + minute_ts // MINUTE_MS % 2
-                quantities = {name: _statistics(held[name], self.widths[name]) for name in BY_NAME if name in held}
+                quantities = {name: _statistics(held[name]) for name in BY_NAME if name in held}
                 events.append(
                     Aggregate(VERSION, self.device_id, self.kind, self.test, minute_ts, quantities, offset, ordinal)
                 )
@@ -142,14 +135,12 @@ class Device:
         """Count the values in their minute, unless that has closed."""
         minute_ts = ts - ts % MINUTE_MS
         held = self._minute(minute_ts) if minute_ts + OPEN_MS > self.newest_ts else None
-        get, widths = report.get, self.widths
+        get = report.get
         for name, absent in ABSENT:
             values = get(name)
             if not values:
                 continue
             width = len(values) if values[-1] != absent else _width(values, absent)
-            if widths.get(name, 0) < width:
-                widths[name] = width
             if held is None or not width:
                 continue
             slots = held.get(name)
@@ -328,7 +319,7 @@ class Devices:
         device_id, kind, test, *held = orjson.loads(state)
         device = self._make(device_id, kind, test)
         device.place, device.newest_ts, device.channels, *held = held
-        device.widths, device.minutes, latches, device.learned, device.windows = held
+        device.minutes, latches, device.learned, device.windows = held
         if latches:
             device.latches = {where: Latch.load(latch) for where, latch in latches}
         return device
@@ -378,8 +369,7 @@ def _add(slots: list[list[Any]], values: list[float], absent: float | None, ts: 
             slot[4], slot[5] = ts, value
 
 
-def _statistics(slots: list[list[Any]], width: int) -> dict[str, list[Any]]:
-    slots = _widened(slots, width)
+def _statistics(slots: list[list[Any]]) -> dict[str, list[Any]]:
     return {
         "count": [slot[0] for slot in slots],
         "min": [slot[1] for slot in slots],

@@ -29,7 +29,6 @@ final class Device {
     final boolean test;
     private final Limits.Limit[] limits;
     private final List<Minute> minutes = new ArrayList<>(3);
-    private final byte[] widths = new byte[Quantity.ALL.length];
     private final Map<Integer, Latch> latches = new HashMap<>(0);
     private final List<List<Channel>> channels =
             List.of(new ArrayList<>(1), new ArrayList<>(4), new ArrayList<>(1));
@@ -53,28 +52,16 @@ final class Device {
         place = offset << 10 | report.index;
         long ts = Math.min(report.eventTs, ingestTs);
         newestTs = Math.max(newestTs, ts);
-        widen(report);
         close(offset, report.index, events);
         count(report, ts);
         watch(new Place(report, offset, ingestTs, ts), events);
-    }
-
-    /** A minute that a report closes has its components too. */
-    private void widen(Report report) {
-        for (Quantity quantity : Quantity.ALL) {
-            double[] values = report.values[quantity.ordinal()];
-            if (values != null) {
-                int width = Math.max(widths[quantity.ordinal()], quantity.width(values));
-                widths[quantity.ordinal()] = (byte) width;
-            }
-        }
     }
 
     /** The minutes that the newest time has left behind. */
     private void close(long offset, int index, List<Event> events) {
         while (!minutes.isEmpty() && minutes.get(0).ts + OPEN_MS <= newestTs) {
             Minute minute = minutes.remove(0);
-            Map<String, Aggregate.Statistics> found = minute.statistics(widths);
+            Map<String, Aggregate.Statistics> found = minute.statistics();
             if (!found.isEmpty()) {
                 long ordinal = index * 2L + minute.ts / MINUTE_MS % 2;
                 events.add(new Aggregate(Report.VERSION, id, kind.label, test, minute.ts, found, offset, ordinal));
@@ -207,7 +194,7 @@ final class Device {
     }
 
     void write(ByteBuffer to) {
-        to.putLong(place).putLong(newestTs).put(widths);
+        to.putLong(place).putLong(newestTs);
         for (List<Channel> known : channels) {
             to.put((byte) known.size());
             known.forEach(channel -> channel.write(to));
@@ -228,7 +215,6 @@ final class Device {
     void read(ByteBuffer from) {
         place = from.getLong();
         newestTs = from.getLong();
-        from.get(widths);
         for (List<Channel> known : channels) {
             for (int left = from.get(); left > 0; left--) {
                 known.add(Channel.read(from));

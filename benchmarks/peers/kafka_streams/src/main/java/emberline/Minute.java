@@ -41,21 +41,22 @@ final class Minute {
         }
     }
 
-    /** By quantity; empty if nothing was counted. A component that was seen before has a place if not a value. */
-    Map<String, Aggregate.Statistics> statistics(byte[] widths) {
+    /** By quantity, up to the last component with a value; empty if nothing was counted. */
+    Map<String, Aggregate.Statistics> statistics() {
         Map<String, Aggregate.Statistics> found = new LinkedHashMap<>();
         for (Quantity quantity : Quantity.ALL) {
             double[] slots = held[quantity.ordinal()];
             if (slots != null) {
-                found.put(quantity.field, statistics(slots, widths[quantity.ordinal()]));
+                found.put(quantity.field, statistics(slots));
             }
         }
         return found;
     }
 
-    private static Aggregate.Statistics statistics(double[] slots, int width) {
+    private static Aggregate.Statistics statistics(double[] slots) {
+        int width = slots.length / FIELDS;
         Aggregate.Statistics found = new Aggregate.Statistics(width);
-        for (int component = 0; component < width && component < slots.length / FIELDS; component++) {
+        for (int component = 0; component < width; component++) {
             int slot = component * FIELDS;
             if (slots[slot + COUNT] > 0) {
                 found.count()[component] = (int) slots[slot + COUNT];
