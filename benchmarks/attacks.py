@@ -338,7 +338,7 @@ async def _lag(group: Offsets) -> int:
 
 def _bytes_of(kafka: Path, topic: str) -> int:
     # By whole names: folders of topics that were deleted lie about for a minute.
-    folders = (f"**/{topic}-{number}/*.log" for number in range(PARTITIONS))
+    folders = (f"*/{topic}-{number}/*.log" for number in range(PARTITIONS))
     return sum(file.stat().st_size for folder in folders for file in kafka.glob(folder))
 
 
