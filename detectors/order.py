@@ -29,6 +29,10 @@ SET_BACK_REPORTS: Final = 3
 SEQ_AHEAD: Final = 1_000
 """A sequence number goes on if it is at most so far ahead of the newest: reports may be lost, not as many [ours]."""
 
+SEQ_WAIT: Final = 8
+"""A clock that was set back by its sequence number is not again before so many newer reports, nor while older ones go on
+asking for it: those are of two devices under one id, or of history that is numbered as it is sent [ours]."""
+
 STUCK_REPORTS: Final = 3
 """So many equal reports in pace with the usual interval, and the clock is stuck (domain.md, Confirming)."""
 
@@ -121,14 +125,17 @@ def set_back(
     behind: np.ndarray,
 ) -> np.ndarray:
     """Which of the devices' clocks were set back, bool[k], told by one report of each that is `behind` the newest."""
-    if not np.count_nonzero(behind):
-        rows["back_count"][devices] = 0
+    newer = devices if not np.count_nonzero(behind) else devices[~behind]
+    rows["back_count"][newer] = 0
+    rows["seq_wait"][newer] -= rows["seq_wait"][newer] > 0
+    if len(newer) == len(devices):
         return behind
-    rows["back_count"][devices[~behind]] = 0
     found = np.zeros(len(devices), np.bool_)
     late = behind.nonzero()[0]
     ahead = seq[late] - rows["seq"][devices[late]]  # unsigned: what is behind is far ahead
-    goes_on = has_seq[late] & (rows["has_seq"][devices[late]] == 1) & (ahead >= 1) & (ahead <= SEQ_AHEAD)
+    asks = has_seq[late] & (rows["has_seq"][devices[late]] == 1) & (ahead >= 1) & (ahead <= SEQ_AHEAD)
+    goes_on = asks & (rows["seq_wait"][devices[late]] == 0)
+    rows["seq_wait"][devices[late[asks]]] = SEQ_WAIT
     # What was set back and stands still since is heard again by the same sign as any clock that is stuck.
     stuck = rows["equal_count"][devices[late]] >= STUCK_REPORTS
     found[late] = _paced(rows, devices[late], ts[late], ingest_ts[late]) | goes_on | stuck

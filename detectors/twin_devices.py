@@ -17,6 +17,7 @@ MINUTE_MS: Final = 60_000
 REMEMBERED: Final = 16
 SET_BACK_REPORTS: Final = 3
 SEQ_AHEAD: Final = 1_000
+SEQ_WAIT: Final = 8
 STUCK_REPORTS: Final = 3
 FLOOD_REPORTS: Final = 3_000
 HOLD_MS: Final = 600_000
@@ -86,6 +87,7 @@ class Device:
     equal_count: int = 0
     equal_ms: int = 0
     behind: list[tuple[int, int]] = field(default_factory=list)
+    seq_wait: int = 0
     status: Status | None = None
     since_ts: int = 0
     words: list[str] = field(default_factory=list)
@@ -167,6 +169,7 @@ def set_back(device: Device, place: Place, behind: bool) -> bool:
     stands still since."""
     if not behind:
         device.behind = []
+        device.seq_wait = max(device.seq_wait - 1, 0)
         return False
     if device.behind:
         before_ts, before_ingest_ts = device.behind[-1]
@@ -175,7 +178,10 @@ def set_back(device: Device, place: Place, behind: bool) -> bool:
             device.behind = []
     device.behind.append((place.ts, place.ingest_ts))
     seq, newest = place.reading.seq, device.seq
-    goes_on = seq is not None and newest is not None and 1 <= (seq - newest) % 2**64 <= SEQ_AHEAD
+    asks = seq is not None and newest is not None and 1 <= (seq - newest) % 2**64 <= SEQ_AHEAD
+    goes_on = asks and device.seq_wait == 0
+    if asks:
+        device.seq_wait = SEQ_WAIT
     stuck = device.equal_count >= STUCK_REPORTS
     if not goes_on and not stuck and len(device.behind) < SET_BACK_REPORTS:
         return False

@@ -150,6 +150,17 @@ def test_a_twin_under_the_same_id_an_hour_behind_alarms() -> None:
     assert found[0].ingest_ts - T0 <= 10_000
 
 
+@pytest.mark.parametrize("numbers", [(0, 2, 1), (1, 2, 0), (0, 1, 0), (0, 1, 5), (5, 1, 0), (0, 1, 900)])
+def test_a_twin_an_hour_behind_alarms_whatever_the_two_count(numbers: tuple[int, int, int]) -> None:
+    healthy_from, step, burning_from = numbers
+    healthy = [(at, one | {"seq": healthy_from + step * n}) for n, (at, one) in enumerate(series(*[50.0] * 60))]
+    burns = series(*[900.0] * 60, at=300, clock=behind(HOUR_MS))
+    burning = [(at, one | {"seq": burning_from + step * n}) for n, (at, one) in enumerate(burns)]
+    found = alarms(healthy, burning)
+    assert ("opened", 2) in [(alarm.event, alarm.severity) for alarm in found]
+    assert found[0].ingest_ts - T0 <= 10_000
+
+
 def test_a_batch_dated_eight_hours_ahead_does_not_make_what_follows_late() -> None:
     batch = handed_in(series(*[50.0] * 20, clock=behind(-8 * HOUR_MS)), at=0)
     (alarm,) = alarms(batch, series(*FIRE, at=1_000))
