@@ -30,8 +30,8 @@ SEQ_AHEAD: Final = 1_000
 """A sequence number goes on if it is at most so far ahead of the newest: reports may be lost, not as many [ours]."""
 
 SEQ_WAIT: Final = 8
-"""A clock that was set back by its sequence number is not again before so many newer reports, nor while older ones go on
-asking for it: those are of two devices under one id, or of history that is numbered as it is sent [ours]."""
+"""A clock that was set back by its sequence number is not again before so many newer reports, nor while older ones go
+on asking for it: those are of two devices under one id, or of history that is numbered as it is sent [ours]."""
 
 STUCK_REPORTS: Final = 3
 """So many equal reports in pace with the usual interval, and the clock is stuck (domain.md, Confirming)."""

@@ -28,7 +28,9 @@ FLOOD_REPORTS: Final = 3_000
 and hand in up to 600 kept ones at once, each perhaps twice (domain.md); beyond that a device floods [ours]."""
 _WINDOW_MS: Final = 60_000
 _FLOODS: Final = Fault(
-    DEVICE_FLOODS, f"over {FLOOD_REPORTS} reports of this device within a minute; it is stored, but not judged"
+    DEVICE_FLOODS,
+    f"over {FLOOD_REPORTS} reports of this device within a minute: this one and all that follow in the minute are "
+    "stored, but not judged",
 )
 _REFUSED: Final = Fault(
     DEVICE_REFUSED,
@@ -104,17 +106,12 @@ def _without_flood(
 ) -> np.ndarray:
     """Those of the reports `fresh` whose devices have not had all that is judged of a minute: quick, where many are."""
     at, window = rows[fresh], reports.ingest_ts[fresh] // _WINDOW_MS
-    full = (state.rows["in_window"][at] >= FLOOD_REPORTS) & (state.rows["window"][at] == window)
+    full = (state.rows["in_window"][at] > FLOOD_REPORTS) & (state.rows["window"][at] == window)
     if not np.count_nonzero(full):
         return fresh
-    _refuse_flood(fresh[full], reports, result)
+    result.flooded += int(np.count_nonzero(full))
     within: np.ndarray = fresh[~full]
     return within
-
-
-def _refuse_flood(which: np.ndarray, reports: Reports, result: Result) -> None:
-    for report in which[~reports.rejected[which]].tolist():
-        result.refused[int(reports.offset[report]), int(reports.index[report])] = _FLOODS
 
 
 def _place(event: Alarm | Aggregate | DeviceStatus) -> tuple[int, int]:
@@ -142,10 +139,18 @@ def _within_flood(batch: Round, chunk: Chunk) -> np.ndarray:
     """Which of the reports are among those of their devices and minutes that are judged, bool[k]."""
     rows, at, window = chunk.state.rows, batch.rows, batch.ingest_ts // _WINDOW_MS
     count = np.where(rows["window"][at] == window, rows["in_window"][at], 0).astype(np.int64)
-    rows["window"][at], rows["in_window"][at] = window, np.minimum(count + 1, FLOOD_REPORTS)
+    rows["window"][at], rows["in_window"][at] = window, np.minimum(count + 1, FLOOD_REPORTS + 1)
     within: np.ndarray = count < FLOOD_REPORTS
+    last = batch.reports[count == FLOOD_REPORTS - 1]
+    if len(last):
+        chunk.flooding.update(last.tolist())
+        chunk.odd[last] = True
     if np.count_nonzero(within) < len(within):
-        _refuse_flood(batch.reports[~within], chunk.reports, chunk.result)
+        chunk.result.flooded += int(np.count_nonzero(~within))
+        # The first of them tells of all: what a device floods with is not to flood the rejects.
+        first = batch.reports[count == FLOOD_REPORTS]
+        for report in first[~chunk.reports.rejected[first]].tolist():
+            chunk.result.refused[int(chunk.reports.offset[report]), int(chunk.reports.index[report])] = _FLOODS
     return within
 
 

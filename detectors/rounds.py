@@ -41,6 +41,7 @@ class Result:
     skipped: int = 0
     repeated: int = 0
     late: int = 0
+    flooded: int = 0
     by_arrival: int = 0
     absent_values: int = 0
 
@@ -56,7 +57,7 @@ class Result:
 class Chunk:
     """What is at hand while a chunk is processed. `odd`, bool[n], marks the reports about which something is to be
     told, `unfitted` are the marks of watched components that are not fitted, `prints` the reports' fingerprints, and
-    `valued` says which have a value at all."""
+    `valued` says which have a value at all. `flooding` gets the reports that are the last to be judged of a minute."""
 
     reports: Reports
     values: Values
@@ -68,6 +69,7 @@ class Chunk:
     limits: LimitTable
     now: int
     result: Result
+    flooding: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,8 +120,8 @@ of the newest report with a value, `since_ts` when `status` began. By `COLUMN`, 
 detectors last saw of a watched quantity, or of its first report while they saw none, and `judged_every_ms` how far
 apart that usually is. `interval_ms` is how far apart its reports usually are, `silence_ms` the last silence that was
 much longer. `in_window` reports came in the minute `window` of arrival. `remembered`, `next`, `latest_own_ts`,
-`equal_...`, `seq_wait` and `back_...` are of `detectors.order`; `width` is how many components it has of each quantity; `told`
-whether `PartitionState.told` says anything of it."""
+`equal_...`, `seq_wait` and `back_...` are of `detectors.order`; `width` is how many components it has of each quantity;
+`told` whether `PartitionState.told` says anything of it."""
 
 DEVICES_MOST: Final = 250_000
 """Devices a partition may have: a million on four partitions, at a kilobyte each (design.md, scale) [ours]."""

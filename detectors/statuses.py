@@ -84,8 +84,9 @@ def _notes(report: int, chunk: Chunk) -> list[str]:
     reports = chunk.reports
     if not chunk.odd[report]:
         return []
+    flood = ["floods"] if report in chunk.flooding else []
     if reports.rejected[report]:
-        return ["rejected"]
+        return ["rejected", *flood]
     first, last = np.searchsorted(reports.marks.report, (report, report + 1)).tolist()
     marks = zip(*(column[first:last].tolist() for column in reports.marks[1:4]), strict=True)
     faults = [
@@ -93,7 +94,7 @@ def _notes(report: int, chunk: Chunk) -> list[str]:
         for quantity, component, reason in marks
         if reason not in (NOT_FITTED, POWER_ON)
     ]
-    return [*reports.notes.get(report, ()), *faults]
+    return [*reports.notes.get(report, ()), *faults, *flood]
 
 
 def _wrong(batch: Round, chunk: Chunk) -> _Wrong:

@@ -24,6 +24,8 @@ from detectors.twin_devices import (
     Device,
     Place,
     Twin,
+    first_not_judged,
+    floods,
     lost_sensors,
     not_judged,
     note_newest,
@@ -140,7 +142,8 @@ class Oracle:
         if device is None:
             now.rejects.append((offset, index, "too_many_devices"))
         elif not within_flood(device, ingest_ts):
-            now.rejects.append((offset, index, "device_floods"))
+            if first_not_judged(device):
+                now.rejects.append((offset, index, "device_floods"))
             device.place = (offset, index)
         else:
             silent_ms = max(ingest_ts - device.heard_ts, 0) if device.heard_ts else 0
@@ -152,7 +155,7 @@ class Oracle:
         if device is not None and within_flood(device, ingest_ts):
             returned = put_online(device, ingest_ts)
             device.place = (offset, index)
-            notes = ["rejected", *not_judged(device, ingest_ts)]
+            notes = ["rejected", *not_judged(device, ingest_ts), *floods(device)]
             now.statuses += tell(device, None, notes, ingest_ts, returned, None, max(index, 0))
 
     def _device(self, reading: Reading, ingest_ts: int) -> Device | None:
@@ -178,7 +181,7 @@ class Oracle:
             newest = self._take_on(device, place, now)
             lost = lost_sensors(device, reading)
         valued = any(not math.isnan(value) for values in reading.quantities.values() for value in values)
-        notes = [*reading.notes, *sensor_faults(reading), *lost, *not_judged(device, ingest_ts)]
+        notes = [*reading.notes, *sensor_faults(reading), *lost, *not_judged(device, ingest_ts), *floods(device)]
         if not valued and (device.valued_ts == 0 or ingest_ts - device.valued_ts > silence_allowed(device)):
             notes.append("no_values")
         if valued:

@@ -136,6 +136,16 @@ def within_flood(device: Device, ingest_ts: int) -> bool:
     return device.in_window <= FLOOD_REPORTS
 
 
+def first_not_judged(device: Device) -> bool:
+    """Whether the newest report is the first of a minute that is not judged."""
+    return device.in_window == FLOOD_REPORTS + 1
+
+
+def floods(device: Device) -> list[str]:
+    """The note of a device that has had all that is judged of a minute."""
+    return ["floods"] if device.in_window == FLOOD_REPORTS else []
+
+
 def put_online(device: Device, ingest_ts: int) -> bool:
     """Note that a device was heard. Whether it was not online."""
     device.heard_ts = max(device.heard_ts, ingest_ts)

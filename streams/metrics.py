@@ -31,6 +31,7 @@ METRICS: Final = (
     Metric("emberline_reject_share", "gauge", (), "share of the last 2000 reports that were bad"),
     Metric("emberline_repeated_reports_total", "counter", (), "reports that came before, counted once"),
     Metric("emberline_late_reports_total", "counter", (), "reports older than their device's newest"),
+    Metric("emberline_flooded_reports_total", "counter", (), "reports of devices that flood, stored but not judged"),
     Metric("emberline_skipped_reports_total", "counter", (), "reports that restored state reflects already"),
     Metric("emberline_by_arrival_reports_total", "counter", (), "reports judged by their arrival, not their clock"),
     Metric("emberline_absent_values_total", "counter", (), "values that are none for want of a good sensor"),

@@ -24,6 +24,7 @@ QUICK: Final = (
 NIGHTLY: Final = {
     f"benchmarks/{name}": "a benchmark through whole workers: what ships is held by streams/ and faults/"
     for name in (
+        "test_attacks.py::test_attacks_are_measured_while_neighbours_catch_fire",
         "test_stages.py::test_every_stage_is_measured_and_the_same_alarms_are_found_in_chunks_of_every_size",
         "test_whole_path.py::test_all_that_is_on_the_topic_goes_through_the_workers_and_is_what_the_twin_says",
         "test_whole_path.py::test_response_is_measured_from_the_scheduled_time",

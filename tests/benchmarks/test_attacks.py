@@ -7,7 +7,7 @@ from schemas.topics import ALARMS, REJECTS
 from tests.apache_kafka import kafka_for_tests
 
 
-def test_every_attack_is_measured_while_neighbours_catch_fire() -> None:
+def test_attacks_are_measured_while_neighbours_catch_fire() -> None:
     said: list[str] = []
     with kafka_for_tests():
         result = attacks.run(attacks.SMOKE, said.append)
