@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from benchmarks import attacks, history, page, response, scale, soak, stages, throughput
+from benchmarks import attacks, history, page, response, scale, senders, soak, stages, throughput
 from benchmarks.machine import origin
 from benchmarks.peers import run as peers
 from benchmarks.processes import ROOT
@@ -118,7 +118,7 @@ def run_peers(reports: int, devices: int, rounds: int, only: tuple[str, ...], as
 def run_attacks(only: tuple[str, ...], smoke: bool, tree: Path, as_json: bool, save: bool) -> None:
     """What one sender can do to others: delay of a neighbour's alarm, CPU, memory and output under attack."""
     scale = attacks.SMOKE if smoke else attacks.FULL
-    result = attacks.run(scale, _say(as_json), attacks.chosen(only), tree.resolve())
+    result = attacks.run(scale, _say(as_json), senders.chosen(only), tree.resolve())
     _end(result, attacks.good(result), as_json, save)
 
 

@@ -31,6 +31,7 @@ from aiokafka.partitioner import murmur2
 
 from benchmarks.machine import machine, versions
 from benchmarks.processes import ROOT, cpu_s, peak_mb
+from benchmarks.senders import ATTACKS, Attack, Burst, now_ms, report_of
 from benchmarks.workload import forget, make_emberline_anew
 from embedded.processes import running_clickhouse, running_kafka
 from schemas.topics import ALARMS, DEVICE_STATUS, REJECTS, TELEMETRY
@@ -53,117 +54,9 @@ LOOK_S: Final = 0.05
 RESTART_S: Final = 0.5
 READY_S: Final = 60.0
 READERS_END_S: Final = 5.0
-FATAL_VALUE: Final = 613.25
-"""What `tests.faults.raising` makes detectors raise on."""
 ROLES: Final = ("detect", "sink")
 COUNTED: Final = (REJECTS, DEVICE_STATUS, ALARMS)
 _JSON: Final = orjson.dumps
-
-
-class Burst(NamedTuple):
-    """Values that are sent as one batch, so many seconds after the attack began; their key."""
-
-    after_s: float
-    key: bytes
-    values: Sequence[bytes]
-
-
-Made = Iterator[Burst]
-
-
-@dataclass(frozen=True, slots=True)
-class Attack:
-    """`sends` makes the bursts from random numbers and the size, which is `full` or `smoke`. `known` devices are there
-    before; `readers` ask for /metrics all the while; `raising` has detectors raise on `FATAL_VALUE`."""
-
-    name: str
-    sends: Callable[[Random, int], Made]
-    full: int = 0
-    smoke: int = 0
-    known: bool = False
-    readers: bool = False
-    raising: bool = False
-
-
-def _report(device: str, ts: int, value: float = 20.0, **fields: Any) -> dict[str, Any]:
-    return {
-        "v": 1,
-        "device_id": device,
-        "device_kind": "electrical_monitor",
-        "event_ts": ts,
-        "residual_current_ma": [value],
-    } | fields
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _nothing(_: Random, __: int) -> Made:
-    yield from ()
-
-
-def _share_of_bad(random: Random, size: int) -> Made:
-    bad = set(random.sample(range(size), size * 44 // 1_000))
-    values = [_JSON(_report(f"S-{number % 500}", _now(), v=2 if number in bad else 1)) for number in range(size)]
-    yield Burst(0, b"S", values)
-
-
-def _gateway(_: Random, seconds: int) -> Made:
-    for turn in range(seconds * 5):
-        yield Burst(turn / 5, b"G", [_JSON(_report(f"G-{number}", _now(), v=2)) for number in range(60)])
-
-
-def _ids(random: Random, size: int) -> Made:
-    begin, ts = random.randrange(16**7), _now()
-    # Batch by batch: what a batch holds is bounded too.
-    for first in range(0, size, 100_000):
-        reports = [_report(f"{begin + number:x}", ts) for number in range(first, min(first + 100_000, size))]
-        yield Burst(0, b"R", [_JSON(reports[at : at + 500]) for at in range(0, len(reports), 500)])
-
-
-def _bomb(_: Random, megabytes: int) -> Made:
-    yield Burst(0, b"B", [b" " * 1_000_000] * megabytes)
-
-
-def _nesting(_: Random, size: int) -> Made:
-    nested = b"[" * 260 + b"]" * 260
-    report = b'{"v":2,"device_id":"N-1","x":' + nested + b',"y":%b}' % nested[20:-20]
-    yield Burst(0, b"N", [b"[" + b",".join([report] * size) + b"]"])
-
-
-def _one_device(random: Random, size: int) -> Made:
-    ts = _now() - size
-    yield Burst(0, b"O", [_JSON(_report("O-1", ts + at, random.randrange(400) / 10, seq=at)) for at in range(size)])
-
-
-def _poison(_: Random, __: int) -> Made:
-    for turn in range(3):
-        yield Burst(turn, b"P", [_JSON(_report("P-1", _now(), FATAL_VALUE, seq=turn))])
-
-
-def _large_records(random: Random, size: int) -> Made:
-    for first in range(0, size, 50):
-        values = []
-        for turn in range(first, min(first + 50, size)):
-            ts = _now() + turn
-            values.append(_JSON([_report(f"L-{at}", ts, random.randrange(400) / 10, seq=turn) for at in range(1_000)]))
-        yield Burst(first / 500, b"L", values)
-
-
-ATTACKS: Final = (
-    Attack("none", _nothing),
-    Attack("4.4 % bad in one batch", _share_of_bad, 50_000, 3_000),
-    Attack("a gateway, 300 bad/s", _gateway, 20, 3),
-    Attack("ids nobody has", _ids, 1_100_000, 5_000),
-    Attack("gzip bomb", _bomb, 570, 8),
-    Attack("deep nesting", _nesting, 1_000, 100),
-    Attack("one device in one batch", _one_device, 110_000, 3_500),
-    Attack("a detector raises on a record", _poison, 50_000, 5_000, known=True, raising=True),
-    Attack("readers of /metrics", _nothing, 60, 5, readers=True),
-    Attack("1000 reports a record", _large_records, 600, 20),
-)
-"""Sizes: reports; seconds; reports; MB; reports; reports; devices; readers; records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +145,7 @@ async def _case(attack: Attack, scale: Scale, settings: Settings, folder: Path, 
         )
         if attack.known:
             devices = scale.of(attack)
-            values = [_JSON(_report(f"K-{number}", _now())) for number in range(devices)]
+            values = [_JSON(report_of(f"K-{number}", now_ms())) for number in range(devices)]
             await _sent(attacker, Burst(0, b"K", values))
             await _until_caught_up(groups, time.monotonic() + scale.patience_s)
         batches = await asyncio.to_thread(_batches, attacker, attack, scale)
@@ -472,7 +365,7 @@ class _Neighbours:
                 burns = self._fire_at is not None and now >= self._fire_at + turn * self._scale.fire_every_s
                 if burns:
                     self._caught.setdefault(device, now)
-                value = _JSON(_report(device, _now(), arc_half_cycles=[ARCS if burns else 0]))
+                value = _JSON(report_of(device, now_ms(), arc_half_cycles=[ARCS if burns else 0]))
                 await self._producer.send(TELEMETRY.name, value, device.encode(), partition=PLACES[place])
             next_at += EVERY_S
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))
@@ -575,11 +468,6 @@ def _told(case: Result) -> str:
     ]
     told.append(f"{case['bytes_sent']} B in, {sum(case['bytes_written'].values())} B out")
     return f"{case['attack']}: {'; '.join(told)}; caught up after {case['caught_up_s']} s"
-
-
-def chosen(names: Sequence[str]) -> list[Attack]:
-    """The attacks whose names begin with one of these; all where none is given."""
-    return [attack for attack in ATTACKS if not names or any(attack.name.startswith(name) for name in names)]
 
 
 def good(result: Result) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import attacks, page
+from benchmarks import attacks, page, senders
 from schemas.topics import ALARMS, REJECTS
 from tests.apache_kafka import kafka_for_tests
 
@@ -11,7 +11,7 @@ def test_attacks_are_measured_while_neighbours_catch_fire() -> None:
     said: list[str] = []
     with kafka_for_tests():
         result = attacks.run(attacks.SMOKE, said.append)
-    assert [case["attack"] for case in result["cases"]] == [attack.name for attack in attacks.ATTACKS]
+    assert [case["attack"] for case in result["cases"]] == [attack.name for attack in senders.ATTACKS]
     assert attacks.good(result), said
     for case in result["cases"]:
         assert case["bytes_written"][ALARMS.name] > 0
@@ -20,4 +20,4 @@ def test_attacks_are_measured_while_neighbours_catch_fire() -> None:
     bad = {case["attack"]: case["bytes_written"][REJECTS.name] for case in result["cases"]}
     assert bad["none"] == 0
     assert min(bad["a gateway, 300 bad/s"], bad["deep nesting"], bad["a detector raises on a record"]) > 0
-    assert len(page.table(result)) == len(attacks.ATTACKS) + 2
+    assert len(page.table(result)) == len(senders.ATTACKS) + 2
