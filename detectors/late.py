@@ -156,7 +156,8 @@ class _Latch:
             yield _ESCALATED, level, self.ts, self.value
         elif held["severity"] and held["normal_ts"] < self.ts < held["onset_ts"]:
             held["onset_ts"], held["peak"] = self.ts, max(held["peak"], self.value)
-            yield _AMENDED, self._lowest(), self.ts, self.value
+            reached = Severity.ALARM if self.value >= self.limits["alarm"] else Severity.WARNING
+            yield _AMENDED, reached, self.ts, self.value
         elif held["severity"] and held["active"]:
             if held["late_until_ts"]:
                 held["late_until_ts"], held["late_heard_ts"] = max(held["late_until_ts"], self.ts), self.ingest_ts

@@ -144,7 +144,8 @@ class Latch:
             yield self._told(AlarmEvent.ESCALATED, level, one.value, one.ts, limits, late=True)
         elif self.severity is not None and self.normal_ts < one.ts < self.onset_ts:
             self.onset_ts, self.peak = one.ts, max(self.peak, one.value)
-            yield self._told(AlarmEvent.AMENDED, Severity.WARNING, one.value, one.ts, limits, late=True)
+            over = Severity.WARNING if one.value < limits["alarm"] else Severity.ALARM
+            yield self._told(AlarmEvent.AMENDED, over, one.value, one.ts, limits, late=True)
         elif self.severity is not None and self.active:
             if self.late_until_ts:
                 self.late_until_ts, self.late_heard_ts = max(self.late_until_ts, one.ts), one.ingest_ts

@@ -428,6 +428,7 @@ def test_an_onset_found_earlier_is_told_as_amended_under_the_same_id() -> None:
     assert [alarm.event for alarm in found] == ["opened", *["amended"] * 5]
     assert (found[0].onset_ts - T0, found[-1].onset_ts - T0) == (0, -5_000)
     assert len({(alarm.alarm_id, alarm.episode) for alarm in found}) == 1
+    assert {alarm.limit for alarm in found} == {300.0}
 
 
 def test_what_is_late_never_recovers_what_is_live() -> None:
