@@ -27,17 +27,18 @@ import aiohttp
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from benchmarks.machine import machine, versions
 from benchmarks.processes import ROOT, cpu_s, peak_mb
-from benchmarks.senders import ATTACKS, Attack, Burst, now_ms, report_of
+from benchmarks.senders import ATTACKS, Attack, Burst, report_of
 from benchmarks.workload import forget, make_emberline_anew
 from embedded.processes import running_clickhouse, running_kafka
 from schemas.topics import ALARMS, DEVICE_STATUS, REJECTS, TELEMETRY
 from streams.offsets import Offsets
+from streams.partitioner import partition_of
 from streams.settings import PREFIX, Settings
 from streams.stack import STOP_DEADLINE_S, free_port, last_line
+from streams.times import now_ms
 
 Result = dict[str, Any]
 Say = Callable[[str], None]
@@ -410,7 +411,7 @@ def _devices_of(partition: int, count: int) -> list[str]:
     number, found = 0, list[str]()
     while len(found) < count:
         device = f"NEIGHBOUR-{number}"
-        if (murmur2(device.encode()) & 0x7FFFFFFF) % PARTITIONS == partition:
+        if partition_of(device.encode(), PARTITIONS) == partition:
             found.append(device)
         number += 1
     return found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, NamedTuple
 
 import orjson
+
+from streams.times import now_ms
 
 FATAL_VALUE: Final = 613.25
 """What `tests.faults.raising` makes detectors raise on."""
@@ -49,11 +50,6 @@ def report_of(device: str, ts: int, value: float = 20.0, **fields: Any) -> dict[
         "event_ts": ts,
         "residual_current_ma": [value],
     } | fields
-
-
-def now_ms() -> int:
-    """The machine's time in ms."""
-    return time.time_ns() // 1_000_000
 
 
 def _nothing(_: Random, __: int) -> Made:

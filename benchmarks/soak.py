@@ -20,8 +20,9 @@ from benchmarks.processes import status_of
 from fleet import Fleet, FleetConfig
 from streams.send import Sender
 from streams.settings import Settings
-from streams.simulate import Sent, now_ms, simulate
+from streams.simulate import Sent, simulate
 from streams.stack import Stack, running_stack
+from streams.times import now_ms
 
 SAMPLE_INTERVAL_S: Final = 5.0
 FLAT_SHARE: Final = 0.05

@@ -14,7 +14,6 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from detectors.limits import load_limits
 from detectors.twin import Oracle
@@ -23,6 +22,7 @@ from schemas.events import Aggregate, Alarm
 from schemas.records import Records
 from schemas.reports import decode
 from schemas.topics import CHECKPOINTS, MAX_REJECT_BYTES, OUTPUTS, TELEMETRY
+from streams.partitioner import partition_of
 from streams.settings import Settings
 from streams.topics import make_topics
 
@@ -100,7 +100,7 @@ def partitioned(fleet: Fleet, count: int = PARTITIONS) -> list[list[Sent]]:
     """
     partitions: list[list[Sent]] = [[] for _ in range(count)]
     for one in fleet.due(fleet.config.start_ts, fleet.config.end_ts):
-        number = 0 if one.key is None else (murmur2(one.key) & 0x7FFFFFFF) % count
+        number = 0 if one.key is None else partition_of(one.key, count)
         partitions[number].append(arrived(one))
     for records in partitions:
         records.append(Sent(fleet.config.end_ts, b"last", b"the last one"))

@@ -197,8 +197,9 @@ def simulate(seconds: float, devices: int, rate: float, seed: int, faults: int, 
     from fleet import Fleet, FleetConfig
     from streams.progress import progress
     from streams.send import Sender
-    from streams.simulate import Sent, now_ms
+    from streams.simulate import Sent
     from streams.simulate import simulate as send_fleet
+    from streams.times import now_ms
 
     settings = read_settings()
     try:

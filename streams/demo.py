@@ -27,9 +27,10 @@ from streams.closing import closed
 from streams.errors import OperatorError
 from streams.send import Sender
 from streams.settings import Settings
-from streams.simulate import Sent, now_ms, simulate
+from streams.simulate import Sent, simulate
 from streams.stack import Say, Stack, running_stack
 from streams.storage import config_of
+from streams.times import now_ms
 from streams.topics import topic_ids
 
 LEARN_S: Final = 10

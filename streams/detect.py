@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import murmur2
 from faust.types import TP
 
 from detectors.checkpoint import encode, tombstones
@@ -36,9 +35,11 @@ from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_R
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import CheckpointWriter, Incarnation, read_checkpoint
 from streams.ledger import Ledger
+from streams.partitioner import partition_of
 from streams.reject_share import RejectShare
 from streams.settings import Settings
 from streams.slices import Slice, slices
+from streams.times import now_ms
 from streams.transport import Chunk, Fetch
 from streams.worker import WorkerApp
 
@@ -197,12 +198,12 @@ class DetectJob:
         """What the reports mean; by offset and index, what is told of those that a detector cannot stand."""
         if not partition.careful:
             try:
-                return process(reports, partition.state, self._limits, _now_ms()), {}
+                return process(reports, partition.state, self._limits, now_ms()), {}
             except Exception:
                 log.exception("partition %d: a detector failed; looking for the reports it failed on", number)
                 partition.state = await self._state_before(partition, number)
                 partition.careful = True
-        result, failed = sift(reports, partition.state, self._limits, _now_ms())
+        result, failed = sift(reports, partition.state, self._limits, now_ms())
         return result, {place: _failure(error) for place, error in failed.items()}
 
     async def _state_before(self, partition: Partition, number: int) -> PartitionState:
@@ -212,7 +213,7 @@ class DetectJob:
         state = await self._read(number)
         for reports in since:
             await asyncio.sleep(0)
-            sift(reports, state, self._limits, _now_ms())
+            sift(reports, state, self._limits, now_ms())
         return state
 
     def _empty(self) -> PartitionState:
@@ -309,7 +310,7 @@ class DetectJob:
         if partition.next_offset < partition.ledger.end or not self._app.consumer.all_handed_over(tp):
             return
         async with partition.lock:
-            statuses = tick(partition.state, _now_ms())
+            statuses = tick(partition.state, now_ms())
             await self._send(Result(statuses=statuses), partition, tp.partition)
         self._note_statuses(statuses)
 
@@ -401,7 +402,7 @@ def _with_unjudged(rejects: list[Reject], unjudged: Mapping[tuple[int, int], Fau
 
 def _with_home(reject: Reject, number: int, partitions: int) -> Reject:
     """The reject; where its key was hashed by another partitioner than Kafka's, it says so."""
-    if not reject.key or (home := (murmur2(reject.key) & 0x7FFFFFFF) % partitions) == number:
+    if not reject.key or (home := partition_of(reject.key, partitions)) == number:
         return reject
     detail = f"{reject.fault.detail}; by Kafka's murmur2 its key belongs to partition {home}, not {number}"
     return replace(reject, fault=reject.fault._replace(detail=detail))
@@ -410,7 +411,3 @@ def _with_home(reject: Reject, number: int, partitions: int) -> Reject:
 def _failure(error: Exception) -> Fault:
     why = f"{type(error).__name__}: {error}"[:100]
     return Fault(DETECTOR_FAILED, f"{why}; its readings are stored. Please report this defect of emberline")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -28,7 +28,7 @@ from streams.send import Sender
 from streams.settings import Settings
 from streams.storage import config_of
 from streams.times import local as local_time
-from streams.times import moment
+from streams.times import moment, now_ms
 from streams.topics import count_partitions, topic_ids
 
 CONVERSIONS: Final[dict[str, Callable[[float], float]]] = {
@@ -129,7 +129,7 @@ class Replay:
 
 def _check_times(file: Path, first_ts: int, last_ts: int) -> None:
     """Raises OperatorError where readings are of a time that would be taken for that of a wrong clock."""
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     if first_ts < now - BEHIND_MS or last_ts > now + AHEAD_MS:
         days = BEHIND_MS // DAY_MS
         raise OperatorError(

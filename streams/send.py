@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
-from aiokafka.partitioner import murmur2
 
 from schemas.topics import TELEMETRY
 from streams.errors import OperatorError
+from streams.partitioner import partition_of
+from streams.times import now_ms
 
 BATCH_BYTES: Final = 900_000
 """Under the 1 MiB that brokers take in one batch by default; a single record may be larger."""
@@ -46,7 +46,7 @@ class Sender:
 
     async def send(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
         """Hand records (key, value) over, a batch a partition. Raises OperatorError if earlier ones were not taken."""
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         batches: dict[int, Any] = {}
         for key, value in records:
             partition = self._partition(key)
@@ -63,7 +63,7 @@ class Sender:
         """The partition that every Kafka client would choose for the key; a record without one goes to the first."""
         known = self._partition_of.get(key)
         if known is None:
-            place = 0 if key is None else (murmur2(key) & 0x7FFFFFFF) % len(self._partitions)
+            place = 0 if key is None else partition_of(key, len(self._partitions))
             known = self._partition_of[key] = self._partitions[place]
         return known
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import Final
 
 from fleet import Fleet
 from streams.send import Sender
+from streams.times import now_ms
 
 WINDOW_MS: Final = 50
 """The fleet is asked for this much at a time: a call costs 1 ms, and nothing may leave before it is due."""
@@ -43,8 +43,3 @@ async def _until(ts: int) -> None:
     wait_ms = ts - now_ms()
     if wait_ms > 0:
         await asyncio.sleep(wait_ms / 1000)
-
-
-def now_ms() -> int:
-    """The wall clock, epoch ms: reports carry it, so it is what response is measured by on one machine."""
-    return time.time_ns() // 1_000_000

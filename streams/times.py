@@ -17,13 +17,18 @@ _UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"(\d{1,6})([smhd])")
 
 
+def now_ms() -> int:
+    """The wall clock, epoch ms: reports carry it, so it is what response is measured by on one machine."""
+    return time.time_ns() // 1_000_000
+
+
 def moment(text: str, option: str, zone: ZoneInfo = SHANGHAI) -> int:
     """Epoch ms of `now`, ISO 8601 (in `zone` unless it says otherwise), epoch s or ms. Raises OperatorError.
 
     From 10¹¹ up, which seconds reach in the year 5138, a number is milliseconds.
     """
     if text == "now":
-        return time.time_ns() // 1_000_000
+        return now_ms()
     try:
         found = _number(text) if re.fullmatch(r"[\d.]+", text) else _iso(text, zone)
     except (ValueError, OverflowError):

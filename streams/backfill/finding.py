@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -21,6 +20,7 @@ from streams.backfill.plan import Plan
 from streams.backfill.reading import Span, batches, spans
 from streams.errors import OperatorError
 from streams.progress import progress
+from streams.times import now_ms
 
 INSERT_ROWS: Final = 10_000
 """Alarms held before they are written: 10 MB as Python objects [ours]."""
@@ -71,7 +71,7 @@ def _detect(service: Service, plan: Plan, span: Span, this: Run, devices_most: i
     state = PartitionState(devices_most)
     waiting: list[Alarm] = []
     for reports in batches(service, plan, span):
-        result = process(reports, state, plan.limits, _now_ms())
+        result = process(reports, state, plan.limits, now_ms())
         waiting += result.alarms
         this.reports += len(reports)
         if any(fault.reason == DEVICE_REFUSED for fault in result.refused.values()):
@@ -116,7 +116,7 @@ def _mark(service: Service, plan: Plan, this: Run, mark: str) -> None:
     columns: dict[str, Column] = {
         "run_id": uuids(this.run_id, 1),
         "mark": constant(mark, 1),
-        "marked_at": number(_now_ms()),
+        "marked_at": number(now_ms()),
         "from_ts": number(plan.from_ts),
         "to_ts": number(plan.to_ts),
         "warm_up_ms": number(plan.warm_up_ms),
@@ -141,7 +141,3 @@ def earlier(service: Service) -> list[dict[str, Any]]:
     """The newest runs, newest first; `finished_ts` is None of one that broke off or still runs."""
     rows = service.query(_RUNS, {"limit": RUNS_LISTED})
     return [dict(zip(_RUN_COLUMNS, row, strict=True)) for row in rows]
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -32,6 +32,7 @@ from streams.rejects.remembered import (
 )
 from streams.rejects.stored import REPLAY_OF, Body, RejectId, Span, Stored, Wanted, batches, bodies, of_span
 from streams.settings import Settings
+from streams.times import now_ms
 from streams.topics import count_partitions, topic_ids
 
 Say = Callable[[str], None]
@@ -130,7 +131,7 @@ async def settle(plan: Replay, notebook: Notebook, partition: int, notes: dict[s
     )
     await asyncio.sleep(plan.settle_s)
     looked = await look_for(plan.settings.kafka, partition, doubtful)
-    found = {full: Note(SENT, offset, _now_ms()) for full, offset in looked.found.items()}
+    found = {full: Note(SENT, offset, now_ms()) for full, offset in looked.found.items()}
     await notebook.write(found)
     plan.outcome.found += len(found)
     notes |= found
@@ -203,7 +204,7 @@ async def _replay_batch(
 
 def about_to_send(chosen: Sequence[tuple[Stored, Body]], end: int) -> dict[str, Note]:
     """The notes to write before sending."""
-    return {reject.id.full: Note(SENDING, end, _now_ms()) for reject, _ in chosen}
+    return {reject.id.full: Note(SENDING, end, now_ms()) for reject, _ in chosen}
 
 
 async def send(producer: AIOKafkaProducer, chosen: Sequence[tuple[Stored, Body]], began: float) -> dict[str, Note]:
@@ -219,7 +220,7 @@ async def send(producer: AIOKafkaProducer, chosen: Sequence[tuple[Stored, Body]]
                     body.value,
                     body.key,
                     partition=reject.source_partition,
-                    timestamp_ms=_now_ms(),
+                    timestamp_ms=now_ms(),
                     headers=headers_of(reject.id, body),
                 )
                 for reject, body in chosen
@@ -231,8 +232,7 @@ async def send(producer: AIOKafkaProducer, chosen: Sequence[tuple[Stored, Body]]
             f"({error or 'no answer'}); run it again, and it finds out which of them arrived"
         ) from error
     return {
-        reject.id.full: Note(SENT, answer.offset, _now_ms())
-        for (reject, _), answer in zip(chosen, answers, strict=True)
+        reject.id.full: Note(SENT, answer.offset, now_ms()) for (reject, _), answer in zip(chosen, answers, strict=True)
     }
 
 
@@ -257,7 +257,3 @@ async def _telemetry(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
         # Stopping sends what waits; after a failure that may take for ever, and must not go on for long.
         with suppress(TimeoutError):
             await asyncio.wait_for(producer.stop(), _STOP_S)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from schemas.events import Alarm, DeviceStatus
 from schemas.rejects import RejectEvent
 from schemas.topics import ALARMS, DEVICE_STATUS, REJECTS, TELEMETRY
-from streams.simulate import now_ms
+from streams.times import now_ms
 from tests.faults.anything import Anything
 from tests.faults.arena import PARTITIONS, Arena
 from tests.streams.kafka_outside import Kafka, Sent

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from streams.simulate import now_ms
+from streams.times import now_ms
 from tests.faults.arena import PARTITIONS, Arena
 from tests.faults.raising import FATAL_VALUE
 from tests.streams.kafka_outside import Kafka, Sent

@@ -13,7 +13,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from schemas.topics import ALARMS, REJECTS, TELEMETRY
-from streams.simulate import now_ms
+from streams.times import now_ms
 from tests.faults.arena import PARTITIONS, Arena
 from tests.streams.batches_by_hand import Given, batch, records_of, with_records
 from tests.streams.kafka_outside import Kafka, Sent

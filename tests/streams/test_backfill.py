@@ -26,8 +26,8 @@ from sinks.clickhouse.rows import telemetry_block
 from streams.backfill.plan import Plan
 from streams.backfill.reading import batches, spans, widened
 from streams.errors import OperatorError
-from streams.simulate import now_ms
 from streams.storage import asking, make_sink, run_migrations
+from streams.times import now_ms
 from tests.streams.conftest import Platform, quick
 from tests.streams.kafka_outside import Sent
 from tests.streams.processes import Ended, run, until

@@ -12,7 +12,7 @@ import orjson
 
 from schemas.rejects import RejectEvent, original_headers
 from schemas.topics import REJECTS, TELEMETRY
-from streams.simulate import now_ms
+from streams.times import now_ms
 from tests.streams.conftest import Platform, quick
 from tests.streams.kafka_outside import Kafka, Sent
 from tests.streams.processes import until, working

@@ -24,7 +24,7 @@ from schemas.topics import ALARMS, TELEMETRY, TOPICS
 from sinks.clickhouse.migrate import migrations
 from streams.cli import cli
 from streams.settings import Settings, described
-from streams.simulate import now_ms
+from streams.times import now_ms
 from tests.streams.conftest import Platform, asking, quick
 from tests.streams.kafka_outside import Kafka, Sent
 from tests.streams.processes import command_line, environment_of, free_port, last_words, run, until

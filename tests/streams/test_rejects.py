@@ -27,8 +27,8 @@ from streams.rejects.remembered import SEND_MOST_S, Notebook, read_notes
 from streams.rejects.replay import Outcome, about_to_send, replay_all, start
 from streams.rejects.stored import REPLAY_OF, Body, RejectId, Stored, Wanted, bodies, by_ids
 from streams.settings import Settings
-from streams.simulate import now_ms
 from streams.storage import asking, run_migrations
+from streams.times import now_ms
 from streams.topics import make_topics, topic_ids
 from tests.apache_kafka import kafka_for_tests
 from tests.streams.conftest import Platform, quick
