@@ -44,7 +44,7 @@ def _gzipped(given: Sequence[Given]) -> tuple[bytes, int]:
 
 
 async def _send_compressed(kafka: str, codec: str) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=kafka, compression_type=codec, linger_ms=20) as producer:
+    async with AIOKafkaProducer(bootstrap_servers=kafka, acks="all", compression_type=codec, linger_ms=20) as producer:
         for number in range(50):
             device = f"{codec}-{number}"
             await producer.send(TELEMETRY.name, _report(device), device.encode(), partition=number % PARTITIONS)

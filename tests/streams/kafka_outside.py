@@ -39,7 +39,12 @@ class Outside:
     async def __aenter__(self) -> Self:
         largest = 17 * 1_048_576
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._address, max_request_size=largest, max_batch_size=262_144, linger_ms=2
+            bootstrap_servers=self._address,
+            # What only the leader has is not yet read: a topic's end would lie before what was acknowledged.
+            acks="all",
+            max_request_size=largest,
+            max_batch_size=262_144,
+            linger_ms=2,
         )
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._address,
