@@ -32,12 +32,12 @@ from benchmarks.machine import machine, versions
 from benchmarks.processes import ROOT, cpu_s, peak_mb
 from benchmarks.senders import ATTACKS, Attack, Burst, report_of
 from benchmarks.workload import forget, make_emberline_anew
+from cli.offsets import Offsets
+from cli.stack import STOP_DEADLINE_S, free_port, last_line
 from embedded.processes import running_clickhouse, running_kafka
 from schemas.topics import ALARMS, DEVICE_STATUS, REJECTS, TELEMETRY
-from streams.offsets import Offsets
 from streams.partitioner import partition_of
 from streams.settings import PREFIX, Settings
-from streams.stack import STOP_DEADLINE_S, free_port, last_line
 from streams.times import now_ms
 
 Result = dict[str, Any]
@@ -119,12 +119,17 @@ def _commit_of(tree: Path) -> str:
     return subprocess.run(words, check=False, capture_output=True, text=True).stdout.strip()
 
 
+def _program(tree: Path) -> str:
+    """The module that is the command line there."""
+    return "cli" if (tree / "cli").exists() else "streams"
+
+
 async def _case(attack: Attack, scale: Scale, settings: Settings, folder: Path, kafka: Path, tree: Path) -> Result:
     await forget(settings.kafka, TELEMETRY.name)
     await make_emberline_anew(settings)
     environment = _environment(settings, tree)
     # By the checkout's own program: the tables are its own too.
-    migrated = [sys.executable, "-m", "streams", "migrate"]
+    migrated = [sys.executable, "-m", _program(tree), "migrate"]
     await asyncio.to_thread(subprocess.run, migrated, env=environment, cwd=tree, check=True, capture_output=True)
     async with AsyncExitStack() as stack:
         posts = [stack.enter_context(_posted(role, attack, environment, folder, tree)) for role in ROLES]
@@ -321,7 +326,7 @@ class _Post:
 
 @contextmanager
 def _posted(role: str, attack: Attack, environment: dict[str, str], folder: Path, tree: Path) -> Iterator[_Post]:
-    module = "tests.faults.raising" if attack.raising else "streams"
+    module = "tests.faults.raising" if attack.raising else _program(tree)
     http = f"127.0.0.1:{free_port()}"
     own = environment | {f"{PREFIX}HTTP": http}
     post = _Post(

@@ -17,11 +17,11 @@ import numpy as np
 import orjson
 
 from benchmarks.processes import status_of
+from cli.send import Sender
+from cli.simulate import Sent, send_fleet
+from cli.stack import Stack, running_stack
 from fleet import Fleet, FleetConfig
-from streams.send import Sender
 from streams.settings import Settings
-from streams.simulate import Sent, simulate
-from streams.stack import Stack, running_stack
 from streams.times import now_ms
 
 SAMPLE_INTERVAL_S: Final = 5.0
@@ -69,7 +69,7 @@ async def _soak(
         sent = Sent()
         watching = asyncio.ensure_future(_watch(stack, samples, sent, say))
         async with Sender(stack.settings.kafka) as sender:
-            sending = asyncio.ensure_future(simulate(Fleet(config), sender, sent))
+            sending = asyncio.ensure_future(send_fleet(Fleet(config), sender, sent))
             done, _ = await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()

@@ -27,13 +27,13 @@ from benchmarks.machine import machine, versions
 from benchmarks.processes import cpu_s, peak_mb
 from benchmarks.workload import PARTITIONS, Sent, Wanted
 from benchmarks.written import differences, written
+from cli.offsets import Offsets
+from cli.stack import Worker, running_worker, wait_until_ready
 from embedded.processes import running_clickhouse, running_kafka
 from schemas.report_rules import fault_of
 from schemas.topics import AGGREGATES, ALARMS, REJECTS, TELEMETRY
 from streams.errors import OperatorError
-from streams.offsets import Offsets
 from streams.settings import Settings, host_port
-from streams.stack import Worker, running_worker, wait_until_ready
 from streams.storage import run_migrations
 
 Result = dict[str, Any]

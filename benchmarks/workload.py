@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from detectors.limits import load_limits
-from detectors.twin import Oracle
+from detectors.twin.oracle import Oracle
 from fleet import Fleet, FleetConfig, Send
 from schemas.events import Aggregate, Alarm
 from schemas.records import Records

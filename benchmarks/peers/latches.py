@@ -1,6 +1,6 @@
 """One alarm of one component in plain Python, as a peer would write it: fast where nothing happens.
 
-What it must say is defined by `detectors.twin_latches`; tests/benchmarks holds the two against each other.
+What it must say is defined by `detectors.twin.latches`; tests/benchmarks holds the two against each other.
 """
 
 from __future__ import annotations

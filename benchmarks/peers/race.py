@@ -15,8 +15,8 @@ from benchmarks.peers.given import DONE
 from benchmarks.peers.rivals import Rival, emberline_settings
 from benchmarks.processes import ROOT, cpu_s, peak_mb, started
 from benchmarks.workload import PARTITIONS, make_emberline_anew, make_outputs
+from cli.offsets import Offsets
 from schemas.topics import TELEMETRY
-from streams.offsets import Offsets
 from streams.settings import PREFIX
 
 BEGINS_S: Final = 120.0

@@ -59,7 +59,7 @@ class Rival:
     def command(self, kafka: str, telemetry: str, group: str, folder: Path, limits: Path) -> list[str]:
         """What starts it. Raises `CannotStartError` where it has to be built and cannot be."""
         if self.is_emberline:
-            return [sys.executable, "-m", "streams", "worker", "detect"]
+            return [sys.executable, "-m", "cli", "worker", "detect"]
         if self.package is None:
             state = "--no-state" not in self.options
             return kafka_streams.command(

@@ -21,7 +21,7 @@ from benchmarks.peers.run import all_equal, chosen, run, summary
 from benchmarks.workload import Sent, arrived
 from benchmarks.written import differences
 from detectors.limits import LimitTable
-from detectors.twin import Oracle, Record, Told
+from detectors.twin.oracle import Oracle, Record, Told
 from embedded.kafka.jars import POM
 from fleet import Fleet, FleetConfig
 from fleet.bad import CASES

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks import response, throughput
+from cli.demo.account import demo_config
 from fleet import Fleet
-from streams.demo import demo_config
 from tests.apache_kafka import kafka_for_tests
 
 

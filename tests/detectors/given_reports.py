@@ -16,7 +16,7 @@ from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
 from detectors.state import PartitionState
-from detectors.twin import Oracle, Record, Told, timeless
+from detectors.twin.oracle import Oracle, Record, Told, timeless
 from schemas.records import Records
 from schemas.reports import decode
 

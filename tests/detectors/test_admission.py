@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from detectors.checkpoint import changed, key_of
 from detectors.limits import LimitTable, load_limits
 from detectors.state import FORGOTTEN_MS, FORGOTTEN_ONCE_MS, PartitionState
-from detectors.twin import Record, Told
+from detectors.twin.oracle import Record, Told
 from tests.detectors.given_reports import T0, contents, crowds, cut, record, report, run, slowly, told
 from tests.detectors.test_process_equals_twin import quick_limits
 

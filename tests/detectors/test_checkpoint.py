@@ -16,7 +16,7 @@ from detectors.checkpoint import CheckpointError, changed, encode, restore, rest
 from detectors.device_status import Told as Faults
 from detectors.limits import LimitTable, load_limits
 from detectors.state import DETECTORS, ROW, PartitionState
-from detectors.twin import Record, Told
+from detectors.twin.oracle import Record, Told
 from schemas.quantities import CODES
 from tests.detectors.given_reports import T0, contents, crowds, fleets, record, report, run, slowly, told
 

@@ -12,7 +12,7 @@ import pytest
 
 from detectors.limits import load_limits
 from detectors.state import PartitionState
-from detectors.twin import Record
+from detectors.twin.oracle import Record
 from schemas.events import Alarm
 from tests.detectors.given_reports import T0, report, slowly, told
 

@@ -11,7 +11,7 @@ from detectors.device_status import OFFLINE_AFTER_MS
 from detectors.limits import load_limits
 from detectors.state import PartitionState
 from detectors.statuses import silent_until, tick
-from detectors.twin import Oracle, Record, Told
+from detectors.twin.oracle import Oracle, Record, Told
 from schemas.events import DeviceStatus
 from tests.detectors.given_reports import KEY, T0, record, report, run, slowly, told
 

@@ -10,12 +10,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from detectors import process as fast
-from detectors import twin_devices
 from detectors.limits import LimitTable, load_limits
 from detectors.process import process
 from detectors.state import PartitionState
 from detectors.statuses import silent_until, tick
-from detectors.twin import Oracle, Record
+from detectors.twin import devices as twin_devices
+from detectors.twin.oracle import Oracle, Record
 from schemas.reports import decode
 from tests.detectors.given_reports import (
     KEY,

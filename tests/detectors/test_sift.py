@@ -17,7 +17,7 @@ from detectors.process import process
 from detectors.rounds import Result
 from detectors.sift import Sifted, sift
 from detectors.state import FORGOTTEN_ONCE_MS, PartitionState
-from detectors.twin import Record
+from detectors.twin.oracle import Record
 from schemas.reports import Reports, decode
 from tests.detectors.given_reports import NOW, T0, contents, fleets, record, records_of, report, run
 from tests.detectors.test_process_equals_twin import quick_limits

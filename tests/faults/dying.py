@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from faust.types import TP
 
+from cli.main import main
 from detectors.rounds import Result
 from detectors.state import PartitionState
 from schemas.topics import TELEMETRY
@@ -32,7 +33,6 @@ from sinks.columns import Column
 from sinks.contract import Block
 from streams import checkpoints
 from streams.checkpoints import CheckpointWriter, Incarnation
-from streams.cli import main
 from streams.detect import DetectJob, Partition
 from streams.settings import Settings
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from cli.main import main
 from detectors import alarms
 from detectors.latch import Elements, Findings, Watched
 from detectors.state import DETECTORS, Detector
-from streams.cli import main
 
 FATAL_VALUE: Final = 613.25
 

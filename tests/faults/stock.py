@@ -14,7 +14,7 @@ from typing import Any
 from faust.transport.consumer import Consumer as Stock
 from faust.types import TP
 
-from streams.cli import main
+from cli.main import main
 from streams.transport import Chunk, Consumer
 from streams.worker import WorkerApp
 

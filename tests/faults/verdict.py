@@ -17,7 +17,7 @@ from clickhouse_driver import Client
 from faust.types import TP
 
 from detectors.limits import LimitTable, load_limits
-from detectors.twin import Oracle, Told, timeless
+from detectors.twin.oracle import Oracle, Told, timeless
 from schemas.events import Aggregate, Alarm
 from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, NOT_JUDGED, RejectEvent

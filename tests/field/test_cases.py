@@ -11,11 +11,11 @@ from typing import Final
 
 import pytest
 
+from cli.trying import arrivals
 from detectors.limits import load_limits
 from detectors.trial import Happening, Summary, Trial
 from schemas.events import Alarm, DeviceStatus, Severity
 from schemas.reports import decode
-from streams.trying import arrivals
 from tests.detectors.given_reports import records_of
 
 CASES: Final = Path(__file__).parents[3] / "shared" / "cases"

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from detectors.limits import load_limits
-from detectors.twin import Oracle
+from detectors.twin.oracle import Oracle
 from fleet import Fleet, FleetConfig, Send
 from fleet.bad import CASES
 from fleet.faults import MONITORS_ONLY, PILES_TOO

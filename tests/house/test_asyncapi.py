@@ -15,6 +15,8 @@ import orjson
 import pytest
 import yaml
 
+from cli.rejects.remembered import SENDING, SENT, Note
+from cli.rejects.stored import REPLAY_OF, RejectId
 from detectors import device_status
 from detectors.checkpoint import encode, restore
 from detectors.messages import alarm_message
@@ -26,8 +28,6 @@ from schemas.records import Records
 from schemas.rejects import GATEWAY, MAX_GATEWAY_LENGTH, NOT_JUDGED, PREFIX, RejectEvent
 from schemas.report_rules import Fault, Reason
 from schemas.topics import OUTPUTS, TOPICS, Topic
-from streams.rejects.remembered import SENDING, SENT, Note
-from streams.rejects.stored import REPLAY_OF, RejectId
 from streams.settings import Settings
 from tests.house.json_schema import accepts, resolve
 

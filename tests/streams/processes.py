@@ -50,7 +50,7 @@ def environment_of(settings: Settings | Mapping[str, str]) -> dict[str, str]:
 
 def command_line(*arguments: str) -> list[str]:
     """The command line `emberline`, by this interpreter."""
-    return [sys.executable, "-m", "streams", *arguments]
+    return [sys.executable, "-m", "cli", *arguments]
 
 
 @dataclass(frozen=True, slots=True)

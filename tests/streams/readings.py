@@ -12,7 +12,7 @@ from zlib import crc32
 from aiokafka import ConsumerRecord
 
 from detectors.limits import LimitTable
-from detectors.twin import Oracle, Told
+from detectors.twin.oracle import Oracle, Told
 from fleet import Fleet, FleetConfig
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.rejects import RejectEvent

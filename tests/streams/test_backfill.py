@@ -14,6 +14,8 @@ import orjson
 import pytest
 from clickhouse_driver import Client
 
+from cli.backfill.plan import Plan
+from cli.backfill.reading import batches, spans, widened
 from detectors.process import process
 from detectors.state import PartitionState
 from embedded.processes import Running
@@ -23,8 +25,6 @@ from schemas.report_rules import Reason
 from schemas.reports import Reports, decode
 from schemas.topics import ALARMS, TELEMETRY
 from sinks.clickhouse.rows import telemetry_block
-from streams.backfill.plan import Plan
-from streams.backfill.reading import batches, spans, widened
 from streams.errors import OperatorError
 from streams.storage import asking, make_sink, run_migrations
 from streams.times import now_ms

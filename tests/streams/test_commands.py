@@ -19,10 +19,10 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
+from cli.main import cli
 from embedded.processes import Running, running_broker
 from schemas.topics import ALARMS, TELEMETRY, TOPICS
 from sinks.clickhouse.migrate import migrations
-from streams.cli import cli
 from streams.settings import Settings, described
 from streams.times import now_ms
 from tests.streams.conftest import Platform, asking, quick
@@ -257,8 +257,8 @@ def test_ctrl_c_ends_a_follower_whose_reader_has_stopped_reading(platform: Platf
         assert following.wait(10) == 130
 
 
-def test_python_m_streams_is_the_command_emberline() -> None:
-    assert command_line("--version")[:3] == [sys.executable, "-m", "streams"]
+def test_python_m_cli_is_the_command_emberline() -> None:
+    assert command_line("--version")[:3] == [sys.executable, "-m", "cli"]
     ended = run("--version", settings={})
     assert ended.status == 0
     assert re.search(r"\d+\.\d+\.\d+", ended.out)

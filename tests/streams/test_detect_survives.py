@@ -13,7 +13,7 @@ from faust.types import TP
 from detectors.checkpoint import restore_all
 from detectors.limits import load_limits
 from detectors.state import PartitionState
-from detectors.twin import Told, timeless
+from detectors.twin.oracle import Told, timeless
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.records import Records
 from schemas.reports import decode

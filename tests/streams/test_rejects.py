@@ -15,17 +15,17 @@ import numpy as np
 import orjson
 import pytest
 
+from cli.rejects import replay as sending
+from cli.rejects.command import wanted_of
+from cli.rejects.remembered import SEND_MOST_S, Notebook, read_notes
+from cli.rejects.replay import Outcome, about_to_send, replay_all, start
+from cli.rejects.stored import REPLAY_OF, Body, RejectId, Stored, Wanted, bodies, by_ids
 from embedded.processes import Running, running_kafka
 from schemas.records import Records
 from schemas.rejects import RejectEvent
 from schemas.topics import REJECTS, REPLAYS, TELEMETRY
 from sinks.clickhouse.rows import BLOCKS
 from streams.errors import OperatorError
-from streams.rejects import replay as sending
-from streams.rejects.commands import wanted_of
-from streams.rejects.remembered import SEND_MOST_S, Notebook, read_notes
-from streams.rejects.replay import Outcome, about_to_send, replay_all, start
-from streams.rejects.stored import REPLAY_OF, Body, RejectId, Stored, Wanted, bodies, by_ids
 from streams.settings import Settings
 from streams.storage import asking, run_migrations
 from streams.times import now_ms

@@ -1,0 +1,143 @@
+"""The run of a backfill: read, detect, write what was found to tables of its own, under the run's id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import numpy as np
+
+from cli.backfill.plan import Plan
+from cli.backfill.reading import Span, batches, spans
+from cli.progress import progress
+from detectors.process import process
+from detectors.state import PartitionState
+from schemas.events import Alarm
+from schemas.rejects import DEVICE_REFUSED
+from sinks.clickhouse.service import Service
+from sinks.columns import Column, constant, uuids
+from sinks.contract import Block
+from streams.errors import OperatorError
+from streams.times import now_ms
+
+INSERT_ROWS: Final = 10_000
+"""Alarms held before they are written: 10 MB as Python objects [ours]."""
+RUNS_LISTED: Final = 100
+_DTYPES: Final = {"int": np.int64, "float": np.float64, "bool": np.bool_, "float | None": np.float64}
+_RUNS: Final = """
+    SELECT toString(run_id), toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(finished_at),
+        toUnixTimestamp64Milli(from_ts), toUnixTimestamp64Milli(to_ts), warm_up_ms, devices, limits_file, limits_hash,
+        reports, alarm_events
+    FROM backfill_runs ORDER BY started_at DESC LIMIT %(limit)s
+"""
+_RUN_COLUMNS: Final = (
+    "run_id", "started_ts", "finished_ts", "from_ts", "to_ts", "warm_up_ms", "devices", "limits_file", "limits_hash",
+    "reports", "alarm_events",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Run:
+    """One backfill and how far it is. Counts hold the warm-up too, but for `reports_in_period`."""
+
+    run_id: UUID
+    reports: int = 0
+    reports_in_period: int = 0
+    alarm_events: int = 0
+
+
+def run(service: Service, plan: Plan, devices_most: int, quiet: bool) -> Run:
+    """Detect over the plan's period. Raises OperatorError if there is nothing in it.
+
+    Broken off, by Ctrl-C or otherwise, it leaves a run that is marked as started and never as finished.
+    """
+    found = spans(service, plan)
+    this = Run(uuid4(), reports_in_period=sum(span.in_period for span in found))
+    if not this.reports_in_period:
+        raise OperatorError("no telemetry of these devices arrived in this period, so there is nothing to detect over")
+    _mark(service, plan, this, "started")
+    total = sum(span.rows for span in found)
+    with progress("detecting", 0 if quiet else total, lambda: this.reports):
+        for span in found:
+            _detect(service, plan, span, this, devices_most)
+    _mark(service, plan, this, "finished")
+    return this
+
+
+def _detect(service: Service, plan: Plan, span: Span, this: Run, devices_most: int) -> None:
+    """Process a partition, with a state of its own, as one detect worker after the other would have."""
+    state = PartitionState(devices_most)
+    waiting: list[Alarm] = []
+    for reports in batches(service, plan, span):
+        result = process(reports, state, plan.limits, now_ms())
+        waiting += result.alarms
+        this.reports += len(reports)
+        if any(fault.reason == DEVICE_REFUSED for fault in result.refused.values()):
+            raise OperatorError(
+                f"partition {span.partition} has more devices than EMBERLINE_DEVICES_MOST allows ({devices_most}); "
+                "raise it or choose some with --devices"
+            )
+        if len(waiting) >= INSERT_ROWS:
+            _write_alarms(service, span, this, waiting)
+            waiting = []
+    _write_alarms(service, span, this, waiting)
+
+
+def _write_alarms(service: Service, span: Span, this: Run, alarms: Sequence[Alarm]) -> None:
+    if not alarms:
+        return
+    rows = len(alarms)
+    columns: dict[str, Column] = {"run_id": uuids(this.run_id, rows)}
+    columns |= dict(_fields(alarms))
+    columns |= {
+        "source_topic_id": uuids(span.topic_id, rows),
+        "source_partition": np.full(rows, span.partition, dtype=np.int32),
+    }
+    _insert(service, Block("backfill_alarms", columns, rows))
+    this.alarm_events += rows
+
+
+def _fields(alarms: Sequence[Alarm]) -> Iterator[tuple[str, Column]]:
+    for one in fields(Alarm):
+        if one.name == "v":
+            continue
+        values = [getattr(alarm, one.name) for alarm in alarms]
+        dtype = _DTYPES.get(str(one.type))
+        # Enums are strings to the driver only once they are made so; None becomes NaN.
+        yield one.name, list(map(str, values)) if dtype is None else np.array(values, dtype=dtype)
+
+
+def _mark(service: Service, plan: Plan, this: Run, mark: str) -> None:
+    def number(value: int) -> np.ndarray:
+        return np.array([value], dtype=np.int64)
+
+    columns: dict[str, Column] = {
+        "run_id": uuids(this.run_id, 1),
+        "mark": constant(mark, 1),
+        "marked_at": number(now_ms()),
+        "from_ts": number(plan.from_ts),
+        "to_ts": number(plan.to_ts),
+        "warm_up_ms": number(plan.warm_up_ms),
+        "devices": [plan.devices_text],
+        "limits_file": [plan.limits_file],
+        "limits_hash": [plan.limits_hash],
+        "reports": number(this.reports),
+        "alarm_events": number(this.alarm_events),
+    }
+    _insert(service, Block("backfill_marks", columns, 1))
+
+
+def _insert(service: Service, block: Block) -> None:
+    """Once, even if the answer is lost and it is sent again: both attempts carry the same token."""
+    names = ", ".join(f"`{name}`" for name in block.columns)
+    settings = {"async_insert": 0, "insert_deduplicate": 1, "insert_deduplication_token": str(uuid4())}
+    sql = f"INSERT INTO {block.table} ({names}) VALUES"
+    service.call(lambda client: client.execute(sql, block, settings=settings))
+
+
+def earlier(service: Service) -> list[dict[str, Any]]:
+    """The newest runs, newest first; `finished_ts` is None of one that broke off or still runs."""
+    rows = service.query(_RUNS, {"limit": RUNS_LISTED})
+    return [dict(zip(_RUN_COLUMNS, row, strict=True)) for row in rows]

@@ -1,0 +1,367 @@
+"""The demo: the whole stack, a fleet whose truth is known, and an account of what came out at the far ends.
+
+Everything is counted from outside: alarms are read back from their topic by a consumer of its own, rows are counted by
+asking ClickHouse. Response is from the scheduled time of a report to its alarm being read back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import numpy as np
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from cli.send import Sender
+from cli.simulate import Sent, send_fleet
+from cli.stack import Say, Stack, running_stack
+from fleet import Fleet, FleetConfig
+from fleet.bad import CASES
+from schemas.events import Alarm, AlarmEvent
+from schemas.topics import ALARMS, REJECTS, TELEMETRY
+from sinks.clickhouse.service import Service
+from streams.closing import closed
+from streams.errors import OperatorError
+from streams.settings import Settings
+from streams.storage import config_of
+from streams.times import now_ms
+from streams.topics import topic_ids
+
+LEARN_S: Final = 10
+"""The demo's baselines are learned in 10 s instead of an hour, so that a minute can show a rise over one."""
+RESPONSE_MOST_MS: Final = {"charging_pile": 5_000}
+"""Requirement B3 for charging piles; everything else has RESPONSE_OTHER_MOST_MS, requirement A6."""
+RESPONSE_OTHER_MOST_MS: Final = 20_000
+BEGINS_IN_MS: Final = 2_000
+"""Until the fleet's first report is due: by then who sends and who watches are connected, which is no response."""
+SETTLE_S: Final = 60.0
+"""How long the last reports may take into ClickHouse before they count as lost."""
+SAMPLED_DEVICES: Final = 20
+SAMPLE_INTERVAL_S: Final = 0.25
+"""Often enough to see a second well, seldom enough that asking is no load of its own."""
+COUNT_INTERVAL_S: Final = 2.0
+BAD_RECORDS: Final = 2 * len(CASES)
+"""Two of each case."""
+
+
+@dataclass(slots=True)
+class Account:
+    """What a run came to. Times in milliseconds; `ok` is what the exit status says."""
+
+    ok: bool = False
+    devices: int = 0
+    seconds: float = 0
+    records_sent: int = 0
+    reports_sent: int = 0
+    reports_stored: int = 0
+    reports_rejected: int = 0
+    reports_lost: int = 0
+    reports_duplicated: int = 0
+    rate_per_second: float = 0
+    alarms_expected: int = 0
+    alarms_raised: int = 0
+    alarms_missed: int = 0
+    alarms_false: int = 0
+    alarms_late: int = 0
+    alarms_repeated: int = 0
+    response_ms_p50: float = 0
+    response_ms_p99: float = 0
+    response_ms_p999: float = 0
+    response_ms_max: float = 0
+    from_ingest_ms_p50: float = 0
+    from_ingest_ms_p99: float = 0
+    from_ingest_ms_p999: float = 0
+    from_ingest_ms_max: float = 0
+    clickhouse_visible_ms_p50: float = 0
+    clickhouse_visible_ms_p99: float = 0
+    clickhouse_visible_ms_p999: float = 0
+    clickhouse_visible_ms_max: float = 0
+    missed: list[str] = field(default_factory=list)
+    false: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The account as one JSON object."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class Live:
+    """What is seen while the run goes on."""
+
+    sent: Sent = field(default_factory=Sent)
+    stored: int = 0
+    lag: int = 0
+    alarms: dict[tuple[str, int, str], int] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+    responses_ms: list[float] = field(default_factory=list)
+    from_ingest_ms: list[float] = field(default_factory=list)
+    late: int = 0
+    repeated: int = 0
+    told: set[tuple[str, str]] = field(default_factory=set)
+    visible_ms: list[float] = field(default_factory=list)
+
+
+Show = Callable[[Live], Awaitable[None]]
+Meanwhile = Callable[[Stack], Awaitable[None]]
+
+
+async def nothing_else(stack: Stack) -> None:
+    """A quiet run."""
+
+
+async def run_demo(
+    settings: Settings,
+    config: FleetConfig,
+    say: Say,
+    show: Show,
+    kafka: int = 0,
+    meanwhile: Meanwhile = nothing_else,
+) -> Account:
+    """Run the stack under the fleet for its seconds and account for everything. Raises OperatorError.
+
+    `meanwhile` is what else happens to the stack, from the moment the fleet begins.
+    """
+    settings = replace(settings, limits_file=str(_quick_limits(Path(settings.data_dir))))
+    async with running_stack(settings, say, any_port=True, kafka=kafka) as stack:
+        live = Live()
+        ids = await topic_ids(stack.settings.kafka, [TELEMETRY.name, REJECTS.name])
+        service = Service(config_of(stack.settings))
+        fleet = Fleet(replace(config, start_ts=now_ms() + BEGINS_IN_MS))
+        rows = _SampledRows(service, fleet, ids[TELEMETRY.name], live)
+        watchers = [
+            asyncio.create_task(_watch_alarms(stack.settings, live)),
+            asyncio.create_task(rows.keep_looking()),
+            asyncio.create_task(_count_rows(service, ids[TELEMETRY.name], live)),
+            asyncio.create_task(_keep(show, live, stack.check)),
+            asyncio.create_task(_then_wait(meanwhile(stack))),
+        ]
+        try:
+            await _or_failure(_send_and_settle(stack.settings, fleet, service, ids, live), watchers)
+            await rows.look()
+            return await asyncio.to_thread(_account, fleet, service, ids, live)
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+            service.close()
+
+
+async def _then_wait(work: Awaitable[None]) -> None:
+    await work
+    await asyncio.Event().wait()
+
+
+def _quick_limits(folder: Path) -> Path:
+    path = folder / "demo-limits.toml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"[default.residual_current_rise]\nlearn_s = {LEARN_S}\n", encoding="utf-8")
+    except OSError as error:
+        raise OperatorError(f"cannot write {path}: {error.strerror}; set EMBERLINE_DATA_DIR") from error
+    return path
+
+
+async def _or_failure(work: Awaitable[None], watchers: list[asyncio.Task[None]]) -> None:
+    """Do the work, but fail as soon as a watcher does."""
+    working = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait({working, *watchers}, return_when=asyncio.FIRST_COMPLETED)
+    if working not in done:
+        working.cancel()
+    for task in done:
+        task.result()
+
+
+async def _send_and_settle(
+    settings: Settings, fleet: Fleet, service: Service, ids: dict[str, UUID], live: Live
+) -> None:
+    async with Sender(settings.kafka) as sender:
+        await send_fleet(fleet, sender, live.sent)
+    # Both ends: at high rates either may be behind the other, and what comes last counts too.
+    deadline = time.monotonic() + SETTLE_S
+    while time.monotonic() < deadline:
+        stored, rejected, _ = await asyncio.to_thread(_counts, service, ids)
+        live.stored = stored
+        if stored + rejected >= live.sent.reports + live.sent.rejected and not _missed(fleet, live):
+            return
+        await asyncio.sleep(SAMPLE_INTERVAL_S)
+
+
+async def _watch_alarms(settings: Settings, live: Live) -> None:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",  # as we seek: the client also asks by itself, and its answer may come last
+        fetch_max_wait_ms=50,
+    )
+    await consumer.start()
+    try:
+        tps = [TopicPartition(ALARMS.name, number) for number in range(settings.partitions)]
+        consumer.assign(tps)
+        await consumer.seek_to_beginning(*tps)
+        async for record in consumer:
+            _note_alarm(Alarm.from_json(record.value), live)
+    finally:
+        await closed(consumer.stop())
+
+
+def _note_alarm(alarm: Alarm, live: Live) -> None:
+    about = (alarm.device_id, alarm.component, alarm.kind)
+    live.messages.append(alarm.message)
+    if (alarm.alarm_id, alarm.event) in live.told:
+        # Whoever takes over sends again what no checkpoint covers; who consumes alarms has known this one before.
+        live.repeated += 1
+    elif alarm.event in (AlarmEvent.OPENED, AlarmEvent.ESCALATED):
+        live.told.add((alarm.alarm_id, alarm.event))
+        live.alarms[about] = max(live.alarms.get(about, 0), alarm.severity)
+        seen_ts = now_ms()
+        response_ms = seen_ts - alarm.event_ts
+        live.responses_ms.append(response_ms)
+        live.from_ingest_ms.append(seen_ts - alarm.ingest_ts)
+        live.late += response_ms > RESPONSE_MOST_MS.get(alarm.device_kind, RESPONSE_OTHER_MOST_MS)
+
+
+class _SampledRows:
+    """How long reports of some devices take until ClickHouse shows them, exact to the interval of asking."""
+
+    def __init__(self, service: Service, fleet: Fleet, topic_id: UUID, live: Live) -> None:
+        self._service, self._topic_id, self._live = service, topic_id, live
+        devices = fleet.device_ids[:: max(1, len(fleet.device_ids) // SAMPLED_DEVICES)]
+        # Of each by itself: a partition may be slower than the others, and its reports count too.
+        self._seen_ts = dict.fromkeys(devices, fleet.config.start_ts)
+
+    async def keep_looking(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(SAMPLE_INTERVAL_S)
+
+    async def look(self) -> None:
+        """Note what is visible now and was not before, but what its device handed in later."""
+        rows = await asyncio.to_thread(
+            self._service.query,
+            "SELECT device_id, toUnixTimestamp64Milli(event_ts) AS ts FROM telemetry "
+            "WHERE device_id IN %(devices)s AND event_ts > fromUnixTimestamp64Milli(%(seen)s) "
+            "AND topic_id = %(topic_id)s AND event_ts <= ingest_ts AND ingest_ts < event_ts + INTERVAL 500 MILLISECOND "
+            "ORDER BY ts",
+            {
+                "devices": list(self._seen_ts),
+                "seen": min(self._seen_ts.values()),
+                "topic_id": str(self._topic_id),
+            },
+        )
+        asked_ts = now_ms()
+        for device_id, ts in rows:
+            if ts > self._seen_ts[device_id]:
+                self._live.visible_ms.append(asked_ts - ts)
+                self._seen_ts[device_id] = ts
+
+
+async def _count_rows(service: Service, topic_id: UUID, live: Live) -> None:
+    while True:
+        rows = await asyncio.to_thread(
+            service.query, "SELECT count() FROM telemetry WHERE topic_id = %(topic_id)s", {"topic_id": str(topic_id)}
+        )
+        live.stored = rows[0][0]
+        live.lag = max(0, live.sent.reports - live.stored)
+        await asyncio.sleep(COUNT_INTERVAL_S)
+
+
+async def _keep(show: Show, live: Live, check: Callable[[], None]) -> None:
+    while True:
+        check()
+        await show(live)
+        await asyncio.sleep(0.5)
+
+
+def _counts(service: Service, ids: dict[str, UUID]) -> tuple[int, int, int]:
+    """Rows of reports, rows of rejects, and rows that are there more than once."""
+    sql = (
+        "SELECT count(), count() - uniqExact(topic, topic_id, partition, offset, index) FROM {} WHERE topic_id = %(id)s"
+    )
+    stored, twice = service.query(sql.format("telemetry"), {"id": str(ids[TELEMETRY.name])})[0]
+    rejected, rejected_twice = service.query(sql.format("rejects"), {"id": str(ids[REJECTS.name])})[0]
+    return stored, rejected, twice + rejected_twice
+
+
+def _account(fleet: Fleet, service: Service, ids: dict[str, UUID], live: Live) -> Account:
+    stored, rejected, twice = _counts(service, ids)
+    expected, missed = _expected(fleet), _missed(fleet, live)
+    false = [about for about, severity in live.alarms.items() if severity > expected.get(about, 0)]
+    sent = live.sent.reports + live.sent.rejected
+    account = Account(
+        devices=fleet.config.devices,
+        seconds=fleet.config.seconds,
+        records_sent=live.sent.records,
+        reports_sent=sent,
+        reports_stored=stored,
+        reports_rejected=rejected,
+        reports_lost=max(0, sent - (stored - twice) - rejected),
+        reports_duplicated=twice,
+        rate_per_second=round(sent / fleet.config.seconds, 1),
+        alarms_expected=len(expected),
+        alarms_raised=len(live.alarms),
+        alarms_missed=len(missed),
+        alarms_false=len(false),
+        alarms_late=live.late,
+        alarms_repeated=live.repeated,
+        missed=[_told(about) for about in missed],
+        false=[_told(about) for about in false],
+    )
+    _fill(account, "response_ms", live.responses_ms)
+    _fill(account, "from_ingest_ms", live.from_ingest_ms)
+    _fill(account, "clickhouse_visible_ms", live.visible_ms)
+    account.ok = (
+        stored + rejected == sent
+        and not twice
+        and not (account.alarms_missed or account.alarms_false or account.alarms_late)
+        and account.alarms_expected > 0
+    )
+    return account
+
+
+def _expected(fleet: Fleet) -> dict[tuple[str, int, str], int]:
+    return {(alarm.device_id, alarm.component, str(alarm.kind)): int(alarm.severity) for alarm in fleet.expected}
+
+
+def _missed(fleet: Fleet, live: Live) -> list[tuple[str, int, str]]:
+    return [about for about, severity in _expected(fleet).items() if live.alarms.get(about, 0) < severity]
+
+
+def _told(about: tuple[str, int, str]) -> str:
+    device_id, component, kind = about
+    return f"{device_id} component {component} {kind}"
+
+
+def _fill(account: Account, name: str, values: list[float]) -> None:
+    for suffix, percentile in {"p50": 50, "p99": 99, "p999": 99.9, "max": 100}.items():
+        value = float(np.percentile(values, percentile)) if values else 0.0
+        setattr(account, f"{name}_{suffix}", round(value, 1))
+
+
+def demo_config(seconds: float, devices: int, rate: float, seed: int, faults: int = 2) -> FleetConfig:
+    """The fleet of the demo, `faults` of each kind where it is large enough. Raises OperatorError where it is none."""
+    with suppress(ValueError):
+        return _fleet_config(seconds, devices, rate, seed, faults)
+    try:
+        return _fleet_config(seconds, devices, rate, seed, faults=0)
+    except ValueError as error:
+        raise OperatorError(str(error)) from error
+
+
+def _fleet_config(seconds: float, devices: int, rate: float, seed: int, faults: int) -> FleetConfig:
+    config = FleetConfig(
+        seed=seed,
+        devices=devices,
+        rate=rate,
+        seconds=seconds,
+        learn_s=LEARN_S,
+        faults_per_kind=faults,
+        bad_records=BAD_RECORDS,
+    )
+    Fleet(config)
+    return config

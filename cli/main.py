@@ -1,0 +1,85 @@
+"""The command line `emberline`: its list of commands, and how it ends.
+
+Exit status: 0 done, 1 something only the operator can mend (one sentence on standard error), 2 wrong usage, 3 the demo
+ran but its account does not balance, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Final
+
+import click
+
+from streams.errors import OperatorError
+
+COMMANDS: Final = {
+    "alarms": "cli.alarms:alarms",
+    "backfill": "cli.backfill.command:backfill",
+    "demo": "cli.demo.command:demo",
+    "kafka": "cli.kafka:kafka",
+    "migrate": "cli.migrate:migrate",
+    "rejects": "cli.rejects.command:rejects",
+    "replay": "cli.replay.command:replay",
+    "run": "cli.run:run",
+    "settings": "cli.settings:settings",
+    "simulate": "cli.simulate:simulate",
+    "topics": "cli.topics:topics",
+    "try": "cli.trying:try_",
+    "worker": "cli.worker:worker",
+}
+"""Where each command is. Only what is asked for is imported."""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are asked for: a command starts as fast as what it needs."""
+
+    def __init__(self, *, where: Mapping[str, str], **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self._where = where
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return sorted(self._where)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        if cmd_name not in self._where:
+            return None
+        module, _, name = self._where[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(
+    cls=Commands,
+    where=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(package_name="emberline")
+def cli() -> None:
+    """Electrical-fire early warning: telemetry on Kafka in, alarms within a second out, everything in ClickHouse.
+
+    Settings are environment variables; `emberline settings` lists them. Start with `emberline demo`.
+    """
+
+
+def main() -> None:
+    """Entry point: an operator's error is one sentence and status 1."""
+    try:
+        sys.exit(cli(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except OperatorError as error:
+        click.echo(f"emberline: {error}", err=True)
+        sys.exit(1)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("emberline: stopped", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""`emberline migrate`."""
+
+from __future__ import annotations
+
+import click
+
+from cli.command import read_settings
+from streams.storage import run_migrations
+
+
+@click.command()
+def migrate() -> None:
+    """Make or update the tables in ClickHouse. Safe to run twice."""
+    settings = read_settings()
+    applied = run_migrations(settings)
+    for name in applied:
+        click.echo(f"applied {name}")
+    click.echo(f"{settings.clickhouse_database} at {settings.clickhouse} is up to date")

@@ -1,0 +1,150 @@
+"""`emberline rejects`: list, show, replay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+import click
+import orjson
+from aiokafka.errors import KafkaError
+
+from cli.command import read_settings, run_to_end
+from cli.progress import progress
+from cli.rejects import stored, told
+from cli.rejects.remembered import read_notes
+from cli.rejects.replay import Outcome, replay_all, start
+from cli.rejects.stored import Wanted
+from schemas.topics import REPLAYS
+from streams.errors import OperatorError
+from streams.storage import asking
+from streams.times import moment
+from streams.topics import count_partitions
+
+LIST_MOST: Final = 100_000
+"""Rows one list shows at the most; each takes about 1 kB of memory [ours]."""
+Command = TypeVar("Command", bound=Callable[..., Any])
+_FILTERS: Final = (
+    click.option("--reason", help="Only this reason."),
+    click.option("--topic", help="Only what was on this topic."),
+    click.option("--from", "from_", metavar="TIME", help="Only what arrived at this time or later."),
+    click.option("--to", metavar="TIME", help="Only what arrived before this time."),
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _filters(command: Command) -> Command:
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+@click.group()
+def rejects() -> None:
+    """Records that are not reports: list them, look at one, send them again after a fix.
+
+    TIME is ISO 8601 (Asia/Shanghai unless it says otherwise), epoch seconds or milliseconds, or `now`.
+    """
+
+
+@rejects.command("list")
+@_filters
+@click.option("--limit", default=50, show_default=True, help="How many, the newest.")
+@click.option("--all", "every", is_flag=True, help="Those too whose replay was rejected again.")
+@JSON
+def list_rejects(limit: int, every: bool, as_json: bool, **filters: str | None) -> None:
+    """The newest rejects. One whose replay was rejected again is left out: the later one stands for it."""
+    if not 1 <= limit <= LIST_MOST:
+        raise OperatorError(f"--limit must lie from 1 to {LIST_MOST}")
+    settings = read_settings()
+    wanted = replace(wanted_of((), filters), folded=not every)
+    with asking(settings) as service:
+        found = stored.newest(service, wanted, limit)
+        total = stored.count(service, wanted)
+    notes = run_to_end(_notes(settings, sorted({one.id.partition for one in found})))
+    if as_json:
+        click.echo(orjson.dumps([told.as_json(one, notes) for one in found]).decode())
+        return
+    if not found:
+        click.echo("no rejects" if wanted == replace(wanted_of((), {}), folded=not every) else "no such rejects")
+        return
+    for line in (told.HEADING, *(told.line(one, notes) for one in found)):
+        click.echo(line)
+    if total > len(found):
+        click.echo(f"{total - len(found)} older ones are not shown; --limit shows more")
+
+
+@rejects.command()
+@click.argument("id_", metavar="ID")
+@click.option("--raw", is_flag=True, help="Write the rejected bytes to standard output and nothing else.")
+@JSON
+def show(id_: str, raw: bool, as_json: bool) -> None:
+    """Everything about one reject, with its bytes."""
+    if raw and as_json:
+        raise OperatorError("give --raw or --json, not both")
+    settings = read_settings()
+    with asking(settings) as service:
+        (found,) = stored.by_ids(service, [id_])
+        body = stored.bodies(service, [found.id])[found.id]
+    if raw:
+        click.get_binary_stream("stdout").write(body.value or b"")
+        return
+    notes = run_to_end(_notes(settings, [found.id.partition]))
+    if as_json:
+        click.echo(orjson.dumps(told.as_json(found, notes) | told.body_json(body)).decode())
+    else:
+        click.echo(told.whole(found, body, notes))
+
+
+@rejects.command("replay")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@_filters
+@click.option("--dry-run", is_flag=True, help="Say what would be sent, send nothing.")
+@JSON
+def replay_rejects(ids: Sequence[str], dry_run: bool, as_json: bool, **filters: str | None) -> None:
+    """Send rejects to telemetry again: all, those of the filters, or those named. Each is sent once, ever."""
+    settings = read_settings()
+    wanted = wanted_of(ids, filters)
+    outcome = Outcome(dry_run)
+    with asking(settings) as service:
+        if ids:
+            wanted = Wanted(tuple(one.id.full for one in stored.by_ids(service, ids)))
+        total = stored.count(service, wanted)
+
+        async def send() -> None:
+            await replay_all(await start(settings, service, wanted, outcome, lambda text: click.echo(text, err=True)))
+
+        if total:
+            with progress("looking" if dry_run else "sending", 0 if as_json else total, lambda: outcome.done):
+                run_to_end(send(), settings)
+    if as_json:
+        click.echo(orjson.dumps(outcome.as_json()).decode())
+        return
+    for line in told.told(outcome) if total else ["no such rejects: nothing to send"]:
+        click.echo(line)
+
+
+def wanted_of(ids: Sequence[str], filters: dict[str, str | None]) -> Any:
+    """The `Wanted` that options and ids come to. Raises OperatorError."""
+    begin, end = filters.get("from_"), filters.get("to")
+    return Wanted.of(
+        ids,
+        reason=filters.get("reason"),
+        topic=filters.get("topic"),
+        from_ts=None if begin is None else moment(begin, "--from"),
+        to_ts=None if end is None else moment(end, "--to"),
+    )
+
+
+async def _notes(settings: Any, partitions: list[int]) -> Any:
+    """What was sent again; None, told on standard error, where Kafka does not say."""
+
+    if not partitions:
+        return {}
+    try:
+        await count_partitions(settings.kafka, REPLAYS.name)
+        return await read_notes(settings.kafka, partitions)
+    except KafkaError as error:
+        click.echo(f"emberline: what was replayed is unknown, for Kafka says: {error}", err=True)
+        return None

@@ -1,0 +1,178 @@
+"""Which rejects were sent again, on the compacted topic `emberline.replays`, partition by partition like telemetry.
+
+Before a reject is sent it is noted as `sending`, with the end of its telemetry partition; afterwards as `sent`, with
+the offset it got. Whoever finds `sending` looks for the record in telemetry from that offset on, by the header that
+names its reject, and so knows whether it went out before its sender died.
+
+Why not one Kafka transaction over both topics: workers read telemetry uncommitted, since an open transaction would hold
+up every alarm behind it. So they would act on a record whose transaction is aborted later, and the next replay would
+send it a second time. And the marker of a commit takes an offset that no record will ever finish: lag that never ends.
+
+Where the broker has transactions the notes are written under a transactional id, one a partition. Claiming it fences
+off whoever replays at the same time: it can note nothing any more, and it sends only within `SEND_MOST_S` of a note.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Self
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import ProducerFenced
+
+import streams.unpacking  # noqa: F401 - telemetry is anybody's
+from cli.rejects.stored import REPLAY_OF
+from schemas.topics import REPLAYS, TELEMETRY
+from streams.closing import closed
+from streams.errors import OperatorError
+from streams.settings import Settings
+
+SEND_MOST_S: Final = 15.0
+"""From the note to the last acknowledgement of a batch; 16 MiB take a second [ours]."""
+SETTLE_S: Final = 20.0
+"""How long after claiming a partition something may still come from a predecessor: `SEND_MOST_S` and some air."""
+SENDING, SENT = "sending", "sent"
+VERSION: Final = 1
+
+
+class Note(NamedTuple):
+    """What is known of a reject that was sent again, or was about to be.
+
+    `offset` is where in telemetry it is when `state` is sent, and from where to look for it when it is sending.
+    """
+
+    state: str
+    offset: int
+    at: int
+
+    def to_json(self) -> bytes:
+        return orjson.dumps({"v": VERSION} | self._asdict())
+
+    @classmethod
+    def from_json(cls, value: bytes) -> Self:
+        """Read it back. Raises OperatorError if it is none of this version."""
+        try:
+            fields = orjson.loads(value)
+            if fields.pop("v") == VERSION:
+                return cls(**fields)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        raise OperatorError(f"{REPLAYS.name} holds what this version cannot read: {value[:100]!r}; is it newer?")
+
+
+class Notebook:
+    """The notes of one partition, in the hands of one replay. Use it as an async context manager."""
+
+    def __init__(self, settings: Settings, partition: int) -> None:
+        self._settings = settings
+        self._partition = partition
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=settings.kafka,
+            acks="all",
+            transactional_id=f"{settings.group}-replay-{self._partition}" if settings.fencing else None,
+        )
+        await self._producer.start()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._producer.stop()
+
+    async def write(self, notes: Mapping[str, Note]) -> None:
+        """Write notes by full id; they are there when this returns. Raises OperatorError if another took over."""
+        if not notes:
+            return
+        if not self._settings.fencing:
+            await self._send(notes)
+            return
+        try:
+            async with self._producer.transaction():
+                await self._send(notes)
+        except ProducerFenced as error:
+            raise OperatorError(
+                f"another replay has taken over partition {self._partition}; it goes on where this one was"
+            ) from error
+
+    async def _send(self, notes: Mapping[str, Note]) -> None:
+        sent = [
+            await self._producer.send(REPLAYS.name, note.to_json(), full.encode(), partition=self._partition)
+            for full, note in notes.items()
+        ]
+        await asyncio.gather(*sent)
+
+
+async def read_notes(kafka: str, partitions: list[int]) -> dict[str, Note]:
+    """The newest note of every reject of these partitions, by full id."""
+    notes: dict[str, Note] = {}
+    consumer = _consumer(kafka, "read_committed")
+    await consumer.start()
+    try:
+        for number in partitions:
+            tp = TopicPartition(REPLAYS.name, number)
+            consumer.assign([tp])
+            end = (await consumer.end_offsets([tp]))[tp]
+            await consumer.seek_to_beginning(tp)
+            while await consumer.position(tp) < end:
+                for records in (await consumer.getmany(tp, timeout_ms=1_000)).values():
+                    notes |= {one.key.decode(): Note.from_json(one.value) for one in records if one.key and one.value}
+    finally:
+        await closed(consumer.stop())
+    return notes
+
+
+async def telemetry_end(kafka: str, partition: int) -> int:
+    """The offset after the last record of a telemetry partition.
+
+    The embedded broker may name an earlier one, within its last batch: early only means that more is looked through.
+    """
+    consumer = _consumer(kafka)
+    await consumer.start()
+    try:
+        tp = TopicPartition(TELEMETRY.name, partition)
+        return int((await consumer.end_offsets([tp]))[tp])
+    finally:
+        await closed(consumer.stop())
+
+
+class Looked(NamedTuple):
+    """What looking through telemetry came to: offsets of what is there, by full id, and where telemetry began."""
+
+    found: dict[str, int]
+    beginning: int
+
+
+async def look_for(kafka: str, partition: int, doubtful: Mapping[str, Note]) -> Looked:
+    """Look in telemetry for records that were about to be sent, from the earliest offset noted to the end."""
+    consumer = _consumer(kafka)
+    await consumer.start()
+    try:
+        tp = TopicPartition(TELEMETRY.name, partition)
+        consumer.assign([tp])
+        beginning = int((await consumer.beginning_offsets([tp]))[tp])
+        end = (await consumer.end_offsets([tp]))[tp]
+        consumer.seek(tp, max(beginning, min(note.offset for note in doubtful.values())))
+        found: dict[str, int] = {}
+        while await consumer.position(tp) < end:
+            for records in (await consumer.getmany(tp, timeout_ms=1_000)).values():
+                for record in records:
+                    full = (dict(record.headers).get(REPLAY_OF) or b"").decode(errors="replace")
+                    if full in doubtful:
+                        found.setdefault(full, record.offset)
+        return Looked(found, beginning)
+    finally:
+        await closed(consumer.stop())
+
+
+def _consumer(kafka: str, isolation: str = "read_uncommitted") -> AIOKafkaConsumer:
+    """Telemetry is read as the workers read it: uncommitted."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
+        isolation_level=isolation,
+    )

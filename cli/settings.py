@@ -1,0 +1,20 @@
+"""`emberline settings`."""
+
+from __future__ import annotations
+
+import click
+import orjson
+
+from streams.settings import described
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print them as one JSON object.")
+def settings(as_json: bool) -> None:
+    """List every setting, its default and what it means."""
+    rows = described()
+    if as_json:
+        click.echo(orjson.dumps({name: {"default": default, "what": what} for name, default, what in rows}).decode())
+        return
+    for name, default, what in rows:
+        click.echo(f"{name:<34}{default or '-':<18}{what}")

@@ -1,0 +1,84 @@
+"""`emberline simulate`: a fleet in real time. Its reports leave when they are due, however long the broker takes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import click
+
+from cli.command import read_settings, run_to_end
+from cli.progress import progress
+from cli.send import Sender
+from fleet import Fleet, FleetConfig
+from streams.errors import OperatorError
+from streams.times import now_ms
+
+WINDOW_MS: Final = 50
+"""The fleet is asked for this much at a time: a call costs 1 ms, and nothing may leave before it is due."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """What has been sent so far: good reports, and rejects they will give."""
+
+    records: int = 0
+    reports: int = 0
+    rejected: int = 0
+    behind_ms_max: int = 0
+
+
+@click.command()
+@click.option("--seconds", default=60.0, show_default=True, help="How long devices report.")
+@click.option("--devices", default=3_000, show_default=True, help="How many devices.")
+@click.option("--rate", default=5_000.0, show_default=True, help="Reports a second over all devices.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the fleet.")
+@click.option("--faults", default=2, show_default=True, help="Planted faults of each kind.")
+@click.option("--bad", default=0, show_default=True, help="Planted bad records, rejected or odd.")
+def simulate(seconds: float, devices: int, rate: float, seed: int, faults: int, bad: int) -> None:
+    """Send the reports of a simulated fleet to Kafka, in real time."""
+    settings = read_settings()
+    try:
+        config = FleetConfig(
+            seed=seed,
+            devices=devices,
+            rate=rate,
+            seconds=seconds,
+            start_ts=now_ms() + 500,
+            faults_per_kind=faults,
+            bad_records=bad,
+        )
+        fleet = Fleet(config)
+    except ValueError as error:
+        raise OperatorError(str(error)) from error
+    sent = Sent()
+
+    async def send() -> None:
+        async with Sender(settings.kafka) as sender:
+            with progress("sending", round(rate * seconds), lambda: sent.reports):
+                await send_fleet(fleet, sender, sent)
+
+    run_to_end(send(), settings)
+    click.echo(f"sent {sent.reports} reports in {sent.records} records; {sent.rejected} to be rejected among them")
+
+
+async def send_fleet(fleet: Fleet, sender: Sender, sent: Sent) -> None:
+    """Send the whole run, keeping count in `sent`. Returns when the broker has acknowledged all of it."""
+    config = fleet.config
+    for from_ts in range(config.start_ts, config.end_ts, WINDOW_MS):
+        to_ts = min(from_ts + WINDOW_MS, config.end_ts)
+        await _until(to_ts)
+        due = fleet.due(from_ts, to_ts)
+        await sender.send((send.key, send.value) for send in due)
+        sent.records += len(due)
+        sent.reports += sum(send.reports for send in due)
+        sent.rejected += sum(send.rejected for send in due)
+        sent.behind_ms_max = max(sent.behind_ms_max, now_ms() - to_ts)
+    await sender.flush()
+
+
+async def _until(ts: int) -> None:
+    wait_ms = ts - now_ms()
+    if wait_ms > 0:
+        await asyncio.sleep(wait_ms / 1000)

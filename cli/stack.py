@@ -1,0 +1,199 @@
+"""The whole of emberline on one machine: embedded broker and ClickHouse, topics, tables, one worker of each kind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from socket import socket
+from typing import Final
+
+import aiohttp
+
+from embedded.processes import StartFailedError, running_broker, running_clickhouse, running_kafka
+from streams.errors import OperatorError
+from streams.settings import Settings, host_port
+from streams.storage import run_migrations
+from streams.topics import make_topics
+
+READY_DEADLINE_S: Final = 60.0
+STOP_DEADLINE_S: Final = 20.0
+"""A worker leaves within 10 s (streams.worker); as much again for a busy machine."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Worker:
+    """A worker process of the stack."""
+
+    role: str
+    process: subprocess.Popen[bytes]
+    http: str
+    log: Path
+
+    def check(self) -> None:
+        """Raise OperatorError, with the worker's last words, if it has ended."""
+        if self.process.poll() is not None:
+            raise OperatorError(f"the {self.role} worker ended: {last_line(self.log)} (log: {self.log})")
+
+
+@dataclass(slots=True)
+class Server:
+    """A server of the stack."""
+
+    name: str
+    ended: Callable[[], bool]
+    log: Path
+    pids: tuple[int, ...]
+
+    def check(self) -> None:
+        """Raise OperatorError if the server has ended."""
+        if self.ended():
+            raise OperatorError(f"{self.name} ended: {last_line(self.log)} (log: {self.log})")
+
+
+@dataclass(slots=True)
+class Stack:
+    """What runs, and where."""
+
+    settings: Settings
+    servers: list[Server]
+    workers: list[Worker]
+
+    def check(self) -> None:
+        """Raise OperatorError if a server or a worker has ended."""
+        for server in self.servers:
+            server.check()
+        for worker in self.workers:
+            worker.check()
+
+
+@asynccontextmanager
+async def running_stack(settings: Settings, say: Say, any_port: bool = False, kafka: int = 0) -> AsyncIterator[Stack]:
+    """Start everything, and stop it in the reverse order when the block ends.
+
+    With `any_port` the servers listen on free ports instead of those of the settings. `kafka` is how many brokers of
+    Apache Kafka to run, 0 for the embedded broker.
+    """
+    logs = Path(settings.data_dir) / "logs"
+    async with AsyncExitStack() as stack:
+        try:
+            settings, servers = _with_kafka(stack, settings, logs, say, any_port, kafka)
+            settings, clickhouse = _with_clickhouse(stack, settings, logs, say, any_port)
+        except (StartFailedError, OSError) as error:
+            raise OperatorError(f"{error} EMBERLINE_KAFKA and EMBERLINE_CLICKHOUSE name other ports.") from error
+        await make_topics(settings)
+        await asyncio.to_thread(run_migrations, settings)
+        workers = [
+            stack.enter_context(running_worker(role, settings, logs / f"{role}.log")) for role in ("detect", "sink")
+        ]
+        for worker in workers:
+            await wait_until_ready(worker)
+            say(f"{worker.role + ' worker':<18}{worker.http}  (/metrics /healthz /readyz)")
+        yield Stack(settings, [*servers, clickhouse], workers)
+
+
+def _with_kafka(
+    stack: AsyncExitStack, settings: Settings, logs: Path, say: Say, any_port: bool, brokers: int
+) -> tuple[Settings, list[Server]]:
+    host, port = host_port(settings.kafka.split(",")[0])
+    if any_port:
+        port = 0
+    if brokers:
+        folder = Path(settings.data_dir) / "kafka"
+        say(f"starting {brokers} of Apache Kafka's brokers, data in {folder}")
+        cluster = stack.enter_context(running_kafka(folder, logs, brokers=brokers, port=port))
+        say(f"Kafka             {cluster.bootstrap}")
+        # One broker of three may go; a cluster that has none left has ended.
+        pids = tuple(broker.pid for broker in cluster.brokers)
+        ended = Server("Kafka", lambda: not any(one.running for one in cluster.brokers), logs / "broker-1.log", pids)
+        return replace(settings, kafka=cluster.bootstrap, replication=brokers), [ended]
+    broker = stack.enter_context(running_broker(logs / "broker.log", host, port))
+    say(f"Kafka protocol    {broker.address}  (embedded, in memory)")
+    # The embedded broker has neither idempotent producers nor transactions.
+    server = Server("the broker", lambda: broker.ended, logs / "broker.log", (broker.pid,))
+    return replace(settings, kafka=broker.address, fencing=False), [server]
+
+
+def _with_clickhouse(
+    stack: AsyncExitStack, settings: Settings, logs: Path, say: Say, any_port: bool
+) -> tuple[Settings, Server]:
+    folder = Path(settings.data_dir) / "clickhouse"
+    host, port = host_port(settings.clickhouse)
+    account = settings.clickhouse_user, settings.clickhouse_password
+    server = running_clickhouse(folder, logs / "clickhouse.log", host, 0 if any_port else port, *account)
+    clickhouse = stack.enter_context(server)
+    say(f"ClickHouse        {clickhouse.address}  (embedded, data in {folder})")
+    ended = Server("ClickHouse", lambda: clickhouse.ended, logs / "clickhouse.log", (clickhouse.pid,))
+    return replace(settings, clickhouse=clickhouse.address), ended
+
+
+@contextmanager
+def running_worker(role: str, settings: Settings, log: Path) -> Iterator[Worker]:
+    """A worker as a child, until the block ends or this process does."""
+    http = f"127.0.0.1:{free_port()}"
+    environment = os.environ | replace(settings, http=http).to_environment()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "worker", role, "--with-parent"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # the terminal's Ctrl-C is ours to pass on, in order
+        )
+    try:
+        yield Worker(role, process, http, log)
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_DEADLINE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+async def wait_until_ready(worker: Worker) -> None:
+    """Return once it says it is ready. Raises OperatorError if it ends, or takes too long."""
+    deadline = time.monotonic() + READY_DEADLINE_S
+    async with aiohttp.ClientSession() as session:
+        while time.monotonic() < deadline:
+            worker.check()
+            if await _answers(session, f"http://{worker.http}/readyz"):
+                return
+            await asyncio.sleep(0.1)
+    raise OperatorError(f"the {worker.role} worker was not ready within {READY_DEADLINE_S:.0f} s; see {worker.log}")
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def last_line(log: Path) -> str:
+    """The last thing a process wrote."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip().removeprefix("emberline: ") if lines else "it said nothing"

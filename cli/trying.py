@@ -1,0 +1,136 @@
+"""`emberline try`: what emberline makes of recorded reports, without Kafka and without waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import orjson
+
+from cli.command import read_settings
+from cli.progress import progress
+from detectors.limits import LimitsError, load_limits
+from detectors.trial import Arrival, Happening, Trial
+from schemas.events import Alarm, DeviceStatus, Status
+from schemas.rejects import RejectEvent
+from schemas.report_json import loads
+from streams.errors import OperatorError
+from streams.times import LATEST_TS, local
+
+_COUNTED: Final = {
+    "reports": "报告",
+    "absent_values": "无效值",
+    "rejects": "拒收",
+    "alarms": "告警事件",
+    "statuses": "设备状态",
+}
+_SAID: Final = {Status.ONLINE: "在线", Status.OFFLINE: "离线", Status.OVERDUE_OFFLINE: "超时离线"}
+
+
+@click.command("try")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--limits",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file of limits that differ; EMBERLINE_LIMITS_FILE where it is not given.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print each event as a JSON object on a line, then a summary.")
+def try_(file: Path, limits: Path | None, as_json: bool) -> None:
+    """Show what emberline makes of recorded reports, in their own time, without Kafka.
+
+    FILE holds a JSON object a line: {"ingest_ts": epoch ms of arrival, "report": a report or an array of them}.
+    """
+    settings = read_settings()
+    try_file(file, limits or settings.limits_path, as_json)
+
+
+def try_file(file: Path, limits: Path | None, as_json: bool) -> None:
+    """Print what the reports of a file mean. Raises OperatorError for a line that is none before it prints anything."""
+    try:
+        trial = Trial(load_limits(limits))
+    except LimitsError as error:
+        raise OperatorError(str(error)) from error
+    total = sum(1 for _ in arrivals(file))
+    read = 0
+
+    def counted() -> Iterator[Arrival]:
+        nonlocal read
+        for read, arrival in enumerate(arrivals(file, _say_command), start=1):  # noqa: B007 - read is shown
+            yield arrival
+
+    with progress("trying", total, lambda: read):
+        for event in trial.events(counted()):
+            click.echo(_as_json(event) if as_json else told(event))
+    summary = asdict(trial.summary)
+    if as_json:
+        click.echo(orjson.dumps({"summary": summary}).decode())
+    else:
+        click.echo("共 " + "，".join(f"{label} {summary[name]}" for name, label in _COUNTED.items()))
+
+
+def arrivals(file: Path, command: Callable[[int], None] | None = None) -> Iterator[Arrival]:
+    """The records of a file; `command` is told the number of each line that holds a command.
+
+    Raises OperatorError for a line that is none.
+    """
+    try:
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                held = _held(file, number, line)
+                if "report" in held:
+                    yield _arrival(held)
+                elif command is not None:
+                    command(number)
+    except OSError as error:
+        raise OperatorError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _held(file: Path, number: int, line: bytes) -> dict[str, Any]:
+    wanted = '{"ingest_ts": epoch ms of arrival, "report": a report or an array of reports}'
+    try:
+        held = loads(line)
+    except orjson.JSONDecodeError as error:
+        raise OperatorError(f"{file} line {number} is not JSON: {error}; a line is {wanted}") from error
+    if type(held) is not dict or not held.keys() & {"report", "command"}:
+        raise OperatorError(f"{file} line {number} holds neither a report nor a command; a line is {wanted}")
+    ts = held.get("ingest_ts")
+    if type(ts) is not int or not 0 < ts < LATEST_TS:
+        raise OperatorError(f"{file} line {number}: ingest_ts is {ts!r}; it is when the record arrived, in epoch ms")
+    return held
+
+
+def _arrival(held: dict[str, Any]) -> Arrival:
+    report = held["report"]
+    first = report[0] if type(report) is list and report else report
+    key = first.get("device_id") if type(first) is dict else None
+    return Arrival(held["ingest_ts"], key.encode() if type(key) is str and key else b"-", orjson.dumps(report))
+
+
+def _say_command(number: int) -> None:
+    click.echo(f"line {number}: commands are not taken yet; passed over", err=True)
+
+
+def _as_json(event: Happening) -> str:
+    return orjson.dumps({"topic": event.topic, "at": event.at, "value": asdict(event.value)}).decode()
+
+
+def told(event: Happening) -> str:
+    """One line for a person: when, in Shanghai, and what."""
+    value = event.value
+    if isinstance(value, Alarm):
+        what = value.message
+        if value.by_arrival:
+            what += "（设备时钟不可信，按到达时间判断）"
+        if value.late:
+            what += f"（发生于 {local(value.onset_ts)}）"
+    elif isinstance(value, DeviceStatus):
+        what = f"{value.device_id} {_SAID[Status(value.status)]}" + "".join(f"；{fault}" for fault in value.faults)
+    else:
+        assert isinstance(value, RejectEvent)  # noqa: S101
+        what = f"拒收 第{value.source_offset + 1}条：{value.reason}：{value.detail}"
+    return f"{local(event.at)}  {what}"

@@ -1,0 +1,61 @@
+"""`emberline worker`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from typing import Any
+
+import click
+
+from cli.command import read_settings, run_to_end
+from detectors.limits import LimitsError, LimitTable, load_limits
+from embedded.manners import when_stdin_closes
+from streams.detect import DetectJob
+from streams.errors import OperatorError
+from streams.settings import Settings
+from streams.sink import SinkJob
+from streams.storage import make_sink
+from streams.worker import WorkerApp, run_worker
+
+WITH_PARENT = click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input does.")
+
+
+@click.group()
+def worker() -> None:
+    """Run one worker process until SIGTERM or Ctrl-C."""
+
+
+@worker.command()
+@WITH_PARENT
+def detect(with_parent: bool) -> None:
+    """Telemetry in; alarms, aggregates, device status and rejects out."""
+    settings = read_settings(logging.ERROR)
+    _work(settings, "detect", DetectJob(settings, _limits(settings)), with_parent)
+
+
+@worker.command()
+@WITH_PARENT
+def sink(with_parent: bool) -> None:
+    """Every topic in; rows in ClickHouse out."""
+    settings = read_settings(logging.ERROR)
+    job = SinkJob(settings, lambda: make_sink(settings), _limits(settings).absences)
+    _work(settings, "sink", job, with_parent)
+
+
+def _limits(settings: Settings) -> LimitTable:
+    try:
+        return load_limits(settings.limits_path)
+    except LimitsError as error:
+        raise OperatorError(str(error)) from error
+
+
+def _work(settings: Settings, role: str, job: Any, with_parent: bool) -> None:
+    async def work() -> None:
+        if with_parent:
+            when_stdin_closes(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        os.nice(job.niceness)
+        await run_worker(WorkerApp(settings, role, job))
+
+    run_to_end(work(), settings)

@@ -1,0 +1,330 @@
+"""One device as the slow twin knows it: its time, its order, and what is told of it. See `detectors.twin`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from detectors.device_status import OFFLINE_AFTER_MS, OFFLINE_MOST_MS, OVERDUE_AFTER_MS
+from detectors.twin.latches import Level, Rate, Rise, Value
+from schemas.events import VERSION, AlarmKind, DeviceStatus, Status
+from schemas.quantities import DEVICE_KINDS, QUANTITIES
+from schemas.report_rules import Reading, Reason
+
+MINUTE_MS: Final = 60_000
+REMEMBERED: Final = 16
+SET_BACK_REPORTS: Final = 3
+SEQ_AHEAD: Final = 1_000
+SEQ_WAIT: Final = 8
+STUCK_REPORTS: Final = 3
+FLOOD_REPORTS: Final = 3_000
+HOLD_MS: Final = 600_000
+MAX_NOTES: Final = 32
+HOUR_MS: Final = 3_600_000
+
+Twin = Level | Rise | Rate
+
+
+@dataclass
+class Channel:
+    """One component in its time."""
+
+    ts: int = 0
+    own_ts: int = 0
+    ingest_ts: int = 0
+    interval_ms: int = 0
+    filled_ms: int = 0
+    equal: int = 0
+    power_on: bool = False
+    points: list[tuple[int, float]] = field(default_factory=list)
+    twins: dict[AlarmKind, Twin] = field(default_factory=dict)
+
+    def advance(self, place: Place, value: float) -> Value:
+        """Take a live value on, and say what time has passed."""
+        own, arrived = place.reading.event_ts - self.own_ts, max(place.ingest_ts - self.ingest_ts, 0)
+        first, usable = self.ingest_ts == 0, _usable(own, self.filled_ms + arrived)
+        elapsed = max(own - self.filled_ms, 0) if usable else arrived
+        each = own // (self.equal + 1) if usable else arrived
+        if first:
+            elapsed = each = 0
+        known = self.interval_ms > 0
+        gap = known and each > max(3 * self.interval_ms, 30_000)
+        most = 2 * self.interval_ms * (self.equal + 1 if usable else 1) if known else elapsed
+        credit = 0 if gap else min(each, self.interval_ms) if known else each
+        passed = Value(
+            value, place.ts, place.ingest_ts, self.ts, elapsed, 0 if gap else min(elapsed, most), credit, gap
+        )
+        stands = own == 0 and not first
+        self.filled_ms = min(self.filled_ms + arrived, 2**31 - 1) if stands else 0
+        self.equal = min(self.equal + 1, 65_535) if stands else 0
+        if not (stands and self.filled_ms <= MINUTE_MS):
+            self.interval_ms -= self.interval_ms // 4
+        self.interval_ms = min(max(each, self.interval_ms), 2**31 - 1)
+        self.ts, self.own_ts, self.ingest_ts = place.ts, place.reading.event_ts, place.ingest_ts
+        return passed
+
+
+@dataclass
+class Device:
+    """Everything known of one device; its test data are another device."""
+
+    device_id: str
+    kind: int
+    test: bool
+    place: tuple[int, int] = (-1, -1)
+    heard_ts: int = 0
+    valued_ts: int = 0
+    newest_ts: int = 0
+    own_ts: int = 0
+    interval_ms: int = 0
+    silence_ms: int = 0
+    seq: int | None = None
+    window: int = -1
+    in_window: int = 0
+    seen: list[Any] = field(default_factory=list)
+    equal_count: int = 0
+    equal_ms: int = 0
+    behind: list[tuple[int, int]] = field(default_factory=list)
+    seq_wait: int = 0
+    status: Status | None = None
+    since_ts: int = 0
+    words: list[str] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
+    judged_ts: dict[str, int] = field(default_factory=dict)
+    judged_every_ms: dict[str, int] = field(default_factory=dict)
+    minutes: dict[int, dict[tuple[str, int], list[tuple[int, float]]]] = field(default_factory=dict)
+    channels: dict[tuple[str, int], Channel] = field(default_factory=dict)
+
+    @property
+    def kind_name(self) -> str:
+        """The name of its kind."""
+        return DEVICE_KINDS[self.kind].name
+
+    @property
+    def faults(self) -> list[str]:
+        """As a status tells them."""
+        return [*self.words, *sorted(self.notes)]
+
+    @property
+    def alarmed(self) -> bool:
+        """Whether any latch holds something."""
+        return any(not twin.latch.rests for channel in self.channels.values() for twin in channel.twins.values())
+
+
+@dataclass(frozen=True)
+class Place:
+    """One report, where it stands, and how long its device was silent before."""
+
+    reading: Reading
+    offset: int
+    index: int
+    ingest_ts: int
+    silent_ms: int = 0
+
+    @property
+    def ts(self) -> int:
+        """The moment it is judged by."""
+        return self.reading.ts
+
+
+def within_flood(device: Device, ingest_ts: int) -> bool:
+    if device.window != ingest_ts // MINUTE_MS:
+        device.window, device.in_window = ingest_ts // MINUTE_MS, 0
+    device.in_window += 1
+    return device.in_window <= FLOOD_REPORTS
+
+
+def first_not_judged(device: Device) -> bool:
+    """Whether the newest report is the first of a minute that is not judged."""
+    return device.in_window == FLOOD_REPORTS + 1
+
+
+def floods(device: Device) -> list[str]:
+    """The note of a device that has had all that is judged of a minute."""
+    return ["floods"] if device.in_window == FLOOD_REPORTS else []
+
+
+def put_online(device: Device, ingest_ts: int) -> bool:
+    """Note that a device was heard. Whether it was not online."""
+    device.heard_ts = max(device.heard_ts, ingest_ts)
+    if device.status is Status.ONLINE:
+        return False
+    device.status, device.since_ts = Status.ONLINE, ingest_ts
+    return True
+
+
+def repeated(device: Device, place: Place) -> bool:
+    """Whether the report equals one of the last ones, and is not one of a clock that is stuck."""
+    reading = place.reading
+    print_ = (reading.event_ts, reading.seq, reading.device_kind, reading.faults, sorted(values_of(reading).items()))
+    again = print_ in device.seen
+    if again:
+        usual = device.interval_ms or device.equal_ms
+        if 2 * place.silent_ms >= usual:  # else it came together with the one before
+            in_pace = 0 < place.silent_ms <= 2 * usual
+            device.equal_count = device.equal_count + 1 if in_pace or usual == 0 else 0
+            device.equal_ms = min(place.silent_ms, 2**31 - 1)
+        if device.equal_count < STUCK_REPORTS:
+            return True
+    else:
+        device.equal_count = 0
+    device.seen = [*device.seen, print_][-REMEMBERED:]
+    return False
+
+
+def set_back(device: Device, place: Place, behind: bool) -> bool:
+    """Whether the device's clock was set back: its sequence number goes on, it is the third in a row in pace, or it
+    stands still since."""
+    if not behind:
+        device.behind = []
+        device.seq_wait = max(device.seq_wait - 1, 0)
+        return False
+    if device.behind:
+        before_ts, before_ingest_ts = device.behind[-1]
+        dated, arrived = place.ts - before_ts, place.ingest_ts - before_ingest_ts
+        if not (dated > 0 and dated <= 2 * arrived and arrived <= 2 * dated):
+            device.behind = []
+    device.behind.append((place.ts, place.ingest_ts))
+    seq, newest = place.reading.seq, device.seq
+    asks = seq is not None and newest is not None and 1 <= (seq - newest) % 2**64 <= SEQ_AHEAD
+    goes_on = asks and device.seq_wait == 0
+    if asks:
+        device.seq_wait = SEQ_WAIT
+    stuck = device.equal_count >= STUCK_REPORTS
+    if not goes_on and not stuck and len(device.behind) < SET_BACK_REPORTS:
+        return False
+    device.behind = []
+    return True
+
+
+def _usable(own: int, arrived: int) -> bool:
+    """Whether a device's own time tells how much has passed."""
+    return 0 < own <= 6 * HOUR_MS and 8 * own >= arrived
+
+
+def _note_interval(device: Device, elapsed: int) -> None:
+    """Note how far apart the reports are. A silence that is much longer is an interval only when it comes again."""
+    interval, silence = device.interval_ms, device.silence_ms
+    if interval and elapsed > 4 * interval:
+        device.silence_ms = min(elapsed, 2**31 - 1)
+        if elapsed > 2 * silence or silence > 2 * elapsed:
+            return
+    device.interval_ms = min(max(elapsed, interval - interval // 16), 2**31 - 1)
+
+
+def note_newest(device: Device, place: Place) -> None:
+    reading = place.reading
+    if device.own_ts:
+        own = reading.event_ts - device.own_ts
+        _note_interval(device, own if _usable(own, place.silent_ms) else place.silent_ms)
+    device.own_ts = reading.event_ts
+    device.seq = reading.seq
+    if reading.device_kind >= 0:
+        device.kind = reading.device_kind
+
+
+def sensor_faults(reading: Reading) -> list[str]:
+    return [
+        f"sensor_fault:{QUANTITIES[mark.quantity].name}[{mark.component}]:{mark.reason.label}"
+        for mark in reading.marks
+        if mark.reason not in (Reason.NOT_FITTED, Reason.POWER_ON)
+    ]
+
+
+def lost_sensors(device: Device, reading: Reading) -> list[str]:
+    """Watched components that say they are not fitted though they have measured."""
+    fitted = [
+        (QUANTITIES[mark.quantity].name, mark.component) for mark in reading.marks if mark.reason is Reason.NOT_FITTED
+    ]
+    known = (where for where in fitted if where in device.channels and device.channels[where].ingest_ts)
+    return [f"sensor_fault:{quantity}[{component}]:not_fitted" for quantity, component in known]
+
+
+def not_judged(device: Device, ingest_ts: int) -> list[str]:
+    """Watched quantities that have not been judged for longer than their device may be silent."""
+    default = OFFLINE_AFTER_MS[device.kind_name]
+    found = []
+    for quantity, judged_ts in device.judged_ts.items():
+        every = device.judged_every_ms.get(quantity, 0) or OFFLINE_MOST_MS
+        bound = min(max(default, every * 5 // 2), max(OFFLINE_MOST_MS, default))
+        if ingest_ts - judged_ts > bound:
+            found.append(f"not_judged:{quantity}")
+    return found
+
+
+def tell(
+    device: Device,
+    words: list[str] | None,
+    notes: list[str],
+    ingest_ts: int,
+    returned: bool,
+    reading: Reading | None,
+    ordinal: int,
+) -> Iterable[DeviceStatus]:
+    before = device.faults
+    if words is not None and reading is not None:
+        device.words = words
+        for note, held_ts in list(device.notes.items()):
+            if ingest_ts - held_ts >= HOLD_MS and _may_end(note, reading):
+                del device.notes[note]
+    for note in sorted(set(notes)):
+        if note in device.notes or len(device.notes) < MAX_NOTES:
+            device.notes[note] = ingest_ts
+    if device.faults != before:
+        device.since_ts = ingest_ts
+    if returned or device.faults != before:
+        yield _status(device, ordinal)
+
+
+def _may_end(note: str, reading: Reading) -> bool:
+    """A sensor's fault ends with a value of it."""
+    if not note.startswith("sensor_fault:"):
+        return True
+    _, where, _ = note.split(":")
+    quantity, component = where[:-1].split("[")
+    values = reading.quantities.get(quantity, [])
+    return int(component) < len(values) and not math.isnan(values[int(component)])
+
+
+def silence_allowed(device: Device) -> int:
+    default = OFFLINE_AFTER_MS[device.kind_name]
+    return min(max(default, device.interval_ms * 5 // 2), max(OFFLINE_MOST_MS, default))
+
+
+def silenced(device: Device, now: int) -> DeviceStatus | None:
+    offline_after = silence_allowed(device)
+    overdue_after = max(OVERDUE_AFTER_MS, offline_after)
+    silent = now - device.heard_ts
+    if silent >= overdue_after and device.status is not Status.OVERDUE_OFFLINE:
+        device.status, device.since_ts = Status.OVERDUE_OFFLINE, device.heard_ts + overdue_after
+    elif offline_after <= silent < overdue_after and device.status is Status.ONLINE:
+        device.status, device.since_ts = Status.OFFLINE, device.heard_ts + offline_after
+    else:
+        return None
+    return _status(device, -1)
+
+
+def _status(device: Device, ordinal: int) -> DeviceStatus:
+    return DeviceStatus(
+        v=VERSION,
+        device_id=device.device_id,
+        device_kind=device.kind_name,
+        test=device.test,
+        status=device.status or Status.ONLINE,
+        faults=device.faults,
+        since_ts=device.since_ts,
+        source_offset=device.place[0],
+        source_ordinal=ordinal,
+    )
+
+
+def values_of(reading: Reading) -> dict[tuple[str, int], float]:
+    """Every value that is there."""
+    return {
+        (quantity, component): value
+        for quantity, values in reading.quantities.items()
+        for component, value in enumerate(values)
+        if not math.isnan(value)
+    }

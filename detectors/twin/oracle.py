@@ -1,0 +1,402 @@
+"""The slow, obvious twin of `detectors.process`: one report at a time, floats and dicts, no numpy.
+
+It is the oracle: the vectorised detectors must say exactly what it says, to the last bit of every float, whatever the
+chunks, crashes and rebalances in between. It is written from the rules, not from the arrays; a rule that changes is
+changed here and there. Tests and the demo hold the one against the other; nothing else uses it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from detectors.limits import LimitTable
+from detectors.messages import alarm_message
+from detectors.twin.devices import (
+    HOUR_MS,
+    MINUTE_MS,
+    Channel,
+    Device,
+    Place,
+    Twin,
+    first_not_judged,
+    floods,
+    lost_sensors,
+    not_judged,
+    note_newest,
+    put_online,
+    repeated,
+    sensor_faults,
+    set_back,
+    silence_allowed,
+    silenced,
+    tell,
+    values_of,
+    within_flood,
+)
+from detectors.twin.latches import Finding, Level, Rate, Rise, Value
+from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, DeviceStatus, alarm_id
+from schemas.quantities import BY_NAME, QUANTITIES
+from schemas.records import Headers, Records
+from schemas.rejects import NOT_JUDGED
+from schemas.report_json import device_of, loads
+from schemas.report_rules import MAX_RECORD_BYTES, MAX_REPORTS_PER_RECORD, Fault, Reading, Reason, read
+from schemas.reports import decode
+
+LATENESS_MS: Final = 30_000
+POINTS: Final = 8
+
+WATCHED: Final = {
+    "residual_current_ma": (AlarmKind.RESIDUAL_CURRENT, AlarmKind.RESIDUAL_CURRENT_RISE),
+    "temperature_c": (AlarmKind.TEMPERATURE, AlarmKind.TEMPERATURE_RISE),
+    "arc_half_cycles": (AlarmKind.ARC_FAULT,),
+}
+NUMBERS: Final = {kind: number for number, kind in enumerate(kind for kinds in WATCHED.values() for kind in kinds)}
+
+Record = tuple[int, int, bytes | None]
+"""Offset, time of arrival, value."""
+
+TWINS: Final[dict[AlarmKind, type[Twin]]] = {
+    AlarmKind.RESIDUAL_CURRENT: Level,
+    AlarmKind.RESIDUAL_CURRENT_RISE: Rise,
+    AlarmKind.TEMPERATURE: Level,
+    AlarmKind.TEMPERATURE_RISE: Rate,
+    AlarmKind.ARC_FAULT: Level,
+}
+
+
+@dataclass
+class Told:
+    """What the records meant: events in the order of their places, rejects as (offset, index, reason)."""
+
+    alarms: list[Alarm] = field(default_factory=list)
+    aggregates: list[Aggregate] = field(default_factory=list)
+    statuses: list[DeviceStatus] = field(default_factory=list)
+    rejects: list[tuple[int, int, str]] = field(default_factory=list)
+
+    def sort(self) -> None:
+        for events in (self.alarms, self.aggregates, self.statuses):
+            events.sort(key=lambda event: (event.source_offset, event.source_ordinal))
+        self.rejects.sort()
+
+
+class Oracle:
+    """Feed it the records of one partition in order; `told` holds what they meant so far."""
+
+    def __init__(self, limits: LimitTable, devices_most: int = 250_000) -> None:
+        self.limits = limits
+        self.devices: dict[tuple[str, bool], Device] = {}
+        self.devices_most = devices_most
+        self.told = Told()
+
+    def feed(
+        self,
+        offset: int,
+        ingest_ts: int,
+        value: bytes | None,
+        key: bytes | None = b"",
+        headers: Headers = (),
+        sent_bytes: int | None = None,
+    ) -> Told:
+        """Take one record in and return what it meant by itself."""
+        now = Told()
+        parsed, reason = _parsed(value, key)
+        if reason:
+            now.rejects.append((offset, -1, reason))
+            self._talks(device_of(key), offset, -1, ingest_ts, now)
+        else:
+            for index, report in enumerate(parsed if type(parsed) is list else [parsed]):
+                self._take(report, offset, index, ingest_ts, now)
+            sent = None if sent_bytes is None else np.array([sent_bytes])
+            _fold(now, Records("", 0, np.array([offset]), np.array([ingest_ts]), [key], [value], [headers], sent))
+        now.sort()
+        self.told.alarms += now.alarms
+        self.told.aggregates += now.aggregates
+        self.told.statuses += now.statuses
+        self.told.rejects += now.rejects
+        return now
+
+    def tick(self, now: int) -> list[DeviceStatus]:
+        """Put silent devices offline."""
+        return [event for device in self.devices.values() if (event := silenced(device, now))]
+
+    def _take(self, report: Any, offset: int, index: int, ingest_ts: int, now: Told) -> None:
+        reading = read(report, ingest_ts, self.limits.absences)
+        if isinstance(reading, Fault):
+            now.rejects.append((offset, index, reading.reason))
+            device_id = report.get("device_id") if type(report) is dict else None
+            self._talks(
+                device_of(device_id.encode(errors="replace")) if type(device_id) is str else None,
+                offset,
+                index,
+                ingest_ts,
+                now,
+            )
+            return
+        device = self._device(reading, ingest_ts)
+        if device is None:
+            now.rejects.append((offset, index, "too_many_devices"))
+        elif not within_flood(device, ingest_ts):
+            if first_not_judged(device):
+                now.rejects.append((offset, index, "device_floods"))
+            device.place = (offset, index)
+        else:
+            silent_ms = max(ingest_ts - device.heard_ts, 0) if device.heard_ts else 0
+            self._process(device, Place(reading, offset, index, ingest_ts, silent_ms), now)
+
+    def _talks(self, device_id: str | None, offset: int, index: int, ingest_ts: int, now: Told) -> None:
+        """A report that is rejected tells that its device talks."""
+        device = self.devices.get((device_id, False)) if device_id else None
+        if device is not None and within_flood(device, ingest_ts):
+            returned = put_online(device, ingest_ts)
+            device.place = (offset, index)
+            notes = ["rejected", *not_judged(device, ingest_ts), *floods(device)]
+            now.statuses += tell(device, None, notes, ingest_ts, returned, None, max(index, 0))
+
+    def _device(self, reading: Reading, ingest_ts: int) -> Device | None:
+        key = reading.device_id, reading.test
+        if key in self.devices:
+            return self.devices[key]
+        if len(self.devices) >= self.devices_most:
+            for known, device in list(self.devices.items()):
+                silent_ms = 30 * 24 * HOUR_MS if device.interval_ms else 26 * HOUR_MS
+                if device.heard_ts + silent_ms <= ingest_ts - ingest_ts % MINUTE_MS and not device.alarmed:
+                    del self.devices[known]
+            if len(self.devices) >= self.devices_most:
+                return None
+        self.devices[key] = Device(reading.device_id, max(reading.device_kind, 0), reading.test)
+        return self.devices[key]
+
+    def _process(self, device: Device, place: Place, now: Told) -> None:
+        reading, ingest_ts = place.reading, place.ingest_ts
+        returned = put_online(device, ingest_ts)
+        device.place = place.offset, place.index
+        newest, lost = False, lost_sensors(device, reading)
+        if not repeated(device, place):
+            newest = self._take_on(device, place, now)
+            lost = lost_sensors(device, reading)
+        valued = any(not math.isnan(value) for values in reading.quantities.values() for value in values)
+        notes = [*reading.notes, *sensor_faults(reading), *lost, *not_judged(device, ingest_ts), *floods(device)]
+        if not valued and (device.valued_ts == 0 or ingest_ts - device.valued_ts > silence_allowed(device)):
+            notes.append("no_values")
+        if valued:
+            device.valued_ts = ingest_ts
+        words = list(reading.faults) if newest else None
+        now.statuses += tell(device, words, notes, ingest_ts, returned, reading, place.index)
+
+    def _take_on(self, device: Device, place: Place, now: Told) -> bool:
+        """Count and judge the values of a new report, and say whether it is its device's newest."""
+        reading, ts = place.reading, place.ts
+        values = values_of(reading)
+        watched = {where: value for where, value in values.items() if where[0] in WATCHED}
+        live = {where for where in watched if ts >= device.channels.setdefault(where, Channel()).ts}
+        newest = bool(live) if watched else ts >= device.newest_ts
+        if set_back(device, place, not newest):
+            now.aggregates += _closed(device, place, everything=True)
+            device.newest_ts = ts
+            for channel in device.channels.values():
+                channel.ts = min(channel.ts, ts)
+            live, newest = set(watched), True
+        if newest:
+            note_newest(device, place)
+        device.newest_ts = max(device.newest_ts, ts)
+        now.aggregates += _closed(device, place)
+        for where in _hidden(device, reading, watched, live):
+            del values[where]
+            watched.pop(where)
+        _count(device, place, values)
+        for quantity in dict.fromkeys(quantity for quantity, _ in watched):
+            device.judged_ts.setdefault(quantity, place.ingest_ts)
+            if any(where[0] == quantity and where in live for where in watched):
+                elapsed = max(place.ingest_ts - device.judged_ts[quantity], 0)
+                every = device.judged_every_ms.get(quantity, 0)
+                device.judged_every_ms[quantity] = min(max(elapsed, every - every // 16), 2**31 - 1)
+                device.judged_ts[quantity] = place.ingest_ts
+        for where, value in watched.items():
+            now.alarms += self._watch(device, place, where, value, where in live)
+        return newest
+
+    def _watch(self, device: Device, place: Place, where: tuple[str, int], value: float, live: bool) -> Iterable[Alarm]:
+        channel, (quantity, component) = device.channels[where], where
+        if live:
+            one = channel.advance(place, value)
+        else:
+            one = Value(value, place.ts, place.ingest_ts)
+            if (place.ts, value) in channel.points:
+                return
+            channel.points = [*channel.points, (place.ts, value)][-POINTS:]
+        profile = self.limits.profile(device.device_id, device.kind)
+        for kind in WATCHED[quantity]:
+            held = self.limits.of(kind)[profile]
+            limits = dict(zip(held.dtype.names, held.item(), strict=True))
+            twin = channel.twins.setdefault(kind, TWINS[kind]())
+            found = [twin.step(one, limits)] if live else list(twin.late(one, channel.points, limits))
+            for turn, finding in enumerate(one for one in found if one is not None):
+                source = self.limits.source(kind, profile, finding.level)
+                yield _alarm(device, place, kind, quantity, component, finding, source, turn)
+
+
+def oracle_events(records: Iterable[Record], limits: LimitTable, keys: bytes = b"key") -> Told:
+    """What the records of one partition, in order, mean."""
+    oracle = Oracle(limits)
+    for offset, ingest_ts, value in records:
+        oracle.feed(offset, ingest_ts, value, keys)
+    return oracle.told
+
+
+def timeless(alarms: Iterable[Alarm]) -> list[Alarm]:
+    """The alarms less the one thing in which runs may differ: when they were detected."""
+    return [replace(alarm, detected_ts=0) for alarm in alarms]
+
+
+def _parsed(value: bytes | None, key: bytes | None) -> tuple[Any, str | None]:
+    if not value:
+        return None, "empty_record"
+    if len(value) > MAX_RECORD_BYTES:
+        return None, "record_too_large"
+    if key is None:
+        return None, "null_key"
+    try:
+        parsed = loads(value)
+    except orjson.JSONDecodeError:
+        return None, "not_json"
+    if type(parsed) is dict:
+        return parsed, None
+    if type(parsed) is not list:
+        return None, "not_a_report"
+    if not parsed:
+        return None, "empty_record"
+    return parsed, "too_many_reports" if len(parsed) > MAX_REPORTS_PER_RECORD else None
+
+
+def _hidden(
+    device: Device, reading: Reading, watched: dict[tuple[str, int], float], live: set[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """The values that are what a sensor shows at power-on, and no second ones."""
+    shown = {
+        (QUANTITIES[mark.quantity].name, mark.component) for mark in reading.marks if mark.reason is Reason.POWER_ON
+    }
+    hidden = [where for where in watched if where in shown and not (where in live and device.channels[where].power_on)]
+    for where in live:
+        device.channels[where].power_on = where in shown
+    return hidden
+
+
+def _count(device: Device, place: Place, values: dict[tuple[str, int], float]) -> None:
+    """Count the values in their minute, unless that has closed."""
+    minute_ts = place.ts - place.ts % MINUTE_MS
+    if minute_ts + MINUTE_MS + LATENESS_MS <= device.newest_ts:
+        return
+    minute = device.minutes.setdefault(minute_ts, {})
+    for where, value in values.items():
+        minute.setdefault(where, []).append((place.ts, value))
+
+
+def _closed(device: Device, place: Place, everything: bool = False) -> list[Aggregate]:
+    """The minutes that the device's newest time has left behind by more than the lateness, or all."""
+    found = []
+    for minute_ts in sorted(device.minutes):
+        if not everything and minute_ts + MINUTE_MS + LATENESS_MS > device.newest_ts:
+            continue
+        if minute := device.minutes.pop(minute_ts):
+            found.append(
+                Aggregate(
+                    v=VERSION,
+                    device_id=device.device_id,
+                    device_kind=device.kind_name,
+                    test=device.test,
+                    minute_ts=minute_ts,
+                    quantities=_statistics(minute),
+                    source_offset=place.offset,
+                    source_ordinal=place.index * 2 + minute_ts // MINUTE_MS % 2,
+                )
+            )
+    return found
+
+
+def _statistics(minute: dict[tuple[str, int], list[tuple[int, float]]]) -> dict[str, dict[str, list[Any]]]:
+    quantities: dict[str, dict[str, list[Any]]] = {}
+    for name in (quantity.name for quantity in QUANTITIES):
+        last = max((component for quantity, component in minute if quantity == name), default=-1)
+        if last < 0:
+            continue
+        columns = [_statistic(minute.get((name, component), [])) for component in range(last + 1)]
+        quantities[name] = {key: [column[key] for column in columns] for key in columns[0]}
+    return quantities
+
+
+def _statistic(held: list[tuple[int, float]]) -> dict[str, Any]:
+    if not held:
+        return {"count": 0, "min": None, "max": None, "mean": None, "last": None}
+    values, total = [value for _, value in held], 0.0
+    for value in values:
+        total += value  # sum() would compensate, the arrays do not
+    newest_ts = max(ts for ts, _ in held)
+    last = [value for ts, value in held if ts == newest_ts][-1]
+    mean = total / len(held)
+    return {"count": len(held), "min": min(values), "max": max(values), "mean": mean, "last": last}
+
+
+def _alarm(
+    device: Device,
+    place: Place,
+    kind: AlarmKind,
+    quantity: str,
+    component: int,
+    finding: Finding,
+    source: str,
+    turn: int,
+) -> Alarm:
+    return Alarm(
+        v=VERSION,
+        alarm_id=alarm_id(device.device_id, component, kind, finding.episode, device.test),
+        event=finding.event,
+        severity=finding.severity,
+        severity_label=finding.severity.label,
+        kind=kind,
+        device_id=device.device_id,
+        device_kind=device.kind_name,
+        quantity=quantity,
+        component=component,
+        episode=finding.episode,
+        event_ts=finding.ts,
+        onset_ts=finding.onset_ts,
+        ingest_ts=place.ingest_ts,
+        detected_ts=0,
+        by_arrival=place.reading.by_arrival,
+        late=finding.late,
+        value=finding.value,
+        limit=finding.limit,
+        peak=finding.peak,
+        baseline=finding.baseline,
+        limit_from=source,
+        test=device.test,
+        message=alarm_message(
+            kind,
+            finding.event,
+            finding.severity,
+            device.device_id,
+            component,
+            BY_NAME[quantity],
+            finding.value,
+            finding.limit,
+            finding.baseline,
+            device.test,
+            finding.late,
+        ),
+        source_offset=place.offset,
+        source_ordinal=place.index * 65_536 + NUMBERS[kind] * 256 + component * 2 + turn,
+    )
+
+
+def _fold(now: Told, record: Records) -> None:
+    """Where a record has too many rejects to tell each, keep those that decoding tells."""
+    if sum(reason not in NOT_JUDGED for _, _, reason in now.rejects) < 2:
+        return
+    told = [(reject.offset, reject.index, reject.fault.reason) for reject in decode(record)[1]]
+    now.rejects = [one for one in now.rejects if one[2] in NOT_JUDGED] + told

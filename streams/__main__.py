@@ -1,5 +1,0 @@
-"""`python -m streams` is the command line `emberline`."""
-
-from streams.cli import main
-
-main()
