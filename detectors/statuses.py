@@ -16,6 +16,10 @@ from schemas.quantities import DEVICE_KINDS
 from schemas.report_rules import Reason
 from schemas.reports import Reports
 
+SOONEST_MS: Final = min(device_status.OFFLINE_AFTER_MS.values())
+"""No device is offline before."""
+FIRST_SILENT: Final = -1
+"""Statuses of silence have ordinals below this one: that of all of them before there were places for them."""
 _OFFLINE_AFTER_MS: Final = np.array([device_status.OFFLINE_AFTER_MS[kind.name] for kind in DEVICE_KINDS])
 
 
@@ -134,31 +138,44 @@ def _offline_after(state: PartitionState, rows: np.ndarray) -> np.ndarray:
     return device_status.offline_after(default_ms, state.rows["interval_ms"][rows])
 
 
-def tick(state: PartitionState, now: int) -> list[DeviceStatus]:
-    """Put devices offline that have been silent for too long at `now`. Call it only while the worker is not behind."""
-    rows, everyone = state.rows, np.arange(state.size)
-    offline_after = _offline_after(state, everyone)
-    silent, status = device_status.silence(rows["status"][everyone], rows["heard_ts"][everyone], offline_after, now)
+def look(state: PartitionState, before_ts: int, ts: int, offset: int) -> list[DeviceStatus]:
+    """Put devices offline that are silent for too long when the log's time goes from `before_ts` to `ts`, by the record
+    at `offset`.
+
+    Their events stand before all others of that record. They are in the order of the devices' ids: rows may lie
+    otherwise after a restart.
+    """
+    log, rows, held = state.log, state.rows, state.held()
+    log.reach(before_ts)
+    log.wake(ts)
+    heard_ts, offline_after = np.maximum(rows["heard_ts"][held], log.awake_ts), _offline_after(state, held)
+    found, status = device_status.silence(rows["status"][held], heard_ts, offline_after, log.ts)
     waited = np.where(
         status == device_status.OVERDUE,
-        np.maximum(device_status.OVERDUE_AFTER_MS, offline_after[silent]),
-        offline_after[silent],
+        np.maximum(device_status.OVERDUE_AFTER_MS, offline_after[found]),
+        offline_after[found],
     )
+    silent = held[found]
     rows["status"][silent] = status
-    rows["since_ts"][silent] = rows["heard_ts"][silent] + waited
+    rows["since_ts"][silent] = heard_ts[found] + waited
     state.dirty[silent] = True
-    return [_status_event(state, row, int(rows["offset"][row]), -1) for row in silent.tolist()]
+    due_ts = silent_until(state)
+    # Who is heard from now on is not silent for long enough before the shortest of all times.
+    log.due_ts = min(log.ts + SOONEST_MS, log.ts + SOONEST_MS if due_ts is None else due_ts)
+    ordered = sorted(silent.tolist(), key=lambda row: (state.device_ids[row], bool(rows["test"][row])))
+    return [_status_event(state, row, offset, place) for place, row in enumerate(ordered, FIRST_SILENT - len(ordered))]
 
 
-def silent_until(state: PartitionState, now: int) -> int | None:
-    """When `tick` next has something to say if nobody is heard until then, later than `now`; None where never."""
+def silent_until(state: PartitionState) -> int | None:
+    """When silence next puts a device offline if nobody is heard until then; None where never."""
     rows, held = state.rows, state.held()
     if not len(held):
         return None
     offline_after = _offline_after(state, held)
     overdue_after = np.maximum(device_status.OVERDUE_AFTER_MS, offline_after)
-    due = np.where(rows["status"][held] == device_status.ONLINE, offline_after, overdue_after) + rows["heard_ts"][held]
-    due = due[(rows["status"][held] < device_status.OVERDUE) & (due > now)]
+    waits = np.where(rows["status"][held] == device_status.ONLINE, offline_after, overdue_after)
+    due = np.maximum(rows["heard_ts"][held], state.log.awake_ts) + waits
+    due = due[(rows["status"][held] >= device_status.ONLINE) & (rows["status"][held] < device_status.OVERDUE)]
     return int(due.min()) if len(due) else None
 
 

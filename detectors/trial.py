@@ -17,7 +17,7 @@ from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
 from detectors.state import PartitionState
-from detectors.statuses import silent_until, tick
+from detectors.statuses import look, silent_until
 from schemas.events import Alarm, DeviceStatus
 from schemas.records import Records
 from schemas.rejects import RejectEvent, event_of
@@ -83,20 +83,18 @@ class Trial:
                 yield from self._take(waiting)
                 waiting, due_ts = [], None
             if due_ts is None:
-                found = silent_until(self._state, last_ts)
+                found = silent_until(self._state)
                 due_ts = last_ts + _SOONEST_MS if found is None else min(found, last_ts + _SOONEST_MS)
             waiting.append(arrival)
         yield from self._take(waiting)
         yield from self._silence(last_ts + AFTER_MS)
 
     def _silence(self, until_ts: int) -> Iterator[Happening]:
-        """Tell silence at each moment before `until_ts` at which it falls due."""
-        now = 0
-        while (due_ts := silent_until(self._state, now)) is not None and due_ts < until_ts:
-            now = due_ts
-            for status in tick(self._state, now):
+        """Tell silence at each moment before `until_ts` at which it falls due, as if a record of time came then."""
+        while (due_ts := silent_until(self._state)) is not None and due_ts < until_ts:
+            for status in look(self._state, due_ts, due_ts, self._offset):
                 self.summary.statuses += 1
-                yield Happening(DEVICE_STATUS.name, now, status)
+                yield Happening(DEVICE_STATUS.name, due_ts, status)
 
     def _take(self, arrivals: Sequence[Arrival]) -> Iterator[Happening]:
         if not arrivals:

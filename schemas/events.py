@@ -3,8 +3,7 @@
 Every event knows the telemetry record it follows from: `source_offset` in the telemetry partition of the same number,
 and `source_ordinal`, its place among the events of that record. Detection is deterministic, so after a crash the same
 events come again at the same places, and within a partition of an output topic the places only ever rise but for such
-repeats: a consumer recognises a repeat by a place at or below the highest it has seen (ARCHITECTURE.md). The one
-exception is the status of a device that falls silent, which follows from no record; see `DeviceStatus`.
+repeats: a consumer recognises a repeat by a place at or below the highest it has seen (ARCHITECTURE.md).
 """
 
 from __future__ import annotations
@@ -185,8 +184,9 @@ class DeviceStatus(_Event):
     `faults` are the device's own words, then what emberline finds about it: `sensor_fault:temperature_c[2]:sentinel`,
     `not_judged:temperature_c`, `clock_ahead` and others (`detectors.device_status`).
 
-    A device that falls silent sends no record to take a place from: then `source_offset` is that of its last report and
-    `source_ordinal` -1. So a repeat of a status is known by (device_id, test, status, since_ts), not by its place.
+    A device that falls silent sends no record to take a place from: it has that of the record whose arrival shows its
+    silence, with an ordinal below -1, before all else that follows from that record (`detectors.log_time`). Releases
+    before gave an ordinal of -1 and the offset of its last report, which is no place.
     """
 
     v: int

@@ -44,6 +44,20 @@ class Records(NamedTuple):
             faults={number - begin: fault for number, fault in self.faults.items() if begin <= number < end},
         )
 
+    def only(self, kept: np.ndarray) -> Records:
+        """The records where `kept`, bool[n]."""
+        chosen = kept.nonzero()[0]
+        numbers = chosen.tolist()
+        return self._replace(
+            offsets=self.offsets[chosen],
+            timestamps=self.timestamps[chosen],
+            keys=[self.keys[number] for number in numbers],
+            values=[self.values[number] for number in numbers],
+            headers=[self.headers[number] for number in numbers],
+            sent_bytes=None if self.sent_bytes is None else self.sent_bytes[chosen],
+            faults={place: self.faults[number] for place, number in enumerate(numbers) if number in self.faults},
+        )
+
     @classmethod
     def joined(cls, parts: Sequence[Records]) -> Records:
         """The records of all parts, which follow each other in one partition."""

@@ -14,6 +14,7 @@ from typing import Any, Final, Self, TypeVar
 import numpy as np
 
 from schemas.absences import Absences, shipped
+from schemas.control import without_control
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 from schemas.records import Records
 from schemas.report_fields import (
@@ -208,7 +209,8 @@ def decode(records: Records, absences: Absences | None = None) -> tuple[Reports,
     """Decode a chunk of records; what cannot be read comes back as a reject, its neighbours unharmed.
 
     Never raises for bad input, and never loses any: every report of every record is in exactly one of the two, but that
-    one that is rejected though its device is known stands among the reports too, as `rejected`.
+    one that is rejected though its device is known stands among the reports too, as `rejected`. A control record is no
+    report and no reject.
     """
     parts = list(decoded(records, absences))
     if len(parts) == 1:
@@ -231,7 +233,8 @@ def _edges(values: Sequence[bytes | None]) -> list[int]:
     return [0, *sorted(set(cuts) - {0}), len(values)]
 
 
-def _decode_part(records: Records, absences: Absences) -> tuple[Reports, list[Reject]]:
+def _decode_part(whole: Records, absences: Absences) -> tuple[Reports, list[Reject]]:
+    records = without_control(whole)
     parsed = parse(records.keys, records.values, records.faults)
     reports, bad, named = _columns(records, parsed, absences)
     rejects = [reject_record(records, number, fault) for number, fault in parsed.faults.items()]

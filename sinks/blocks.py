@@ -2,6 +2,8 @@
 
 Output topics repeat events after a crash, always at places at or below the highest seen in their partition (see
 `schemas.events`). `drop_repeats` keeps the records whose place is above all places before it.
+
+An ordinal of -1 is no place: statuses of silence had none in releases before, and are stored as they come.
 """
 
 from __future__ import annotations
@@ -61,13 +63,22 @@ def drop_repeats(block: Block, place: Place | None) -> tuple[Block, Place | None
     first_rows = np.flatnonzero(np.diff(record, prepend=-1))
     before = np.array([place if place is not None else (-1, -1)], dtype=np.int64)
     rank = _rank(np.concatenate([before, places[first_rows]]))
+    unplaced = _unplaced(block)[first_rows]
+    rank[1:][unplaced] = 0
     highest = np.maximum.accumulate(rank)
     rising = highest[1:] > highest[:-1]
+    kept = rising | unplaced
+    left = block if kept.all() else keep_rows(block, kept[record])
     if not rising.any():
-        return keep_rows(block, np.zeros(block.rows, dtype=np.bool_)), place
+        return left, place
     last = places[first_rows[np.argmax(rank[1:])]]
-    kept = block if rising.all() else keep_rows(block, rising[record])
-    return kept, (int(last[0]), int(last[1]))
+    return left, (int(last[0]), int(last[1]))
+
+
+def _unplaced(block: Block) -> np.ndarray:
+    """Which rows are of events without a place, bool[rows]."""
+    ordinals = block.columns.get("source_ordinal")
+    return np.zeros(block.rows, np.bool_) if ordinals is None else np.asarray(ordinals) == -1
 
 
 def _places(block: Block) -> np.ndarray:

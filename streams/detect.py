@@ -22,15 +22,15 @@ from detectors.checkpoint import encode, tombstones
 from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
-from detectors.sift import sift
+from detectors.sift import Sifted, sift
 from detectors.state import PartitionState
-from detectors.statuses import tick
+from detectors.statuses import look
+from schemas.control import TIME_HEADERS, TIME_KEY
 from schemas.events import Alarm, DeviceStatus, Severity
 from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, event_of
 from schemas.report_rejects import Reject, reject_reports
 from schemas.report_rules import Fault
-from schemas.reports import Reports
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import CheckpointWriter, Incarnation, read_checkpoint
@@ -50,6 +50,11 @@ WAITING_BYTES: Final = 4 * 1_048_576
 """Once so much of a partition waits, no more of it is fetched [ours]: four ordinary fetches, or one large one more."""
 RESTORED_AT_ONCE: Final = 4
 """Partitions that are restored at the same time, each by clients of its own [ours]."""
+BEAT_DUE_S: Final = 5.0
+BEAT_S: Final = 20.0
+"""A partition of which nothing has come for so long gets a record of time: after the first where somebody may be silent
+for too long by then; the second lets two be missed before there is a hole (`detectors.log_time`)."""
+TIME: Final = Outgoing(TIME_KEY, b"", TIME_HEADERS)
 TURN_S: Final = 0.03
 """Pieces of one chunk follow each other for so long without a pause: with one more, which takes 60 ms at most, no other
 partition waits for over 100 ms (design.md, 4)."""
@@ -66,22 +71,25 @@ FINISH_S: Final = 2.5
 class Partition:
     """One partition while this worker holds it: its devices' state, what waits, what a checkpoint has yet to cover.
 
-    `since` are the reports processed since the last checkpoint, piece by piece, `uncovered` the chunks that were
-    finished with since. `careful` is whether a detector has raised since then. `leaving` is whether work ends with the
-    piece in hand.
+    `since` is what was processed since the last checkpoint, piece by piece, `uncovered` the chunks that were
+    finished with since. `moved_at` is when the log's time was last known to move, or was last asked to; `beating` are
+    the records that ask, until they are acknowledged. `careful` is whether a detector has raised since the last
+    checkpoint. `leaving` is whether work ends with the piece in hand. `ledger` is None until something comes of it.
     """
 
-    ledger: Ledger
     state: PartitionState
+    ledger: Ledger | None
     restored: bool = False
     waiting: asyncio.Queue[Chunk | None] = field(default_factory=asyncio.Queue)
     waiting_bytes: int = 0
     leaving: bool = False
     sending: list[asyncio.Future[Any]] = field(default_factory=list)
-    since: list[Reports] = field(default_factory=list)
+    since: list[Slice] = field(default_factory=list)
     uncovered: list[Chunk] = field(default_factory=list)
     careful: bool = False
     next_offset: int = 0
+    moved_at: float = field(default_factory=time.monotonic)
+    beating: Sequence[asyncio.Future[Any]] = ()
     checkpointed_at: float = field(default_factory=time.monotonic)
     looked_after_at: float = field(default_factory=time.monotonic)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -134,12 +142,26 @@ class DetectJob:
     def handle(self, chunk: Chunk) -> None:
         """Let the partition's task have it."""
         partition = self._partitions.get(chunk.tp)
+        if partition is not None and partition.ledger is None:
+            partition.ledger = chunk.ledger
         if partition is None or partition.ledger is not chunk.ledger:
-            before, partition = partition, Partition(chunk.ledger, self._empty())
-            self._partitions[chunk.tp] = partition
-            self._app.spawn(self._work(chunk.tp, partition, before))
+            partition = self._begin(chunk.tp, chunk.ledger)
         partition.waiting.put_nowait(chunk)
         partition.waiting_bytes += chunk.size
+
+    def _begin(self, tp: TP, ledger: Ledger | None = None) -> Partition:
+        """Restore a partition and work on it, in place of what was begun of it before."""
+        before, partition = self._partitions.get(tp), Partition(self._empty(), ledger)
+        self._partitions[tp] = partition
+        self._app.spawn(self._work(tp, partition, before))
+        return partition
+
+    def _begin_assigned(self) -> None:
+        """Begin the partitions that are assigned and of which nothing has come: their devices may be silent."""
+        if self._app.rebalancing or self._app.should_stop or not self._app.consumer.flow_active:
+            return
+        for tp in self._app.assignment() - self._partitions.keys():
+            self._begin(tp)
 
     async def _work(self, tp: TP, partition: Partition, before: Partition | None) -> None:
         """Work the partition's chunks off, one after the other, until told to leave."""
@@ -160,7 +182,7 @@ class DetectJob:
         # The one before may have been the only thing that the loop had to do.
         await asyncio.sleep(0)
         paused_at = time.perf_counter()
-        for piece in slices(chunk.records, self._limits.absences):
+        for piece in slices(chunk.records, self._limits.absences, partition.state.log):
             if time.perf_counter() - paused_at >= TURN_S:
                 await asyncio.sleep(PAUSE_S)
                 paused_at = time.perf_counter()
@@ -169,10 +191,12 @@ class DetectJob:
                 return False
             async with partition.lock:
                 taken = await self._work_off_piece(piece, chunk, partition)
-                partition.since.append(piece.reports)
+                partition.since.append(piece._replace(rejects=[]))
             seconds = [sum(both) for both in zip(seconds, (piece.seconds, *taken), strict=True)]
             self._app.progressed()
         async with partition.lock:
+            partition.state.log.reach(int(chunk.records.timestamps.max()))
+            partition.moved_at = time.monotonic()
             partition.next_offset = chunk.range.last + 1
             partition.uncovered.append(chunk)
         self._app.metrics.add("emberline_records_total", len(chunk.records.offsets), topic=chunk.tp.topic)
@@ -182,7 +206,7 @@ class DetectJob:
 
     async def _work_off_piece(self, piece: Slice, chunk: Chunk, partition: Partition) -> tuple[float, float]:
         began, tp = time.perf_counter(), chunk.tp
-        result, failed = await self._detect(piece.reports, partition, tp.partition)
+        result, failed = await self._detect(piece, partition, tp.partition)
         rejects = _with_unjudged(piece.rejects, result.refused | failed, chunk.records)
         detected = time.perf_counter()
         self._app.check_not_paused()
@@ -193,27 +217,39 @@ class DetectJob:
         return detected - began, time.perf_counter() - detected
 
     async def _detect(
-        self, reports: Reports, partition: Partition, number: int
+        self, piece: Slice, partition: Partition, number: int
     ) -> tuple[Result, dict[tuple[int, int], Fault]]:
         """What the reports mean; by offset and index, what is told of those that a detector cannot stand."""
         if not partition.careful:
             try:
-                return process(reports, partition.state, self._limits, now_ms()), {}
+                return _look(piece, partition.state) + self._process(piece, partition.state), {}
             except Exception:
                 log.exception("partition %d: a detector failed; looking for the reports it failed on", number)
                 partition.state = await self._state_before(partition, number)
                 partition.careful = True
-        result, failed = sift(reports, partition.state, self._limits, now_ms())
-        return result, {place: _failure(error) for place, error in failed.items()}
+        silent = _look(piece, partition.state)
+        result, failed = self._sift(piece, partition.state)
+        return silent + result, {place: _failure(error) for place, error in failed.items()}
+
+    def _process(self, piece: Slice, state: PartitionState) -> Result:
+        result = process(piece.reports, state, self._limits, now_ms())
+        state.log.reach(piece.log_ts)
+        return result
+
+    def _sift(self, piece: Slice, state: PartitionState) -> Sifted:
+        sifted = sift(piece.reports, state, self._limits, now_ms())
+        state.log.reach(piece.log_ts)
+        return sifted
 
     async def _state_before(self, partition: Partition, number: int) -> PartitionState:
         """The state before the piece at hand, which has left it half changed: what a successor would come to."""
         # Before reading: a checkpoint that is being written takes from these what it covers, and may not be read.
         since = list(partition.since)
         state = await self._read(number)
-        for reports in since:
+        for piece in since:
             await asyncio.sleep(0)
-            sift(reports, state, self._limits, now_ms())
+            _look(piece, state)
+            self._sift(piece, state)
         return state
 
     def _empty(self) -> PartitionState:
@@ -255,6 +291,7 @@ class DetectJob:
         async with self._restoring:
             if partition.leaving or self._app.crashed:
                 return
+            self._app.check_not_paused()  # whoever slept through a takeover would fence the one who has it now
             began = time.monotonic()
             incarnation = Incarnation.of(self._app.topic_ids)
             if number not in self._writers:
@@ -294,6 +331,7 @@ class DetectJob:
     async def _run_checkpoints(self) -> None:
         while True:
             await asyncio.sleep(TICK_INTERVAL_S / max(1, len(self._partitions)))
+            self._begin_assigned()
             # One partition at a time, so that checkpoints never make alarms wait for long.
             async with self._checkpointing:
                 if restored := [item for item in self._partitions.items() if item[1].restored]:
@@ -302,17 +340,22 @@ class DetectJob:
     async def _look_after(self, item: tuple[TP, Partition]) -> None:
         tp, partition = item
         partition.looked_after_at = time.monotonic()
-        await self._tick(tp, partition)
+        await self._beat(tp, partition)
         if time.monotonic() - partition.checkpointed_at >= self._settings.checkpoint_interval_s:
             await self._checkpoint(tp, partition)
 
-    async def _tick(self, tp: TP, partition: Partition) -> None:
-        if partition.next_offset < partition.ledger.end or not self._app.consumer.all_handed_over(tp):
+    async def _beat(self, tp: TP, partition: Partition) -> None:
+        """Have the log say that time passes, where nothing else does and somebody may be silent."""
+        ends = 0 if partition.ledger is None else partition.ledger.end
+        if partition.next_offset < ends or not self._app.consumer.all_handed_over(tp):
             return
-        async with partition.lock:
-            statuses = tick(partition.state, now_ms())
-            await self._send(Result(statuses=statuses), partition, tp.partition)
-        self._note_statuses(statuses)
+        state, quiet_s = partition.state, time.monotonic() - partition.moved_at
+        due = quiet_s >= BEAT_DUE_S and state.log.ts + quiet_s * 1_000 >= state.log.due_ts
+        if not len(state) or partition.beating or not (due or quiet_s >= BEAT_S):
+            return
+        partition.beating = await send_all(self._producer, tp.topic, tp.partition, [TIME])
+        partition.moved_at = time.monotonic()
+        self._app.spawn(_beaten(partition))
 
     async def _checkpoint(self, tp: TP, partition: Partition) -> None:
         """Write the rows that changed, then let the chunks they reflect be committed.
@@ -367,6 +410,16 @@ class DetectJob:
     def _note_statuses(self, statuses: list[DeviceStatus]) -> None:
         for status in statuses:
             self._app.metrics.add("emberline_status_changes_total", status=status.status)
+
+
+def _look(piece: Slice, state: PartitionState) -> Result:
+    """What silence means before a piece."""
+    return Result(statuses=look(state, *piece.look) if piece.look else [])
+
+
+async def _beaten(partition: Partition) -> None:
+    await asyncio.gather(*partition.beating)
+    partition.beating = ()
 
 
 async def _let_go(partitions: Collection[Partition]) -> None:

@@ -24,7 +24,7 @@ from faust.types import TP
 
 from schemas.absences import Absences
 from schemas.records import Records
-from schemas.topics import DEVICE_STATUS, OUTPUTS, TELEMETRY
+from schemas.topics import OUTPUTS, TELEMETRY
 from sinks.blocks import drop_repeats, merge
 from sinks.clickhouse.rows import BLOCKS, telemetry_block
 from sinks.contract import Block, Malformed, Place, Sink, SinkError
@@ -37,11 +37,8 @@ from streams.worker import WorkerApp
 
 log = logging.getLogger("emberline.sink")
 
-_PLACED: Final = {topic.name for topic in OUTPUTS} - {DEVICE_STATUS.name}
-"""Topics whose events come in rising places, so that a repeat is known. A device that falls silent has no record to
-take its place from: a repeated status is recognised by its content instead (see the view `device_status_now`)."""
-
-
+_PLACED: Final = {topic.name for topic in OUTPUTS}
+"""Topics whose events come in rising places, so that a repeat is known."""
 WAITING_BYTES: Final = 32 * 1_048_576
 """Once so much waits for a table, no more is fetched for it [ours]: an insert in hand and the next one."""
 INSERT_BYTES: Final = 16 * 1_048_576

@@ -1,7 +1,8 @@
 """A chunk in pieces short enough that the loop, and what else it has to do, need not wait: for detection.
 
-A chunk is decoded by parts, as many as fit the time; what comes of them is cut where it is too many reports of one
-device, which are processed one after the other. A piece may end between any two reports.
+A chunk is cut where silence is looked for (`detectors.log_time`). What lies between is decoded by parts, as many as fit
+the time; what comes of them is cut where it is too many reports of one device, which are processed one after the other.
+A piece may end between any two reports.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+import numpy as np
+
+from detectors.log_time import LogTime
 from schemas.absences import Absences
 from schemas.records import Records
 from schemas.report_rejects import Reject
@@ -26,16 +30,46 @@ DECODE_S: Final = 0.04
 """Parts are decoded for so long before what they held is processed."""
 
 
+class Look(NamedTuple):
+    """Before which record devices are looked at for silence, and the log's time before it and by it, epoch ms."""
+
+    before_ts: int
+    ts: int
+    offset: int
+
+
 class Slice(NamedTuple):
-    """What some consecutive reports of a chunk hold. `seconds` is what decoding them took."""
+    """What some consecutive reports of a chunk hold. `seconds` is what decoding them took, `look` comes before them,
+    and `log_ts` is the log's time after them."""
 
     reports: Reports
     rejects: list[Reject]
     seconds: float
+    look: Look | None = None
+    log_ts: int = 0
 
 
-def slices(records: Records, absences: Absences) -> Iterator[Slice]:
+def slices(records: Records, absences: Absences, log: LogTime) -> Iterator[Slice]:
     """The records piece by piece. What comes next is decoded when it is asked for."""
+    looks = log.looks(records.timestamps)
+    newest = np.maximum.accumulate(np.maximum(records.timestamps, log.ts))
+    for begin, end in pairwise(sorted({0, *looks, len(newest)})):
+        before_ts = int(newest[begin - 1]) if begin else log.ts
+        look = Look(before_ts, int(newest[begin]), int(records.offsets[begin])) if begin in looks else None
+        part = records if end - begin == len(newest) else records.between(begin, end)
+        for piece in _pieces(part, absences):
+            yield piece._replace(look=look, log_ts=_reached(piece, part, newest[begin:end]))
+            look = None
+
+
+def _reached(piece: Slice, part: Records, newest: np.ndarray) -> int:
+    """The log's time after a piece: at its last record that tells of anything."""
+    reports, rejects = piece.reports.offset[-1:].tolist(), [reject.offset for reject in piece.rejects[-1:]]
+    last = max([*reports, *rejects], default=int(part.offsets[-1]))
+    return int(newest[np.searchsorted(part.offsets, last)])
+
+
+def _pieces(records: Records, absences: Absences) -> Iterator[Slice]:
     parts, rejects, count, seconds = list[Reports](), list[Reject](), 0, 0.0
     began = time.perf_counter()
     for reports, bad in decoded(records, absences):

@@ -191,7 +191,7 @@ class WorkerApp(faust.App):
         """Why this worker should get no trust just now, or None."""
         if self.crashed or self.should_stop:
             return "the worker is ending"
-        if self.rebalancing or not self._has_partitions():
+        if self.rebalancing or not self.assignment():
             return "no partitions are assigned yet"
         idle = time.monotonic() - self.last_progress
         lag = sum(self.lag().values())
@@ -204,11 +204,12 @@ class WorkerApp(faust.App):
         why = self.why_not_ready()
         return Condition(time.monotonic(), why, self.holder.remark if why is None else None)
 
-    def _has_partitions(self) -> bool:
+    def assignment(self) -> set[TP]:
+        """The partitions that are this worker's now."""
         try:
-            return bool(self.consumer.assignment())
+            return set(self.consumer.assignment())
         except ConsumerNotStarted:
-            return False
+            return set()
 
     async def watch(self) -> None:
         """Note lag, and end the worker when it has lag and no progress for too long."""

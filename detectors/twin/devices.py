@@ -275,7 +275,7 @@ def tell(
     if device.faults != before:
         device.since_ts = ingest_ts
     if returned or device.faults != before:
-        yield _status(device, ordinal)
+        yield status(device, device.place[0], ordinal)
 
 
 def _may_end(note: str, reading: Reading) -> bool:
@@ -293,20 +293,22 @@ def silence_allowed(device: Device) -> int:
     return min(max(default, device.interval_ms * 5 // 2), max(OFFLINE_MOST_MS, default))
 
 
-def silenced(device: Device, now: int) -> DeviceStatus | None:
+def silenced(device: Device, now: int, awake_ts: int) -> bool:
+    """Whether silence moves the device to another status, since it was heard or all were heard again after a hole."""
     offline_after = silence_allowed(device)
     overdue_after = max(OVERDUE_AFTER_MS, offline_after)
-    silent = now - device.heard_ts
+    heard_ts = max(device.heard_ts, awake_ts)
+    silent = now - heard_ts
     if silent >= overdue_after and device.status is not Status.OVERDUE_OFFLINE:
-        device.status, device.since_ts = Status.OVERDUE_OFFLINE, device.heard_ts + overdue_after
+        device.status, device.since_ts = Status.OVERDUE_OFFLINE, heard_ts + overdue_after
     elif offline_after <= silent < overdue_after and device.status is Status.ONLINE:
-        device.status, device.since_ts = Status.OFFLINE, device.heard_ts + offline_after
+        device.status, device.since_ts = Status.OFFLINE, heard_ts + offline_after
     else:
-        return None
-    return _status(device, -1)
+        return False
+    return True
 
 
-def _status(device: Device, ordinal: int) -> DeviceStatus:
+def status(device: Device, offset: int, ordinal: int) -> DeviceStatus:
     return DeviceStatus(
         v=VERSION,
         device_id=device.device_id,
@@ -315,7 +317,7 @@ def _status(device: Device, ordinal: int) -> DeviceStatus:
         status=device.status or Status.ONLINE,
         faults=device.faults,
         since_ts=device.since_ts,
-        source_offset=device.place[0],
+        source_offset=offset,
         source_ordinal=ordinal,
     )
 

@@ -35,11 +35,13 @@ from detectors.twin.devices import (
     set_back,
     silence_allowed,
     silenced,
+    status,
     tell,
     values_of,
     within_flood,
 )
 from detectors.twin.latches import Finding, Level, Rate, Rise, Value
+from schemas.control import is_control
 from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, DeviceStatus, alarm_id
 from schemas.quantities import BY_NAME, QUANTITIES
 from schemas.records import Headers, Records
@@ -49,6 +51,8 @@ from schemas.report_rules import MAX_RECORD_BYTES, MAX_REPORTS_PER_RECORD, Fault
 from schemas.reports import decode
 
 LATENESS_MS: Final = 30_000
+LOOK_MS: Final = 5_000
+HOLE_MS: Final = 60_000
 POINTS: Final = 8
 
 WATCHED: Final = {
@@ -93,6 +97,7 @@ class Oracle:
         self.devices: dict[tuple[str, bool], Device] = {}
         self.devices_most = devices_most
         self.told = Told()
+        self.log_ts = self.awake_ts = 0
 
     def feed(
         self,
@@ -105,8 +110,11 @@ class Oracle:
     ) -> Told:
         """Take one record in and return what it meant by itself."""
         now = Told()
+        self.pass_time(offset, ingest_ts, now)
         parsed, reason = _parsed(value, key)
-        if reason:
+        if is_control(value, headers):
+            pass
+        elif reason:
             now.rejects.append((offset, -1, reason))
             self._talks(device_of(key), offset, -1, ingest_ts, now)
         else:
@@ -121,9 +129,17 @@ class Oracle:
         self.told.rejects += now.rejects
         return now
 
-    def tick(self, now: int) -> list[DeviceStatus]:
-        """Put silent devices offline."""
-        return [event for device in self.devices.values() if (event := silenced(device, now))]
+    def pass_time(self, offset: int, ingest_ts: int, now: Told) -> None:
+        """Let the log's time go on to a record's arrival, and put devices offline that are silent by then."""
+        before = self.log_ts
+        if ingest_ts - before > HOLE_MS:
+            self.awake_ts = ingest_ts
+        self.log_ts = max(before, ingest_ts)
+        if self.log_ts // LOOK_MS > before // LOOK_MS:
+            ordered = sorted(self.devices.items())
+            silent = [device for _, device in ordered if silenced(device, self.log_ts, self.awake_ts)]
+            for number, device in enumerate(silent):
+                now.statuses.append(status(device, offset, number - len(silent) - 1))
 
     def _take(self, report: Any, offset: int, index: int, ingest_ts: int, now: Told) -> None:
         reading = read(report, ingest_ts, self.limits.absences)

@@ -235,8 +235,8 @@ _BOUNDS: Final = {
     "cut": (-1, 2**62),
 }
 """What the columns hold."""
-_OF_SILENCE: Final = (DeviceStatus, "source_ordinal", -1)
-"""A status that no record tells but silence has no place among a record's events."""
+_OF_SILENCE: Final = (-(2**31), -1)
+"""Ordinals of statuses that silence tells."""
 
 
 def _checked(event: T) -> T:
@@ -247,8 +247,9 @@ def _checked(event: T) -> T:
         if check is not None and not check(value):
             raise ValueError(f"{field.name} is {str(value)[:64]!r}, expected {field.type}")
         bounds = _TIMES if field.name.endswith("_ts") or field.name == "episode" else _BOUNDS.get(field.name)
-        of_silence = (type(event), field.name, value) == _OF_SILENCE
-        if bounds is not None and not of_silence and not bounds[0] <= value <= bounds[1]:
+        told_by_silence = type(event) is DeviceStatus and field.name == "source_ordinal" and value < 0
+        bounds = _OF_SILENCE if told_by_silence else bounds
+        if bounds is not None and not bounds[0] <= value <= bounds[1]:
             raise ValueError(f"{field.name} is {value}, expected {bounds[0]} to {bounds[1]}")
     return event
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -16,9 +16,11 @@ from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
 from detectors.state import PartitionState
+from detectors.statuses import look
 from detectors.twin.oracle import Oracle, Record, Told, timeless
-from schemas.records import Records
-from schemas.reports import decode
+from schemas.control import TIME_HEADERS
+from schemas.records import Headers, Records
+from streams.slices import Slice, slices
 
 T0 = 1_790_000_040_000
 """The beginning of a minute."""
@@ -30,6 +32,22 @@ KEY = b"LY-1"
 def report(event_ts: int, device_id: str = "LY-1", kind: str = "electrical_monitor", **fields: Any) -> dict[str, Any]:
     """One good report."""
     return {"v": 1, "device_id": device_id, "device_kind": kind, "event_ts": event_ts, **fields}
+
+
+def time_record(offset: int, ingest_ts: int) -> Record:
+    """A record by which a worker says that time passes."""
+    return offset, ingest_ts, None
+
+
+def never_still(records: Sequence[Record], until_ts: int = 0, each_ms: int = 30_000) -> list[Record]:
+    """The records with records of time between them, and after them up to `until_ts`; all have new offsets."""
+    found: list[Record] = []
+    for here, there in pairwise([*records, (0, until_ts, None)]):
+        passed = [time_record(0, ts) for ts in range(here[1] + each_ms, there[1], each_ms)]
+        found += [here, *passed]
+    if until_ts:
+        found.append(time_record(0, until_ts))
+    return [(offset, ts, value) for offset, (_, ts, value) in enumerate(found)]
 
 
 def record(offset: int, *reports: dict[str, Any], ingest_ts: int | None = None) -> Record:
@@ -53,27 +71,45 @@ def records_of(chunk: Sequence[Record]) -> Records:
         timestamps=np.array(timestamps, dtype=np.int64),
         keys=[KEY] * len(chunk),
         values=list(values),
-        headers=[()] * len(chunk),
+        headers=[headers_of(value) for value in values],
     )
+
+
+def headers_of(value: bytes | None) -> Headers:
+    """Those of a record of these tests: one without a value says that time passes."""
+    return TIME_HEADERS if value is None else ()
 
 
 def run(chunk: Sequence[Record], state: PartitionState, limits: LimitTable, now: int = NOW) -> Result:
     """Decode and process one chunk."""
-    return process(decode(records_of(chunk), limits.absences)[0], state, limits, now)
+    return sum((result for _, result in _pieces(chunk, state, limits, now)), Result())
+
+
+def _pieces(
+    chunk: Sequence[Record], state: PartitionState, limits: LimitTable, now: int, cuts: Sequence[int] = ()
+) -> Iterator[tuple[Slice, Result]]:
+    """A chunk piece by piece, as a worker goes through it; the reports of each cut again at the numbers `cuts`."""
+    for piece in slices(records_of(chunk), limits.absences, state.log):
+        reports = piece.reports
+        result = Result(statuses=look(state, *piece.look) if piece.look else [])
+        edges = sorted({0, len(reports), *(min(one, len(reports)) for one in cuts)})
+        for begin, end in pairwise(edges if len(edges) > 1 else [0, 0]):
+            result += process(reports.between(begin, end), state, limits, now)
+        state.log.reach(piece.log_ts)
+        yield piece, result
+    if chunk:
+        state.log.reach(max(ts for _, ts, _ in chunk))
 
 
 def told(
-    chunks: Iterable[Sequence[Record]], state: PartitionState, limits: LimitTable, slices: Sequence[int] = ()
+    chunks: Iterable[Sequence[Record]], state: PartitionState, limits: LimitTable, cuts: Sequence[int] = ()
 ) -> Told:
-    """What the chunks mean, in the oracle's terms. Each is processed slice by slice, cut before the reports of the
-    numbers `slices`, wherever in a record these are."""
+    """What the chunks mean, in the oracle's terms. Each is processed piece by piece, cut before the reports of the
+    numbers `cuts`, wherever in a record these are."""
     all_told = Told()
     for chunk in chunks:
-        reports, rejects = decode(records_of(chunk), limits.absences)
-        all_told.rejects += [(reject.offset, reject.index, reject.fault.reason) for reject in rejects]
-        edges = sorted({0, len(reports), *(min(one, len(reports)) for one in slices)})
-        for begin, end in pairwise(edges):
-            result = process(reports.between(begin, end), state, limits, NOW)
+        for piece, result in _pieces(chunk, state, limits, NOW, cuts):
+            all_told.rejects += [(reject.offset, reject.index, reject.fault.reason) for reject in piece.rejects]
             all_told.alarms += timeless(result.alarms)
             all_told.aggregates += result.aggregates
             all_told.statuses += result.statuses
@@ -86,7 +122,7 @@ def slowly(records: Iterable[Record], limits: LimitTable, **bounds: int) -> Told
     """What the twin says the records mean."""
     oracle = Oracle(limits, **bounds)
     for offset, ingest_ts, value in records:
-        oracle.feed(offset, ingest_ts, value, KEY)
+        oracle.feed(offset, ingest_ts, value, KEY, headers_of(value))
     oracle.told.rejects.sort()
     return oracle.told
 

@@ -9,11 +9,12 @@ import pytest
 
 from detectors.device_status import OFFLINE_AFTER_MS
 from detectors.limits import load_limits
+from detectors.log_time import HOLE_MS, LOOK_MS
 from detectors.state import PartitionState
-from detectors.statuses import silent_until, tick
-from detectors.twin.oracle import Oracle, Record, Told
+from detectors.statuses import silent_until
+from detectors.twin.oracle import Record, Told
 from schemas.events import DeviceStatus
-from tests.detectors.given_reports import KEY, T0, record, report, run, slowly, told
+from tests.detectors.given_reports import T0, never_still, record, report, run, slowly, time_record, told
 
 LIMITS = load_limits()
 HOUR_MS = 3_600_000
@@ -215,12 +216,8 @@ def test_a_quantity_that_came_once_may_be_any_seldom_but_not_more_seldom_than_ea
 
 def test_a_rejected_report_puts_its_device_online_and_says_so() -> None:
     records = [*heard((0, {})), record(1, report(T0 + 1_000, v=2), ingest_ts=T0 + HOUR_MS)]
-    state, oracle = PartitionState(), Oracle(LIMITS)
-    run(records[:1], state, LIMITS)
-    oracle.feed(*records[0], KEY)
-    assert status(tick(state, T0 + HOUR_MS - 1)) == status(oracle.tick(T0 + HOUR_MS - 1)) == [("offline", [], 900_000)]
-    assert status(run(records[1:], state, LIMITS).statuses) == [("online", ["rejected"], HOUR_MS)]
-    assert status(oracle.feed(*records[1], KEY).statuses) == [("online", ["rejected"], HOUR_MS)]
+    found = both(never_still(records)).statuses
+    assert status(found) == [("online", [], 0), ("offline", [], 900_000), ("online", ["rejected"], HOUR_MS)]
 
 
 def test_a_rejected_record_puts_the_device_of_its_key_online_and_makes_none() -> None:
@@ -247,27 +244,25 @@ def test_a_kind_that_is_not_known_leaves_the_one_that_is() -> None:
 # Silence.
 
 
-def silence(records: Sequence[Record], waits_ms: Sequence[int]) -> Seen:
-    """What is told while a device is silent after its records, at these times after the last of them."""
-    state, oracle = PartitionState(), Oracle(LIMITS)
-    run(records, state, LIMITS)
-    for one in records:
-        oracle.feed(*one, KEY)
-    last, found = records[-1][1], list[DeviceStatus]()
-    for wait in sorted(waits_ms):
-        events = tick(state, last + wait)
-        assert events == oracle.tick(last + wait)
-        found += events
+def silence(records: Sequence[Record], silent_ms: int) -> Seen:
+    """What is told while a device is silent for so long after its records, and records of time come."""
+    last = records[-1][1]
+    passing = never_still(records, last + silent_ms)
+    first = next(offset for offset, ts, _ in passing if ts == last)
+    found = [event for event in both(passing).statuses if event.source_offset > first]
     return [(name, faults, since - (last - T0)) for name, faults, since in status(found)]
 
 
 @pytest.mark.parametrize(("kind", "after_ms"), OFFLINE_AFTER_MS.items())
 def test_silence_puts_a_device_offline_and_overdue_at_the_exact_times(kind: str, after_ms: int) -> None:
     overdue_ms = max(6 * HOUR_MS, after_ms)
-    waits = {after_ms - 1, after_ms, after_ms + 1, overdue_ms - 1, overdue_ms, 30 * HOUR_MS}
     offline: Seen = [("offline", [], after_ms)] if after_ms < overdue_ms else []
-    found = silence(heard((0, {"device_kind": kind})), sorted(waits))
-    assert found == [*offline, ("overdue_offline", [], overdue_ms)]
+    records = heard((0, {"device_kind": kind}))
+    assert silence(records, min(after_ms, overdue_ms) - 1) == []
+    assert silence(records, after_ms)[:1] == (offline or [("overdue_offline", [], overdue_ms)])
+    assert silence(records, overdue_ms - 1) == offline
+    assert silence(records, overdue_ms) == [*offline, ("overdue_offline", [], overdue_ms)]
+    assert silence(records, 30 * HOUR_MS) == [*offline, ("overdue_offline", [], overdue_ms)]
 
 
 @pytest.mark.parametrize(
@@ -288,35 +283,70 @@ def test_a_device_is_offline_after_two_and_a_half_of_its_own_intervals_within_bo
     kind: str, interval_s: int, after_ms: int
 ) -> None:
     records = heard(*((n * interval_s, {"device_kind": kind}) for n in range(4)))
-    assert silence(records, [after_ms - 1]) == []
-    ((name, _, since), *_) = silence(records, [after_ms])
+    assert silence(records, after_ms - 1) == []
+    ((name, _, since), *_) = silence(records, after_ms + LOOK_MS)
     assert (name, since) == ("offline" if after_ms < 6 * HOUR_MS else "overdue_offline", after_ms)
 
 
 def test_an_outage_is_no_interval() -> None:
     records = heard(*((n, {}) for n in range(10)), (5 * 3_600, {}), (5 * 3_600 + 1, {}))
-    assert silence(records, [899_999, 900_000]) == [("offline", [], 900_000)]
+    assert silence(records, 899_999) == []
+    assert silence(records, 900_000 + LOOK_MS) == [("offline", [], 900_000)]
 
 
 def test_the_next_report_even_a_repeat_puts_a_device_online_again() -> None:
-    state, (first,) = PartitionState(), heard((0, {}))
-    run([first], state, LIMITS)
-    tick(state, T0 + HOUR_MS)
-    events = run([(1, T0 + HOUR_MS, first[2])], state, LIMITS).statuses
-    assert status(events) == [("online", [], HOUR_MS)]
+    (first,) = heard((0, {}))
+    again = (1, T0 + HOUR_MS, first[2])
+    found = both(never_still([first, again])).statuses
+    assert status(found) == [("online", [], 0), ("offline", [], 900_000), ("online", [], HOUR_MS)]
+
+
+def test_silence_is_told_at_the_record_by_which_it_is_seen_before_all_else_and_by_the_devices_ids() -> None:
+    records = [record(n, report(T0, device), ingest_ts=T0) for n, device in enumerate(["LY-2", "LY-10", "LY-1"])]
+    passing = never_still([*records, record(3, report(T0, "LY-3"), ingest_ts=T0 + 900_000)])
+    found = [event for event in both(passing).statuses if event.source_offset > 2]
+    last = passing[-1][0]
+    places = [(event.device_id, event.source_offset, event.source_ordinal) for event in found]
+    assert places == [("LY-1", last, -4), ("LY-10", last, -3), ("LY-2", last, -2), ("LY-3", last, 0)]
+
+
+def test_a_hole_of_the_whole_log_is_nobodys_silence() -> None:
+    records = heard((0, {}))
+    late = time_record(1, T0 + HOUR_MS)
+    assert status(both([*records, late]).statuses) == [("online", [], 0)]
+    after = never_still([late], T0 + HOUR_MS + 900_000)
+    resumed = [*records, *((1 + offset, ts, value) for offset, ts, value in after)]
+    assert status(both(resumed).statuses)[1:] == [("offline", [], HOUR_MS + 900_000)]
+
+
+def test_a_worker_that_was_away_for_less_than_a_hole_hides_no_silence() -> None:
+    still = [*heard((0, {})), *(time_record(n, T0 + n * HOLE_MS) for n in range(1, 16))]
+    assert status(both(still).statuses)[1:] == [("offline", [], 900_000)]
+
+
+def test_what_brokers_say_came_before_takes_no_time_back() -> None:
+    records = [
+        *heard((0, {})),
+        time_record(1, T0 + 50_000),
+        record(2, report(T0, "LY-2", current_a=[1]), ingest_ts=T0 + 20_000),
+    ]
+    until = [time_record(3 + n, T0 + 50_000 + n * 30_000) for n in range(1, 40)]
+    found = status(both([*records, *until]).statuses)
+    assert found == [("online", [], 0), ("online", [], 20_000), ("offline", [], 900_000), ("offline", [], 920_000)]
 
 
 def test_silence_is_judged_by_arrival_and_marks_the_row_for_the_next_checkpoint() -> None:
     state = PartitionState()
     run([record(0, report(T0 - 5 * HOUR_MS), ingest_ts=T0)], state, LIMITS)
     state.dirty[:] = False
-    assert tick(state, T0 + 60_000) == []
+    run(never_still([time_record(0, T0)], T0 + 899_999), state, LIMITS)
     assert not state.dirty.any()
-    assert silent_until(state, T0) == T0 + 900_000
-    assert len(tick(state, T0 + HOUR_MS)) == 1
+    assert silent_until(state) == T0 + 900_000
+    (event,) = run([time_record(99, T0 + 900_000)], state, LIMITS).statuses
+    assert (event.status, event.source_offset) == ("offline", 99)
     assert state.dirty[0]
 
 
 def test_no_devices_no_silence() -> None:
-    assert tick(PartitionState(), T0) == []
-    assert silent_until(PartitionState(), T0) is None
+    assert run([time_record(0, T0)], PartitionState(), LIMITS).statuses == []
+    assert silent_until(PartitionState()) is None

@@ -13,17 +13,17 @@ from detectors import process as fast
 from detectors.limits import LimitTable, load_limits
 from detectors.process import process
 from detectors.state import PartitionState
-from detectors.statuses import silent_until, tick
+from detectors.statuses import look, silent_until
 from detectors.twin import devices as twin_devices
-from detectors.twin.oracle import Oracle, Record
+from detectors.twin.oracle import Record
 from schemas.reports import decode
 from tests.detectors.given_reports import (
-    KEY,
     T0,
     contents,
     crowds,
     cut,
     fleets,
+    never_still,
     record,
     records_of,
     report,
@@ -180,14 +180,10 @@ def test_the_reports_handed_in_are_not_touched(limits: LimitTable, records: list
 
 
 @PROFILE
-@given(records=fleets(12), waits=st.lists(st.sampled_from(WAITS_MS), max_size=4))
-def test_silence_is_told_as_the_twin_tells_it(limits: LimitTable, records: list[Record], waits: list[int]) -> None:
-    state, oracle = PartitionState(), Oracle(limits)
-    for one in records:
-        told([[one]], state, limits)
-        oracle.feed(*one, KEY)
-        for wait in waits:
-            assert tick(state, one[1] + wait) == oracle.tick(one[1] + wait)
+@given(records=fleets(12), cuts=st.lists(st.integers(0, 400), max_size=6))
+def test_silence_is_told_as_the_twin_tells_it(limits: LimitTable, records: list[Record], cuts: list[int]) -> None:
+    passing = never_still(records, max(ts for _, ts, _ in records) + 8 * 3_600_000, 55_000)
+    assert told(cut(passing, cuts), PartitionState(), limits).statuses == slowly(passing, limits).statuses
 
 
 @PROFILE
@@ -196,16 +192,16 @@ def test_silence_is_told_exactly_when_it_was_said_to_be(limits: LimitTable, reco
     state = PartitionState()
     told([records], state, limits)
     now = max(arrival for _, arrival, _ in records)
-    tick(state, now)
+    look(state, now, now, 0)
     for _ in range(2 * len(state)):
-        if (due := silent_until(state, now)) is None:
+        if (due := silent_until(state)) is None:
             break
         assert due > now
-        assert tick(state, due - 1) == []
-        assert tick(state, due)
+        assert look(state, due - 1, due - 1, 0) == []
+        assert look(state, due, due, 0)
         now = due
-    assert silent_until(state, now) is None
-    assert tick(state, now + 10**12) == []
+    assert silent_until(state) is None
+    assert look(state, now + 10**12, now + 10**12, 0) == []
 
 
 def test_every_report_is_counted_once_as_skipped_repeated_or_late(limits: LimitTable) -> None:

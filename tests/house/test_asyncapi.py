@@ -22,6 +22,7 @@ from detectors.checkpoint import encode, restore
 from detectors.messages import alarm_message
 from detectors.state import DETECTORS, PartitionState
 from schemas import report_rules, reports
+from schemas.control import TIME_HEADERS, TIME_KEY, is_control
 from schemas.events import Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, Status, alarm_id
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES, Quantity
 from schemas.records import Records
@@ -410,3 +411,12 @@ def test_a_checkpoint_example_is_restored(example: dict[str, Any]) -> None:
     restore(state, key, value)
     assert state.device_ids == ["YG-000007"]
     assert [len(row) for _, row in encode(state, [0])] == [len(value)]
+
+
+def test_a_record_of_time_is_what_the_code_takes_for_one() -> None:
+    told = MESSAGES["time"]
+    headers = [(name, one["const"].encode()) for name, one in told["headers"]["properties"].items()]
+    assert headers == list(TIME_HEADERS)
+    assert told["bindings"]["kafka"]["key"]["const"].encode() == TIME_KEY
+    assert is_control(b"", headers)
+    assert told["payload"]["type"] == "null"

@@ -192,11 +192,14 @@ def test_a_device_status_arrives_with_every_column(sink: ClickHouseSink, query: 
 
 
 def test_a_status_that_silence_tells_arrives_too(sink: ClickHouseSink, query: Query) -> None:
-    block = BLOCKS[topics.DEVICE_STATUS.name](statuses(status(status="offline", source_ordinal=-1)), TOPIC_ID)
+    silent = [status(status="offline", source_ordinal=ordinal) for ordinal in (-3, -2, -1)]
+    block = BLOCKS[topics.DEVICE_STATUS.name](statuses(*silent), TOPIC_ID)
     assert block.malformed == []
     sink.write(block)
-    (found,) = rows(query, "device_status_events")
-    assert (found["status"], found["source_ordinal"]) == ("offline", -1)
+    found = rows(query, "device_status_events")
+    assert [(one["status"], one["source_ordinal"]) for one in found] == [
+        ("offline", ordinal) for ordinal in (-3, -2, -1)
+    ]
 
 
 def test_a_reject_keeps_its_bytes_whatever_they_are(sink: ClickHouseSink, query: Query) -> None:

@@ -64,6 +64,7 @@ def fed(oracle: Oracle, records: Iterable[ConsumerRecord]) -> Told:
     for record in records:
         # A batch that could not be read: the twin knows nothing of batches.
         if fault := getattr(record, "fault", None):
+            oracle.pass_time(record.offset, record.timestamp, oracle.told)
             oracle.told.rejects.append((record.offset, -1, fault.reason))
         else:
             sent_bytes = getattr(record, "sent_bytes", None)

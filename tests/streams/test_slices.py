@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import orjson
 
+from detectors.log_time import LogTime
 from schemas.absences import shipped
 from schemas.records import Records
 from schemas.reports import Reports, decode
@@ -38,7 +39,7 @@ def _chunk(values: list[bytes]) -> Records:
 
 
 def _pieces(records: Records) -> list[Slice]:
-    return list(slices(records, shipped()))
+    return list(slices(records, shipped(), LogTime()))
 
 
 def _of_one_device(piece: Slice) -> int:
