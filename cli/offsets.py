@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -37,5 +38,9 @@ class Offsets:
 
     async def lag(self) -> int:
         """Records that the group has not committed past."""
+        return await self.behind(await self.ends())
+
+    async def behind(self, ends: Mapping[int, int]) -> int:
+        """Records below these ends that the group has not committed past."""
         committed = await self.committed()
-        return sum(max(0, end - committed[partition]) for partition, end in (await self.ends()).items())
+        return sum(max(0, end - committed[partition]) for partition, end in ends.items())

@@ -111,11 +111,13 @@ async def _worked_off(settings: Settings, quiet: bool) -> None:
     deadline = time.monotonic() + WORK_S
     partitions = await count_partitions(settings.kafka, TELEMETRY.name)
     async with Offsets(settings.kafka, f"{settings.group}-detect", TELEMETRY.name, partitions) as offsets:
-        total = waiting = await offsets.lag()
+        # Not to where it ends meanwhile: it goes on by itself, for workers tell it that time passes.
+        ends = await offsets.ends()
+        total = waiting = await offsets.behind(ends)
         with progress("detecting", 0 if quiet else waiting, lambda: total - waiting):
             while waiting and time.monotonic() < deadline:
                 await asyncio.sleep(LOOK_S)
-                waiting = await offsets.lag()
+                waiting = await offsets.behind(ends)
     if waiting:
         raise OperatorError(f"{waiting} records still wait for a detect worker after {WORK_S:.0f} s; is one running?")
 
