@@ -3,12 +3,14 @@
 Every event knows the telemetry record it follows from: `source_offset` in the telemetry partition of the same number,
 and `source_ordinal`, its place among the events of that record. Detection is deterministic, so after a crash the same
 events come again at the same places, and within a partition of an output topic the places only ever rise but for such
-repeats: a consumer recognises a repeat by a place at or below the highest it has seen (ARCHITECTURE.md).
+repeats. After a change of rules other events may follow from the same records; they are of a higher `generation`. So a
+consumer skips what is not above the highest (generation, offset, ordinal) of its `source_topic_id` and partition:
+`schemas.positions`. Events of releases before have no generation, which is 0, and no topic id.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, replace
 from enum import IntEnum, StrEnum
 from hashlib import blake2b
 from typing import Any, Final, Self
@@ -94,10 +96,14 @@ class _Event:
             raise ValueError(f"expected an object, got {type(fields).__name__}")
         if fields.get("v") != VERSION:
             raise ValueError(f"version {fields.get('v')}; this program reads version {VERSION}")
-        names = cls.__dataclass_fields__  # type: ignore[attr-defined]
-        if missing := names.keys() - fields.keys():
+        known: Any = cls.__dataclass_fields__  # type: ignore[attr-defined]
+        if missing := {name for name, one in known.items() if one.default is MISSING} - fields.keys():
             raise ValueError(f"{min(missing)} is missing")
-        return cls(**{name: fields[name] for name in names})
+        return cls(**{name: fields[name] for name in known if name in fields})
+
+    def of_generation(self, generation: int, source_topic_id: str) -> Self:
+        """The event as it is sent: by whom, and from which telemetry topic it follows."""
+        return replace(self, generation=generation, source_topic_id=source_topic_id)  # type: ignore[type-var]
 
 
 def alarm_id(device_id: str, component: int, kind: str, episode: int, test: bool) -> str:
@@ -149,6 +155,8 @@ class Alarm(_Event):
     message: str
     source_offset: int
     source_ordinal: int
+    generation: int = 0
+    source_topic_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +175,8 @@ class Aggregate(_Event):
     quantities: dict[str, dict[str, list[Any]]]
     source_offset: int
     source_ordinal: int
+    generation: int = 0
+    source_topic_id: str = ""
 
 
 class Status(StrEnum):
@@ -198,3 +208,5 @@ class DeviceStatus(_Event):
     since_ts: int
     source_offset: int
     source_ordinal: int
+    generation: int = 0
+    source_topic_id: str = ""

@@ -43,6 +43,8 @@ class RejectEvent:
     ingest_ts: int
     reports: int = 1
     cut: int = -1
+    generation: int = 0
+    source_topic_id: str = ""
 
     def to_headers(self, original: Headers) -> list[tuple[str, bytes | None]]:
         """Our headers first, then the original record's own."""
@@ -70,6 +72,8 @@ class RejectEvent:
             ingest_ts=int(found["ingest_ts"]),
             reports=int(found.get("reports", 1)),
             cut=int(found.get("cut", -1)),
+            generation=int(found.get("generation", 0)),
+            source_topic_id=found.get("source_topic_id", ""),
         )
 
 

@@ -61,7 +61,7 @@ def drop_repeats(block: Block, place: Place | None) -> tuple[Block, Place | None
     places = _places(block)
     record = _record_numbers(np.asarray(block.columns["offset"]))
     first_rows = np.flatnonzero(np.diff(record, prepend=-1))
-    before = np.array([place if place is not None else (-1, -1)], dtype=np.int64)
+    before = np.array([place if place is not None else (-1, -1, -1)], dtype=np.int64)
     rank = _rank(np.concatenate([before, places[first_rows]]))
     unplaced = _unplaced(block)[first_rows]
     rank[1:][unplaced] = 0
@@ -72,7 +72,7 @@ def drop_repeats(block: Block, place: Place | None) -> tuple[Block, Place | None
     if not rising.any():
         return left, place
     last = places[first_rows[np.argmax(rank[1:])]]
-    return left, (int(last[0]), int(last[1]))
+    return left, (int(last[0]), int(last[1]), int(last[2]))
 
 
 def _unplaced(block: Block) -> np.ndarray:
@@ -82,9 +82,10 @@ def _unplaced(block: Block) -> np.ndarray:
 
 
 def _places(block: Block) -> np.ndarray:
-    """(source_offset, source_ordinal or source_index) of each row, int64[rows, 2]."""
-    second = "source_ordinal" if "source_ordinal" in block.columns else "source_index"
-    return np.stack([np.asarray(block.columns[name], dtype=np.int64) for name in ("source_offset", second)], axis=1)
+    """(generation, source_offset, source_ordinal or source_index) of each row, int64[rows, 3]."""
+    last = "source_ordinal" if "source_ordinal" in block.columns else "source_index"
+    columns = (block.columns[name] for name in ("generation", "source_offset", last))
+    return np.stack([np.asarray(column, dtype=np.int64) for column in columns], axis=1)
 
 
 def _record_numbers(offset: np.ndarray) -> np.ndarray:
@@ -94,7 +95,7 @@ def _record_numbers(offset: np.ndarray) -> np.ndarray:
 
 def _rank(places: np.ndarray) -> np.ndarray:
     """The dense rank of each place in lexicographic order; equal places rank equal. int64[n]."""
-    order = np.lexsort((places[:, 1], places[:, 0]))
+    order = np.lexsort(places.T[::-1])
     ordered = places[order]
     steps = np.any(ordered[1:] != ordered[:-1], axis=1)
     rank = np.zeros(len(places), dtype=np.int64)

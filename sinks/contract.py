@@ -15,8 +15,8 @@ from uuid import UUID
 
 from sinks.columns import Column
 
-Place = tuple[int, int]
-"""Where in telemetry an event follows from: source_offset and source_ordinal, of a reject source_index."""
+Place = tuple[int, int, int]
+"""Where an event stands: generation, source_offset and source_ordinal, of a reject source_index: `schemas.positions`."""
 
 
 class Malformed(NamedTuple):

@@ -123,6 +123,8 @@ def aggregates_block(records: Records, topic_id: UUID) -> Block:
         **{name: _statistic(name, events) for name in STATISTICS},
         "source_offset": np.asarray(of_event["source_offset"])[row_event],
         "source_ordinal": np.asarray(of_event["source_ordinal"])[row_event],
+        "generation": np.asarray(of_event["generation"])[row_event],
+        "source_topic_id": [events[number].source_topic_id for number in row_event.tolist()],
     }
     columns |= _whence(records, topic_id, records.offsets[numbers][row_event], _ramp(components))
     return Block("aggregates_1m", columns, len(row_event), malformed)
@@ -229,6 +231,7 @@ _BOUNDS: Final = {
     "component": (0, 255),
     "source_ordinal": (0, 2**31 - 1),
     "source_index": (-1, 2**31 - 1),
+    "generation": (0, 2**31 - 1),
     "source_partition": (0, 2**31 - 1),
     "source_offset": (0, 2**62),
     "reports": (1, 2**32 - 1),

@@ -83,7 +83,7 @@ class ClickHouseSink:
     def source_positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, Place]:
         whence = Whence(TABLES[topic], topic, topic_id, tuple(partitions))
         second = "source_index" if whence.table == "rejects" else "source_ordinal"
-        what = f"max((source_offset, {second}))"
+        what = f"max((generation, source_offset, {second}))"
         return self._service.call(lambda client: _highest(client, what, whence))
 
     def write(self, block: Block) -> None:

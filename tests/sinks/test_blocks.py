@@ -22,15 +22,16 @@ def block_of(rows: Rows) -> Block:
     """Rows of (offset, place)."""
     columns = {
         "offset": np.array([offset for offset, _ in rows], dtype=np.int64),
-        "source_offset": np.array([place[0] for _, place in rows], dtype=np.int64),
-        "source_ordinal": np.array([place[1] for _, place in rows], dtype=np.int64),
+        "generation": np.array([place[0] for _, place in rows], dtype=np.int64),
+        "source_offset": np.array([place[1] for _, place in rows], dtype=np.int64),
+        "source_ordinal": np.array([place[2] for _, place in rows], dtype=np.int64),
     }
     return Block("t", columns, len(rows))
 
 
 def rows_of(block: Block) -> Rows:
     offset, *place = (np.asarray(block.columns[name]).tolist() for name in block.columns)
-    return [(at, (one, two)) for at, one, two in zip(offset, *place, strict=True)]
+    return [(at, (one, two, three)) for at, one, two, three in zip(offset, *place, strict=True)]
 
 
 def slowly(rows: Rows, place: Place | None) -> tuple[Rows, Place | None]:
@@ -38,7 +39,7 @@ def slowly(rows: Rows, place: Place | None) -> tuple[Rows, Place | None]:
     kept: Rows = []
     for offset in sorted({offset for offset, _ in rows}):
         record = [row for row in rows if row[0] == offset]
-        if record[0][1][1] == -1:  # no place
+        if record[0][1][2] == -1:  # no place
             kept += record
         elif place is None or record[0][1] > place:
             place = record[0][1]
@@ -46,7 +47,7 @@ def slowly(rows: Rows, place: Place | None) -> tuple[Rows, Place | None]:
     return kept, place
 
 
-places = st.tuples(st.integers(0, 6), st.integers(-3, 3))
+places = st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(-3, 3))
 records_of_rows = st.lists(st.tuples(places, st.integers(1, 3)), max_size=12)
 
 
@@ -78,7 +79,7 @@ def test_rows_of_one_aggregate_stay_together_and_go_together() -> None:
     block = aggregates_block(aggregates(aggregate(), aggregate(), aggregate(source_ordinal=2)), TOPIC_ID)
     kept, place = drop_repeats(block, None)
     assert np.asarray(kept.columns["offset"]).tolist() == [100] * 3 + [102] * 3
-    assert place == (40, 2)
+    assert place == (0, 40, 2)
 
 
 def test_rejects_repeat_by_their_index() -> None:
@@ -86,9 +87,9 @@ def test_rejects_repeat_by_their_index() -> None:
         rejects(reject(), reject(), reject(source_offset=42, source_index=0), reject(source_offset=42, source_index=7)),
         TOPIC_ID,
     )
-    kept, place = drop_repeats(block, (41, -1))
+    kept, place = drop_repeats(block, (0, 41, -1))
     assert np.asarray(kept.columns["source_index"]).tolist() == [0, 7]
-    assert place == (42, 7)
+    assert place == (0, 42, 7)
 
 
 def test_a_merged_block_holds_the_rows_of_its_parts_whatever_quantities_they_have() -> None:
@@ -146,4 +147,4 @@ def test_a_run_too_long_for_one_insert_is_cut_between_records(monkeypatch: pytes
 def test_no_records_make_no_rows_and_no_runs() -> None:
     for topic, make in BLOCKS.items():
         block = make(telemetry()._replace(topic=topic), TOPIC_ID)
-        assert (block.rows, list(runs(block)), drop_repeats(block, (1, 1))[1]) == (0, [], (1, 1))
+        assert (block.rows, list(runs(block)), drop_repeats(block, (0, 1, 1))[1]) == (0, [], (0, 1, 1))

@@ -173,6 +173,7 @@ def test_an_aggregate_becomes_a_row_a_component(sink: ClickHouseSink, query: Que
         "device_id": "LY-1", "device_kind": "electrical_monitor", "test": False,
         "quantity": "temperature_c", "component": 0, "minute_ts": at(NOON - 60_000), "ingest_ts": at(NOON),
         "count": 2, "min": 30.5, "max": 31.5, "mean": 31.0, "last": 30.5, "source_offset": 40, "source_ordinal": 1,
+        "generation": 0, "source_topic_id": "",
         "topic": "emberline.aggregates", "topic_id": TOPIC_ID, "partition": 3, "offset": 100, "index": 0,
     }  # fmt: skip
     assert [found[1][name] for name in ("count", "min", "max", "mean", "last")] == [0, None, None, None, None]
@@ -186,6 +187,7 @@ def test_a_device_status_arrives_with_every_column(sink: ClickHouseSink, query: 
         "device_id": "LY-1", "device_kind": "smoke_detector", "test": True, "status": "online",
         "faults": ["探头故障", "low_battery"], "since_ts": at(NOON), "ingest_ts": at(NOON),
         "source_offset": 40, "source_ordinal": 2,
+        "generation": 0, "source_topic_id": "",
         "topic": "emberline.device-status", "topic_id": TOPIC_ID, "partition": 3, "offset": 100, "index": 0,
     }  # fmt: skip
     assert second["faults"] == []
@@ -298,23 +300,26 @@ def test_source_position_is_the_highest_place_not_the_highest_of_each_number(sin
     assert sink.source_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {}
     events = alarms(alarm(source_offset=7, source_ordinal=9), alarm(source_offset=8, source_ordinal=2))
     sink.write(BLOCKS[topics.ALARMS.name](events, TOPIC_ID))
-    assert sink.source_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {3: (8, 2)}
+    assert sink.source_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {3: (0, 8, 2)}
     sink.write(BLOCKS[topics.REJECTS.name](rejects(reject()), TOPIC_ID))
-    assert sink.source_positions(topics.REJECTS.name, TOPIC_ID, [3]) == {3: (41, -1)}
+    assert sink.source_positions(topics.REJECTS.name, TOPIC_ID, [3]) == {3: (0, 41, -1)}
+    sink.write(BLOCKS[topics.ALARMS.name](alarms(alarm(source_offset=2, generation=1), first=300), TOPIC_ID))
+    assert sink.source_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {3: (1, 2, 0)}
 
 
 @pytest.mark.parametrize("topic", BLOCKS)
 def test_position_reads_the_projection_and_not_the_table(topic: str, sink: ClickHouseSink, query: Query) -> None:
     sink.write(BLOCKS[topic](SAMPLES[topic], TOPIC_ID))
     second = "source_index" if topic == topics.REJECTS.name else "source_ordinal"
-    what = ["max(offset)"] + ([f"max((source_offset, {second}))"] if topic != topics.TELEMETRY.name else [])
+    what = ["max(offset)"] + ([f"max((generation, source_offset, {second}))"] if topic != topics.TELEMETRY.name else [])
     for one in what:
         plan = query(
             f"EXPLAIN SELECT partition, {one} FROM {TABLES[topic]} WHERE topic = 'x' AND topic_id = %(id)s "  # noqa: S608
             "AND partition IN (3, 4) GROUP BY topic, topic_id, partition",
             {"id": str(TOPIC_ID)},
         )
-        assert any("positions" in line for (line,) in plan)
+        projection = "places" if "generation" in one else "positions"
+        assert any(projection in line for (line,) in plan)
 
 
 def test_a_block_over_a_month_boundary_is_stored_whole_one_part_a_run(sink: ClickHouseSink, query: Query) -> None:
