@@ -16,7 +16,7 @@ from uuid import UUID
 from sinks.columns import Column
 
 Place = tuple[int, int, int]
-"""Where an event stands: generation, source_offset and source_ordinal, of a reject source_index: `schemas.positions`."""
+"""Generation, source_offset and source_ordinal of an event, of a reject its source_index: see `schemas.positions`."""
 
 
 class Malformed(NamedTuple):
