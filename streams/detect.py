@@ -18,7 +18,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
-from detectors.checkpoint import encode, tombstones
+from detectors.checkpoints.encode import encode, tombstones
 from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
@@ -33,7 +33,7 @@ from schemas.report_rules import Fault
 from schemas.reports import Reports
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
-from streams.checkpoints import CheckpointWriter, Incarnation, read_checkpoint
+from streams.checkpoints import Checkpoint, CheckpointWriter, Incarnation, read_checkpoint
 from streams.ledger import Ledger
 from streams.partitioner import partition_of
 from streams.reject_share import RejectShare
@@ -210,7 +210,7 @@ class DetectJob:
         """The state before the piece at hand, which has left it half changed: what a successor would come to."""
         # Before reading: a checkpoint that is being written takes from these what it covers, and may not be read.
         since = list(partition.since)
-        state = await self._read(number)
+        state = (await self._read(number)).state
         for reports in since:
             await asyncio.sleep(0)
             sift(reports, state, self._limits, now_ms())
@@ -219,9 +219,12 @@ class DetectJob:
     def _empty(self) -> PartitionState:
         return PartitionState(self._settings.devices_most)
 
-    async def _read(self, number: int) -> PartitionState:
+    async def _read(self, number: int) -> Checkpoint:
         incarnation = Incarnation.of(self._app.topic_ids)
-        return await read_checkpoint(self._settings.kafka, number, incarnation, self._empty())
+        checkpoint = await read_checkpoint(self._settings, number, incarnation, self._empty())
+        for reason, count in checkpoint.aside.items():
+            self._app.metrics.add("emberline_bad_checkpoint_records_total", count, reason=reason)
+        return checkpoint
 
     async def release(self, revoked: set[TP]) -> None:
         """Drop the state: whoever has the partition next begins at our last checkpoint."""
@@ -260,7 +263,9 @@ class DetectJob:
             if number not in self._writers:
                 # Before reading: from here on nobody else writes this partition's checkpoints.
                 self._writers[number] = await CheckpointWriter.start(self._settings, number, incarnation)
-            partition.state = await self._read(number)
+            checkpoint = await self._read(number)
+            self._writers[number].epoch = checkpoint.next_epoch
+            partition.state = checkpoint.state
         partition.restored = True
         log.info("partition %d: %d devices restored in %.1f s", number, len(partition.state), time.monotonic() - began)
 
