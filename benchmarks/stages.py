@@ -27,7 +27,7 @@ from benchmarks.machine import machine, versions
 from benchmarks.processes import in_one_of_its_own
 from benchmarks.profiles import shares
 from benchmarks.workload import START_TS, Sent, arrived, fill, hash_of, records_of
-from detectors.checkpoint import encode
+from detectors.checkpoints.encode import encode
 from detectors.limits import load_limits
 from detectors.process import process
 from detectors.rounds import Result

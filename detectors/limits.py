@@ -11,10 +11,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import orjson
 
 from schemas.absences import Absences, AbsencesError, absences
 from schemas.events import AlarmKind, Severity
@@ -74,13 +76,14 @@ class LimitTable:
     `sources[kind][profile]` are the (warning, alarm) documents.
 
     The profiles of the kinds of device come first, in their order; `devices` says where those of a device begin.
-    `absences` are the values that are none (`schemas/absent.toml`).
+    `absences` are the values that are none (`schemas/absent.toml`). `digest` is the same for the same limits only.
     """
 
     table: np.ndarray
     sources: Mapping[AlarmKind, list[tuple[str, str]]]
     devices: Mapping[str, int]
     absences: Absences
+    digest: bytes
 
     def of(self, kind: AlarmKind) -> np.ndarray:
         """The limits of one kind, LIMIT[profiles]."""
@@ -165,7 +168,9 @@ def _table(document: Mapping[str, Any]) -> LimitTable:
         rows.append([_limit(kind, section) for section in sections])
         sources[kind] = [(_source(section, "warning"), _source(section, "alarm")) for section in sections]
     devices = {device: len(DEVICE_KINDS) * number for number, device in enumerate(overrides, start=1)}
-    return LimitTable(np.array(rows, dtype=LIMIT), sources, devices, _absences(document))
+    told = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    digest = blake2b(told, digest_size=16).digest()
+    return LimitTable(np.array(rows, dtype=LIMIT), sources, devices, _absences(document), digest)
 
 
 def _absences(document: Mapping[str, Any]) -> Absences:

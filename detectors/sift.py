@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detectors.checkpoint import encode, restore_all
+from detectors.checkpoints.encode import encode
+from detectors.checkpoints.restore import restore_all
 from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result

@@ -67,7 +67,7 @@ DETECTORS: Final = (
     Detector(AlarmKind.TEMPERATURE_RISE, "temperature_c", temperature_rise.STATE, temperature_rise.detect, None),
     Detector(AlarmKind.ARC_FAULT, "arc_half_cycles", arc_fault.STATE, arc_fault.detect, late.level),
 )
-"""All detectors. The order is part of events' places and of checkpoints: append, never reorder."""
+"""All detectors. The order is part of events' places: append, never reorder."""
 
 
 WATCHING: Final = {
@@ -122,7 +122,12 @@ detectors last saw of a watched quantity, or of its first report while they saw 
 apart that usually is. `interval_ms` is how far apart its reports usually are, `silence_ms` the last silence that was
 much longer. `in_window` reports came in the minute `window` of arrival. `remembered`, `next`, `latest_own_ts`,
 `equal_...`, `seq_wait` and `back_...` are of `detectors.order`; `width` is how many components it has of each quantity;
-`told` whether `PartitionState.told` says anything of it."""
+`told` whether `PartitionState.told` says anything of it. To change the meaning of a field, give it another name: by its
+name other releases read it from checkpoints."""
+ROW_AT_REST: Final = {"offset": -1, "index": -1, "status": device_status.UNKNOWN}
+"""What a new row holds where that is not 0."""
+ROW_AXES: Final = {"width": "quantities", "judged_ts": "watched", "judged_every_ms": "watched"}
+"""By what the entries go of fields that have one for each quantity, or for each that is watched."""
 
 DEVICES_MOST: Final = 250_000
 """Devices a partition may have: a million on four partitions, at a kilobyte each (design.md, scale) [ours]."""
@@ -277,8 +282,8 @@ class PartitionState:
             if row >= len(self.dirty):
                 self._grow(row + 1)
         self._row_of[test][device_id] = row
-        for name in ("offset", "index", "status"):
-            self.rows[name][row] = -1
+        for name, value in ROW_AT_REST.items():
+            self.rows[name][row] = value
         self.places["profile"][row] = -1
         self.rows["device_kind"][row], self.rows["test"][row] = max(device_kind, 0), test
         return row

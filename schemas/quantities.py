@@ -1,6 +1,7 @@
 """The physical quantities a report may carry, and the kinds of device that carry them.
 
-The order of `QUANTITIES` and `DEVICE_KINDS` is part of what is stored (codes in checkpoints): append, never reorder.
+Checkpoints know both by their names, which never change. Append all the same: by their order reports have fingerprints
+(`detectors.order`), and another order would let repeats through once.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Quantity(NamedTuple):
 
     @property
     def code(self) -> int:
-        """Position in `QUANTITIES`, as stored in checkpoints."""
+        """Position in `QUANTITIES`."""
         return CODES[self.name]
 
 

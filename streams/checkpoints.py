@@ -3,25 +3,38 @@
 Where the broker has transactions, each partition's rows are written under a transactional id of its own. Whoever takes
 the partition over claims the id first: from then on a predecessor that was only paused can write no row any more, and
 of a checkpoint it left half-written nothing is seen.
+
+Beside the rows of devices (`detectors.checkpoints`) a partition has records of its own, under keys that begin with
+neither 0 nor 1, and the layouts of its rows. A record that cannot be used is set aside and told: it costs its device
+what was kept of it, and nobody else anything.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
-from detectors.checkpoint import CheckpointError, restore_all
+from detectors.checkpoints.layout import KNOWN, LAYOUT, OWN, TEXT, Layout, LayoutError, beginning_of, key_of, parsed
+from detectors.checkpoints.restore import Aside, Restored, restore_all
+from detectors.checkpoints.rows import DAMAGED
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.closing import closed
 from streams.errors import OperatorError
+from streams.seals import EPOCH_MOST, Opened, SealError, opened, sealed
 from streams.settings import Settings
+
+log = logging.getLogger("emberline.checkpoints")
 
 TOPIC_IDS: Final = "topic_ids"
 """The header of a row that says which incarnations of the checkpoints and the telemetry topic it is of."""
@@ -29,6 +42,10 @@ _OTHER_TELEMETRY: Final = (
     f"{CHECKPOINTS.name} reflects another {TELEMETRY.name}, deleted since; offsets of that mean nothing in the one "
     "that is here: stop the workers, delete all topics of emberline, and make them with `emberline topics`"
 )
+STRANGER: Final = "stranger"
+OLDER_WRITER: Final = "older_writer"
+LINES: Final = 10
+"""Records that were set aside are told one by one up to so many of a partition, then by their number [ours]."""
 
 
 class Incarnation(NamedTuple):
@@ -47,13 +64,17 @@ class Incarnation(NamedTuple):
 
 
 class CheckpointWriter:
-    """Writes the checkpoints of one partition, whole or not at all where the broker has transactions."""
+    """Writes the checkpoints of one partition, whole or not at all where the broker has transactions.
+
+    `epoch` is to be one above that of the checkpoint it goes on from (`streams.seals`)."""
 
     def __init__(self, producer: AIOKafkaProducer, partition: int, incarnation: Incarnation, fencing: bool) -> None:
         self._producer = producer
         self._partition = partition
-        self._headers = [(TOPIC_IDS, bytes(incarnation))]
+        self._topic_ids = bytes(incarnation)
         self._fencing = fencing
+        self._layout_is_told = False
+        self.epoch = 1
 
     @classmethod
     async def start(cls, settings: Settings, partition: int, incarnation: Incarnation) -> Self:
@@ -69,20 +90,33 @@ class CheckpointWriter:
         return cls(producer, partition, incarnation, settings.fencing)
 
     async def write(self, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
-        """Write rows (key, value); they are there when this returns. Raises OperatorError if another took over."""
+        """Write rows of devices and records of the partition (key, value), in this order; they are there when this
+        returns. Raises OperatorError if another took over."""
         if not rows:
             return
+        records = [*self._layout(), *(self._sealed(key, value) for key, value in rows)]
         if not self._fencing:
-            await self._send(rows)
-            return
-        try:
-            async with self._producer.transaction():
-                await self._send(rows)
-        except ProducerFenced as error:
-            raise OperatorError(f"partition {self._partition} is another worker's now; this one was away") from error
+            await self._send(records)
+        else:
+            try:
+                async with self._producer.transaction():
+                    await self._send(records)
+            except ProducerFenced as error:
+                raise OperatorError(
+                    f"partition {self._partition} is another worker's now; this one was away"
+                ) from error
+        self._layout_is_told = True
 
-    async def _send(self, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
-        records = (Outgoing(key, value, self._headers) for key, value in rows)
+    def _layout(self) -> Iterator[Outgoing]:
+        """What the rows are to be read by, before the first of them. It is of no one topic, so it bears no ids."""
+        if not self._layout_is_told:
+            yield Outgoing(key_of(OWN.beginning), TEXT)
+
+    def _sealed(self, key: bytes, value: bytes | None) -> Outgoing:
+        told = None if value is None else sealed(key, value, self._topic_ids, self.epoch)
+        return Outgoing(key, told, [(TOPIC_IDS, self._topic_ids)])
+
+    async def _send(self, records: Sequence[Outgoing]) -> None:
         await asyncio.gather(*await send_all(self._producer, CHECKPOINTS.name, self._partition, records))
 
     async def stop(self) -> None:
@@ -90,57 +124,169 @@ class CheckpointWriter:
         await self._producer.stop()
 
 
-async def read_checkpoint(
-    kafka: str, partition: int, incarnation: Incarnation, state: PartitionState
-) -> PartitionState:
-    """`state`, which is empty, with what the newest rows of this partition hold.
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What is kept of a partition: the state of its devices, its own records by key, the highest epoch that wrote any
+    of it, and how many records were set aside, by why."""
 
-    Raises OperatorError where they cannot be read, or reflect a telemetry topic that is gone: what lies below their
-    offsets in the one that came after it would be taken for seen.
+    state: PartitionState
+    records: Mapping[bytes, bytes]
+    epoch: int
+    aside: Mapping[str, int]
+
+    @property
+    def next_epoch(self) -> int:
+        """That of the writer who goes on from here."""
+        return min(self.epoch + 1, EPOCH_MOST)
+
+
+async def read_checkpoint(
+    settings: Settings, partition: int, incarnation: Incarnation, state: PartitionState
+) -> Checkpoint:
+    """The checkpoint of this partition, its devices put into `state`, which is empty.
+
+    What cannot be used is set aside and told; the newest row before it of the device is used, if that can be. Raises
+    OperatorError where all there is reflects a telemetry topic that is gone: what lies below its offsets in the one
+    that came after it would be taken for seen.
     """
+    async with _consumer(settings, "read_committed") as consumer:
+        found = await _read(consumer, TopicPartition(CHECKPOINTS.name, partition), _Log(bytes(incarnation)))
+    if found.other_telemetry and not found.newest:
+        raise OperatorError(_OTHER_TELEMETRY)
+    end = await _telemetry_end(settings, partition)
+    # In a thread: it takes seconds at a hundred thousand devices, and other partitions go on.
+    restored = await asyncio.to_thread(_restored, state, found, end)
+    _tell(partition, found, restored)
+    records = {key: one.value for key, one in found.newest.items() if not _is_row(key)}
+    return Checkpoint(state, records, found.epoch, Counter(aside.reason for _, aside in found.aside))
+
+
+@asynccontextmanager
+async def _consumer(settings: Settings, isolation_level: str) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka,
+        bootstrap_servers=settings.kafka,
         enable_auto_commit=False,
         # Once it has partitions, the client asks by itself where to begin, beside our seek; by its default that is the
         # end, and where its answer came last, nothing was restored.
         auto_offset_reset="earliest",
         fetch_max_wait_ms=50,
-        isolation_level="read_committed",
+        isolation_level=isolation_level,
     )
     await consumer.start()
     try:
-        newest = await _newest_rows(consumer, TopicPartition(CHECKPOINTS.name, partition), incarnation)
+        yield consumer
     finally:
         await closed(consumer.stop())
-    try:
-        # In a thread: it takes seconds at a hundred thousand devices, and other partitions go on.
-        await asyncio.to_thread(restore_all, state, newest)
-    except CheckpointError as error:
-        raise OperatorError(str(error)) from error
-    return state
 
 
-async def _newest_rows(consumer: AIOKafkaConsumer, tp: TopicPartition, incarnation: Incarnation) -> dict[bytes, bytes]:
+async def _telemetry_end(settings: Settings, partition: int) -> int | None:
+    """The end of what rows can reflect; None where a broker may tell one that lies before it, as the embedded one."""
+    if not settings.fencing:
+        return None
+    tp = TopicPartition(TELEMETRY.name, partition)
+    # Uncommitted, as telemetry is read: to a reader of committed records it ends where a transaction is open.
+    async with _consumer(settings, "read_uncommitted") as consumer:
+        return int((await consumer.end_offsets([tp]))[tp])
+
+
+async def _read(consumer: AIOKafkaConsumer, tp: TopicPartition, found: _Log) -> _Log:
     consumer.assign([tp])
     end = (await consumer.end_offsets([tp]))[tp]
     await consumer.seek_to_beginning(tp)
-    newest: dict[bytes, bytes] = {}
     while await consumer.position(tp) < end:
         for records in (await consumer.getmany(tp, timeout_ms=1_000)).values():
             for record in records:
-                if record.key and _is_of(record, incarnation):
-                    newest.pop(record.key, None)
-                    if record.value:
-                        newest[record.key] = record.value
-    return newest
+                found.add(record)
+    return found
 
 
-def _is_of(row: ConsumerRecord, incarnation: Incarnation) -> bool:
-    """False for a row by a worker that went on when all topics were made anew, and whose offsets are of the old ones.
+@dataclass(slots=True)
+class _Log:
+    """What a partition of the topic holds, as far as each record tells by itself.
 
-    Raises OperatorError where only telemetry was made anew.
+    By key the newest, and the one before it in case that the newest is no row; by how rows begin the text of their
+    layout; what was set aside; whether any is whole but of another telemetry topic.
     """
-    told = dict(row.headers).get(TOPIC_IDS) or b""
-    if told[:16] == incarnation.checkpoints.bytes and told != bytes(incarnation):
-        raise OperatorError(_OTHER_TELEMETRY)
-    return bool(told == bytes(incarnation))
+
+    topic_ids: bytes
+    newest: dict[bytes, Opened] = field(default_factory=dict)
+    before: dict[bytes, Opened] = field(default_factory=dict)
+    layouts: dict[bytes, bytes] = field(default_factory=dict)
+    aside: list[tuple[bytes, Aside]] = field(default_factory=list)
+    other_telemetry: bool = False
+    epoch: int = 0
+
+    def add(self, record: ConsumerRecord) -> None:
+        """Take the next record of the log."""
+        key, value = record.key or b"", record.value
+        if key.startswith(LAYOUT):
+            self._add_layout(key, value or b"")
+        elif not value:
+            # Whoever wrote it: compaction takes what was before it away as well.
+            self.newest.pop(key, None)
+            self.before.pop(key, None)
+        else:
+            self._add(key, value, dict(record.headers).get(TOPIC_IDS) or b"")
+
+    def _add(self, key: bytes, value: bytes, topic_ids: bytes) -> None:
+        try:
+            one = opened(key, value, topic_ids)
+        except SealError as error:
+            self.aside.append((key, Aside(DAMAGED if topic_ids == self.topic_ids else STRANGER, str(error))))
+            return
+        held = self.newest.get(key)
+        if topic_ids != self.topic_ids:
+            self.other_telemetry |= len(topic_ids) == len(self.topic_ids) and topic_ids[:16] == self.topic_ids[:16]
+            self.aside.append((key, Aside(STRANGER, "it is of other topics than are here now, or nobody's")))
+        elif held and one.epoch < held.epoch:
+            why = f"its writer, of epoch {one.epoch}, had lost the partition to one of epoch {held.epoch}"
+            self.aside.append((key, Aside(OLDER_WRITER, why)))
+        else:
+            if held:
+                self.before[key] = held
+            self.newest[key] = one
+            self.epoch = max(self.epoch, one.epoch)
+
+    def _add_layout(self, key: bytes, text: bytes) -> None:
+        beginning = beginning_of(text)
+        if key == key_of(beginning):
+            self.layouts[beginning] = text
+        elif text:
+            self.aside.append((key, Aside(DAMAGED, "it is not the layout that its key says")))
+
+    def readable(self) -> Iterator[tuple[bytes, Layout]]:
+        """By how rows begin, the layouts, those apart that are none."""
+        for beginning, text in self.layouts.items():
+            try:
+                yield beginning, parsed(beginning, text)
+            except LayoutError as error:
+                self.aside.append((key_of(beginning), Aside(DAMAGED, str(error))))
+
+
+def _is_row(key: bytes) -> bool:
+    return key[:1] in (b"0", b"1")
+
+
+def _restored(state: PartitionState, found: _Log, end: int | None) -> Restored:
+    """Put the newest rows into the state; where one cannot be, the one before it."""
+    layouts = {**dict(found.readable()), **KNOWN}
+    restored = restore_all(state, {key: one.value for key, one in found.newest.items() if _is_row(key)}, layouts, end)
+    before = {key: found.before[key].value for key in restored.aside if key in found.before}
+    found.aside += restored.aside.items()
+    if before:
+        restore_all(state, before, layouts, end)
+    return restored
+
+
+def _tell(partition: int, found: _Log, restored: Restored) -> None:
+    for beginning, differences in restored.layouts.items():
+        if differences:
+            log.warning("partition %d: rows of layout %s: %s", partition, beginning[1:].hex(), differences)
+    for key, (_, why) in found.aside[:LINES]:
+        log.warning("partition %d: a checkpoint record is set aside, %s: %s", partition, _shown(key), why)
+    if len(found.aside) > LINES:
+        log.warning("partition %d: %d more checkpoint records are set aside", partition, len(found.aside) - LINES)
+
+
+def _shown(key: bytes) -> str:
+    return repr(key[:80].decode(errors="replace"))

@@ -12,16 +12,17 @@ import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 
-from detectors.checkpoint import encode, tombstones
+from detectors.checkpoints.encode import encode, tombstones
 from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
+from detectors.rules import rules_of
 from detectors.sift import Sifted, sift
 from detectors.state import PartitionState
 from detectors.statuses import look
@@ -33,9 +34,11 @@ from schemas.report_rejects import Reject, reject_reports
 from schemas.report_rules import Fault
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
-from streams.checkpoints import CheckpointWriter, Incarnation, read_checkpoint
+from streams.checkpoints import Checkpoint, CheckpointWriter, Incarnation, read_checkpoint
+from streams.generations import E, Generation, begun, covered_to, reading, sent_since, stamped
 from streams.ledger import Ledger
 from streams.partitioner import partition_of
+from streams.partitions import Partition, kept_in, record_of
 from streams.reject_share import RejectShare
 from streams.settings import Settings
 from streams.slices import Slice, slices
@@ -67,35 +70,6 @@ FINISH_S: Final = 2.5
 """A worker told to stop works off for so long what it has taken on; then the last checkpoint must be written."""
 
 
-@dataclass(slots=True)
-class Partition:
-    """One partition while this worker holds it: its devices' state, what waits, what a checkpoint has yet to cover.
-
-    `since` is what was processed since the last checkpoint, piece by piece, `uncovered` the chunks that were
-    finished with since. `moved_at` is when the log's time was last known to move, or was last asked to; `beating` are
-    the records that ask, until they are acknowledged. `careful` is whether a detector has raised since the last
-    checkpoint. `leaving` is whether work ends with the piece in hand. `ledger` is None until something comes of it.
-    """
-
-    state: PartitionState
-    ledger: Ledger | None
-    restored: bool = False
-    waiting: asyncio.Queue[Chunk | None] = field(default_factory=asyncio.Queue)
-    waiting_bytes: int = 0
-    leaving: bool = False
-    sending: list[asyncio.Future[Any]] = field(default_factory=list)
-    since: list[Slice] = field(default_factory=list)
-    uncovered: list[Chunk] = field(default_factory=list)
-    careful: bool = False
-    next_offset: int = 0
-    moved_at: float = field(default_factory=time.monotonic)
-    beating: Sequence[asyncio.Future[Any]] = ()
-    checkpointed_at: float = field(default_factory=time.monotonic)
-    looked_after_at: float = field(default_factory=time.monotonic)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class DetectJob:
     """See the module. Each partition has a task of its own; the checkpoints run beside them."""
 
@@ -108,6 +82,7 @@ class DetectJob:
     def __init__(self, settings: Settings, limits: LimitTable) -> None:
         self._settings = settings
         self._limits = limits
+        self._rules = rules_of(limits)
         self._partitions: dict[TP, Partition] = {}
         self._writers: dict[int, CheckpointWriter] = {}
         self._checkpointing = asyncio.Lock()
@@ -168,7 +143,7 @@ class DetectJob:
         try:
             if before is not None:
                 await _let_go([before])
-            await self._restore(tp.partition, partition)
+            await self._restore(tp, partition)
             while (chunk := await partition.waiting.get()) is not None:
                 if not await self._work_off(chunk, partition):
                     return
@@ -245,7 +220,7 @@ class DetectJob:
         """The state before the piece at hand, which has left it half changed: what a successor would come to."""
         # Before reading: a checkpoint that is being written takes from these what it covers, and may not be read.
         since = list(partition.since)
-        state = await self._read(number)
+        state = await self._read_state(number)
         for piece in since:
             await asyncio.sleep(0)
             _look(piece, state)
@@ -255,9 +230,17 @@ class DetectJob:
     def _empty(self) -> PartitionState:
         return PartitionState(self._settings.devices_most)
 
-    async def _read(self, number: int) -> PartitionState:
+    async def _read_state(self, number: int) -> PartitionState:
+        checkpoint = await self._read(number)
+        checkpoint.state.log, _ = kept_in(checkpoint.records)
+        return checkpoint.state
+
+    async def _read(self, number: int) -> Checkpoint:
         incarnation = Incarnation.of(self._app.topic_ids)
-        return await read_checkpoint(self._settings.kafka, number, incarnation, self._empty())
+        checkpoint = await read_checkpoint(self._settings, number, incarnation, self._empty())
+        for reason, count in checkpoint.aside.items():
+            self._app.metrics.add("emberline_bad_checkpoint_records_total", count, reason=reason)
+        return checkpoint
 
     async def release(self, revoked: set[TP]) -> None:
         """Drop the state: whoever has the partition next begins at our last checkpoint."""
@@ -286,8 +269,9 @@ class DetectJob:
         writers, self._writers = self._writers, {}
         await asyncio.gather(*(writer.stop() for writer in writers.values()))
 
-    async def _restore(self, number: int, partition: Partition) -> None:
+    async def _restore(self, tp: TP, partition: Partition) -> None:
         """The partition's state from its checkpoint, now that this worker has newly got it."""
+        number = tp.partition
         async with self._restoring:
             if partition.leaving or self._app.crashed:
                 return
@@ -297,36 +281,54 @@ class DetectJob:
             if number not in self._writers:
                 # Before reading: from here on nobody else writes this partition's checkpoints.
                 self._writers[number] = await CheckpointWriter.start(self._settings, number, incarnation)
-            partition.state = await self._read(number)
+            checkpoint = await self._read(number)
+            self._writers[number].epoch = checkpoint.next_epoch
+            partition.state = checkpoint.state
+            partition.state.log, kept = kept_in(checkpoint.records)
+            await self._begin_generation(tp, partition, kept)
         partition.restored = True
         log.info("partition %d: %d devices restored in %.1f s", number, len(partition.state), time.monotonic() - began)
+
+    async def _begin_generation(self, tp: TP, partition: Partition, kept: Generation | None) -> None:
+        """Go on with the events of the checkpoint, or begin with those of other rules (`streams.generations`)."""
+        number, covered = tp.partition, self._app.consumer.begins_at(tp)
+        async with reading(self._settings) as outputs:
+            partition.generation = await begun(kept, self._rules, covered, number, outputs)
+            partition.sent = await sent_since(partition.generation, number, outputs)
+        if partition.generation != kept:
+            log.info("partition %d: events of generation %d", number, partition.generation.number)
+            await self._writers[number].write([record_of(partition.state.log, partition.generation)])
 
     async def _send_rejects(self, rejects: list[Reject], tp: TP, partition: Partition) -> None:
         topic, number = tp
         partitions = len(await self._producer.partitions_for(topic)) if rejects else 0
+        told = [event_of(_with_home(reject, number, partitions), topic, number) for reject in rejects]
+        originals = {(reject.offset, reject.index): reject for reject in rejects}
         partition.sending += await send_all(
             self._producer,
             REJECTS.name,
             number,
             (
-                Outgoing(
-                    reject.key,
-                    reject.value,
-                    event_of(_with_home(reject, number, partitions), topic, number).to_headers(reject.headers),
-                )
-                for reject in rejects
+                Outgoing(reject.key, reject.value, event.to_headers(reject.headers))
+                for event in self._to_send(REJECTS.name, told, partition)
+                for reject in (originals[event.source_offset, event.source_index],)
             ),
         )
 
     async def _send(self, result: Result, partition: Partition, number: int) -> None:
         """Fire first (domain.md, rule 4): alarms before status before aggregates."""
-        for topic, events in (
-            (ALARMS, result.alarms),
-            (DEVICE_STATUS, result.statuses),
-            (AGGREGATES, result.aggregates),
+        for topic, told in (
+            (ALARMS, self._to_send(ALARMS.name, result.alarms, partition)),
+            (DEVICE_STATUS, self._to_send(DEVICE_STATUS.name, result.statuses, partition)),
+            (AGGREGATES, self._to_send(AGGREGATES.name, result.aggregates, partition)),
         ):
-            records = (Outgoing(event.device_id.encode(), event.to_json()) for event in events)
+            records = (Outgoing(event.device_id.encode(), event.to_json()) for event in told)
             partition.sending += await send_all(self._producer, topic.name, number, records)
+
+    def _to_send(self, topic: str, events: Sequence[E], partition: Partition) -> list[E]:
+        """The events as they are sent, without those that are there already."""
+        new = events if partition.sent is None else partition.sent.new(topic, events)
+        return stamped(new, partition.generation.number, str(self._app.topic_ids[TELEMETRY.name]))
 
     async def _run_checkpoints(self) -> None:
         while True:
@@ -368,11 +370,20 @@ class DetectJob:
                 # The state may reflect what was not sent, or not reflect what came before.
                 return
             encoded = await _changed_rows(partition.state)
+            reached = max(partition.next_offset, partition.generation.covered)
+            generation = covered_to(partition.generation, reached, partition.sent)
+            record = record_of(partition.state.log, generation)
+            if record != partition.recorded:
+                # Last: without transactions rows may be newer than it, never older.
+                encoded.append(record)
             covered, pieces = len(partition.uncovered), len(partition.since)
             sending, partition.sending = partition.sending, []
         await asyncio.gather(*sending)
         self._app.check_not_paused()
         await self._writers[tp.partition].write(encoded)
+        partition.recorded, partition.generation = record, generation
+        if generation.sent_from is None:
+            partition.sent = None
         # Only now: whoever restores the state meanwhile works them off once more.
         del partition.since[:pieces]
         partition.careful = False

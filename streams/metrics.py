@@ -43,6 +43,12 @@ METRICS: Final = (
         "emberline_alarm_delay_seconds", "histogram", (), "from a report's arrival at the broker to its alarm's sending"
     ),
     Metric("emberline_checkpoint_rows_total", "counter", (), "device rows written to the checkpoint topic"),
+    Metric(
+        "emberline_bad_checkpoint_records_total",
+        "counter",
+        ("reason",),
+        "checkpoint records that could not be used when a partition was restored",
+    ),
     Metric("emberline_checkpoint_seconds", "histogram", (), "time from a checkpoint's snapshot to its acknowledgement"),
     Metric("emberline_devices", "gauge", ("partition",), "devices in the state of a partition"),
     Metric("emberline_inserted_rows_total", "counter", ("table",), "rows stored in ClickHouse"),

@@ -247,6 +247,10 @@ class Consumer(stock.Consumer):
             return 0
         return max(0, (self.highwater(tp) or 0) - (self._new_offset(tp) or ledger.beginning))
 
+    def begins_at(self, tp: TP) -> int:
+        """The offset from which this worker went on, as the group has committed it; 0 where it has not."""
+        return int(self._read_offset.get(tp) or 0)
+
     def all_handed_over(self, tp: TP) -> bool:
         """Whether every record that the partition is known to have has been begun in its ledger."""
         return self._handed.get(tp, 0) >= (self.highwater(tp) or 0)

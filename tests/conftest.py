@@ -18,6 +18,7 @@ QUICK: Final = (
     "sinks/test_blocks.py",
     "streams/test_ledger.py",
     "streams/test_pulse.py",
+    "streams/test_seals.py",
     "streams/test_settings.py",
 )
 """Folders and files that start no server, whole: a file that starts one for a single test is not quick."""

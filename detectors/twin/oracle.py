@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import orjson
@@ -64,6 +64,7 @@ NUMBERS: Final = {kind: number for number, kind in enumerate(kind for kinds in W
 
 Record = tuple[int, int, bytes | None]
 """Offset, time of arrival, value."""
+E = TypeVar("E", Alarm, Aggregate, DeviceStatus)
 
 TWINS: Final[dict[AlarmKind, type[Twin]]] = {
     AlarmKind.RESIDUAL_CURRENT: Level,
@@ -267,7 +268,12 @@ def oracle_events(records: Iterable[Record], limits: LimitTable, keys: bytes = b
 
 def timeless(alarms: Iterable[Alarm]) -> list[Alarm]:
     """The alarms less the one thing in which runs may differ: when they were detected."""
-    return [replace(alarm, detected_ts=0) for alarm in alarms]
+    return [replace(bare(alarm), detected_ts=0) for alarm in alarms]
+
+
+def bare(event: E) -> E:
+    """An event less who sent it: its generation and the id of the topic it follows from."""
+    return replace(event, generation=0, source_topic_id="")
 
 
 def _parsed(value: bytes | None, key: bytes | None) -> tuple[Any, str | None]:

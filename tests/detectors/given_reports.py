@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 from hypothesis import strategies as st
 
-from detectors.checkpoint import encode
+from detectors.checkpoints.encode import encode
 from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from detectors.checkpoint import changed, key_of
+from detectors.checkpoints.encode import changed, key_of
 from detectors.limits import LimitTable, load_limits
 from detectors.state import FORGOTTEN_MS, FORGOTTEN_ONCE_MS, PartitionState
 from detectors.twin.oracle import Record, Told

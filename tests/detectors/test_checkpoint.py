@@ -11,11 +11,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from detectors import checkpoint
-from detectors.checkpoint import CheckpointError, changed, encode, restore, restore_all
+from detectors.checkpoints.encode import changed, encode, key_of
+from detectors.checkpoints.layout import OWN
+from detectors.checkpoints.restore import restore_all
 from detectors.device_status import Told as Faults
 from detectors.limits import LimitTable, load_limits
-from detectors.state import DETECTORS, ROW, PartitionState
+from detectors.state import PartitionState
 from detectors.twin.oracle import Record, Told
 from schemas.quantities import CODES
 from tests.detectors.given_reports import T0, contents, crowds, fleets, record, report, run, slowly, told
@@ -44,8 +45,14 @@ def limits(tmp_path_factory: pytest.TempPathFactory) -> LimitTable:
 def copied(state: PartitionState) -> PartitionState:
     """The state by way of its checkpoints."""
     fresh = PartitionState()
-    restore_all(fresh, dict(contents(state)))
+    restored = restore_all(fresh, dict(contents(state)))
+    assert not restored.aside
     return fresh
+
+
+def restore(state: PartitionState, key: bytes, value: bytes) -> None:
+    """One row of this release."""
+    assert not restore_all(state, {key: value}).aside
 
 
 def after(found: Told, offset: int) -> Told:
@@ -165,7 +172,7 @@ def test_a_later_checkpoint_of_a_device_takes_the_place_of_an_earlier_one() -> N
 def test_only_the_rows_asked_for_are_encoded_under_keys_of_their_own() -> None:
     state = PartitionState()
     run([record(0, report(T0), report(T0, test=True), report(T0, "电-2"))], state, load_limits())
-    assert [key for key, _ in encode(state, [2, 1])] == [checkpoint.key_of("电-2", False), b"1LY-1"]
+    assert [key for key, _ in encode(state, [2, 1])] == [key_of("电-2", False), b"1LY-1"]
 
 
 def test_a_checkpoint_of_a_monitor_of_twelve_components_takes_under_two_kilobytes() -> None:
@@ -175,34 +182,86 @@ def test_a_checkpoint_of_a_monitor_of_twelve_components_takes_under_two_kilobyte
     assert len(next(encode(state, [0]))[1]) < 2_000
 
 
+def as_latch(value: bytes, **fields: int) -> bytes:
+    """The row with other fields in its first latch."""
+    heads = np.frombuffer(value[: OWN.head.itemsize], OWN.head)
+    late = int(heads["late"][0]) * OWN.late.itemsize
+    begin = value.index(b'[["') - late - int(heads["latches"][0]) * OWN.engaged.itemsize
+    latch = np.frombuffer(value[begin : begin + OWN.engaged.itemsize], OWN.engaged).copy()
+    for name, one in fields.items():
+        latch[name] = one
+    return value[:begin] + latch.tobytes() + value[begin + OWN.engaged.itemsize :]
+
+
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "reason", "says"),
     [
-        (lambda value: b"\x09" + value[1:], "has version 9, this program reads version 3"),
-        (lambda value: value[:1] + b"\0\0\0\0" + value[5:], "state layout 00000000, this program has"),
-        (lambda value: b"", "it is empty"),
-        (lambda value: value[:20], "cut off after 20 bytes"),
-        (lambda value: value[:-90], "cut off"),
-        (lambda value: value + b"x", "what is told of it cannot be read"),
-        (lambda value: value.replace(b'["sensor_open"]', b"17"), "what is told of it cannot be read"),
-        (lambda value: value.replace(b":1790", b":null, 1790"), "what is told of it cannot be read"),
-        (lambda value: value.replace(b":1790", b":1.790"), "not words and notes"),
-        (lambda value: value.replace(b'["sensor_open"]', b"[17]"), "not words and notes"),
+        (lambda value: b"\x09" + value[1:], "unknown_layout", "has version 9, which this release does not know"),
+        (
+            lambda value: value[:1] + b"\0" * 8 + value[9:],
+            "unknown_layout",
+            "layout 0000000000000000 is described nowh",
+        ),
+        (lambda value: b"", "damaged", "it is empty"),
+        (lambda value: value[:4], "unknown_layout", "is described nowhere"),
+        (lambda value: value[:20], "damaged", "cut off after 20 bytes"),
+        (lambda value: value[:-90], "damaged", "cut off"),
+        (lambda value: value + b"x", "damaged", "what is told of it cannot be read"),
+        (lambda value: value.replace(b'["sensor_open"]', b"17"), "damaged", "what is told of it cannot be read"),
+        (lambda value: value.replace(b":1790", b":null, 1790"), "damaged", "what is told of it cannot be read"),
+        (lambda value: value.replace(b":1790", b":1.790"), "damaged", "not words and notes"),
+        (lambda value: value.replace(b'["sensor_open"]', b"[17]"), "damaged", "not words and notes"),
+        (lambda value: value.replace(b"_c[3]", b"_c[x]"), "damaged", "what is told of it cannot be read"),
+        (lambda value: as_latch(value, detector=99), "damaged", "a latch of a component that it has not"),
+        (lambda value: as_latch(value, component=9), "damaged", "a latch of a component that it has not"),
+        (lambda value: as_latch(value, severity=3), "damaged", "a latch of a component that it has not"),
     ],
 )
-def test_a_checkpoint_that_cannot_be_read_is_refused_and_leaves_the_state_alone(change: object, says: str) -> None:
+def test_a_row_that_cannot_be_one_is_set_aside_and_leaves_the_state_alone(
+    change: object, reason: str, says: str
+) -> None:
     assert callable(change)
-    ((key, value),) = encode(monitor(), [0])
+    ((key, value),) = encode(hot(), [0])
+    ((other, whole),) = encode(another(), [0])
     state = PartitionState()
-    with pytest.raises(CheckpointError, match=says):
-        restore(state, key, change(value))
-    assert len(state) == 0
+    restored = restore_all(state, {key: change(value), other: whole})
+    assert list(restored.aside) == [key]
+    assert restored.aside[key].reason == reason
+    assert says in restored.aside[key].why
+    assert contents(state) == [(other, whole)]
 
 
 @pytest.mark.parametrize("key", [b"", b"0", b"2LY-1", b"0\xff"])
-def test_a_key_that_is_none_is_refused(key: bytes) -> None:
-    with pytest.raises(CheckpointError, match="is not that of a checkpoint"):
-        restore(PartitionState(), key, b"\x01")
+def test_a_row_under_a_key_that_is_none_is_set_aside(key: bytes) -> None:
+    ((_, value),) = encode(monitor(), [0])
+    state = PartitionState()
+    assert restore_all(state, {key: value}).aside[key].reason == "damaged"
+    assert len(state) == 0
+
+
+def test_a_row_under_the_key_of_test_data_is_set_aside() -> None:
+    ((key, value),) = encode(monitor(), [0])
+    assert restore_all(PartitionState(), {b"1" + key[1:]: value}).aside[b"1LY-1"].reason == "damaged"
+
+
+@pytest.mark.parametrize(("end", "aside"), [(None, False), (9, False), (8, False), (7, True), (0, True)])
+def test_a_row_that_reflects_what_is_not_there_is_set_aside(end: int | None, aside: bool) -> None:
+    ((key, value),) = encode(monitor(), [0])  # which reflects offset 7
+    found = restore_all(PartitionState(), {key: value}, end=end).aside
+    assert [one.reason for one in found.values()] == ["beyond_the_end"] * aside
+
+
+def hot() -> PartitionState:
+    """The monitor, with an alarm open."""
+    state = monitor()
+    run([record(8, report(T0 + 20_000, arc_half_cycles=[20], faults=["sensor_open"]))], state, load_limits())
+    return state
+
+
+def another() -> PartitionState:
+    state = PartitionState()
+    run([record(9, report(T0, "LY-2", temperature_c=[90]))], state, load_limits())
+    return state
 
 
 def busy() -> PartitionState:
@@ -215,24 +274,11 @@ def busy() -> PartitionState:
 
 @PROFILE
 @given(garbage=st.binary(max_size=600), at=st.integers(0, 2_000), of=st.sampled_from([monitor, busy]))
-def test_garbage_is_refused_or_read_and_never_crashes(
+def test_garbage_is_set_aside_or_read_and_never_raises(
     garbage: bytes, at: int, of: Callable[[], PartitionState]
 ) -> None:
     ((key, value),) = encode(of(), [0])
     for broken in (garbage, value[:at] + garbage + value[at + len(garbage) :]):
         state = PartitionState()
-        try:
-            restore(state, key, broken)
-        except CheckpointError:
-            assert len(state) == 0
-        else:
-            assert len(state) == 1
-
-
-def test_a_changed_layout_has_another_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert checkpoint._layout() == checkpoint.LAYOUT
-    monkeypatch.setattr(checkpoint, "ROW", np.dtype([*ROW.descr, ("more", "i1")]))
-    assert checkpoint._layout() != checkpoint.LAYOUT
-    monkeypatch.undo()
-    monkeypatch.setattr(checkpoint, "DETECTORS", DETECTORS[::-1])
-    assert checkpoint._layout() != checkpoint.LAYOUT
+        restored = restore_all(state, {key: broken})
+        assert len(state) + len(restored.aside) == 1

@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from detectors import sift as module
-from detectors.checkpoint import changed, encode, key_of
+from detectors.checkpoints.encode import changed, encode, key_of
 from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result

@@ -8,11 +8,12 @@ from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from detectors.checkpoint import restore_all
+from detectors.checkpoints.restore import restore_all
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS
 from streams.settings import Settings
 from tests.faults.beside import Beside
+from tests.streams.kafka_outside import rows_of
 
 Device = tuple[str, bool]
 POLL_MS: Final = 250
@@ -77,6 +78,8 @@ def _rows_of(records: Sequence[ConsumerRecord]) -> Iterator[Row]:
     """Many at once: one by one takes 4 ms each, and whoever reads later than compaction comes finds rows gone."""
     waiting: dict[bytes, ConsumerRecord] = {}
     for record in records:
+        if record.key[:1] not in (b"0", b"1") or not record.value:
+            continue
         if record.key in waiting:
             yield from _restored(waiting)
             waiting = {}
@@ -86,7 +89,8 @@ def _rows_of(records: Sequence[ConsumerRecord]) -> Iterator[Row]:
 
 def _restored(records: Mapping[bytes, ConsumerRecord]) -> Iterator[Row]:
     state = PartitionState()
-    restore_all(state, {key: record.value for key, record in records.items()})
+    restored = restore_all(state, rows_of(records.values()))
+    assert not restored.aside, restored.aside
     held = state.rows["test"].tolist(), state.rows["offset"].tolist()
     for record, device, test, reflects in zip(records.values(), state.device_ids, *held, strict=False):
         yield Row(record.offset, (device, bool(test)), reflects)

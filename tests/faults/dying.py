@@ -22,6 +22,8 @@ from typing import Any, Final
 from faust.types import TP
 
 from cli.main import main
+from detectors.checkpoints.layout import Layout
+from detectors.checkpoints.restore import Restored
 from detectors.rounds import Result
 from detectors.state import PartitionState
 from schemas.topics import TELEMETRY
@@ -32,8 +34,10 @@ from sinks.clickhouse.writer import ClickHouseSink
 from sinks.columns import Column
 from sinks.contract import Block
 from streams import checkpoints
+from streams.batches import Outgoing
 from streams.checkpoints import CheckpointWriter, Incarnation
-from streams.detect import DetectJob, Partition
+from streams.detect import DetectJob
+from streams.partitions import Partition
 from streams.settings import Settings
 
 CHECKPOINT_S: Final = 0.5
@@ -127,13 +131,15 @@ def _claim_of_checkpoints(deaths: Deaths) -> None:
 def _restore(deaths: Deaths) -> None:
     restore_all = checkpoints.restore_all  # type: ignore[attr-defined]
 
-    def restore_half_and_die(state: PartitionState, rows: Mapping[bytes, bytes]) -> None:
+    def restore_half_and_die(
+        state: PartitionState, rows: Mapping[bytes, bytes], layouts: Mapping[bytes, Layout], end: int | None
+    ) -> Restored:
         if len(rows) > 1 and deaths.take(Moment.RESTORE):
-            restore_all(state, dict(list(rows.items())[: len(rows) // 2]))
+            restore_all(state, dict(list(rows.items())[: len(rows) // 2]), layouts, end)
             die()
-        restore_all(state, rows)
+        return restore_all(state, rows, layouts, end)
 
-    checkpoints.restore_all = restore_half_and_die  # type: ignore[attr-defined]
+    checkpoints.restore_all = restore_half_and_die  # type: ignore[attr-defined, assignment]
 
 
 def _chunk(deaths: Deaths) -> None:
@@ -167,11 +173,11 @@ def _half_of(result: Result) -> Result:
 def _checkpoint(deaths: Deaths) -> None:
     send, write = CheckpointWriter._send, CheckpointWriter.write
 
-    async def send_half_and_die(self: CheckpointWriter, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
-        if len(rows) > 1 and deaths.take(Moment.CHECKPOINT):
-            await send(self, rows[: len(rows) // 2])
+    async def send_half_and_die(self: CheckpointWriter, records: Sequence[Outgoing]) -> None:
+        if len(records) > 1 and deaths.take(Moment.CHECKPOINT):
+            await send(self, records[: len(records) // 2])
             die()
-        await send(self, rows)
+        await send(self, records)
 
     async def write_and_die(self: CheckpointWriter, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
         await write(self, rows)

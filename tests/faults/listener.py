@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.events import Alarm
+from schemas.positions import Repeats
 from schemas.topics import ALARMS
 from streams.settings import Settings
 from tests.streams.processes import until
@@ -64,10 +65,8 @@ class Listener:
         async with consumer:
             consumer.assign([TopicPartition(ALARMS.name, number) for number in range(self._settings.partitions)])
             self._ready.set()
-            highest = dict.fromkeys(range(self._settings.partitions), (-1, -1))
+            repeats = Repeats()
             async for record in consumer:
                 alarm = Alarm.from_json(record.value)
-                place = alarm.source_offset, alarm.source_ordinal
-                if place > highest[record.partition]:
-                    highest[record.partition] = place
+                if repeats.is_new(record.partition, alarm):
                     self._arrivals_ms.append(alarm.ingest_ts)

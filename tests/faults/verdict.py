@@ -20,6 +20,7 @@ from detectors.limits import LimitTable, load_limits
 from detectors.twin.oracle import Oracle, Told, timeless
 from schemas.control import is_control
 from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.positions import Event, Repeats
 from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, NOT_JUDGED, RejectEvent
 from schemas.reports import Reports, decode
@@ -246,28 +247,23 @@ def _counted(topic: str, records: Sequence[ConsumerRecord]) -> Iterable[tuple[in
         offsets, counts = np.unique(reports.offset, return_counts=True)
         yield from zip(offsets.tolist(), counts.tolist(), strict=True)
         return
-    highest = (-1, -1)
+    repeats = Repeats()
     for record in records:
-        place, rows = _event_of(topic, record)
-        if place > highest:
+        event, rows = _event_of(topic, record)
+        if repeats.is_new(0, event):
             yield record.offset, rows
-        highest = max(highest, place)
 
 
-def _event_of(topic: str, record: ConsumerRecord) -> tuple[tuple[int, int], int]:
-    """The place of an event, and how many rows it gives."""
+def _event_of(topic: str, record: ConsumerRecord) -> tuple[Event, int]:
+    """The event of a record, and how many rows it gives."""
     if topic == REJECTS.name:
-        reject = RejectEvent.from_headers(record.headers)
-        return (reject.source_offset, reject.source_index), 1
+        return RejectEvent.from_headers(record.headers), 1
     if topic == AGGREGATES.name:
         minute = Aggregate.from_json(record.value)
-        rows = sum(len(statistics["count"]) for statistics in minute.quantities.values())
-        return (minute.source_offset, minute.source_ordinal), rows
+        return minute, sum(len(statistics["count"]) for statistics in minute.quantities.values())
     if topic == ALARMS.name:
-        alarm = Alarm.from_json(record.value)
-        return (alarm.source_offset, alarm.source_ordinal), 1
-    status = DeviceStatus.from_json(record.value)
-    return (status.source_offset, status.source_ordinal), 1
+        return Alarm.from_json(record.value), 1
+    return DeviceStatus.from_json(record.value), 1
 
 
 def _judge_stored(verdict: Verdict, rows: Mapping[Place, Rows], ends: Mapping[Place, int], client: Client) -> None:

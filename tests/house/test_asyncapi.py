@@ -18,7 +18,9 @@ import yaml
 from cli.rejects.remembered import SENDING, SENT, Note
 from cli.rejects.stored import REPLAY_OF, RejectId
 from detectors import device_status
-from detectors.checkpoint import encode, restore
+from detectors.checkpoints.encode import encode
+from detectors.checkpoints.layout import TEXT, beginning_of, key_of
+from detectors.checkpoints.restore import restore_all
 from detectors.messages import alarm_message
 from detectors.state import DETECTORS, PartitionState
 from schemas import report_rules, reports
@@ -29,6 +31,7 @@ from schemas.records import Records
 from schemas.rejects import GATEWAY, MAX_GATEWAY_LENGTH, NOT_JUDGED, PREFIX, RejectEvent
 from schemas.report_rules import Fault, Reason
 from schemas.topics import OUTPUTS, TOPICS, Topic
+from streams.seals import opened
 from streams.settings import Settings
 from tests.house.json_schema import accepts, resolve
 
@@ -407,13 +410,23 @@ def test_a_reject_example_is_what_decoding_its_bytes_says(example: dict[str, Any
 
 @pytest.mark.parametrize("example", examples_of("checkpoint"))
 def test_a_checkpoint_example_is_restored(example: dict[str, Any]) -> None:
-    # After a change of layout, take a new one from detectors.checkpoint.encode.
+    # After a change of layout, take a new one from detectors.checkpoints.encode and streams.seals.
     key, value = b"0YG-000007", base64.b64decode(example["payload"])
     assert key.decode() in example["summary"]
+    row = opened(key, value, base64.b64decode(example["headers"]["topic_ids"]))
     state = PartitionState()
-    restore(state, key, value)
+    assert restore_all(state, {key: row.value}).aside == {}
+    assert row.epoch > 0
     assert state.device_ids == ["YG-000007"]
-    assert [len(row) for _, row in encode(state, [0])] == [len(value)]
+    assert list(encode(state, [0])) == [(key, row.value)]
+
+
+@pytest.mark.parametrize("example", examples_of("layout"))
+def test_the_layout_example_is_that_of_this_release(example: dict[str, Any]) -> None:
+    # After a change of layout, take a new one from detectors.checkpoints.layout.TEXT.
+    assert orjson.dumps(example["payload"]) == TEXT
+    key = MESSAGES["layout"]["bindings"]["kafka"]["key"]
+    assert accepts(API, key, key_of(beginning_of(TEXT)).decode())
 
 
 def test_a_record_of_time_is_what_the_code_takes_for_one() -> None:

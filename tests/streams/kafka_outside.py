@@ -13,10 +13,22 @@ from typing import Any, NamedTuple, Self, TypeVar
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from schemas.topics import CHECKPOINTS, TELEMETRY
+from streams.checkpoints import TOPIC_IDS
 from streams.closing import closed
+from streams.seals import opened
 
 T = TypeVar("T")
 Headers = Sequence[tuple[str, bytes | None]]
+
+
+def rows_of(records: Iterable[ConsumerRecord]) -> dict[bytes, bytes]:
+    """The newest row of each device among records of the checkpoints topic, as it was encoded."""
+    newest: dict[bytes, bytes] = {}
+    for record in records:
+        newest.pop(record.key, None)
+        if record.key[:1] in (b"0", b"1") and record.value:
+            newest[record.key] = opened(record.key, record.value, dict(record.headers)[TOPIC_IDS]).value
+    return newest
 
 
 class Sent(NamedTuple):
@@ -151,8 +163,8 @@ class Kafka:
         return self._run(self._outside.read(topic))
 
     def newest_checkpoints(self) -> list[dict[bytes, bytes]]:
-        """What compaction would leave of the checkpoints, by partition."""
-        return [{record.key: record.value for record in records} for records in self.read(CHECKPOINTS.name)]
+        """What compaction would leave of the devices' checkpoints, by partition."""
+        return [rows_of(records) for records in self.read(CHECKPOINTS.name)]
 
     def committed(self, group: str, topic: str = TELEMETRY.name) -> list[int]:
         """The group's committed offset of each partition, 0 where there is none."""

@@ -12,9 +12,10 @@ from zlib import crc32
 from aiokafka import ConsumerRecord
 
 from detectors.limits import LimitTable
-from detectors.twin.oracle import Oracle, Told
+from detectors.twin.oracle import Oracle, Told, bare
 from fleet import Fleet, FleetConfig
 from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.positions import Repeats
 from schemas.rejects import RejectEvent
 from tests.streams.conftest import PARTITIONS
 from tests.streams.kafka_outside import Sent
@@ -73,23 +74,13 @@ def fed(oracle: Oracle, records: Iterable[ConsumerRecord]) -> Told:
 
 
 def without_repeats(events: Iterable[Placed]) -> list[Placed]:
-    """The events of one partition less those at or below a place before them."""
-    kept: list[Placed] = []
-    highest = (-1, -1)
-    for event in events:
-        place = event.source_offset, event.source_ordinal
-        if place > highest:
-            kept.append(event)
-            highest = place
-    return kept
+    """The events of one partition less repeats, by the rule for consumers; who sent them is left out."""
+    repeats = Repeats()
+    return [bare(event) for event in events if repeats.is_new(0, event)]
 
 
 def rejects_of(records: Iterable[ConsumerRecord]) -> list[tuple[int, int, str]]:
     """Offset, index and reason of one partition's rejects, less repeats."""
-    kept: list[tuple[int, int, str]] = []
-    for record in records:
-        event = RejectEvent.from_headers(record.headers)
-        place = event.source_offset, event.source_index
-        if not kept or place > kept[-1][:2]:
-            kept.append((*place, event.reason))
-    return kept
+    repeats = Repeats()
+    events = (RejectEvent.from_headers(record.headers) for record in records)
+    return [(one.source_offset, one.source_index, one.reason) for one in events if repeats.is_new(0, one)]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from faust.types import TP
 
-from detectors.checkpoint import restore_all
+from detectors.checkpoints.restore import restore_all
 from detectors.limits import load_limits
 from detectors.state import PartitionState
 from detectors.twin.oracle import Told, timeless
@@ -51,7 +51,7 @@ def _look(kafka: Kafka) -> list[Look]:
 
 def _rows(newest: dict[bytes, bytes]) -> dict[Device, int]:
     state = PartitionState()
-    restore_all(state, newest)
+    assert not restore_all(state, newest).aside
     tests, offsets = (state.rows[name][: len(state)].tolist() for name in ("test", "offset"))
     return {(device, bool(test)): offset for device, test, offset in zip(state.device_ids, tests, offsets, strict=True)}
 

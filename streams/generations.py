@@ -1,0 +1,209 @@
+"""Which generation of events a worker sends, and what of it is on the output topics already.
+
+Events follow from telemetry by rules: limits, and this program. While the rules are those that the checkpoint was
+written by, what is sent again after a crash stands at the places it had, and is known as repeats. A worker that comes
+with other rules may find other events in the same records, at the same places. So it begins a generation of its own,
+whose events stand above all before (`schemas.positions`); it says so in the checkpoint before it processes a record.
+What its predecessor sent of records that no checkpoint covers it would send again: so it reads what the output
+partitions hold of them, and sends only what is not there, until a checkpoint covers all of these records.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+import orjson
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.positions import Event, Position
+from schemas.rejects import RejectEvent
+from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS
+from streams.closing import closed
+from streams.settings import Settings
+
+E = TypeVar("E", Alarm, Aggregate, DeviceStatus, RejectEvent)
+
+STEP: Final = 2_000
+"""Records that are read of an output partition at first, back from its end; then twice as many, and so on [ours]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What the checkpoint of a partition says of its events.
+
+    `rules` are those by which the partition is processed since `number` began, and `covered` is the first offset of
+    telemetry that the rows do not reflect. Where `sent_from` is not None, the rows reflect other rules, and the output
+    partitions hold events of records that are not covered, from these offsets on, by topic.
+    """
+
+    number: int = 0
+    rules: str = ""
+    covered: int = 0
+    sent_from: Mapping[str, int] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is kept."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: Any) -> Generation | None:
+        """Read it back; None where it is none."""
+        match kept:
+            case {
+                "number": int(number),
+                "rules": str(rules),
+                "covered": int(covered),
+                "sent_from": dict() | None as sent,
+            }:
+                return cls(number, rules, covered, sent)
+        return None
+
+
+@dataclass(slots=True)
+class Sent:
+    """The events that are on the output topics of records from some offset on, but for those that were found again
+    since. An alarm's are known by id and kind of event, others by their place."""
+
+    alarms: Counter[tuple[str, str]] = field(default_factory=Counter)
+    places: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
+    last: int = -1
+    """The highest offset of telemetry from which any follows."""
+    highest: int = -1
+    """The highest generation of all events that were read."""
+
+    def add(self, topic: str, event: Event, covered: int) -> None:
+        """An event was found on a topic."""
+        self.highest = max(self.highest, event.generation)
+        if event.source_offset < covered:
+            return
+        self.last = max(self.last, event.source_offset)
+        if isinstance(event, Alarm):
+            self.alarms[event.alarm_id, event.event] += 1
+        else:
+            self.places.setdefault(topic, set()).add(_place(event))
+
+    def new(self, topic: str, events: Sequence[E]) -> Sequence[E]:
+        """Those of the events, which follow in order, that are not on the topic."""
+        if all(event.source_offset > self.last for event in events):
+            return events
+        return [event for event in events if not self._is_there(topic, event)]
+
+    def _is_there(self, topic: str, event: Event) -> bool:
+        if not isinstance(event, Alarm):
+            return _place(event) in self.places.get(topic, ())
+        if not self.alarms[event.alarm_id, event.event]:
+            return False
+        self.alarms[event.alarm_id, event.event] -= 1
+        return True
+
+
+def _place(event: Event) -> tuple[int, int]:
+    _, offset, ordinal = Position.of(event)
+    return offset, ordinal
+
+
+_READ: Final[Mapping[str, Callable[[ConsumerRecord], Event]]] = {
+    ALARMS.name: lambda record: Alarm.from_json(record.value),
+    AGGREGATES.name: lambda record: Aggregate.from_json(record.value),
+    DEVICE_STATUS.name: lambda record: DeviceStatus.from_json(record.value),
+    REJECTS.name: lambda record: RejectEvent.from_headers(record.headers),
+}
+
+
+def event_in(record: ConsumerRecord) -> Event | None:
+    """The event of a record of an output topic; None for what is none of ours."""
+    try:
+        event = _READ[record.topic](record)
+        # JSON says nothing of types; of what is compared with our own these must be right.
+        _ = int(event.generation), int(event.source_offset), event.source_offset >= 0
+    except (ValueError, TypeError, AttributeError, orjson.JSONDecodeError):
+        return None
+    return event
+
+
+async def begun(
+    kept: Generation | None, rules: str, covered: int, partition: int, outputs: AIOKafkaConsumer
+) -> Generation:
+    """The generation of a worker of these rules that goes on from what is kept of a partition, which may be nothing:
+    then rows cover it up to the offset `covered`. `outputs` is a consumer of the output topics without a group."""
+    if kept is not None and kept.rules == rules:
+        return kept
+    known = kept or Generation(covered=covered)
+    starts, highest = dict(known.sent_from or {}), known.number
+    for topic in OUTPUTS:
+        found, of_topic = await _start(outputs, TopicPartition(topic.name, partition), known.covered)
+        starts.setdefault(topic.name, found)
+        highest = max(highest, of_topic)
+    return replace(known, number=highest + 1, rules=rules, sent_from=starts)
+
+
+async def _start(outputs: AIOKafkaConsumer, tp: TopicPartition, covered: int) -> tuple[int, int]:
+    """From which offset on an output partition holds events of records from `covered` on, and the highest generation
+    among its last events. What was acknowledged before a checkpoint lies before all that is of records after it."""
+    (end,) = (await outputs.end_offsets([tp])).values()
+    (beginning,) = (await outputs.beginning_offsets([tp])).values()
+    step = STEP
+    while True:
+        start = max(beginning, end - step)
+        events = [
+            (record.offset, event) async for record in _records(outputs, tp, start, end) if (event := event_in(record))
+        ]
+        before = [offset for offset, event in events if event.source_offset < covered]
+        if before or start == beginning:
+            highest = max((event.generation for _, event in events), default=-1)
+            return max(before, default=start - 1) + 1, highest
+        step *= 2
+
+
+async def sent_since(generation: Generation, partition: int, outputs: AIOKafkaConsumer) -> Sent | None:
+    """What the output partitions hold of records that rows do not cover; None where rows of these rules cover all."""
+    if generation.sent_from is None:
+        return None
+    sent = Sent()
+    for topic, start in generation.sent_from.items():
+        tp = TopicPartition(topic, partition)
+        (end,) = (await outputs.end_offsets([tp])).values()
+        async for record in _records(outputs, tp, start, end):
+            if (event := event_in(record)) is not None:
+                sent.add(topic, event, generation.covered)
+    return sent
+
+
+@asynccontextmanager
+async def reading(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer of the output topics."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=50
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await closed(consumer.stop())
+
+
+async def _records(
+    outputs: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int
+) -> AsyncIterator[ConsumerRecord]:
+    outputs.assign([tp])
+    outputs.seek(tp, start)
+    while start < end and await outputs.position(tp) < end:
+        for records in (await outputs.getmany(tp, timeout_ms=1_000)).values():
+            for record in records:
+                yield record
+
+
+def covered_to(generation: Generation, covered: int, sent: Sent | None) -> Generation:
+    """What a checkpoint says that covers records below the offset `covered`."""
+    done = sent is None or covered > sent.last
+    return replace(generation, covered=covered, sent_from=None if done else generation.sent_from)
+
+
+def stamped(events: Iterable[E], generation: int, topic_id: str) -> list[E]:
+    """The events as they are sent."""
+    return [replace(event, generation=generation, source_topic_id=topic_id) for event in events]

@@ -1,0 +1,73 @@
+"""One partition of telemetry while a detect worker holds it, and what is kept of it as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from detectors.log_time import LogTime
+from detectors.state import PartitionState
+from streams.generations import Generation, Sent
+from streams.ledger import Ledger
+from streams.slices import Slice
+from streams.transport import Chunk
+
+RECORD: Final = b"partition"
+"""The key of the partition's own record among its checkpoints."""
+
+
+@dataclass(slots=True)
+class Partition:
+    """One partition while this worker holds it: its devices' state, what waits, what a checkpoint has yet to cover.
+
+    `since` is what was processed since the last checkpoint, piece by piece, `uncovered` the chunks that were
+    finished with since. `moved_at` is when the log's time was last known to move, or was last asked to; `beating` are
+    the records that ask, until they are acknowledged. `careful` is whether a detector has raised since the last
+    checkpoint. `leaving` is whether work ends with the piece in hand. `ledger` is None until something comes of it.
+    `generation` is that of its events, `sent` what is on the output topics of records that no checkpoint of these rules
+    covers; `recorded` is what the checkpoint says of both and of the log.
+    """
+
+    state: PartitionState
+    ledger: Ledger | None
+    restored: bool = False
+    waiting: asyncio.Queue[Chunk | None] = field(default_factory=asyncio.Queue)
+    waiting_bytes: int = 0
+    leaving: bool = False
+    sending: list[asyncio.Future[Any]] = field(default_factory=list)
+    since: list[Slice] = field(default_factory=list)
+    uncovered: list[Chunk] = field(default_factory=list)
+    careful: bool = False
+    next_offset: int = 0
+    moved_at: float = field(default_factory=time.monotonic)
+    beating: Sequence[asyncio.Future[Any]] = ()
+    checkpointed_at: float = field(default_factory=time.monotonic)
+    looked_after_at: float = field(default_factory=time.monotonic)
+    generation: Generation = field(default_factory=Generation)
+    sent: Sent | None = None
+    recorded: tuple[bytes, bytes] | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def record_of(log: LogTime, generation: Generation) -> tuple[bytes, bytes]:
+    """The partition's own record, key and value."""
+    told = {"log_ts": log.ts, "awake_ts": log.awake_ts, "generation": generation.to_json()}
+    return RECORD, orjson.dumps(told)
+
+
+def kept_in(records: Mapping[bytes, bytes]) -> tuple[LogTime, Generation | None]:
+    """What the partition's own record says; that of a fresh partition where there is none or it is unreadable."""
+    try:
+        told: Any = orjson.loads(records.get(RECORD, b""))
+    except orjson.JSONDecodeError:
+        told = None
+    match told:
+        case {"log_ts": int(ts), "awake_ts": int(awake_ts), "generation": generation}:
+            return LogTime(ts, awake_ts), Generation.from_json(generation)
+    return LogTime(), None

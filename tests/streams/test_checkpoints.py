@@ -1,0 +1,344 @@
+"""The checkpoints of a partition on Apache Kafka: whatever lies on the topic, the good rows are restored, and each bad
+one costs its own device what was kept of it."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import UUID
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import UnknownTopicOrPartitionError
+
+from detectors.checkpoints.encode import encode
+from detectors.checkpoints.layout import OWN, TEXT, beginning_of, described, key_of
+from detectors.limits import load_limits
+from detectors.state import PartitionState
+from embedded.processes import running_kafka
+from schemas.topics import CHECKPOINTS, TELEMETRY
+from streams.checkpoints import LINES, TOPIC_IDS, Checkpoint, CheckpointWriter, Incarnation, read_checkpoint
+from streams.errors import OperatorError
+from streams.seals import EPOCH_MOST, sealed
+from streams.settings import Settings
+from streams.topics import make_topics, topic_ids
+from tests.apache_kafka import kafka_for_tests
+from tests.detectors.given_reports import T0, contents, record, report, run
+from tests.detectors.rows_by_hand import device, layout_of, value_of
+from tests.streams.kafka_outside import Kafka, Sent
+from tests.streams.processes import until
+
+PARTITIONS: Final = 64
+"""Each test has one of its own."""
+RECORDS: Final = 5
+"""Of telemetry in each."""
+_numbers = itertools.count()
+Row = tuple[bytes, bytes | None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A partition of the topic that nobody has used yet, and clients of it."""
+
+    settings: Settings
+    kafka: Kafka
+    incarnation: Incarnation
+    partition: int
+
+    def write(self, *checkpoints: Sequence[Row], epoch: int = 1) -> None:
+        """Write checkpoints as a worker does that has the partition."""
+
+        async def written() -> None:
+            writer = await CheckpointWriter.start(self.settings, self.partition, self.incarnation)
+            writer.epoch = epoch
+            for rows in checkpoints:
+                await writer.write(rows)
+            await writer.stop()
+
+        asyncio.run(written())
+
+    def put(self, key: bytes, value: bytes | None, topic_ids: bytes | None = None) -> None:
+        """Write a record as anybody may who has the right to write."""
+        headers = [] if topic_ids is None else [(TOPIC_IDS, topic_ids)]
+        self.kafka.send([Sent(self.partition, key, value, headers)], CHECKPOINTS.name)
+
+    def forge(self, key: bytes, value: bytes, epoch: int = 1) -> None:
+        """Write a record that a worker might have written."""
+        self.put(key, sealed(key, value, self.topic_ids, epoch), self.topic_ids)
+
+    def read(self) -> Checkpoint:
+        return asyncio.run(read_checkpoint(self.settings, self.partition, self.incarnation, PartitionState()))
+
+    @property
+    def topic_ids(self) -> bytes:
+        return bytes(self.incarnation)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Kafka, Incarnation]]:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    with kafka_for_tests(), running_kafka(folder / "data", folder / "logs", brokers=1) as running:
+        settings = Settings(kafka=running.bootstrap, partitions=PARTITIONS, fencing=True)
+        asyncio.run(make_topics(settings))
+        # Brokers answer that topics are made before all of them know it.
+        until(lambda: len(ids_of(settings)) == 2, "topics", 120)
+        ids = ids_of(settings)
+        with Kafka(settings.kafka, PARTITIONS) as kafka:
+            kafka.send(Sent(number, b"key", b"value") for number in range(PARTITIONS) for _ in range(RECORDS))
+            yield settings, kafka, Incarnation.of(ids)
+
+
+def ids_of(settings: Settings) -> dict[str, UUID]:
+    try:
+        return asyncio.run(topic_ids(settings.kafka, [TELEMETRY.name, CHECKPOINTS.name]))
+    except UnknownTopicOrPartitionError:
+        return {}
+
+
+@pytest.fixture
+def place(cluster: tuple[Settings, Kafka, Incarnation]) -> Place:
+    return Place(*cluster, next(_numbers))
+
+
+def fleet(*devices: str, offset: int = 3, value: float = 90) -> PartitionState:
+    """The state of devices that have each reported a temperature."""
+    state = PartitionState()
+    for number, device_id in enumerate(devices):
+        run([record(offset, report(T0 + number, device_id, temperature_c=[value]))], state, load_limits())
+    return state
+
+
+def rows(state: PartitionState) -> list[Row]:
+    return [*contents(state)]
+
+
+def row(device_id: str, offset: int = 3, value: float = 90) -> bytes:
+    ((_, encoded),) = encode(fleet(device_id, offset=offset, value=value), [0])
+    return encoded
+
+
+def test_what_is_written_is_read_and_the_next_writer_has_the_next_epoch(place: Place) -> None:
+    state = fleet("LY-1", "LY-2")
+    place.write(rows(state), [(b"partition", b'{"generation":1}')], epoch=4)
+    checkpoint = place.read()
+    assert contents(checkpoint.state) == contents(state)
+    assert dict(checkpoint.records) == {b"partition": b'{"generation":1}'}
+    assert (checkpoint.epoch, checkpoint.next_epoch, dict(checkpoint.aside)) == (4, 5, {})
+
+
+def test_nothing_is_read_where_nothing_was_written(place: Place) -> None:
+    checkpoint = place.read()
+    assert (len(checkpoint.state), checkpoint.records, checkpoint.next_epoch, checkpoint.aside) == (0, {}, 1, {})
+
+
+def test_each_writer_tells_its_layout_once_before_its_rows(place: Place) -> None:
+    place.write(rows(fleet("LY-1")), rows(fleet("LY-2")))
+    place.write(rows(fleet("LY-3")), epoch=2)
+    found = [(one.key, one.value) for one in place.kafka.read(CHECKPOINTS.name)[place.partition]]
+    assert [key for key, _ in found] == [key_of(OWN.beginning), b"0LY-1", b"0LY-2", key_of(OWN.beginning), b"0LY-3"]
+    assert found[0][1] == TEXT
+
+
+def damaged(place: Place, value: bytes) -> None:
+    whole = bytearray(sealed(b"0LY-2", value, place.topic_ids, 1))
+    whole[40] ^= 1
+    place.put(b"0LY-2", bytes(whole), place.topic_ids)
+
+
+def cut(place: Place, value: bytes) -> None:
+    place.put(b"0LY-2", sealed(b"0LY-2", value, place.topic_ids, 1)[:-30], place.topic_ids)
+
+
+def of_another_device(place: Place, value: bytes) -> None:
+    place.put(b"0LY-2", sealed(b"0LY-1", value, place.topic_ids, 1), place.topic_ids)
+
+
+def of_no_layout(place: Place, value: bytes) -> None:
+    place.forge(b"0LY-2", value[:1] + b"nolayout" + value[9:])
+
+
+def of_a_later_form(place: Place, value: bytes) -> None:
+    place.forge(b"0LY-2", b"\x09" + value[1:])
+
+
+def not_a_row(place: Place, value: bytes) -> None:
+    place.forge(b"0LY-2", value + b"and more")
+
+
+def beyond_the_end(place: Place, value: bytes) -> None:
+    place.forge(b"0LY-2", row("LY-2", offset=RECORDS))
+
+
+def far_beyond_the_end(place: Place, value: bytes) -> None:
+    place.forge(b"0LY-2", row("LY-2", offset=2**62))
+
+
+def of_an_older_writer(place: Place, value: bytes) -> None:
+    place.forge(b"0LY-2", value, epoch=0)
+
+
+def of_an_old_release(place: Place, value: bytes) -> None:
+    place.put(b"0LY-2", b"\x03\x51\x8e\x75\x45" + bytes(400), place.topic_ids)
+
+
+def of_a_stranger(place: Place, value: bytes) -> None:
+    place.put(b"0LY-2", value)
+
+
+def of_other_topics(place: Place, value: bytes) -> None:
+    other = bytes(place.incarnation._replace(checkpoints=UUID(int=7)))
+    place.put(b"0LY-2", sealed(b"0LY-2", value, other, 9), other)
+
+
+def of_another_telemetry(place: Place, value: bytes) -> None:
+    other = bytes(place.incarnation._replace(telemetry=UUID(int=7)))
+    place.put(b"0LY-2", sealed(b"0LY-2", value, other, 9), other)
+
+
+BAD: Final[Mapping[Callable[[Place, bytes], None], str]] = {
+    damaged: "damaged", cut: "damaged", of_another_device: "damaged", not_a_row: "damaged",
+    of_no_layout: "unknown_layout", of_a_later_form: "unknown_layout",
+    beyond_the_end: "beyond_the_end", far_beyond_the_end: "beyond_the_end",
+    of_an_older_writer: "older_writer", of_an_old_release: "older_writer",
+    of_a_stranger: "stranger", of_other_topics: "stranger", of_another_telemetry: "stranger",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.__name__)
+def test_a_bad_record_is_set_aside_and_the_row_before_it_is_used(
+    place: Place, bad: Callable[[Place, bytes], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    state = fleet("LY-1", "LY-2", "LY-3")
+    place.write(rows(state))
+    bad(place, row("LY-2", offset=4, value=20))
+    with caplog.at_level(logging.WARNING):
+        checkpoint = place.read()
+    assert contents(checkpoint.state) == contents(state)
+    assert (dict(checkpoint.aside), checkpoint.epoch) == ({BAD[bad]: 1}, 1)
+    (said,) = [line.getMessage() for line in caplog.records]
+    assert said.startswith(f"partition {place.partition}: a checkpoint record is set aside, '0LY-2': ")
+
+
+def test_a_bad_row_without_one_before_it_costs_its_device_alone(place: Place) -> None:
+    place.write(rows(fleet("LY-1", "LY-3")))
+    beyond_the_end(place, b"")
+    checkpoint = place.read()
+    assert contents(checkpoint.state) == contents(fleet("LY-1", "LY-3"))
+    assert dict(checkpoint.aside) == {"beyond_the_end": 1}
+
+
+@pytest.mark.parametrize("key", [b"", b"2LY-2", b"layout/zz", b"0", b"0\xff", b"partition"])
+def test_a_record_under_a_key_of_nobody_is_set_aside(place: Place, key: bytes) -> None:
+    place.write(rows(fleet("LY-1")))
+    place.put(key, b"\x04whatever it is, it is long enough", place.topic_ids)
+    checkpoint = place.read()
+    assert contents(checkpoint.state) == contents(fleet("LY-1"))
+    assert (dict(checkpoint.aside), checkpoint.records) == ({"damaged": 1}, {})
+
+
+def test_a_tombstone_clears_whoever_wrote_it(place: Place) -> None:
+    place.write(rows(fleet("LY-1", "LY-2")))
+    place.forge(b"0LY-2", row("LY-2"), epoch=EPOCH_MOST)
+    place.put(b"0LY-2", None)
+    place.forge(b"0LY-2", row("LY-2", offset=4), epoch=2)
+    checkpoint = place.read()
+    assert dict(checkpoint.aside) == {}
+    (held,) = checkpoint.state.find(["LY-2"], checkpoint.state.rows["test"][:1] > 0)
+    assert checkpoint.state.rows["offset"][held] == 4
+    place.put(b"0LY-2", None)
+    assert contents(place.read().state) == contents(fleet("LY-1"))
+
+
+def test_a_forged_epoch_costs_its_device_alone_and_no_writer_runs_out_of_epochs(place: Place) -> None:
+    place.write(rows(fleet("LY-1", "LY-2")))
+    place.forge(b"0LY-2", row("LY-2"), epoch=EPOCH_MOST)
+    place.write(rows(fleet("LY-1", "LY-2", offset=4)), epoch=2)
+    checkpoint = place.read()
+    assert dict(checkpoint.aside) == {"older_writer": 1}
+    assert checkpoint.state.rows["offset"][:2].tolist() == [4, 3]
+    assert checkpoint.next_epoch == EPOCH_MOST
+    place.write(rows(fleet("LY-1", "LY-2", offset=4)), epoch=checkpoint.next_epoch)
+    assert dict(place.read().aside) == {"older_writer": 1}
+    assert place.read().state.rows["offset"][:2].tolist() == [4, 4]
+
+
+def test_rows_of_another_release_are_read_by_the_layout_on_the_topic(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = copy.deepcopy(described())
+    other["quantities"] = ["pressure_pa", *other["quantities"][::-1]]
+    other["row"] = [*other["row"], "mood <i4"]
+    layout, state = layout_of(other), fleet("LY-1", "LY-2")
+    place.forge(b"0LY-1", value_of(layout, device(state, 0)), epoch=9)
+    place.put(key_of(layout.beginning), orjson.dumps(other))
+    place.write([rows(state)[1]], epoch=10)
+    # Nobody clears a layout that rows are read by.
+    place.put(key_of(layout.beginning), None)
+    with caplog.at_level(logging.WARNING):
+        checkpoint = place.read()
+    assert contents(checkpoint.state) == contents(state)
+    assert dict(checkpoint.aside) == {}
+    assert [line.getMessage() for line in caplog.records] == [
+        f"partition {place.partition}: rows of layout {layout.beginning[1:].hex()}: dropped row.mood, pressure_pa"
+    ]
+
+
+@pytest.mark.parametrize("text", [b"{}", b"nothing", TEXT.replace(b"severity", b"sternness")])
+def test_a_layout_that_is_none_costs_the_devices_whose_rows_need_it(place: Place, text: bytes) -> None:
+    beginning = beginning_of(text)
+    place.put(key_of(beginning), text)
+    place.forge(b"0LY-2", beginning + row("LY-2")[len(beginning) :])
+    place.write(rows(fleet("LY-1")))
+    checkpoint = place.read()
+    assert contents(checkpoint.state) == contents(fleet("LY-1"))
+    assert dict(checkpoint.aside) == {"damaged": 1, "unknown_layout": 1}
+
+
+def test_a_layout_under_the_key_of_another_is_set_aside(place: Place) -> None:
+    place.put(key_of(OWN.beginning), TEXT + b" ")
+    place.write(rows(fleet("LY-1")))
+    checkpoint = place.read()
+    assert (len(checkpoint.state), dict(checkpoint.aside)) == (1, {"damaged": 1})
+
+
+def test_where_all_there_is_reflects_another_telemetry_it_is_refused(place: Place) -> None:
+    of_another_telemetry(place, row("LY-2"))
+    with pytest.raises(OperatorError, match=f"reflects another {TELEMETRY.name}, deleted since"):
+        place.read()
+
+
+def test_many_bad_records_are_told_in_few_lines(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    place.kafka.send([Sent(place.partition, b"0LY-%d" % n, b"junk") for n in range(100)], CHECKPOINTS.name)
+    with caplog.at_level(logging.WARNING):
+        checkpoint = place.read()
+    assert dict(checkpoint.aside) == {"stranger": 100}
+    assert len(caplog.records) == LINES + 1
+    assert caplog.records[-1].getMessage() == f"partition {place.partition}: 90 more checkpoint records are set aside"
+
+
+def test_where_a_brokers_ends_may_lie_before_the_end_no_row_lies_beyond(place: Place) -> None:
+    beyond_the_end(place, b"")
+    checkpoint = replace(place, settings=replace(place.settings, fencing=False)).read()
+    assert checkpoint.state.rows["offset"][0] == RECORDS
+
+
+def test_an_open_transaction_on_telemetry_ends_nothing_early(place: Place) -> None:
+    async def read_meanwhile() -> Checkpoint:
+        sender = AIOKafkaProducer(bootstrap_servers=place.settings.kafka, transactional_id="gateway")
+        await sender.start()
+        await sender.begin_transaction()
+        await sender.send_and_wait(TELEMETRY.name, b"value", b"key", partition=place.partition)
+        found = await read_checkpoint(place.settings, place.partition, place.incarnation, PartitionState())
+        await sender.abort_transaction()
+        await sender.stop()
+        return found
+
+    # It reflects the record of the transaction.
+    place.write(rows(fleet("LY-1", offset=RECORDS)))
+    assert len(asyncio.run(read_meanwhile()).state) == 1
