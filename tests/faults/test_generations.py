@@ -1,0 +1,104 @@
+"""Workers come with other limits after a crash that no checkpoint covers: nothing is taken for a repeat, or repeated."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+import orjson
+from clickhouse_driver import Client
+
+from schemas.events import Alarm
+from schemas.positions import Repeats
+from schemas.topics import ALARMS
+from streams.settings import host_port
+from streams.times import now_ms
+from tests.faults.arena import PARTITIONS, Arena
+from tests.streams.kafka_outside import Kafka, Sent
+from tests.streams.processes import until
+
+Open = Callable[..., AbstractContextManager[Arena]]
+NEVER_S: Final = 300.0
+"""An interval of checkpoints that is longer than the test."""
+LOWER: Final = "[default.residual_current]\nwarning = 100\nalarm = 120\nrecovery_margin = 20\n"
+
+
+def _reports(began: int, quiet: bool, fire: str = "FIRE") -> Iterator[Sent]:
+    """In each partition a device that burns, and one that does so only by lower limits."""
+    for number in range(PARTITIONS):
+        for device, current in ((f"{fire}-{number}", 800.0), (f"WARM-{number}", 20.0 if quiet else 150.0)):
+            for seq in range(4):
+                fields = {"event_ts": began + 4_000 * seq, "seq": seq, "residual_current_ma": [current]}
+                report = {"v": 1, "device_id": device, "device_kind": "electrical_monitor", **fields}
+                yield Sent(number, device.encode(), orjson.dumps(report))
+
+
+def _alarms(kafka: Kafka) -> list[list[Alarm]]:
+    return [[Alarm.from_json(record.value) for record in records] for records in kafka.read(ALARMS.name)]
+
+
+def _opened(kafka: Kafka, name: str) -> bool:
+    return all(
+        any(alarm.device_id == f"{name}-{number}" for alarm in alarms) for number, alarms in enumerate(_alarms(kafka))
+    )
+
+
+def _events(alarms: Iterator[Alarm] | list[Alarm]) -> Counter[tuple[str, str, str]]:
+    return Counter((alarm.device_id, alarm.kind, alarm.event) for alarm in alarms)
+
+
+def _stored(ring: Arena) -> Counter[tuple[str, str, str]]:
+    settings, (host, port) = ring.settings, host_port(ring.clickhouse.address)
+    with Client(host, port, settings.clickhouse_database, password=settings.clickhouse_password) as client:
+        return Counter(client.execute("SELECT device_id, kind, event FROM alarm_events"))
+
+
+def test_after_a_crash_lower_limits_find_more_and_nothing_is_dropped_or_told_twice(arena: Open, tmp_path: Path) -> None:
+    began = now_ms() - 30_000
+    lower = tmp_path / "lower.toml"
+    lower.write_text(LOWER)
+    with arena(detect=1, sink=1, checkpoint_interval_s=NEVER_S) as old:
+        with Kafka(old.settings.kafka, PARTITIONS) as kafka:
+            kafka.send(_reports(began, quiet=False))
+            until(lambda: _opened(kafka, "FIRE"), "alarms by the limits that are shipped", 60)
+            assert not _opened(kafka, "WARM")
+            before = _alarms(kafka)
+        (post,) = old.crew.detect
+        post._leaving.set()
+        post.kill()
+        with (
+            arena(detect=1, sink=0, after=old, limits_file=str(lower), checkpoint_interval_s=0.5) as ring,
+            Kafka(ring.settings.kafka, PARTITIONS) as kafka,
+        ):
+            until(lambda: _opened(kafka, "WARM"), f"alarms by the lower limits; {ring.told()}", 90)
+            ring.settle()
+            found = _alarms(kafka)
+            repeats = Repeats()
+            taken = [alarm for number, alarms in enumerate(found) for alarm in alarms if repeats.is_new(number, alarm)]
+            stored = _stored(ring)
+    once = _events([alarm for alarms in found for alarm in alarms])
+    assert set(once.values()) == {1}, "an alarm was sent twice"
+    assert _events(taken) == once, "a consumer drops an alarm"
+    assert stored == once
+    assert {name.split("-")[0] for name, *_ in once} == {"FIRE", "WARM"}
+    for alarms, alarms_before in zip(found, before, strict=True):
+        assert [alarm for alarm in alarms if alarm.generation == alarms_before[0].generation] == alarms_before
+        assert len({alarm.source_topic_id for alarm in alarms}) == 1
+
+
+def test_the_same_limits_go_on_in_the_generation_there_was(arena: Open) -> None:
+    with arena(detect=1, sink=0) as ring, Kafka(ring.settings.kafka, PARTITIONS) as kafka:
+        kafka.send(_reports(now_ms() - 30_000, quiet=True))
+        until(lambda: _opened(kafka, "FIRE"), "alarms", 60)
+        ring.watch.until(lambda look: look.detect_lag == 0, "everything covered", 60)
+        (post,) = ring.crew.detect
+        pid = post.process.pid
+        post.kill()
+        post.next_after(pid)
+        kafka.send(_reports(now_ms() - 30_000, quiet=True, fire="NEXT"))
+        until(lambda: _opened(kafka, "NEXT"), "more alarms", 60)
+        generations = {alarm.generation for alarms in _alarms(kafka) for alarm in alarms}
+    assert len(generations) == 1
