@@ -1,4 +1,4 @@
-"""Workers come with other limits after a crash that no checkpoint covers: nothing is taken for a repeat, or repeated."""
+"""Workers come with other limits after a crash that no checkpoint covers: nothing is lost as a repeat, or repeated."""
 
 from __future__ import annotations
 
