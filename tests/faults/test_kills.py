@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
+from schemas.topics import DEVICE_STATUS
 from tests.faults.arena import Arena
+from tests.faults.hasty import hasty
 from tests.faults.kills import kill_at_random
 
 Open = Callable[..., AbstractContextManager[Arena]]
@@ -27,6 +29,23 @@ def test_workers_killed_at_random_moments_lose_nothing_and_repeat_nothing(arena:
     assert verdict.counts["alarms"] > 0
     assert verdict.counts["rejects"] > 0
     assert ring.crew.gave_up == []
+
+
+def _hasty(role: str) -> Sequence[str]:
+    return [sys.executable, "-m", "tests.faults.hasty", "worker", role]
+
+
+def test_silence_is_told_once_and_as_the_log_has_it_though_workers_are_killed(arena: Open) -> None:
+    with hasty(), arena(detect=2, sink=2, command=_hasty) as ring, ring.load(SEED) as load:
+        kill_at_random(ring, SEED, KILLS)
+        load.stop()
+        # Everybody is silent from here on, and only the workers say that time passes.
+        told = ring.watch.until(lambda look: look.detect_lag == 0, f"everything processed; {ring.told()}", 60)
+        quiet = told.ends[DEVICE_STATUS.name, 0]
+        ring.watch.until(lambda look: look.ends[DEVICE_STATUS.name, 0] > quiet, "silence in a quiet log", 60)
+        verdict = ring.judge(load)
+    assert verdict.complaints == []
+    assert verdict.counts["silences"] > 0
 
 
 def _stock(role: str) -> Sequence[str]:
