@@ -249,7 +249,7 @@ class Consumer(stock.Consumer):
 
     def begins_at(self, tp: TP) -> int:
         """The offset from which this worker went on, as the group has committed it; 0 where it has not."""
-        return int(self._read_offset.get(tp) or 0)
+        return int(self._committed_offset.get(tp) or 0)
 
     def all_handed_over(self, tp: TP) -> bool:
         """Whether every record that the partition is known to have has been begun in its ledger."""
