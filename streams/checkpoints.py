@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import chain, starmap
 from typing import Final, NamedTuple, Self
 from uuid import UUID
 
@@ -94,13 +95,12 @@ class CheckpointWriter:
         returns. Raises OperatorError if another took over."""
         if not rows:
             return
-        records = [*self._layout(), *(self._sealed(key, value) for key, value in rows)]
         if not self._fencing:
-            await self._send(records)
+            await self._send(rows)
         else:
             try:
                 async with self._producer.transaction():
-                    await self._send(records)
+                    await self._send(rows)
             except ProducerFenced as error:
                 raise OperatorError(
                     f"partition {self._partition} is another worker's now; this one was away"
@@ -116,7 +116,8 @@ class CheckpointWriter:
         told = None if value is None else sealed(key, value, self._topic_ids, self.epoch)
         return Outgoing(key, told, [(TOPIC_IDS, self._topic_ids)])
 
-    async def _send(self, records: Sequence[Outgoing]) -> None:
+    async def _send(self, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+        records = chain(self._layout(), starmap(self._sealed, rows))
         await asyncio.gather(*await send_all(self._producer, CHECKPOINTS.name, self._partition, records))
 
     async def stop(self) -> None:

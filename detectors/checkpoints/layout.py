@@ -46,7 +46,8 @@ _FIELD: Final = re.compile(
     r"([a-z][a-z0-9_]{0,63}) ([<>]i[248]|[<>]u[248]|[<>]f[48]|\|[iu]1)(?: (\d{1,3}|quantities|watched))?"
 )
 _RECORDS: Final = ("row", "channel", "latch", "late", "last", "spread")
-_NUMBERS: Final = ("offset", "device_kind", "status", "test")
+_NUMBERS: Final = ("offset", "heard_ts", "device_kind", "status", "test")
+"""What is looked at of a row before it is known to be one."""
 _SEVERITY: Final = "severity"
 
 

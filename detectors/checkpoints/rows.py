@@ -16,6 +16,8 @@ from schemas.quantities import MAX_COMPONENTS
 
 DAMAGED: Final = "damaged"
 BEYOND: Final = "beyond_the_end"
+_NEVER_MS: Final = 2**53
+"""Later than any clock, and far from where silence after it would overflow."""
 
 
 class Rows(NamedTuple):
@@ -128,6 +130,7 @@ def _check_heads(layout: Layout, tests: np.ndarray, heads: np.ndarray) -> None:
     _refuse((row["width"] > MAX_COMPONENTS).any(axis=1), "it has more components than there can be")
     kind = row["device_kind"].astype(np.int64)
     _refuse((kind < 0) | (kind >= len(layout.device_kinds)), "its device is of no kind")
+    _refuse((row["heard_ts"] < 0) | (row["heard_ts"] >= _NEVER_MS), "it was heard at no time that there is")
     _refuse((row["status"] < UNKNOWN) | (row["status"] > OVERDUE), "its status is none")
     several = heads["spread"] > is_open
     _refuse(several.any(axis=1) | (is_open.any(axis=1) & ~row["width"].any(axis=1)), "its minutes are none")

@@ -16,10 +16,25 @@ from detectors.checkpoints.layout import OWN
 from detectors.checkpoints.restore import restore_all
 from detectors.device_status import Told as Faults
 from detectors.limits import LimitTable, load_limits
+from detectors.sift import sift
 from detectors.state import PartitionState
+from detectors.statuses import look
 from detectors.twin.oracle import Record, Told
 from schemas.quantities import CODES
-from tests.detectors.given_reports import T0, contents, crowds, fleets, record, report, run, slowly, told
+from schemas.reports import decode
+from tests.detectors.given_reports import (
+    NOW,
+    T0,
+    contents,
+    crowds,
+    fleets,
+    record,
+    records_of,
+    report,
+    run,
+    slowly,
+    told,
+)  # fmt: skip
 
 PROFILE = settings(
     max_examples=30, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate, Phase.shrink)
@@ -231,6 +246,18 @@ def test_a_row_that_cannot_be_one_is_set_aside_and_leaves_the_state_alone(
     assert contents(state) == [(other, whole)]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("heard_ts", -1), ("heard_ts", 2**63 - 1), ("status", 3), ("status", -2), ("device_kind", 9), ("device_kind", -1)],
+)
+def test_a_row_whose_head_is_impossible_is_set_aside(field: str, value: int) -> None:
+    ((key, whole),) = encode(monitor(), [0])
+    head = np.frombuffer(whole[: OWN.head.itemsize], OWN.head).copy()
+    head["row"][field] = value
+    restored = restore_all(PartitionState(), {key: head.tobytes() + whole[OWN.head.itemsize :]})
+    assert [one.reason for one in restored.aside.values()] == ["damaged"]
+
+
 @pytest.mark.parametrize("key", [b"", b"0", b"2LY-1", b"0\xff"])
 def test_a_row_under_a_key_that_is_none_is_set_aside(key: bytes) -> None:
     ((_, value),) = encode(monitor(), [0])
@@ -282,3 +309,12 @@ def test_garbage_is_set_aside_or_read_and_never_raises(
         state = PartitionState()
         restored = restore_all(state, {key: broken})
         assert len(state) + len(restored.aside) == 1
+        # What is taken for a row may hold anything. It harms nobody else.
+        chunk = [
+            record(9, report(T0 + 90_000, temperature_c=[40])),
+            record(10, report(T0, "LY-2", arc_half_cycles=[20])),
+        ]
+        found = sift(decode(records_of(chunk), load_limits().absences)[0], state, load_limits(), NOW)
+        assert [alarm.kind for alarm in found.result.alarms if alarm.device_id == "LY-2"] == ["arc_fault"]
+        look(state, NOW, NOW + 86_400_000, 11)
+        assert {key for key, _ in contents(state)} <= {b"0LY-1", b"0LY-2"}

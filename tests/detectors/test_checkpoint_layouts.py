@@ -34,7 +34,7 @@ confirm_warning_s = 1
 WIDER = {"|u1": "<u2", "<u2": "<u4", "<u4": "<u8", "|i1": "<i2", "<i2": "<i4", "<i4": "<i8"}
 NARROWER = {wide: narrow for narrow, wide in WIDER.items()}
 RECORDS = ("row", "channel", "latch", "late", "last", "spread")
-NEEDED = {"offset", "width", "device_kind", "status", "test", "severity"}
+NEEDED = {"offset", "heard_ts", "width", "device_kind", "status", "test", "severity"}
 """What no release may be without."""
 
 

@@ -34,7 +34,6 @@ from sinks.clickhouse.writer import ClickHouseSink
 from sinks.columns import Column
 from sinks.contract import Block
 from streams import checkpoints
-from streams.batches import Outgoing
 from streams.checkpoints import CheckpointWriter, Incarnation
 from streams.detect import DetectJob
 from streams.partitions import Partition
@@ -173,11 +172,11 @@ def _half_of(result: Result) -> Result:
 def _checkpoint(deaths: Deaths) -> None:
     send, write = CheckpointWriter._send, CheckpointWriter.write
 
-    async def send_half_and_die(self: CheckpointWriter, records: Sequence[Outgoing]) -> None:
-        if len(records) > 1 and deaths.take(Moment.CHECKPOINT):
-            await send(self, records[: len(records) // 2])
+    async def send_half_and_die(self: CheckpointWriter, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+        if len(rows) > 1 and deaths.take(Moment.CHECKPOINT):
+            await send(self, rows[: len(rows) // 2])
             die()
-        await send(self, records)
+        await send(self, rows)
 
     async def write_and_die(self: CheckpointWriter, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
         await write(self, rows)

@@ -4,11 +4,14 @@ one costs its own device what was kept of it."""
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 import itertools
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -38,6 +41,7 @@ PARTITIONS: Final = 64
 """Each test has one of its own."""
 RECORDS: Final = 5
 """Of telemetry in each."""
+RELEASES: Final = Path(__file__).parents[1] / "detectors" / "releases"
 _numbers = itertools.count()
 Row = tuple[bytes, bytes | None]
 
@@ -287,6 +291,19 @@ def test_rows_of_another_release_are_read_by_the_layout_on_the_topic(
     assert [line.getMessage() for line in caplog.records] == [
         f"partition {place.partition}: rows of layout {layout.beginning[1:].hex()}: dropped row.mood, pressure_pa"
     ]
+
+
+@pytest.mark.parametrize("release", ["1f5b90e", "666a82c"])
+def test_rows_of_releases_without_seals_are_read_and_go_on_as_rows_of_this_one(place: Place, release: str) -> None:
+    fixture = json.loads((RELEASES / f"{release}.json").read_text(encoding="utf-8"))
+    written = {base64.b64decode(key): base64.b64decode(value) for key, value in fixture["rows"].items()}
+    place.kafka.send([Sent(place.partition, b"key", b"value")] * fixture["then"][0][0], TELEMETRY.name)
+    for key, value in written.items():
+        place.put(key, value, place.topic_ids)
+    checkpoint = place.read()
+    assert (len(checkpoint.state), dict(checkpoint.aside), checkpoint.next_epoch) == (len(written), {}, 1)
+    place.write(rows(checkpoint.state)[:3], epoch=checkpoint.next_epoch)
+    assert contents(place.read().state) == contents(checkpoint.state)
 
 
 @pytest.mark.parametrize("text", [b"{}", b"nothing", TEXT.replace(b"severity", b"sternness")])

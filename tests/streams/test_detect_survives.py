@@ -21,7 +21,7 @@ from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPU
 from streams.settings import Settings
 from streams.transport import to_records
 from tests.streams.conftest import PARTITIONS, quick
-from tests.streams.kafka_outside import Kafka
+from tests.streams.kafka_outside import Kafka, Sent
 from tests.streams.processes import working
 from tests.streams.readings import fleet_sends, oracle_of, parts, quick_limits, rejects_of, without_repeats
 
@@ -151,3 +151,14 @@ def test_a_worker_told_to_stop_leaves_within_ten_seconds_and_commits_all_it_has_
     ]
     assert sum(committed) > 0, worker.said
     assert [max(offsets, default=-1) + 1 for offsets in done] == committed
+
+
+def test_bad_checkpoint_records_end_no_worker_and_are_counted(kafka: Kafka, settings: Settings, tmp_path: Path) -> None:
+    kafka.send([Sent(number, b"0LY-1", b"junk") for number in range(PARTITIONS)], CHECKPOINTS.name)
+    with working("detect", settings, tmp_path / "detect") as worker:
+        kafka.send(fleet_sends(seed=5, seconds=5))
+        counted = f'emberline_bad_checkpoint_records_total{{reason="stranger"}} {PARTITIONS:.1f}'
+        worker.until(lambda: counted in worker.ask("/metrics")[1], "all of them counted")
+        worker.until(lambda: kafka.committed(GROUP) == kafka.ends(TELEMETRY.name), "all committed")
+        assert worker.stop() == 0, worker.said
+    assert worker.said.count("a checkpoint record is set aside, '0LY-1': it is cut off") == PARTITIONS
