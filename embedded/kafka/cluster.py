@@ -10,10 +10,10 @@ import subprocess
 import sys
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from embedded.kafka.brokers import Broker, Cluster, complaint
 from embedded.kafka.jars import DEPLOY, default_cache, find_jars, find_java
@@ -41,15 +41,18 @@ def open_cluster(
     host: str = "127.0.0.1",
     port: int = 0,
     cache_dir: Path | None = None,
+    properties: Mapping[str, str] | None = None,
+    formatting: Sequence[str] = (),
 ) -> Iterator[Cluster]:
     """Run a cluster, on the data of the last time if there are any. Raises `CannotStartError`.
 
-    Brokers take `port` and those that follow, then their controllers as many more; 0 picks free ones.
+    Brokers take `port` and those that follow, then their controllers as many more; 0 picks free ones. `properties` are
+    set beside and above ours, `formatting` are more arguments of Kafka's storage tool, such as first passwords.
     """
     java = find_java()
     version, jars = find_jars(cache_dir or default_cache())
     with _held(data_dir):
-        ports = _ports(host, port, 2 * brokers)
+        ports = free_ports(host, port, 2 * brokers)
         log_dir.mkdir(parents=True, exist_ok=True)
         command = [
             java,
@@ -58,7 +61,8 @@ def open_cluster(
             f"{_plain(jars)}/*",
             f"-Dlog4j2.configurationFile={DEPLOY / 'log4j2.properties'}",
         ]
-        cluster = Cluster(_prepare(data_dir, log_dir, command, host, ports), version)
+        more = _More(properties or {}, formatting)
+        cluster = Cluster(_prepare(data_dir, log_dir, command, host, ports, more), version)
         try:
             cluster.start()
             yield cluster
@@ -67,7 +71,14 @@ def open_cluster(
                 print(f"Kafka broker {broker.node_id} did not stop by itself and was killed.", file=sys.stderr)
 
 
-def _prepare(data_dir: Path, log_dir: Path, command: Sequence[str], host: str, ports: Sequence[int]) -> list[Broker]:
+class _More(NamedTuple):
+    properties: Mapping[str, str]
+    formatting: Sequence[str]
+
+
+def _prepare(
+    data_dir: Path, log_dir: Path, command: Sequence[str], host: str, ports: Sequence[int], more: _More
+) -> list[Broker]:
     count = len(ports) // 2
     cluster_id = _cluster_id(data_dir / "cluster.json", count)
     voters = ",".join(f"{node_id}@{host}:{port}" for node_id, port in enumerate(ports[count:], 1))
@@ -80,21 +91,24 @@ def _prepare(data_dir: Path, log_dir: Path, command: Sequence[str], host: str, p
             "controller.quorum.voters": voters,
             "listeners": f"PLAINTEXT://{host}:{ports[node_id - 1]},CONTROLLER://{host}:{ports[count + node_id - 1]}",
             "advertised.listeners": f"PLAINTEXT://{host}:{ports[node_id - 1]}",
+            **more.properties,
         }
         properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), "ascii")
         log = log_dir.resolve() / f"broker-{node_id}.log"
         run = [*command, f"-Demberline.log={log}", f"-XX:ErrorFile={log}.crash"]
         brokers.append(Broker(node_id, host, ports[node_id - 1], [*run, "kafka.Kafka", str(properties)], log))
         if not (folder / "meta.properties").exists():
-            formatting.append((log, _format(run, cluster_id, properties, log)))
+            formatting.append((log, _format(run, cluster_id, properties, log, more.formatting)))
     for log, process in formatting:
         if process.wait():
             raise CannotStartError(f"Kafka cannot format its storage: {complaint(log)} (log: {log})")
     return brokers
 
 
-def _format(run: Sequence[str], cluster_id: str, properties: Path, log: Path) -> subprocess.Popen[bytes]:
-    tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id", cluster_id]
+def _format(
+    run: Sequence[str], cluster_id: str, properties: Path, log: Path, more: Sequence[str]
+) -> subprocess.Popen[bytes]:
+    tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id", cluster_id, *more]
     with log.open("ab") as log_file:
         return subprocess.Popen(
             [*run, *tool, "--config", str(properties)], stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file
@@ -181,7 +195,7 @@ def _plain(path: Path) -> Path:
     return path
 
 
-def _ports(host: str, port: int, count: int) -> list[int]:
+def free_ports(host: str, port: int, count: int) -> list[int]:
     """Return as many consecutive ports, having made sure that they are free."""
     if port + count > 65_536:
         raise CannotStartError(f"Kafka needs {count} ports from --port on, and there are none after 65535.")
@@ -195,4 +209,4 @@ def _ports(host: str, port: int, count: int) -> list[int]:
         # that is down, even one that tries to reach this very broker (TCP lets it connect to itself).
         start = 10_000 + secrets.randbelow(20_000)
         with contextlib.suppress(CannotStartError):
-            return _ports(host, start, count)
+            return free_ports(host, start, count)
