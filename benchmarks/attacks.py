@@ -136,7 +136,7 @@ async def _case(attack: Attack, scale: Scale, settings: Settings, folder: Path, 
         await asyncio.gather(*(post.ready() for post in posts))
         groups = {
             role: await stack.enter_async_context(
-                Offsets(settings.kafka, f"{settings.group}-{role}", TELEMETRY.name, PARTITIONS)
+                Offsets(settings, f"{settings.group}-{role}", TELEMETRY.name, PARTITIONS)
             )
             for role in ROLES
         }

@@ -184,7 +184,7 @@ def of_restore(devices: int, size: Size) -> dict[str, Any]:
 
 async def _through_kafka(state: PartitionState, settings: Settings) -> dict[str, Any]:
     await make_emberline_anew(settings)
-    incarnation = Incarnation.of(await topic_ids(settings.kafka, [TELEMETRY.name, CHECKPOINTS.name]))
+    incarnation = Incarnation.of(await topic_ids(settings, [TELEMETRY.name, CHECKPOINTS.name]))
     writer = await CheckpointWriter.start(settings, 0, incarnation)
     # Their records are on no topic: rows that reflect what lies beyond the end of telemetry would be set aside.
     state.rows["offset"][:] = -1

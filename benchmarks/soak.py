@@ -68,7 +68,7 @@ async def _soak(
         config = FleetConfig(devices=devices, rate=rate, seconds=minutes * 60, start_ts=now_ms() + 500)
         sent = Sent()
         watching = asyncio.ensure_future(_watch(stack, samples, sent, say))
-        async with Sender(stack.settings.kafka) as sender:
+        async with Sender(stack.settings) as sender:
             sending = asyncio.ensure_future(send_fleet(Fleet(config), sender, sent))
             done, _ = await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -83,7 +83,7 @@ class Given:
 
     def topic_ids(self) -> Mapping[str, UUID]:
         """The ids of the topics that stages use."""
-        return asyncio.run(topic_ids(self.settings.kafka, [TELEMETRY.name, CHECKPOINTS.name]))
+        return asyncio.run(topic_ids(self.settings, [TELEMETRY.name, CHECKPOINTS.name]))
 
 
 @dataclass(frozen=True, slots=True)

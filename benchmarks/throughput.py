@@ -158,7 +158,7 @@ async def _one(settings: Settings, folder: Path, crew: dict[str, int], reports: 
     async with AsyncExitStack() as stack:
         groups = {
             role: await stack.enter_async_context(
-                Offsets(settings.kafka, f"{settings.group}-{role}", TELEMETRY.name, settings.partitions)
+                Offsets(settings, f"{settings.group}-{role}", TELEMETRY.name, settings.partitions)
             )
             for role in crew
         }

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
 
-from streams.errors import OperatorError, no_kafka
+from streams.errors import OperatorError
+from streams.kafka_errors import why
 from streams.log import set_up_logging
 from streams.settings import Settings, SettingsError
 
@@ -27,11 +28,9 @@ def read_settings(libraries: int = logging.CRITICAL) -> Settings:
 
 
 def run_to_end(work: Coroutine[Any, Any, T], settings: Settings | None = None) -> T:
-    """Run a coroutine to its end; what Kafka says when it is away becomes the operator's sentence."""
+    """Run a coroutine to its end; what Kafka refuses, and that it is away, becomes the operator's sentence."""
     try:
         return asyncio.run(work)
     except KafkaError as error:
-        if settings is None:
-            raise OperatorError(f"Kafka: {error}") from error
-        away = type(error).__name__ in ("KafkaConnectionError", "KafkaTimeoutError", "NodeNotReadyError")
-        raise OperatorError(no_kafka(settings.kafka) if away else f"Kafka: {error}") from error
+        sentence = f"Kafka: {error}" if settings is None else asyncio.run(why(error, settings))
+        raise OperatorError(sentence) from error

@@ -16,6 +16,7 @@ import click
 from streams.errors import OperatorError
 
 COMMANDS: Final = {
+    "acls": "cli.acls:acls",
     "alarms": "cli.alarms:alarms",
     "backfill": "cli.backfill.command:backfill",
     "demo": "cli.demo.command:demo",

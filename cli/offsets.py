@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from streams import kafka_clients
 from streams.closing import closed
+from streams.settings import Settings
 
 
 class Offsets:
     """Committed offsets and ends of one topic. Use it as an async context manager."""
 
-    def __init__(self, kafka: str, group: str, topic: str, partitions: int) -> None:
+    def __init__(self, settings: Settings, group: str, topic: str, partitions: int) -> None:
         self._tps = [TopicPartition(topic, partition) for partition in range(partitions)]
         # Assigned by hand it asks for the group's offsets without joining it.
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=group, enable_auto_commit=False)
+        self._consumer = kafka_clients.consumer(settings, group_id=group, enable_auto_commit=False)
 
     async def __aenter__(self) -> Self:
         await self._consumer.start()

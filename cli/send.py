@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 
 from schemas.topics import TELEMETRY
-from streams.errors import OperatorError, no_kafka
+from streams import kafka_clients
+from streams.errors import OperatorError
 from streams.partitioner import partition_of
+from streams.settings import Settings
 from streams.times import now_ms
 
 BATCH_BYTES: Final = 900_000
@@ -23,22 +24,20 @@ BATCHES_MOST: Final = 64
 class Sender:
     """Sends records and knows when one was not taken. Use it as an async context manager."""
 
-    def __init__(self, kafka: str) -> None:
-        self._kafka = kafka
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._failure: BaseException | None = None
         self._partition_of: dict[bytes | None, int] = {}
         self._unanswered: set[asyncio.Future[Any]] = set()
 
     async def __aenter__(self) -> Sender:
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._kafka, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES
-        )
+        self._producer = kafka_clients.producer(self._settings, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES)
         try:
             await self._producer.start()
             self._partitions = sorted(await self._producer.partitions_for(TELEMETRY.name))
-        except KafkaConnectionError as error:
+        except KafkaError:
             await self._producer.stop()
-            raise OperatorError(no_kafka(self._kafka)) from error
+            raise
         return self
 
     async def __aexit__(self, *exception: object) -> None:

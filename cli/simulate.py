@@ -55,7 +55,7 @@ def simulate(seconds: float, devices: int, rate: float, seed: int, faults: int, 
     sent = Sent()
 
     async def send() -> None:
-        async with Sender(settings.kafka) as sender:
+        async with Sender(settings) as sender:
             with progress("sending", round(rate * seconds), lambda: sent.reports):
                 await send_fleet(fleet, sender, sent)
 

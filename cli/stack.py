@@ -84,6 +84,7 @@ async def running_stack(settings: Settings, say: Say, any_port: bool = False, ka
     Apache Kafka to run, 0 for the embedded broker.
     """
     logs = Path(settings.data_dir) / "logs"
+    settings = settings.without_security()
     async with AsyncExitStack() as stack:
         try:
             settings, servers = _with_kafka(stack, settings, logs, say, any_port, kafka)

@@ -22,13 +22,14 @@ from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import KafkaError, ProducerFenced
 
 from detectors.checkpoints.layout import KNOWN, LAYOUT, OWN, TEXT, Layout, LayoutError, beginning_of, key_of, parsed
 from detectors.checkpoints.restore import Aside, Restored, restore_all
 from detectors.checkpoints.rows import DAMAGED
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS, TELEMETRY
+from streams import kafka_clients
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.closing import closed
 from streams.errors import OperatorError
@@ -81,13 +82,17 @@ class CheckpointWriter:
     async def start(cls, settings: Settings, partition: int, incarnation: Incarnation) -> Self:
         """Claim the partition's checkpoints."""
         transactional_id = f"{settings.group}-checkpoint-{partition}" if settings.fencing else None
-        producer = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka,
+        producer = kafka_clients.producer(
+            settings,
             acks="all",
             max_batch_size=MAX_BATCH_BYTES,
             transactional_id=transactional_id,
         )
-        await producer.start()
+        try:
+            await producer.start()
+        except KafkaError:
+            await producer.stop()
+            raise
         return cls(producer, partition, incarnation, settings.fencing)
 
     async def write(self, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
@@ -164,8 +169,8 @@ async def read_checkpoint(
 
 @asynccontextmanager
 async def _consumer(settings: Settings, isolation_level: str) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka,
+    consumer = kafka_clients.consumer(
+        settings,
         enable_auto_commit=False,
         # Once it has partitions, the client asks by itself where to begin, beside our seek; by its default that is the
         # end, and where its answer came last, nothing was restored.

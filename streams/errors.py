@@ -5,8 +5,3 @@ from __future__ import annotations
 
 class OperatorError(Exception):
     """Something only the operator can mend. It is shown as its text alone, without a traceback."""
-
-
-def no_kafka(kafka: str) -> str:
-    """What to tell the operator when no broker answers."""
-    return f"no Kafka answers at {kafka}; is it running? `emberline run` starts one here, EMBERLINE_KAFKA names another"

@@ -23,6 +23,7 @@ from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.positions import Event, Position
 from schemas.rejects import RejectEvent
 from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS
+from streams import kafka_clients
 from streams.closing import closed
 from streams.settings import Settings
 
@@ -177,8 +178,8 @@ async def sent_since(generation: Generation, partition: int, outputs: AIOKafkaCo
 @asynccontextmanager
 async def reading(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of the output topics."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=50
+    consumer = kafka_clients.consumer(
+        settings, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=50
     )
     await consumer.start()
     try:

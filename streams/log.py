@@ -59,6 +59,9 @@ def set_up_logging(level: str, libraries: int = logging.CRITICAL) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    if level != "DEBUG":
+    if level == "DEBUG":
+        # It would write out every request, and with those of a login the password or the token.
+        logging.getLogger("aiokafka.conn").setLevel(logging.INFO)
+    else:
         for name in _QUIET:
             logging.getLogger(name).setLevel(libraries)

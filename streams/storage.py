@@ -13,21 +13,28 @@ from sinks.clickhouse.service import Service
 from sinks.clickhouse.writer import ClickHouseSink
 from sinks.contract import SinkError
 from streams.errors import OperatorError
-from streams.settings import Settings, host_port
+from streams.settings import Settings, host_port, variable
+from streams.tls import tls_context
 
 COMMAND_DEADLINE_S: Final = 10.0
 """A person waits for a command; a worker has more patience."""
 
 
 def config_of(settings: Settings) -> Config:
-    """The settings of the ClickHouse sink."""
+    """The settings of the ClickHouse sink. Raises OperatorError for settings of TLS that cannot be used."""
     host, port = host_port(settings.clickhouse)
+    if settings.clickhouse_ca and not settings.clickhouse_tls:
+        raise OperatorError("EMBERLINE_CLICKHOUSE_CA is given, but EMBERLINE_CLICKHOUSE_TLS is no; set it to yes")
+    if settings.clickhouse_tls:
+        tls_context(settings.clickhouse_ca, variable("clickhouse_ca"))  # the driver would only find no server
     return Config(
         host=host,
         port=port,
         database=settings.clickhouse_database,
         user=settings.clickhouse_user,
         password=settings.clickhouse_password,
+        secure=settings.clickhouse_tls,
+        ca_certs=settings.clickhouse_ca or None,
         retention_days=settings.retention_days,
         deadline_s=settings.clickhouse_deadline_s,
     )

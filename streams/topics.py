@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-from aiokafka import AIOKafkaClient
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -22,12 +21,13 @@ from aiokafka.protocol.types import (
 )
 
 from schemas.topics import TOPICS, Topic
+from streams import kafka_clients
 from streams.settings import Settings
 
 
 async def make_topics(settings: Settings) -> list[str]:
     """Make the topics that are not there yet and return their names. Existing ones are left as they are."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    admin = kafka_clients.admin(settings)
     await admin.start()
     try:
         there = set(await admin.list_topics())
@@ -47,20 +47,27 @@ async def _make(admin: AIOKafkaAdminClient, topic: Topic, settings: Settings) ->
     for name, code, *_ in response.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
-            raise error(f"cannot make the topic {name}")
+            raise error(name if error is TopicAuthorizationFailedError else f"cannot make the topic {name}")
 
 
-async def count_partitions(kafka: str, topic: str) -> int:
+async def count_partitions(settings: Settings, topic: str) -> int:
     """How many partitions a topic has. Raises UnknownTopicOrPartitionError where it does not exist."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    admin = kafka_clients.admin(settings)
     await admin.start()
     try:
         (described,) = await admin.describe_topics([topic])
     finally:
         await admin.close()
     if code := described["error_code"]:
-        raise for_code(code)(f"the topic {topic} does not exist; make it with `emberline topics`")
+        raise _not_there(code, topic)
     return len(described["partitions"])
+
+
+def _not_there(code: int, topic: str) -> KafkaError:
+    error: type[KafkaError] = for_code(code)
+    if error is TopicAuthorizationFailedError:  # told by its name, `streams.kafka_errors` says the rest
+        return error(topic)
+    return error(f"the topic {topic} does not exist; make it with `emberline topics`")
 
 
 class _Uuid(AbstractType[UUID]):
@@ -150,19 +157,19 @@ class _TopicIdRequest(Request[_TopicIdStruct]):
         return request_struct_class(wanted, False, False, False, tags)
 
 
-async def topic_ids(kafka: str, names: Sequence[str]) -> dict[str, UUID]:
+async def topic_ids(settings: Settings, names: Sequence[str]) -> dict[str, UUID]:
     """The id of each topic. A topic deleted and made anew, or an embedded broker started anew, has another one.
 
     Raises UnknownTopicOrPartitionError where a topic does not exist.
     """
-    client = AIOKafkaClient(bootstrap_servers=kafka)
+    client = kafka_clients.client(settings)
     await client.bootstrap()
     try:
         answer = await client.send(client.get_random_node(), _TopicIdRequest(names))
         found: dict[str, UUID] = {}
         for code, name, topic_id, *_ in answer.topics:
             if code:
-                raise for_code(code)(f"the topic {name} does not exist; make it with `emberline topics`")
+                raise _not_there(code, name)
             found[name] = topic_id
         return found
     finally:

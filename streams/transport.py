@@ -139,6 +139,18 @@ class _ConsumerThread(stock.AIOKafkaConsumerThread):
         found = await self.call_thread(coordinator.fetch_committed_offsets, [TopicPartition(*tp) for tp in tps])
         return {TP(*tp) for tp, one in found.items() if one.metadata not in ("", ids[tp.topic].hex)}
 
+    def check_group(self) -> None:
+        """Raise what keeps the client out of its group, such as a missing right.
+
+        Faust never asks for it, and the client does nothing more until somebody has. Looked at from another thread, for
+        this one's queue may wait for brokers.
+        """
+        coordinator = self._ensure_consumer()._coordinator
+        if (pending := coordinator._pending_exception) is not None:
+            raise pending
+        if coordinator._coordination_task.done():
+            coordinator._coordination_task.result()
+
     async def on_thread_stop(self) -> None:
         """Leave the group and stop, without waiting long for a fetch that is not answered."""
         await closed(super().on_thread_stop())
@@ -235,6 +247,10 @@ class Consumer(stock.Consumer):
             tp=tp,
             generation_id=self.app.consumer_generation_id,
         )
+
+    def check_group(self) -> None:
+        """Raise what keeps this worker out of its group."""
+        self._thread.check_group()
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit what is finished. After a crash there is no thread any more that could."""

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from faust.types import TP
 from streams.errors import OperatorError
 from streams.garbage import collect_by_the_clock, collect_seldom
 from streams.health import Condition, HttpServer
+from streams.kafka_clients import faust_credentials
 from streams.metrics import Metrics
 from streams.pulse import Pulse
 from streams.settings import Settings
@@ -83,6 +85,7 @@ class WorkerApp(faust.App):
         super().__init__(
             f"{settings.group}-{role}",
             broker=";".join(f"chunked://{broker}" for broker in settings.kafka.split(",")),
+            broker_credentials=faust_credentials(settings),
             autodiscover=False,
             web_enabled=False,
             topic_allow_declare=False,
@@ -141,6 +144,7 @@ class WorkerApp(faust.App):
         self._pulse.start()
         self.topic_ids = await self._topic_ids()
         await self.holder.start(self)
+        self.spawn(self._watch_group())
 
     async def on_stop(self) -> None:
         """Stop fetching, let the job finish; the consumer commits what is finished when it stops after this."""
@@ -228,8 +232,15 @@ class WorkerApp(faust.App):
                     f"{sum(lag.values())} records wait and none was finished for {idle:.0f} s; restart me"
                 )
 
+    async def _watch_group(self) -> None:
+        """End the worker when it is kept out of its group. From the start on: Faust has started once it is in it."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            with suppress(ConsumerNotStarted):
+                self.consumer.check_group()
+
     async def _topic_ids(self) -> dict[str, UUID]:
-        return await topic_ids(self.emberline.kafka, (*self.holder.topics, *self.holder.relies_on))
+        return await topic_ids(self.emberline, (*self.holder.topics, *self.holder.relies_on))
 
     async def watch_topics(self) -> None:
         """End the worker when a topic is gone or was made anew: all offsets it knows are of the old one."""

@@ -17,7 +17,7 @@ from benchmarks.processes import ROOT, cpu_s, peak_mb, started
 from benchmarks.workload import PARTITIONS, make_emberline_anew, make_outputs
 from cli.offsets import Offsets
 from schemas.topics import TELEMETRY
-from streams.settings import PREFIX
+from streams.settings import PREFIX, Settings
 
 BEGINS_S: Final = 120.0
 LOOK_S: Final = 0.01
@@ -76,7 +76,7 @@ async def race(rival: Rival, kafka: str, group: str, folder: Path, limits: Path,
     else:
         await make_outputs(kafka, rival.outputs(group))
     command = rival.command(kafka, TELEMETRY.name, group, folder / "data", limits)
-    async with Offsets(kafka, rival.watched_group(group), TELEMETRY.name, PARTITIONS) as offsets:
+    async with Offsets(Settings(kafka=kafka), rival.watched_group(group), TELEMETRY.name, PARTITIONS) as offsets:
         ends = await offsets.ends()
         with started(command, environment, folder / "log") as process:
             watch = _Watch(process, folder / "log", rival)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import numpy as np
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from cli.send import Sender
 from cli.simulate import Sent, send_fleet
@@ -26,6 +26,7 @@ from fleet.bad import CASES
 from schemas.events import Alarm, AlarmEvent
 from schemas.topics import ALARMS, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
+from streams import kafka_clients
 from streams.closing import closed
 from streams.errors import OperatorError
 from streams.settings import Settings
@@ -130,7 +131,7 @@ async def run_demo(
     settings = replace(settings, limits_file=str(_quick_limits(Path(settings.data_dir))))
     async with running_stack(settings, say, any_port=True, kafka=kafka) as stack:
         live = Live()
-        ids = await topic_ids(stack.settings.kafka, [TELEMETRY.name, REJECTS.name])
+        ids = await topic_ids(stack.settings, [TELEMETRY.name, REJECTS.name])
         service = Service(config_of(stack.settings))
         fleet = Fleet(replace(config, start_ts=now_ms() + BEGINS_IN_MS))
         rows = _SampledRows(service, fleet, ids[TELEMETRY.name], live)
@@ -180,7 +181,7 @@ async def _or_failure(work: Awaitable[None], watchers: list[asyncio.Task[None]])
 async def _send_and_settle(
     settings: Settings, fleet: Fleet, service: Service, ids: dict[str, UUID], live: Live
 ) -> None:
-    async with Sender(settings.kafka) as sender:
+    async with Sender(settings) as sender:
         await send_fleet(fleet, sender, live.sent)
     # Both ends: at high rates either may be behind the other, and what comes last counts too.
     deadline = time.monotonic() + SETTLE_S
@@ -193,8 +194,8 @@ async def _send_and_settle(
 
 
 async def _watch_alarms(settings: Settings, live: Live) -> None:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka,
+    consumer = kafka_clients.consumer(
+        settings,
         enable_auto_commit=False,
         auto_offset_reset="earliest",  # as we seek: the client also asks by itself, and its answer may come last
         fetch_max_wait_ms=50,

@@ -18,6 +18,7 @@ from cli.rejects.replay import Outcome, replay_all, start
 from cli.rejects.stored import Wanted
 from schemas.topics import REPLAYS
 from streams.errors import OperatorError
+from streams.kafka_errors import why
 from streams.storage import asking
 from streams.times import moment
 from streams.topics import count_partitions
@@ -62,7 +63,7 @@ def list_rejects(limit: int, every: bool, as_json: bool, **filters: str | None) 
     with asking(settings) as service:
         found = stored.newest(service, wanted, limit)
         total = stored.count(service, wanted)
-    notes = run_to_end(_notes(settings, sorted({one.id.partition for one in found})))
+    notes = run_to_end(_notes(settings, sorted({one.id.partition for one in found})), settings)
     if as_json:
         click.echo(orjson.dumps([told.as_json(one, notes) for one in found]).decode())
         return
@@ -90,7 +91,7 @@ def show(id_: str, raw: bool, as_json: bool) -> None:
     if raw:
         click.get_binary_stream("stdout").write(body.value or b"")
         return
-    notes = run_to_end(_notes(settings, [found.id.partition]))
+    notes = run_to_end(_notes(settings, [found.id.partition]), settings)
     if as_json:
         click.echo(orjson.dumps(told.as_json(found, notes) | told.body_json(body)).decode())
     else:
@@ -143,8 +144,8 @@ async def _notes(settings: Any, partitions: list[int]) -> Any:
     if not partitions:
         return {}
     try:
-        await count_partitions(settings.kafka, REPLAYS.name)
-        return await read_notes(settings.kafka, partitions)
+        await count_partitions(settings, REPLAYS.name)
+        return await read_notes(settings, partitions)
     except KafkaError as error:
-        click.echo(f"emberline: what was replayed is unknown, for Kafka says: {error}", err=True)
+        click.echo(f"emberline: what was replayed is unknown: {await why(error, settings)}", err=True)
         return None

@@ -19,12 +19,13 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple, Self
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ProducerFenced
 
 import streams.unpacking  # noqa: F401 - telemetry is anybody's
 from cli.rejects.stored import REPLAY_OF
 from schemas.topics import REPLAYS, TELEMETRY
+from streams import kafka_clients
 from streams.closing import closed
 from streams.errors import OperatorError
 from streams.settings import Settings
@@ -71,8 +72,8 @@ class Notebook:
 
     async def __aenter__(self) -> Self:
         settings = self._settings
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka,
+        self._producer = kafka_clients.producer(
+            settings,
             acks="all",
             transactional_id=f"{settings.group}-replay-{self._partition}" if settings.fencing else None,
         )
@@ -105,10 +106,10 @@ class Notebook:
         await asyncio.gather(*sent)
 
 
-async def read_notes(kafka: str, partitions: list[int]) -> dict[str, Note]:
+async def read_notes(settings: Settings, partitions: list[int]) -> dict[str, Note]:
     """The newest note of every reject of these partitions, by full id."""
     notes: dict[str, Note] = {}
-    consumer = _consumer(kafka, "read_committed")
+    consumer = _consumer(settings, "read_committed")
     await consumer.start()
     try:
         for number in partitions:
@@ -124,12 +125,12 @@ async def read_notes(kafka: str, partitions: list[int]) -> dict[str, Note]:
     return notes
 
 
-async def telemetry_end(kafka: str, partition: int) -> int:
+async def telemetry_end(settings: Settings, partition: int) -> int:
     """The offset after the last record of a telemetry partition.
 
     The embedded broker may name an earlier one, within its last batch: early only means that more is looked through.
     """
-    consumer = _consumer(kafka)
+    consumer = _consumer(settings)
     await consumer.start()
     try:
         tp = TopicPartition(TELEMETRY.name, partition)
@@ -145,9 +146,9 @@ class Looked(NamedTuple):
     beginning: int
 
 
-async def look_for(kafka: str, partition: int, doubtful: Mapping[str, Note]) -> Looked:
+async def look_for(settings: Settings, partition: int, doubtful: Mapping[str, Note]) -> Looked:
     """Look in telemetry for records that were about to be sent, from the earliest offset noted to the end."""
-    consumer = _consumer(kafka)
+    consumer = _consumer(settings)
     await consumer.start()
     try:
         tp = TopicPartition(TELEMETRY.name, partition)
@@ -167,10 +168,10 @@ async def look_for(kafka: str, partition: int, doubtful: Mapping[str, Note]) -> 
         await closed(consumer.stop())
 
 
-def _consumer(kafka: str, isolation: str = "read_uncommitted") -> AIOKafkaConsumer:
+def _consumer(settings: Settings, isolation: str = "read_uncommitted") -> AIOKafkaConsumer:
     """Telemetry is read as the workers read it: uncommitted."""
-    return AIOKafkaConsumer(
-        bootstrap_servers=kafka,
+    return kafka_clients.consumer(
+        settings,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=50,

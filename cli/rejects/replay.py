@@ -30,6 +30,7 @@ from cli.rejects.stored import REPLAY_OF, Body, RejectId, Span, Stored, Wanted, 
 from schemas.rejects import NOT_JUDGED
 from schemas.topics import MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
+from streams import kafka_clients
 from streams.errors import OperatorError
 from streams.settings import Settings
 from streams.times import now_ms
@@ -91,8 +92,8 @@ class Replay:
 
 async def start(settings: Settings, service: Service, wanted: Wanted, outcome: Outcome, say: Say) -> Replay:
     """Learn what there is to know of the topics. Raises KafkaError where one is missing."""
-    partitions = await count_partitions(settings.kafka, TELEMETRY.name)
-    incarnation = (await topic_ids(settings.kafka, [REJECTS.name]))[REJECTS.name]
+    partitions = await count_partitions(settings, TELEMETRY.name)
+    incarnation = (await topic_ids(settings, [REJECTS.name]))[REJECTS.name]
     return Replay(settings, service, wanted, outcome, say, partitions, incarnation)
 
 
@@ -105,15 +106,15 @@ async def replay_all(plan: Replay) -> None:
 
 async def _replay_partition(plan: Replay, partition: int, spans: Sequence[Span]) -> None:
     if plan.outcome.dry_run:
-        notes = await read_notes(plan.settings.kafka, [partition])
+        notes = await read_notes(plan.settings, [partition])
         for batch in _batches(plan, spans):
             plan.outcome.sent += len(await _to_send(plan, batch, notes))
         return
     async with Notebook(plan.settings, partition) as notebook:
         # After claiming: from here on nobody else notes anything.
-        notes = await read_notes(plan.settings.kafka, [partition])
+        notes = await read_notes(plan.settings, [partition])
         await settle(plan, notebook, partition, notes)
-        end = await telemetry_end(plan.settings.kafka, partition)
+        end = await telemetry_end(plan.settings, partition)
         async with _telemetry(plan.settings) as producer:
             for batch in _batches(plan, spans):
                 chosen = await _to_send(plan, batch, notes)
@@ -130,7 +131,7 @@ async def settle(plan: Replay, notebook: Notebook, partition: int, notes: dict[s
         f"have sent of {len(doubtful)} rejects"
     )
     await asyncio.sleep(plan.settle_s)
-    looked = await look_for(plan.settings.kafka, partition, doubtful)
+    looked = await look_for(plan.settings, partition, doubtful)
     found = {full: Note(SENT, offset, now_ms()) for full, offset in looked.found.items()}
     await notebook.write(found)
     plan.outcome.found += len(found)
@@ -243,8 +244,8 @@ def headers_of(reject: RejectId, body: Body) -> list[tuple[str, bytes | None]]:
 
 @asynccontextmanager
 async def _telemetry(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka,
+    producer = kafka_clients.producer(
+        settings,
         acks="all",
         enable_idempotence=settings.fencing,
         max_request_size=2 * MAX_REJECT_BYTES,

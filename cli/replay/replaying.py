@@ -57,7 +57,7 @@ class Replayed:
 
 async def replay_recording(settings: Settings, recording: Recording, quiet: bool) -> Replayed:
     """Send the recording's reports, wait until the workers have them all, and say what came out."""
-    incarnation = str((await topic_ids(settings.kafka, [TELEMETRY.name]))[TELEMETRY.name])
+    incarnation = str((await topic_ids(settings, [TELEMETRY.name]))[TELEMETRY.name])
     service = Service(config_of(settings))
     try:
         before = await asyncio.to_thread(_results, service, recording.device_id, incarnation)
@@ -84,7 +84,7 @@ async def replay_recording(settings: Settings, recording: Recording, quiet: bool
 async def _send(settings: Settings, recording: Recording, quiet: bool) -> None:
     count = 0
     first_ts = recording.readings[0][0]
-    async with Sender(settings.kafka) as sender:
+    async with Sender(settings) as sender:
         bar = progress("sending", 0 if quiet else len(recording.readings), lambda: count)
         began = time.monotonic()
         with bar:
@@ -109,8 +109,8 @@ Results = tuple[int, int, int, list[str]]
 async def _worked_off(settings: Settings, quiet: bool) -> None:
     """Wait until the detect workers have committed past everything that telemetry holds now."""
     deadline = time.monotonic() + WORK_S
-    partitions = await count_partitions(settings.kafka, TELEMETRY.name)
-    async with Offsets(settings.kafka, f"{settings.group}-detect", TELEMETRY.name, partitions) as offsets:
+    partitions = await count_partitions(settings, TELEMETRY.name)
+    async with Offsets(settings, f"{settings.group}-detect", TELEMETRY.name, partitions) as offsets:
         # Not to where it ends meanwhile: it goes on by itself, for workers tell it that time passes.
         ends = await offsets.ends()
         total = waiting = await offsets.behind(ends)

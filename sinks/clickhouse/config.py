@@ -26,6 +26,7 @@ class Config:
     user: str = "default"
     password: str = field(default="", repr=False)
     secure: bool = False
+    """TLS. Certificates are checked always, by the authorities of the file `ca_certs` or those of the system."""
     ca_certs: str | None = None
     retention_days: int = 400
     """A year and a month to look back from its end [ours]."""

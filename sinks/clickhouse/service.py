@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from clickhouse_driver import errors
 
 from sinks.clickhouse.config import Config
+from sinks.clickhouse.reach import obstacle
 from sinks.clickhouse.wire import BlockClient
 from sinks.contract import SinkRefused, SinkTakenOver, SinkUnavailable
 
@@ -29,6 +30,8 @@ TELL_EVERY_S: Final = 10.0
 """Five tables' threads try again, each up to ten times a second; what they wait for is told this often."""
 
 NO_ANSWER: Final = frozenset({Codes.NETWORK_ERROR, Codes.SOCKET_TIMEOUT})
+NOT_ITS_PROTOCOL: Final = frozenset({Codes.NETWORK_ERROR, Codes.UNEXPECTED_PACKET_FROM_SERVER})
+"""What comes of speaking plainly where TLS is wanted, or the other way round: no answer, or one nobody can read."""
 BUSY: Final = {
     Codes.TOO_MANY_PARTS: "it cannot merge as fast as it is written to; write fewer, larger blocks or look at its disk",
     Codes.MEMORY_LIMIT_EXCEEDED: "its memory is used up; raise max_server_memory_usage or find the query that takes it",
@@ -97,6 +100,7 @@ class Service:
         self._telling = threading.Lock()
         self._told_at: dict[int, float] = {}
         self._closing = threading.Event()
+        self._answered = False
         self._local = threading.local()
         self._clients: list[BlockClient] = []
 
@@ -106,7 +110,9 @@ class Service:
         pause = FIRST_PAUSE_S
         while True:
             try:
-                return ask(self._client(database))
+                answer = ask(self._client(database))
+                self._answered = True
+                return answer
             except (errors.Error, EOFError, OSError) as error:
                 self._wait_or_raise(error, pause, give_up)
             pause = min(2 * pause, MAX_PAUSE_S)
@@ -132,6 +138,8 @@ class Service:
         """Return after the pause if it makes sense to try again; otherwise raise the SinkError this is."""
         if code_of(error) == TAKEN_OVER:
             raise SinkTakenOver(_TAKEN_OVER) from None
+        if not self._answered and code_of(error) in NOT_ITS_PROTOCOL and (why := obstacle(self.config)):
+            raise SinkRefused(f"ClickHouse at {self.config.address} cannot be reached: {why}") from None
         sentence = self._sentence(error)
         if not may_pass(error):
             raise SinkRefused(sentence) from None
@@ -164,7 +172,7 @@ class Service:
 
     def _connect(self, database: str) -> BlockClient:
         config = self.config
-        return BlockClient(
+        client = BlockClient(
             config.host,
             port=config.port,
             database=database,
@@ -178,6 +186,9 @@ class Service:
             sync_request_timeout=config.connect_timeout_s,
             tcp_keepalive=True,
         )
+        if config.ca_certs is None:  # or the driver trusts a list that it brings along, where the system has its own
+            client.connection.ssl_options.pop("ca_certs", None)
+        return client
 
     def _sentence(self, error: Exception) -> str:
         """What is wrong and what to do, without the password and without the stack trace a server's text may hold."""
@@ -185,6 +196,11 @@ class Service:
         if code in ACCESS:
             return f"ClickHouse at {config.address} refuses user {config.user!r}; check user, password and grants"
         if code in NO_ANSWER:
+            if config.secure:
+                return (
+                    f"ClickHouse at {config.address} does not answer by TLS; is it running, and is this its port with "
+                    "TLS? Start it, correct host and port, or set EMBERLINE_CLICKHOUSE_TLS=no"
+                )
             return f"ClickHouse at {config.address} does not answer; is it running? Start it, or correct host and port"
         advice = BUSY.get(code) or REFUSED.get(code) or _first_line(error, config.password)
         return f"ClickHouse at {config.address}, database {config.database!r}, error {code}: {advice}"

@@ -126,7 +126,7 @@ class _Eyes:
     """The clients that look."""
 
     def __init__(self, settings: Settings, host: str, port: int) -> None:
-        self._kafka = settings.kafka
+        self._settings = settings
         self._group = settings.group
         self._partitions = range(settings.partitions)
         self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
@@ -147,7 +147,7 @@ class _Eyes:
     async def open(self) -> None:
         await self._admin.start()
         await self._consumer.start()
-        self._topic_ids = await topic_ids(self._kafka, list(TABLES))
+        self._topic_ids = await topic_ids(self._settings, list(TABLES))
 
     async def close(self) -> None:
         self._clickhouse_thread.submit(self._clickhouse.disconnect)

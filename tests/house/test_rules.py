@@ -15,6 +15,7 @@ import click
 import pytest
 
 from cli.main import cli
+from schemas.rights import ROLES, rights
 from streams.metrics import METRICS
 from streams.settings import described
 from tests.faults.dying import Moment
@@ -55,6 +56,7 @@ MACHINE_PATHS: Final = tuple(
 FORBIDDEN: Final = re.compile(
     "|".join([*map(re.escape, REGISTRY_HOSTS), *(r"(?<![\w.)}-])" + re.escape(path) for path in MACHINE_PATHS)])
 )
+CLIENT: Final = re.compile(r"\bAIOKafka(Producer|Consumer|Client|AdminClient)$")
 CAN_FAIL: Final = re.compile(r"_*(check|assert|expect|until)")
 
 
@@ -164,6 +166,16 @@ def test_imports_run_one_way(package: str) -> None:
         assert not wrong, f"{module} imports {', '.join(sorted(wrong))}"
 
 
+def test_one_module_makes_the_clients_of_kafka() -> None:
+    makers = {
+        str(module)
+        for module in modules("streams", "cli")
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.Call) and CLIENT.search(ast.unparse(node.func))
+    }
+    assert makers == {"streams/kafka_clients.py"}
+
+
 def test_every_package_that_is_shipped_has_its_rule_of_imports() -> None:
     shipped = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
     assert shipped == MAY_IMPORT.keys()
@@ -180,6 +192,17 @@ def test_the_readme_has_every_metric_and_no_other() -> None:
     found = [bare(row) for row in table_rows("README.md", [one.name for one in METRICS], 4)]
     rows = "\n".join(f"| `{name}` | {kind} | {labels} | {what} |" for name, kind, labels, what in wanted)
     assert found == wanted, "README.md:\n" + rows
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_a_readme_has_the_rights_of_every_role(readme: str) -> None:
+    wanted = [
+        (one.role, ", ".join(one.operations), one.resource, ", ".join(name + "*" * one.prefixed for name in one.names))
+        for one in rights("GROUP")
+    ]
+    found = [tuple(cell.replace("`", "") for cell in row) for row in table_rows(readme, ROLES, 4)]
+    listed = "\n".join(f"| `{role}` | {may} | {what} | {names} |" for role, may, what, names in wanted)
+    assert found == wanted, f"{readme}:\n{listed}"
 
 
 @pytest.mark.parametrize("readme", READMES)

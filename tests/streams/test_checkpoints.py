@@ -100,7 +100,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings
 
 def ids_of(settings: Settings) -> dict[str, UUID]:
     try:
-        return asyncio.run(topic_ids(settings.kafka, [TELEMETRY.name, CHECKPOINTS.name]))
+        return asyncio.run(topic_ids(settings, [TELEMETRY.name, CHECKPOINTS.name]))
     except UnknownTopicOrPartitionError:
         return {}
 

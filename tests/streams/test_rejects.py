@@ -163,7 +163,7 @@ def test_what_is_rejected_again_names_its_origin_and_stands_for_it(platform: Pla
 
 
 def _note(settings: Settings, partition: int, full: str) -> int:
-    return asyncio.run(read_notes(settings.kafka, [partition]))[full].offset
+    return asyncio.run(read_notes(settings, [partition]))[full].offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ _offsets = itertools.count(100)
 
 def _planted(settings: Settings, kafka: Kafka, reason: str = "not_json", reports: int = 1, cut: int = -1) -> Case:
     """A reject in ClickHouse as the sink would have written it; no workers run."""
-    incarnation = asyncio.run(topic_ids(settings.kafka, [REJECTS.name]))[REJECTS.name]
+    incarnation = asyncio.run(topic_ids(settings, [REJECTS.name]))[REJECTS.name]
     found = RejectId(incarnation, 0, next(_offsets))
     event = RejectEvent(reason, "planted", TELEMETRY.name, 0, found.offset, -1, now_ms(), reports, cut)
     records = Records(

@@ -1,0 +1,53 @@
+"""Who may do what at Kafka: the rights of each role, as they are granted and tested.
+
+A right to read or to write a topic includes the right to describe it. `emberline acls` prints these as commands of
+Kafka's own tool, and README.md has them as a table.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from schemas.topics import ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REJECTS, REPLAYS, TELEMETRY
+
+_OUTPUTS: Final = tuple(topic.name for topic in OUTPUTS)
+
+
+class Right(NamedTuple):
+    """What one role may do to resources of one kind; with `prefixed`, to all whose names begin so."""
+
+    role: str
+    operations: tuple[str, ...]
+    resource: str
+    names: tuple[str, ...]
+    prefixed: bool = False
+
+
+ROLES: Final = {
+    "detect": "a detect worker",
+    "sink": "a sink worker",
+    "gateway": "who sends reports, and reads nothing",
+    "service": "who follows alarms and the status of devices, alone or in a group of its own",
+    "operator": "who makes topics, follows alarms, and sends rejects and recordings",
+}
+
+
+def rights(group: str) -> list[Right]:
+    """The rights of all roles, where `EMBERLINE_GROUP` is `group`."""
+    return [
+        Right("detect", ("Read",), "topic", (TELEMETRY.name,)),
+        Right("detect", ("Read", "Write"), "topic", (CHECKPOINTS.name,)),
+        Right("detect", ("Write",), "topic", _OUTPUTS),
+        Right("detect", ("Read",), "group", (f"{group}-detect",)),
+        Right("detect", ("Write",), "transactional-id", (f"{group}-checkpoint-",), prefixed=True),
+        Right("sink", ("Read",), "topic", (TELEMETRY.name, *_OUTPUTS)),
+        Right("sink", ("Read",), "group", (f"{group}-sink",)),
+        Right("gateway", ("Write",), "topic", (TELEMETRY.name,)),
+        Right("service", ("Read",), "topic", (ALARMS.name, DEVICE_STATUS.name)),
+        Right("service", ("Read",), "group", (f"{group}-service-",), prefixed=True),
+        Right("operator", ("Create", "Describe"), "topic", ("emberline.",), prefixed=True),
+        Right("operator", ("Read",), "topic", (ALARMS.name, REJECTS.name)),
+        Right("operator", ("Read", "Write"), "topic", (TELEMETRY.name, REPLAYS.name)),
+        Right("operator", ("Describe",), "group", (f"{group}-detect",)),
+        Right("operator", ("Write",), "transactional-id", (f"{group}-replay-",), prefixed=True),
+    ]
