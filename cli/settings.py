@@ -17,4 +17,4 @@ def settings(as_json: bool) -> None:
         click.echo(orjson.dumps({name: {"default": default, "what": what} for name, default, what in rows}).decode())
         return
     for name, default, what in rows:
-        click.echo(f"{name:<34}{default or '-':<18}{what}")
+        click.echo(f"{name:<36}{default or '-':<18}{what}")

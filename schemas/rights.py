@@ -35,8 +35,8 @@ ROLES: Final = {
 def rights(group: str) -> list[Right]:
     """The rights of all roles, where `EMBERLINE_GROUP` is `group`."""
     return [
-        Right("detect", ("Read",), "topic", (TELEMETRY.name,)),
-        Right("detect", ("Read", "Write"), "topic", (CHECKPOINTS.name,)),
+        # Into telemetry it writes that time passes (`schemas.control`).
+        Right("detect", ("Read", "Write"), "topic", (TELEMETRY.name, CHECKPOINTS.name)),
         Right("detect", ("Write",), "topic", _OUTPUTS),
         Right("detect", ("Read",), "group", (f"{group}-detect",)),
         Right("detect", ("Write",), "transactional-id", (f"{group}-checkpoint-",), prefixed=True),

@@ -69,7 +69,7 @@ def _no_right(settings: Settings, resource: str, error: KafkaError) -> str:
     told = [sorted(one) if isinstance(one, set | frozenset | list | tuple) else [str(one)] for one in error.args]
     names = ", ".join(name for one in told for name in one)
     return (
-        f"Kafka lets {_who(settings)} not use the {resource} {names or '(which, it does not say)'}; "
+        f"Kafka does not let {_who(settings)} use {f'the {resource} {names}' if names else f'a {resource}'}; "
         "`emberline acls` prints the rights of every role"
     )
 
@@ -81,7 +81,7 @@ def _who(settings: Settings) -> str:
         return f"the user of the token in {settings.kafka_token_file}"
     if settings.kafka_certificate:
         return f"the user of the certificate {settings.kafka_certificate}"
-    return "who does not log in"
+    return "a client that does not log in"
 
 
 async def _why_away(settings: Settings) -> str | None:

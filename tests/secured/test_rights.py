@@ -14,6 +14,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from cli.send import Sender
+from schemas.control import TIME_KEY
 from schemas.rights import rights
 from schemas.topics import ALARMS, TELEMETRY, TOPICS
 from streams import kafka_clients
@@ -23,6 +24,7 @@ from streams.times import now_ms
 from streams.topics import make_topics
 from tests.secured.brokers import GROUP, Secured, user_of
 from tests.secured.conftest import PASSWORD, Fronted
+from tests.streams.kafka_outside import Kafka
 from tests.streams.processes import command_line, environment_of, last_words, run, until, working
 
 REPORTS: Final = 600
@@ -67,6 +69,10 @@ def _count(settings: Settings, table: str) -> int:
             {"database": settings.clickhouse_database, "table": table},
         )
         return int(rows[0][0])
+
+
+def _time_passed(outside: Kafka) -> bool:
+    return any(record.key == TIME_KEY for records in outside.read(TELEMETRY.name) for record in records)
 
 
 @pytest.fixture
@@ -130,6 +136,8 @@ def test_every_role_does_its_work_with_its_rights_and_no_others(
         assert listed.status == 0, listed.err
         assert "unknown" not in listed.err
         assert orjson.loads(listed.out), listed.out
+        with Kafka(secured.plain, operator.partitions) as outside:
+            detect.until(lambda: _time_passed(outside), "that time passes, written to telemetry", 120)
         assert detect.stop(60) == 0
     # Its state is read back by whoever comes next, with no other rights.
     with working("detect", secured.settings("detect"), tmp_path) as detect:
@@ -152,7 +160,7 @@ def test_what_is_not_theirs_is_refused_in_one_sentence(secured: Secured, topics:
     role, arguments, resource = NOT_THEIRS[case]
     ended = run(*arguments, settings=secured.settings(role), seconds=120)
     assert ended.status == 1, ended
-    assert f"emberline: Kafka lets user '{user_of(role)}' not use {resource}" in last_words(ended.err)
+    assert f"emberline: Kafka does not let user '{user_of(role)}' use {resource}" in last_words(ended.err)
     assert "`emberline acls`" in last_words(ended.err)
 
 
@@ -162,7 +170,7 @@ def test_a_worker_without_the_right_to_fence_says_so(secured: Secured, topics: N
     asyncio.run(_send(secured.settings("gateway"), _heating_up("HOT-3")))
     ended = run("worker", "detect", settings=secured.settings("halfway"), seconds=120)
     assert ended.status == 1, ended
-    assert f"user '{user_of('halfway')}' not use the transactional id {GROUP}-checkpoint-" in last_words(ended.err)
+    assert f"user '{user_of('halfway')}' use the transactional id {GROUP}-checkpoint-" in last_words(ended.err)
 
 
 def test_the_rights_are_printed_as_commands_of_kafkas_own_tool(secured: Secured) -> None:
