@@ -15,8 +15,8 @@ from aiokafka import TopicPartition
 from cli.command import read_settings, run_to_end
 from schemas.events import Alarm
 from schemas.topics import ALARMS
-from streams import kafka_clients
 from streams.closing import closed
+from streams.kafka import clients
 from streams.settings import Settings
 from streams.topics import count_partitions
 
@@ -37,7 +37,7 @@ async def follow_alarms(settings: Settings, from_beginning: bool, as_json: bool)
     # Not by the loop, which does not run while a line waits for a reader that has stopped reading.
     signal.signal(signal.SIGINT, _leave)
     partitions = await count_partitions(settings, ALARMS.name)
-    consumer = kafka_clients.consumer(
+    consumer = clients.consumer(
         settings,
         enable_auto_commit=False,
         # As we seek: the client also asks by itself where to begin, and its answer may come last.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from aiokafka.errors import KafkaError
 
 from streams.errors import OperatorError
-from streams.kafka_errors import why
+from streams.kafka.errors import why
 from streams.log import set_up_logging
 from streams.settings import Settings, SettingsError
 

@@ -7,8 +7,8 @@ from typing import Self
 
 from aiokafka import TopicPartition
 
-from streams import kafka_clients
 from streams.closing import closed
+from streams.kafka import clients
 from streams.settings import Settings
 
 
@@ -18,7 +18,7 @@ class Offsets:
     def __init__(self, settings: Settings, group: str, topic: str, partitions: int) -> None:
         self._tps = [TopicPartition(topic, partition) for partition in range(partitions)]
         # Assigned by hand it asks for the group's offsets without joining it.
-        self._consumer = kafka_clients.consumer(settings, group_id=group, enable_auto_commit=False)
+        self._consumer = clients.consumer(settings, group_id=group, enable_auto_commit=False)
 
     async def __aenter__(self) -> Self:
         await self._consumer.start()

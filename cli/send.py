@@ -9,8 +9,8 @@ from typing import Any, Final
 from aiokafka.errors import KafkaError
 
 from schemas.topics import TELEMETRY
-from streams import kafka_clients
 from streams.errors import OperatorError
+from streams.kafka import clients
 from streams.partitioner import partition_of
 from streams.settings import Settings
 from streams.times import now_ms
@@ -31,7 +31,7 @@ class Sender:
         self._unanswered: set[asyncio.Future[Any]] = set()
 
     async def __aenter__(self) -> Sender:
-        self._producer = kafka_clients.producer(self._settings, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES)
+        self._producer = clients.producer(self._settings, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES)
         try:
             await self._producer.start()
             self._partitions = sorted(await self._producer.partitions_for(TELEMETRY.name))

@@ -35,9 +35,8 @@ ROLES: Final = {
 def rights(group: str) -> list[Right]:
     """The rights of all roles, where `EMBERLINE_GROUP` is `group`."""
     return [
-        # Into telemetry it writes that time passes (`schemas.control`).
-        Right("detect", ("Read", "Write"), "topic", (TELEMETRY.name, CHECKPOINTS.name)),
-        Right("detect", ("Write",), "topic", _OUTPUTS),
+        # It writes into telemetry that time passes (`schemas.control`), and reads what its predecessor has sent.
+        Right("detect", ("Read", "Write"), "topic", (TELEMETRY.name, CHECKPOINTS.name, *_OUTPUTS)),
         Right("detect", ("Read",), "group", (f"{group}-detect",)),
         Right("detect", ("Write",), "transactional-id", (f"{group}-checkpoint-",), prefixed=True),
         Right("sink", ("Read",), "topic", (TELEMETRY.name, *_OUTPUTS)),

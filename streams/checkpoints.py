@@ -29,10 +29,10 @@ from detectors.checkpoints.restore import Aside, Restored, restore_all
 from detectors.checkpoints.rows import DAMAGED
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS, TELEMETRY
-from streams import kafka_clients
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.closing import closed
 from streams.errors import OperatorError
+from streams.kafka import clients
 from streams.seals import EPOCH_MOST, Opened, SealError, opened, sealed
 from streams.settings import Settings
 
@@ -82,7 +82,7 @@ class CheckpointWriter:
     async def start(cls, settings: Settings, partition: int, incarnation: Incarnation) -> Self:
         """Claim the partition's checkpoints."""
         transactional_id = f"{settings.group}-checkpoint-{partition}" if settings.fencing else None
-        producer = kafka_clients.producer(
+        producer = clients.producer(
             settings,
             acks="all",
             max_batch_size=MAX_BATCH_BYTES,
@@ -169,7 +169,7 @@ async def read_checkpoint(
 
 @asynccontextmanager
 async def _consumer(settings: Settings, isolation_level: str) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = kafka_clients.consumer(
+    consumer = clients.consumer(
         settings,
         enable_auto_commit=False,
         # Once it has partitions, the client asks by itself where to begin, beside our seek; by its default that is the

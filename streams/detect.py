@@ -32,10 +32,10 @@ from schemas.rejects import DETECTOR_FAILED, event_of
 from schemas.report_rejects import Reject, reject_reports
 from schemas.report_rules import Fault
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
-from streams import kafka_clients
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import Checkpoint, CheckpointWriter, Incarnation, read_checkpoint
 from streams.generations import E, Generation, begun, covered_to, reading, sent_since, stamped
+from streams.kafka import clients
 from streams.ledger import Ledger
 from streams.partitioner import partition_of
 from streams.partitions import Partition, kept_in, record_of
@@ -92,7 +92,7 @@ class DetectJob:
         """Connect the producer of the output topics and start the checkpoints."""
         self._app = app
         self._share = RejectShare(self._settings.reject_share, app.metrics)
-        self._producer = kafka_clients.producer(
+        self._producer = clients.producer(
             self._settings,
             acks="all",
             # Without it a batch may fail and the next one go through: events would be missing between two places.

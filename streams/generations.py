@@ -23,8 +23,8 @@ from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.positions import Event, Position
 from schemas.rejects import RejectEvent
 from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS
-from streams import kafka_clients
 from streams.closing import closed
+from streams.kafka import clients
 from streams.settings import Settings
 
 E = TypeVar("E", Alarm, Aggregate, DeviceStatus, RejectEvent)
@@ -178,9 +178,7 @@ async def sent_since(generation: Generation, partition: int, outputs: AIOKafkaCo
 @asynccontextmanager
 async def reading(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer of the output topics."""
-    consumer = kafka_clients.consumer(
-        settings, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=50
-    )
+    consumer = clients.consumer(settings, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=50)
     await consumer.start()
     try:
         yield consumer

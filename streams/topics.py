@@ -21,13 +21,13 @@ from aiokafka.protocol.types import (
 )
 
 from schemas.topics import TOPICS, Topic
-from streams import kafka_clients
+from streams.kafka import clients
 from streams.settings import Settings
 
 
 async def make_topics(settings: Settings) -> list[str]:
     """Make the topics that are not there yet and return their names. Existing ones are left as they are."""
-    admin = kafka_clients.admin(settings)
+    admin = clients.admin(settings)
     await admin.start()
     try:
         there = set(await admin.list_topics())
@@ -52,7 +52,7 @@ async def _make(admin: AIOKafkaAdminClient, topic: Topic, settings: Settings) ->
 
 async def count_partitions(settings: Settings, topic: str) -> int:
     """How many partitions a topic has. Raises UnknownTopicOrPartitionError where it does not exist."""
-    admin = kafka_clients.admin(settings)
+    admin = clients.admin(settings)
     await admin.start()
     try:
         (described,) = await admin.describe_topics([topic])
@@ -65,7 +65,7 @@ async def count_partitions(settings: Settings, topic: str) -> int:
 
 def _not_there(code: int, topic: str) -> KafkaError:
     error: type[KafkaError] = for_code(code)
-    if error is TopicAuthorizationFailedError:  # told by its name, `streams.kafka_errors` says the rest
+    if error is TopicAuthorizationFailedError:  # told by its name, `streams.kafka.errors` says the rest
         return error(topic)
     return error(f"the topic {topic} does not exist; make it with `emberline topics`")
 
@@ -162,7 +162,7 @@ async def topic_ids(settings: Settings, names: Sequence[str]) -> dict[str, UUID]
 
     Raises UnknownTopicOrPartitionError where a topic does not exist.
     """
-    client = kafka_clients.client(settings)
+    client = clients.client(settings)
     await client.bootstrap()
     try:
         answer = await client.send(client.get_random_node(), _TopicIdRequest(names))

@@ -26,7 +26,7 @@ from faust.types import TP
 from streams.errors import OperatorError
 from streams.garbage import collect_by_the_clock, collect_seldom
 from streams.health import Condition, HttpServer
-from streams.kafka_clients import faust_credentials
+from streams.kafka.clients import faust_credentials
 from streams.metrics import Metrics
 from streams.pulse import Pulse
 from streams.settings import Settings

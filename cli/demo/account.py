@@ -26,9 +26,9 @@ from fleet.bad import CASES
 from schemas.events import Alarm, AlarmEvent
 from schemas.topics import ALARMS, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
-from streams import kafka_clients
 from streams.closing import closed
 from streams.errors import OperatorError
+from streams.kafka import clients
 from streams.settings import Settings
 from streams.storage import config_of
 from streams.times import now_ms
@@ -194,7 +194,7 @@ async def _send_and_settle(
 
 
 async def _watch_alarms(settings: Settings, live: Live) -> None:
-    consumer = kafka_clients.consumer(
+    consumer = clients.consumer(
         settings,
         enable_auto_commit=False,
         auto_offset_reset="earliest",  # as we seek: the client also asks by itself, and its answer may come last

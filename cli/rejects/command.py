@@ -18,7 +18,7 @@ from cli.rejects.replay import Outcome, replay_all, start
 from cli.rejects.stored import Wanted
 from schemas.topics import REPLAYS
 from streams.errors import OperatorError
-from streams.kafka_errors import why
+from streams.kafka.errors import why
 from streams.storage import asking
 from streams.times import moment
 from streams.topics import count_partitions

@@ -25,9 +25,9 @@ from aiokafka.errors import ProducerFenced
 import streams.unpacking  # noqa: F401 - telemetry is anybody's
 from cli.rejects.stored import REPLAY_OF
 from schemas.topics import REPLAYS, TELEMETRY
-from streams import kafka_clients
 from streams.closing import closed
 from streams.errors import OperatorError
+from streams.kafka import clients
 from streams.settings import Settings
 
 SEND_MOST_S: Final = 15.0
@@ -72,7 +72,7 @@ class Notebook:
 
     async def __aenter__(self) -> Self:
         settings = self._settings
-        self._producer = kafka_clients.producer(
+        self._producer = clients.producer(
             settings,
             acks="all",
             transactional_id=f"{settings.group}-replay-{self._partition}" if settings.fencing else None,
@@ -170,7 +170,7 @@ async def look_for(settings: Settings, partition: int, doubtful: Mapping[str, No
 
 def _consumer(settings: Settings, isolation: str = "read_uncommitted") -> AIOKafkaConsumer:
     """Telemetry is read as the workers read it: uncommitted."""
-    return kafka_clients.consumer(
+    return clients.consumer(
         settings,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

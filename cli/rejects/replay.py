@@ -30,8 +30,8 @@ from cli.rejects.stored import REPLAY_OF, Body, RejectId, Span, Stored, Wanted, 
 from schemas.rejects import NOT_JUDGED
 from schemas.topics import MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
-from streams import kafka_clients
 from streams.errors import OperatorError
+from streams.kafka import clients
 from streams.settings import Settings
 from streams.times import now_ms
 from streams.topics import count_partitions, topic_ids
@@ -244,7 +244,7 @@ def headers_of(reject: RejectId, body: Body) -> list[tuple[str, bytes | None]]:
 
 @asynccontextmanager
 async def _telemetry(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
-    producer = kafka_clients.producer(
+    producer = clients.producer(
         settings,
         acks="all",
         enable_idempotence=settings.fencing,

@@ -173,7 +173,7 @@ def test_one_module_makes_the_clients_of_kafka() -> None:
         for node in ast.walk(tree_of(module))
         if isinstance(node, ast.Call) and CLIENT.search(ast.unparse(node.func))
     }
-    assert makers == {"streams/kafka_clients.py"}
+    assert makers == {"streams/kafka/clients.py"}
 
 
 def test_every_package_that_is_shipped_has_its_rule_of_imports() -> None:

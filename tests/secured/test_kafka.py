@@ -14,7 +14,7 @@ from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 from cli.command import run_to_end
 from schemas.topics import TELEMETRY
 from streams.errors import OperatorError
-from streams.kafka_clients import faust_credentials, security
+from streams.kafka.clients import faust_credentials, security
 from streams.settings import Settings
 from streams.topics import count_partitions, make_topics
 from tests.secured.brokers import Secured, password_of

@@ -17,7 +17,7 @@ from cli.send import Sender
 from schemas.control import TIME_KEY
 from schemas.rights import rights
 from schemas.topics import ALARMS, TELEMETRY, TOPICS
-from streams import kafka_clients
+from streams.kafka import clients
 from streams.settings import Settings
 from streams.storage import asking, run_migrations
 from streams.times import now_ms
@@ -90,7 +90,7 @@ def following(secured: Secured) -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def _first_in_a_group(settings: Settings) -> bytes | None:
-    consumer = kafka_clients.consumer(
+    consumer = clients.consumer(
         settings, group_id=f"{GROUP}-service-board", auto_offset_reset="earliest", session_timeout_ms=6_000
     )
     consumer.subscribe([ALARMS.name])

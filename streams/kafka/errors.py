@@ -27,7 +27,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from streams.kafka_clients import NoTokenError, security
+from streams.kafka.clients import NoTokenError, security
 from streams.settings import Settings, host_port, variable
 
 ANSWER_MS: Final = 5_000
