@@ -146,6 +146,8 @@ class _ConsumerThread(stock.AIOKafkaConsumerThread):
         this one's queue may wait for brokers.
         """
         coordinator = self._ensure_consumer()._coordinator
+        if coordinator is None:  # it is starting
+            return
         if (pending := coordinator._pending_exception) is not None:
             raise pending
         if coordinator._coordination_task.done():

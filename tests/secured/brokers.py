@@ -64,7 +64,7 @@ class Secured:
             kafka_password=password_of(role),
             partitions=2,
             group=GROUP,
-            session_timeout_s=3,
+            session_timeout_s=6,
             rebalance_timeout_s=5,
             checkpoint_interval_s=0.3,
             insert_interval_s=0.2,
