@@ -20,6 +20,10 @@ class Topic(NamedTuple):
     what: str
     settings: dict[str, str]
 
+    def settings_for(self, replicas: int) -> dict[str, str]:
+        """Those of a topic with so many replicas: one of three or more may be away, and writes go on."""
+        return self.settings | ({"min.insync.replicas": str(replicas - 1)} if replicas > 2 else {})
+
 
 def _keep(days: int, **more: str) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)} | {

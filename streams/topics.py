@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
 from uuid import UUID
 
-from aiokafka import AIOKafkaClient
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import (
-    AbstractType,
-    Boolean,
-    CompactArray,
-    CompactString,
-    Int16,
-    Int32,
-    Schema,
-    TaggedFields,
-)
+from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from schemas.topics import TOPICS, Topic
 from streams.settings import Settings
+from streams.topic_metadata import Described, known
 
 
 async def make_topics(settings: Settings) -> list[str]:
@@ -40,9 +28,9 @@ async def make_topics(settings: Settings) -> list[str]:
 
 
 async def _make(admin: AIOKafkaAdminClient, topic: Topic, settings: Settings) -> None:
-    replicas = settings.replication
-    kept = topic.settings | ({"min.insync.replicas": str(replicas - 1)} if replicas > 2 else {})
-    wanted = NewTopic(topic.name, settings.partitions, replicas, topic_configs=kept)
+    wanted = NewTopic(
+        topic.name, settings.partitions, settings.replication, topic_configs=topic.settings_for(settings.replication)
+    )
     response = await admin.create_topics([wanted])
     for name, code, *_ in response.topic_errors:
         error = for_code(code)
@@ -50,104 +38,18 @@ async def _make(admin: AIOKafkaAdminClient, topic: Topic, settings: Settings) ->
             raise error(f"cannot make the topic {name}")
 
 
+async def existing(kafka: str, names: Sequence[str]) -> dict[str, Described]:
+    """The topics. Raises UnknownTopicOrPartitionError where one does not exist."""
+    found = await known(kafka, names)
+    for name in names:
+        if name not in found:
+            raise UnknownTopicOrPartitionError(f"the topic {name} does not exist; make it with `emberline topics`")
+    return found
+
+
 async def count_partitions(kafka: str, topic: str) -> int:
     """How many partitions a topic has. Raises UnknownTopicOrPartitionError where it does not exist."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    try:
-        (described,) = await admin.describe_topics([topic])
-    finally:
-        await admin.close()
-    if code := described["error_code"]:
-        raise for_code(code)(f"the topic {topic} does not exist; make it with `emberline topics`")
-    return len(described["partitions"])
-
-
-class _Uuid(AbstractType[UUID]):
-    @classmethod
-    def encode(cls, value: UUID) -> bytes:
-        return value.bytes
-
-    @classmethod
-    def decode(cls, data: Any) -> UUID:
-        return UUID(bytes=data.read(16))
-
-
-class _TopicIdResponse(Response):
-    """Metadata response, version 10: the first to give topics an id. The client's own versions end at 5."""
-
-    API_KEY: ClassVar[int] = 3
-    API_VERSION: ClassVar[int] = 10
-    SCHEMA: ClassVar[Schema] = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "brokers",
-            CompactArray(
-                ("node_id", Int32),
-                ("host", CompactString("utf-8")),
-                ("port", Int32),
-                ("rack", CompactString("utf-8")),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("cluster_id", CompactString("utf-8")),
-        ("controller_id", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("error_code", Int16),
-                ("topic", CompactString("utf-8")),
-                ("topic_id", _Uuid),
-                ("is_internal", Boolean),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("error_code", Int16),
-                        ("partition", Int32),
-                        ("leader", Int32),
-                        ("leader_epoch", Int32),
-                        ("replicas", CompactArray(Int32)),
-                        ("isr", CompactArray(Int32)),
-                        ("offline_replicas", CompactArray(Int32)),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("authorized_operations", Int32),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("authorized_operations", Int32),
-        ("tags", TaggedFields),
-    )
-
-
-class _TopicIdStruct(RequestStruct):
-    API_KEY: ClassVar[int] = 3
-    API_VERSION: ClassVar[int] = 10
-    FLEXIBLE_VERSION: ClassVar[bool] = True
-    RESPONSE_TYPE: ClassVar[type[Response]] = _TopicIdResponse
-    SCHEMA: ClassVar[Schema] = Schema(
-        (
-            "topics",
-            CompactArray(("topic_id", _Uuid), ("topic", CompactString("utf-8")), ("tags", TaggedFields)),
-        ),
-        ("allow_auto_topic_creation", Boolean),
-        ("include_cluster_authorized_operations", Boolean),
-        ("include_topic_authorized_operations", Boolean),
-        ("tags", TaggedFields),
-    )
-
-
-class _TopicIdRequest(Request[_TopicIdStruct]):
-    API_KEY = 3
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
-
-    def build(self, request_struct_class: type[_TopicIdStruct]) -> _TopicIdStruct:
-        tags: dict[int, bytes] = {}
-        wanted = [(UUID(int=0), name, tags) for name in self._names]
-        return request_struct_class(wanted, False, False, False, tags)
+    return (await existing(kafka, [topic]))[topic].partitions
 
 
 async def topic_ids(kafka: str, names: Sequence[str]) -> dict[str, UUID]:
@@ -155,15 +57,4 @@ async def topic_ids(kafka: str, names: Sequence[str]) -> dict[str, UUID]:
 
     Raises UnknownTopicOrPartitionError where a topic does not exist.
     """
-    client = AIOKafkaClient(bootstrap_servers=kafka)
-    await client.bootstrap()
-    try:
-        answer = await client.send(client.get_random_node(), _TopicIdRequest(names))
-        found: dict[str, UUID] = {}
-        for code, name, topic_id, *_ in answer.topics:
-            if code:
-                raise for_code(code)(f"the topic {name} does not exist; make it with `emberline topics`")
-            found[name] = topic_id
-        return found
-    finally:
-        await client.close()
+    return {name: topic.topic_id for name, topic in (await existing(kafka, names)).items()}

@@ -279,6 +279,10 @@ class Consumer(stock.Consumer):
                 for tp, offset in (await self.earliest_offsets(*fresh)).items():
                     await self._seek(tp, offset)
 
+    async def _seek(self, partition: TP, offset: int) -> None:
+        """Seek in the client's own thread: beside it, what that was just letting go of was deleted twice."""
+        await self._thread.call_thread(self._thread.seek, partition, offset)
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop the flow, let the holder forget, commit what is finished."""
         await super().on_partitions_revoked(revoked)
