@@ -32,7 +32,7 @@ from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, event_of
 from schemas.report_rejects import Reject, reject_reports
 from schemas.report_rules import Fault
-from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
+from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, OUTPUTS, REJECTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import Checkpoint, CheckpointWriter, Incarnation, read_checkpoint
 from streams.generations import E, Generation, begun, covered_to, reading, sent_since, stamped
@@ -74,7 +74,7 @@ class DetectJob:
     """See the module. Each partition has a task of its own; the checkpoints run beside them."""
 
     topics: Sequence[str] = (TELEMETRY.name,)
-    relies_on: Sequence[str] = (CHECKPOINTS.name,)
+    relies_on: Sequence[str] = (CHECKPOINTS.name, *(topic.name for topic in OUTPUTS))
     # What is there is fetched at once; the wait only spares the broker empty answers.
     fetch = Fetch(wait_ms=50, bytes_least=1)
     niceness = 0
@@ -83,6 +83,7 @@ class DetectJob:
         self._settings = settings
         self._limits = limits
         self._rules = rules_of(limits)
+        self.finishes_every_s = settings.checkpoint_interval_s
         self._partitions: dict[TP, Partition] = {}
         self._writers: dict[int, CheckpointWriter] = {}
         self._checkpointing = asyncio.Lock()
@@ -168,7 +169,6 @@ class DetectJob:
                 taken = await self._work_off_piece(piece, chunk, partition)
                 partition.since.append(piece._replace(rejects=[]))
             seconds = [sum(both) for both in zip(seconds, (piece.seconds, *taken), strict=True)]
-            self._app.progressed()
         async with partition.lock:
             partition.state.log.reach(int(chunk.records.timestamps.max()))
             partition.moved_at = time.monotonic()
@@ -287,6 +287,8 @@ class DetectJob:
             partition.state.log, kept = kept_in(checkpoint.records)
             await self._begin_generation(tp, partition, kept)
         partition.restored = True
+        # Others wait for their turn.
+        self._app.progressed()
         log.info("partition %d: %d devices restored in %.1f s", number, len(partition.state), time.monotonic() - began)
 
     async def _begin_generation(self, tp: TP, partition: Partition, kept: Generation | None) -> None:
@@ -301,7 +303,7 @@ class DetectJob:
 
     async def _send_rejects(self, rejects: list[Reject], tp: TP, partition: Partition) -> None:
         topic, number = tp
-        partitions = len(await self._producer.partitions_for(topic)) if rejects else 0
+        partitions = self._app.kafka.partitions(topic)
         told = [event_of(_with_home(reject, number, partitions), topic, number) for reject in rejects]
         originals = {(reject.offset, reject.index): reject for reject in rejects}
         partition.sending += await send_all(
@@ -391,8 +393,8 @@ class DetectJob:
             chunk.finish()
         del partition.uncovered[:covered]
         partition.checkpointed_at = time.monotonic()
-        if covered:
-            self._app.progressed()
+        if covered or pieces:
+            self._app.progressed(tp)
         self._app.metrics.add("emberline_checkpoint_rows_total", len(encoded))
         self._app.metrics.observe("emberline_checkpoint_seconds", partition.checkpointed_at - began)
         self._app.metrics.set("emberline_devices", len(partition.state), partition=str(tp.partition))

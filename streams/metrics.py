@@ -61,7 +61,11 @@ METRICS: Final = (
         "records of an output topic that are no event of ours",
     ),
     Metric("emberline_lag_records", "gauge", ("topic", "partition"), "records not yet finished"),
-    Metric("emberline_idle_seconds", "gauge", (), "time since a chunk was last finished"),
+    Metric(
+        "emberline_idle_seconds", "gauge", (), "longest time that a partition has waited for something to be finished"
+    ),
+    Metric("emberline_kafka_silent_seconds", "gauge", (), "time since all brokers that a worker needs have answered"),
+    Metric("emberline_topic_differences", "gauge", ("weight",), "how topics differ from what is relied on"),
 )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
@@ -219,6 +219,16 @@ async def delete(settings: Settings, names: Sequence[str]) -> None:
     try:
         if there := sorted(set(names) & set(await admin.list_topics())):
             await admin.delete_topics(there)
+    finally:
+        await admin.close()
+
+
+async def widen(settings: Settings, topic: str, partitions: int) -> None:
+    """Give one topic more partitions, as an operator might."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    try:
+        await admin.create_partitions({topic: NewPartitions(partitions)})
     finally:
         await admin.close()
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Final
 
-from tests.faults.arena import Arena
+import pytest
+
+from embedded.kafka.brokers import Broker
+from tests.faults.arena import Arena, Servers, running_arena
+from tests.streams.processes import until
 
 Open = Callable[..., AbstractContextManager[Arena]]
 AWAY_S: Final = 6.0
@@ -42,3 +49,38 @@ def test_with_two_of_three_brokers_lost_workers_wait_and_go_on_when_they_are_bac
         verdict = ring.judge(load)
     assert verdict.complaints == []
     assert ring.crew.gave_up == []
+
+
+def test_workers_are_not_ready_soon_after_brokers_are_away_or_hang_though_nothing_waits(arena: Open) -> None:
+    with arena(detect=1, sink=1) as ring:
+        for away, back in ((Broker.kill, Broker.launch), (Broker.pause, Broker.resume)):
+            for broker in ring.brokers.brokers:
+                away(broker)
+            for post in ring.crew.posts:
+                until(lambda post=post: post.worker.ask("/readyz")[0] == 503, "not ready")  # type: ignore[misc]
+                assert "Kafka has not answered for" in post.worker.ask("/readyz")[1]
+            for broker in ring.brokers.brokers:
+                back(broker)
+            ring.crew.wait_ready()
+    assert ring.crew.gave_up == []
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("checkpoint", r"records wait and of a partition none was finished for \d+ s; restart me$"),
+        ("commit", r"what is finished could not be committed for \d+ s; restart me$"),
+    ],
+)
+def test_a_worker_whose_checkpoint_or_commit_is_never_answered_ends_though_chunks_go_on(
+    servers: Servers, tmp_path: Path, place: str, said: str
+) -> None:
+    def hanging(role: str) -> Sequence[str]:
+        return [sys.executable, "-m", "tests.faults.hanging", place, "worker", role]
+
+    with running_arena(servers, tmp_path, detect=1, sink=0, command=hanging, stall_s=6) as ring, ring.load(63):
+        (post,) = ring.crew.detect
+        until(lambda: bool(post.exits), "the end of it", 90)
+        ended = post.exits[0]
+    assert ended.status == 1
+    assert re.search(said, ended.last_line), ended

@@ -31,6 +31,7 @@ class _Keeping:
 
     fetch = Fetch(wait_ms=50, bytes_least=1)
     niceness = 0
+    finishes_every_s = 0.0
     relies_on: Sequence[str] = ()
     remark: str | None = None
 

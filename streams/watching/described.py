@@ -13,7 +13,13 @@ from typing import Any, ClassVar, Final, NamedTuple
 from uuid import UUID
 
 from aiokafka import AIOKafkaClient
-from aiokafka.errors import KafkaError, NodeNotReadyError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaError,
+    NodeNotReadyError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
@@ -34,6 +40,8 @@ ANSWER_S: Final = 3.0
 _AGAIN_S: Final = 0.1
 _OF_A_TOPIC: Final = 2
 """Kafka's number for topics among the things that have settings."""
+_SET: Final = 1
+"""Kafka's number for settings made for the topic itself, not for its broker or its cluster."""
 
 
 class Described(NamedTuple):
@@ -183,13 +191,26 @@ async def described_by_any(client: AIOKafkaClient, names: Collection[str]) -> di
 
 
 async def settings_of(client: AIOKafkaClient, names: Collection[str]) -> dict[str, Mapping[str, str]]:
-    """The settings of topics, by name. Those that may not be told us, or of which the broker knows nothing, are left
-    out: the right to describe settings is one of its own, and not all that speak Kafka's protocol have any."""
+    """The settings of topics, by topic. Those that may not be told us are left out: the right to describe settings is
+    one of its own. An embedded broker knows only those that a topic was made with."""
+    try:
+        told = await _settings(client, names)
+    except IncompatibleBrokerVersion:
+        return {}
+    return {name: {entry[0]: entry[1] for entry in entries} for name, entries in told.items()}
+
+
+async def own_settings_of(client: AIOKafkaClient, names: Collection[str]) -> dict[str, Mapping[str, str]]:
+    """Those settings that were made for the topics themselves."""
+    told = await _settings(client, names)
+    return {name: {entry[0]: entry[1] for entry in entries if entry[3] == _SET} for name, entries in told.items()}
+
+
+async def _settings(client: AIOKafkaClient, names: Collection[str]) -> dict[str, Sequence[Sequence[Any]]]:
+    # All of them: asked for some by name, the embedded broker closes the connection.
     resources = [(_OF_A_TOPIC, name, None) for name in names]
     answer = await client.send(client.get_random_node(), DescribeConfigsRequest(resources))
-    return {
-        name: {entry[0]: entry[1] for entry in entries} for code, _, _, name, entries in answer.resources if not code
-    }
+    return {name: entries for code, _, _, name, entries in answer.resources if not code}
 
 
 async def known(kafka: str, names: Sequence[str]) -> dict[str, Described]:
@@ -204,6 +225,23 @@ async def known(kafka: str, names: Sequence[str]) -> dict[str, Described]:
             if (found.keys() >= set(names) and all(map(_is_led, found.values()))) or time.monotonic() > deadline:
                 return found
             await asyncio.sleep(_AGAIN_S)
+
+
+async def known_to_all(client: AIOKafkaClient, partitions: Mapping[str, int]) -> None:
+    """Return once every broker knows so many partitions of each topic, and leaders of all; after `FRESH_S` anyway."""
+    deadline = time.monotonic() + FRESH_S
+    while time.monotonic() < deadline:
+        answers = [await described(client, partitions, node) for node in nodes(client)]
+        if all(_has(answer, partitions) for answer in answers):
+            return
+        await asyncio.sleep(_AGAIN_S)
+
+
+def _has(answer: Mapping[str, Described], partitions: Mapping[str, int]) -> bool:
+    return all(
+        name in answer and answer[name].partitions >= count and _is_led(answer[name])
+        for name, count in partitions.items()
+    )
 
 
 def _is_led(topic: Described) -> bool:
