@@ -136,7 +136,7 @@ class DetectJob:
         """Begin the partitions that are assigned and of which nothing has come: their devices may be silent."""
         if self._app.rebalancing or self._app.should_stop or not self._app.consumer.flow_active:
             return
-        for tp in self._app.assignment() - self._partitions.keys():
+        for tp in filter(self._app.kafka.may_be_worked_on, self._app.assignment() - self._partitions.keys()):
             self._begin(tp)
 
     async def _work(self, tp: TP, partition: Partition, before: Partition | None) -> None:
