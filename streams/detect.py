@@ -37,7 +37,7 @@ from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import Checkpoint, CheckpointWriter, Incarnation, read_checkpoint
 from streams.generations import E, Generation, begun, covered_to, reading, sent_since, stamped
 from streams.ledger import Ledger
-from streams.partitioner import partition_of
+from streams.partitioner import home_of
 from streams.partitions import Partition, kept_in, record_of
 from streams.reject_share import RejectShare
 from streams.settings import Settings
@@ -158,7 +158,8 @@ class DetectJob:
         # The one before may have been the only thing that the loop had to do.
         await asyncio.sleep(0)
         paused_at = time.perf_counter()
-        for piece in slices(chunk.records, self._limits.absences, partition.state.log):
+        partitions = self._app.kafka.partitions(chunk.tp.topic)
+        for piece in slices(chunk.records, self._limits.absences, partition.state.log, partitions):
             if time.perf_counter() - paused_at >= TURN_S:
                 await asyncio.sleep(PAUSE_S)
                 paused_at = time.perf_counter()
@@ -468,7 +469,8 @@ def _with_unjudged(rejects: list[Reject], unjudged: Mapping[tuple[int, int], Fau
 
 def _with_home(reject: Reject, number: int, partitions: int) -> Reject:
     """The reject; where its key was hashed by another partitioner than Kafka's, it says so."""
-    if not reject.key or (home := partition_of(reject.key, partitions)) == number:
+    home = home_of(reject.key, partitions)
+    if home is None or home == number:
         return reject
     detail = f"{reject.fault.detail}; by Kafka's murmur2 its key belongs to partition {home}, not {number}"
     return replace(reject, fault=reject.fault._replace(detail=detail))

@@ -17,6 +17,7 @@ QUICK: Final = (
     "schemas",
     "sinks/test_blocks.py",
     "streams/test_ledger.py",
+    "streams/test_partitioner.py",
     "streams/test_pulse.py",
     "streams/test_seals.py",
     "streams/test_settings.py",
