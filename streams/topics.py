@@ -36,17 +36,13 @@ _TELEMETRY_LAST: Final = [topic.name for topic in (*OUTPUTS, CHECKPOINTS, REPLAY
 
 
 async def make_topics(settings: Settings) -> list[str]:
-    """Make the topics that are not there yet and return their names. Existing ones are left as they are.
-
-    A topic that is made beside others gets as many partitions as they have.
-    """
+    """Make the topics that are not there yet and return their names. Existing ones are left as they are."""
     async with asking(settings.kafka) as client, _admin(settings) as admin:
         there = await described_by_any(client, NAMES)
-        partitions = max((topic.partitions for topic in there.values()), default=settings.partitions)
         missing = [topic for topic in TOPICS if topic.name not in there]
         for topic in missing:
-            await _make(admin, topic, partitions, settings.replication)
-        await known_to_all(client, {topic.name: partitions for topic in missing})
+            await _make(admin, topic, settings.partitions, settings.replication)
+        await known_to_all(client, {topic.name: settings.partitions for topic in missing})
         return [topic.name for topic in missing]
 
 

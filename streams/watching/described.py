@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar, Final, NamedTuple
 from uuid import UUID
 
@@ -231,9 +231,11 @@ async def known_to_all(client: AIOKafkaClient, partitions: Mapping[str, int]) ->
     """Return once every broker knows so many partitions of each topic, and leaders of all; after `FRESH_S` anyway."""
     deadline = time.monotonic() + FRESH_S
     while time.monotonic() < deadline:
-        answers = [await described(client, partitions, node) for node in nodes(client)]
-        if all(_has(answer, partitions) for answer in answers):
-            return
+        # One that is away will know them when it is back.
+        with suppress(KafkaError):
+            answers = [await described(client, partitions, node) for node in nodes(client)]
+            if all(_has(answer, partitions) for answer in answers):
+                return
         await asyncio.sleep(_AGAIN_S)
 
 

@@ -29,9 +29,9 @@ from streams.watching.differences import Difference, Weight, differences
 log = logging.getLogger("emberline")
 
 LOOK_INTERVAL_S: Final = 3.0
-LOOK_S: Final = 6.0
+LOOK_S: Final = 8.0
 """A look that takes longer is given up: then brokers do not answer."""
-UNANSWERED_S: Final = 8.0
+UNANSWERED_S: Final = 12.0
 """A worker whose questions were not answered for so long is not ready. A leader that dies is replaced sooner [ours]."""
 GONE_S: Final = 10.0
 """A topic that is missing for so long is gone; a broker that has just come up may not know it yet."""
@@ -84,25 +84,28 @@ class KafkaWatch:
         """Look again and again. Raises OperatorError where a topic is gone or was made anew: all offsets that the
         worker knows are of the old one."""
         while True:
-            await asyncio.sleep(LOOK_INTERVAL_S)
             try:
-                async with asyncio.timeout(LOOK_S):
-                    await self._look()
+                async with asyncio.timeout(LOOK_S) as limit, asking(self._settings.kafka) as client:
+                    while True:
+                        await self._look(client)
+                        limit.reschedule(asyncio.get_running_loop().time() + LOOK_INTERVAL_S + LOOK_S)
+                        await asyncio.sleep(LOOK_INTERVAL_S)
             except TimeoutError:
                 self._failure = f"no answer within {LOOK_S:.0f} s"
             except (KafkaError, OSError) as error:
                 self._failure = str(error) or type(error).__name__
             self._metrics.set("emberline_kafka_silent_seconds", self._silent_s)
+            await asyncio.sleep(LOOK_INTERVAL_S)
 
-    async def _look(self) -> None:
-        async with asking(self._settings.kafka) as client:
-            found = await described_by_any(client, self._names)
-            self._check_ids(found)
-            if found.keys() >= set(self._names):
-                self._take(await self._with_settings(client, found))
-            await self._ask_leaders(client)
-            await self._ask_coordinator(client)
+    async def _look(self, client: AIOKafkaClient) -> None:
+        found = await described_by_any(client, self._names)
+        self._check_ids(found)
+        if found.keys() >= set(self._names):
+            self._take(await self._with_settings(client, found))
+        await self._ask_leaders(client)
+        await self._ask_coordinator(client)
         self._answered_at = time.monotonic()
+        self._metrics.set("emberline_kafka_silent_seconds", self._silent_s)
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic had at the last look."""

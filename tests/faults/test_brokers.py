@@ -12,7 +12,9 @@ from typing import Final
 import pytest
 
 from embedded.kafka.brokers import Broker
-from tests.faults.arena import Arena, Servers, running_arena
+from streams.storage import run_migrations
+from tests.faults.arena import Arena, Servers, make_anew, running_arena, settings_for
+from tests.faults.crew import Crew, Post
 from tests.streams.processes import until
 
 Open = Callable[..., AbstractContextManager[Arena]]
@@ -51,18 +53,34 @@ def test_with_two_of_three_brokers_lost_workers_wait_and_go_on_when_they_are_bac
     assert ring.crew.gave_up == []
 
 
-def test_workers_are_not_ready_soon_after_brokers_are_away_or_hang_though_nothing_waits(arena: Open) -> None:
-    with arena(detect=1, sink=1) as ring:
+def test_workers_are_not_ready_soon_after_brokers_are_away_or_hang_though_nothing_waits(
+    servers: Servers, tmp_path: Path
+) -> None:
+    # No arena: those who look there do not survive brokers that are all away.
+    servers.all_up()
+    settings = settings_for(servers, tmp_path)
+    make_anew(settings)
+    run_migrations(settings)
+    crew = Crew(settings, tmp_path / "workers")
+    try:
+        crew.scale(detect=1, sink=1)
+        crew.wait_ready()
         for away, back in ((Broker.kill, Broker.launch), (Broker.pause, Broker.resume)):
-            for broker in ring.brokers.brokers:
+            for broker in servers.kafka.brokers:
                 away(broker)
-            for post in ring.crew.posts:
-                until(lambda post=post: post.worker.ask("/readyz")[0] == 503, "not ready")  # type: ignore[misc]
-                assert "Kafka has not answered for" in post.worker.ask("/readyz")[1]
-            for broker in ring.brokers.brokers:
+            for post in crew.posts:
+                _until_not_answered(post)
+            for broker in servers.kafka.brokers:
                 back(broker)
-            ring.crew.wait_ready()
-    assert ring.crew.gave_up == []
+            servers.all_up()
+            crew.wait_ready()
+        assert crew.gave_up == []
+    finally:
+        crew.dismiss()
+
+
+def _until_not_answered(post: Post) -> None:
+    until(lambda: "Kafka has not answered for" in post.worker.ask("/readyz")[1], f"not ready: {post.name}", 60)
 
 
 @pytest.mark.parametrize(
