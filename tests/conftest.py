@@ -17,11 +17,10 @@ QUICK: Final = (
     "schemas",
     "sinks/test_blocks.py",
     "streams/test_ledger.py",
-    "streams/test_partitioner.py",
     "streams/test_pulse.py",
     "streams/test_seals.py",
     "streams/test_settings.py",
-    "streams/test_topic_differences.py",
+    "watching",
 )
 """Folders and files that start no server, whole: a file that starts one for a single test is not quick."""
 NIGHTLY: Final = {
