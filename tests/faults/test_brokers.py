@@ -94,7 +94,7 @@ def test_a_worker_whose_checkpoint_or_commit_is_never_answered_ends_though_chunk
     servers: Servers, tmp_path: Path, place: str, said: str
 ) -> None:
     def hanging(role: str) -> Sequence[str]:
-        return [sys.executable, "-m", "tests.faults.hanging", place, "worker", role]
+        return [sys.executable, "-m", "tests.faults.altered.hanging", place, "worker", role]
 
     with running_arena(servers, tmp_path, detect=1, sink=0, command=hanging, stall_s=6) as ring, ring.load(63):
         (post,) = ring.crew.detect

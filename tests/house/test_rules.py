@@ -17,7 +17,7 @@ import pytest
 from cli.main import cli
 from streams.metrics import METRICS
 from streams.settings import described
-from tests.faults.dying import Moment
+from tests.faults.altered.dying import Moment
 
 ROOT: Final = Path(__file__).parents[2]
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {

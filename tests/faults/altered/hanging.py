@@ -1,6 +1,6 @@
 """A worker whose third checkpoint, or third commit, never ends, as with a broker that takes it and does not answer.
 
-python -m tests.faults.hanging checkpoint|commit worker detect
+python -m tests.faults.altered.hanging checkpoint|commit worker detect
 """
 
 from __future__ import annotations
