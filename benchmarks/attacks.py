@@ -326,7 +326,7 @@ class _Post:
 
 @contextmanager
 def _posted(role: str, attack: Attack, environment: dict[str, str], folder: Path, tree: Path) -> Iterator[_Post]:
-    module = "tests.faults.raising" if attack.raising else _program(tree)
+    module = "tests.faults.altered.raising" if attack.raising else _program(tree)
     http = f"127.0.0.1:{free_port()}"
     own = environment | {f"{PREFIX}HTTP": http}
     post = _Post(

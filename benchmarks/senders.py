@@ -12,7 +12,7 @@ import orjson
 from streams.times import now_ms
 
 FATAL_VALUE: Final = 613.25
-"""What `tests.faults.raising` makes detectors raise on."""
+"""What `tests.faults.altered.raising` makes detectors raise on."""
 _JSON: Final = orjson.dumps
 
 

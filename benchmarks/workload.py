@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from detectors.limits import load_limits
@@ -170,6 +171,9 @@ async def fill(kafka: str, partitions: Sequence[Sequence[Sent]]) -> None:
             for one in records:
                 await producer.send(TELEMETRY.name, one.value, one.key, partition=number, timestamp_ms=one.arrival_ts)
         await producer.flush()
+    # Workers refuse a topic on which senders say when a record arrived; those that are there keep their times.
+    resource = ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name, TELEMETRY.settings | {"retention.ms": "-1"})
+    await _with_admin(kafka, lambda admin: admin.alter_configs([resource]))
 
 
 async def make_outputs(kafka: str, names: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ device is not as it should be, so that what is not judged is never silently so:
     not_judged:QUANTITY                       all of it is late, repeated or unusable, or it is sent no more
     no_values                                 reports come without any value
     rejected                                  reports come that cannot be read
+    misplaced                                 its reports are in another partition than their key belongs to
     floods                                    more reports come within a minute than are judged of one
     clock_ahead, clock_behind, no_clock, clock_in_seconds, clock_in_microseconds, clock_in_nanoseconds
     unknown_quantity:NAME, unknown_device_kind, components_differ, too_many_components:QUANTITY, no_array:QUANTITY,
@@ -62,6 +63,7 @@ class Told(NamedTuple):
 
 
 NOTHING_TOLD: Final = Told()
+MISPLACED: Final = "misplaced"
 
 
 def sensor_fault(quantity: int, component: int, reason: Reason) -> str:

@@ -20,18 +20,21 @@ class Topic(NamedTuple):
     what: str
     settings: dict[str, str]
 
+    def settings_for(self, replicas: int) -> dict[str, str]:
+        """Those of a topic with so many replicas: one of three or more may be away, and writes go on."""
+        return self.settings | ({"min.insync.replicas": str(replicas - 1)} if replicas > 2 else {})
+
 
 def _keep(days: int, **more: str) -> dict[str, str]:
-    return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)} | {
-        name.replace("_", "."): value for name, value in more.items()
-    }
+    # The broker's time of arrival is `ingest_ts`: clocks of gateways and workers differ, one broker's order does not.
+    made = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime", "retention.ms": str(days * DAY_MS)}
+    return made | {name.replace("_", "."): value for name, value in more.items()}
 
 
 TELEMETRY: Final = Topic(
     "emberline.telemetry",
     "reports of devices, keyed by device",
-    # The broker's time of arrival is `ingest_ts`: gateways' clocks differ, one broker's order does not.
-    _keep(7, max_message_bytes=str(MAX_REJECT_BYTES), message_timestamp_type="LogAppendTime"),
+    _keep(7, max_message_bytes=str(MAX_REJECT_BYTES)),
 )
 ALARMS: Final = Topic("emberline.alarms", "events in the life of alarms, keyed by device", _keep(30))
 AGGREGATES: Final = Topic("emberline.aggregates", "one record a device and minute, keyed by device", _keep(7))

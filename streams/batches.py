@@ -15,6 +15,8 @@ from aiokafka import AIOKafkaProducer
 MAX_BATCH_BYTES: Final = 900_000
 """Under the 1 MiB that brokers take in one batch by default; a record that is larger is a batch by itself."""
 
+_AGAIN_S: Final = 0.05
+
 
 class Outgoing(NamedTuple):
     """A record to be sent."""
@@ -31,6 +33,7 @@ async def send_all(
 
     The producer's `max_batch_size` is to be `MAX_BATCH_BYTES`.
     """
+    await _until_known(producer, topic, partition)
     sent: list[asyncio.Future[Any]] = []
     batch = producer.create_batch()
     for record in records:
@@ -41,6 +44,13 @@ async def send_all(
     if batch.record_count():
         sent.append(await producer.send_batch(batch, topic, partition=partition))
     return sent
+
+
+async def _until_known(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+    """Return once the client knows the partition, which may be newer than what it was told last."""
+    while partition not in await producer.partitions_for(topic):
+        await producer.client.force_metadata_update()
+        await asyncio.sleep(_AGAIN_S)
 
 
 def _append(batch: Any, record: Outgoing) -> bool:

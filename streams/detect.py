@@ -31,13 +31,13 @@ from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, event_of
 from schemas.report_rejects import Reject, reject_reports
 from schemas.report_rules import Fault
-from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, REJECTS, TELEMETRY
+from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, OUTPUTS, REJECTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import Checkpoint, CheckpointWriter, Incarnation, read_checkpoint
 from streams.generations import E, Generation, begun, covered_to, reading, sent_since, stamped
 from streams.kafka import clients
 from streams.ledger import Ledger
-from streams.partitioner import partition_of
+from streams.partitioner import home_of
 from streams.partitions import Partition, kept_in, record_of
 from streams.reject_share import RejectShare
 from streams.settings import Settings
@@ -74,7 +74,7 @@ class DetectJob:
     """See the module. Each partition has a task of its own; the checkpoints run beside them."""
 
     topics: Sequence[str] = (TELEMETRY.name,)
-    relies_on: Sequence[str] = (CHECKPOINTS.name,)
+    relies_on: Sequence[str] = (CHECKPOINTS.name, *(topic.name for topic in OUTPUTS))
     # What is there is fetched at once; the wait only spares the broker empty answers.
     fetch = Fetch(wait_ms=50, bytes_least=1)
     niceness = 0
@@ -83,6 +83,7 @@ class DetectJob:
         self._settings = settings
         self._limits = limits
         self._rules = rules_of(limits)
+        self.finishes_every_s = settings.checkpoint_interval_s
         self._partitions: dict[TP, Partition] = {}
         self._writers: dict[int, CheckpointWriter] = {}
         self._checkpointing = asyncio.Lock()
@@ -135,7 +136,7 @@ class DetectJob:
         """Begin the partitions that are assigned and of which nothing has come: their devices may be silent."""
         if self._app.rebalancing or self._app.should_stop or not self._app.consumer.flow_active:
             return
-        for tp in self._app.assignment() - self._partitions.keys():
+        for tp in filter(self._app.kafka.may_be_worked_on, self._app.assignment() - self._partitions.keys()):
             self._begin(tp)
 
     async def _work(self, tp: TP, partition: Partition, before: Partition | None) -> None:
@@ -157,7 +158,8 @@ class DetectJob:
         # The one before may have been the only thing that the loop had to do.
         await asyncio.sleep(0)
         paused_at = time.perf_counter()
-        for piece in slices(chunk.records, self._limits.absences, partition.state.log):
+        partitions = self._app.kafka.partitions(chunk.tp.topic)
+        for piece in slices(chunk.records, self._limits.absences, partition.state.log, partitions):
             if time.perf_counter() - paused_at >= TURN_S:
                 await asyncio.sleep(PAUSE_S)
                 paused_at = time.perf_counter()
@@ -168,7 +170,6 @@ class DetectJob:
                 taken = await self._work_off_piece(piece, chunk, partition)
                 partition.since.append(piece._replace(rejects=[]))
             seconds = [sum(both) for both in zip(seconds, (piece.seconds, *taken), strict=True)]
-            self._app.progressed()
         async with partition.lock:
             partition.state.log.reach(int(chunk.records.timestamps.max()))
             partition.moved_at = time.monotonic()
@@ -287,6 +288,8 @@ class DetectJob:
             partition.state.log, kept = kept_in(checkpoint.records)
             await self._begin_generation(tp, partition, kept)
         partition.restored = True
+        # Others wait for their turn.
+        self._app.progressed()
         log.info("partition %d: %d devices restored in %.1f s", number, len(partition.state), time.monotonic() - began)
 
     async def _begin_generation(self, tp: TP, partition: Partition, kept: Generation | None) -> None:
@@ -301,7 +304,7 @@ class DetectJob:
 
     async def _send_rejects(self, rejects: list[Reject], tp: TP, partition: Partition) -> None:
         topic, number = tp
-        partitions = len(await self._producer.partitions_for(topic)) if rejects else 0
+        partitions = self._app.kafka.partitions(topic)
         told = [event_of(_with_home(reject, number, partitions), topic, number) for reject in rejects]
         originals = {(reject.offset, reject.index): reject for reject in rejects}
         partition.sending += await send_all(
@@ -391,8 +394,8 @@ class DetectJob:
             chunk.finish()
         del partition.uncovered[:covered]
         partition.checkpointed_at = time.monotonic()
-        if covered:
-            self._app.progressed()
+        if covered or pieces:
+            self._app.progressed(tp)
         self._app.metrics.add("emberline_checkpoint_rows_total", len(encoded))
         self._app.metrics.observe("emberline_checkpoint_seconds", partition.checkpointed_at - began)
         self._app.metrics.set("emberline_devices", len(partition.state), partition=str(tp.partition))
@@ -466,7 +469,8 @@ def _with_unjudged(rejects: list[Reject], unjudged: Mapping[tuple[int, int], Fau
 
 def _with_home(reject: Reject, number: int, partitions: int) -> Reject:
     """The reject; where its key was hashed by another partitioner than Kafka's, it says so."""
-    if not reject.key or (home := partition_of(reject.key, partitions)) == number:
+    home = home_of(reject.key, partitions)
+    if home is None or home == number:
         return reject
     detail = f"{reject.fault.detail}; by Kafka's murmur2 its key belongs to partition {home}, not {number}"
     return replace(reject, fault=reject.fault._replace(detail=detail))

@@ -28,6 +28,9 @@ METRICS: Final = (
     Metric("emberline_rejects_total", "counter", ("reason",), "records or reports rejected"),
     Metric("emberline_gateway_reports_total", "counter", ("gateway",), "good reports by who sent them"),
     Metric("emberline_gateway_rejects_total", "counter", ("gateway",), "records or reports rejected by who sent them"),
+    Metric(
+        "emberline_gateway_misplaced_total", "counter", ("gateway",), "reports that are not in their key's partition"
+    ),
     Metric("emberline_reject_share", "gauge", (), "share of the last 2000 reports that were bad"),
     Metric("emberline_repeated_reports_total", "counter", (), "reports that came before, counted once"),
     Metric("emberline_late_reports_total", "counter", (), "reports older than their device's newest"),
@@ -61,7 +64,11 @@ METRICS: Final = (
         "records of an output topic that are no event of ours",
     ),
     Metric("emberline_lag_records", "gauge", ("topic", "partition"), "records not yet finished"),
-    Metric("emberline_idle_seconds", "gauge", (), "time since a chunk was last finished"),
+    Metric(
+        "emberline_idle_seconds", "gauge", (), "longest time that a partition has waited for something to be finished"
+    ),
+    Metric("emberline_kafka_silent_seconds", "gauge", (), "time since all brokers that a worker needs have answered"),
+    Metric("emberline_topic_differences", "gauge", ("weight",), "how topics differ from what is relied on"),
 )
 
 

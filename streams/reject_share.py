@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from detectors.device_status import MISPLACED
 from schemas.records import Records
 from schemas.rejects import UNKNOWN_GATEWAY, gateway_of
 from schemas.report_rejects import Reject
@@ -41,7 +42,7 @@ class RejectShare:
         self._metrics = metrics
         self._recent: deque[_Bad | None] = deque(maxlen=REJECT_WINDOW)
         self._names: set[str] = set()
-        self._seldom = Seldom(log)
+        self._seldom, self._misplaced = Seldom(log), Seldom(log)
         self.remark: str | None = None
 
     def note(self, records: Records, reports: Reports, rejects: list[Reject]) -> None:
@@ -49,6 +50,8 @@ class RejectShare:
         good = reports.good
         for gateway, count in _by_gateway(records, good):
             self._metrics.add("emberline_gateway_reports_total", count, gateway=self._counted_as(gateway))
+        if misplaced := [number for number, notes in reports.notes.items() if MISPLACED in notes]:
+            self._note_misplaced(records, reports.offset[misplaced])
         bad = [
             one
             for reject in rejects
@@ -61,6 +64,18 @@ class RejectShare:
         self._recent.extend([None] * min(len(good), REJECT_WINDOW))
         self._recent.extend(bad)
         self._judge(len(bad))
+
+    def _note_misplaced(self, records: Records, offsets: np.ndarray) -> None:
+        of = np.searchsorted(records.offsets, offsets).tolist()
+        told = Counter(gateway_of(records.headers[number]) for number in of)
+        for gateway, count in told.items():
+            self._metrics.add("emberline_gateway_misplaced_total", count, gateway=self._counted_as(gateway))
+        (worst, _), *_ = told.most_common(1)
+        self._misplaced.warn(
+            f"reports of gateway {worst} are in other partitions than their keys belong to: it must hash keys by "
+            "Kafka's murmur2; in librdkafka that is partitioner=murmur2_random",
+            len(of),
+        )
 
     def _counted_as(self, gateway: str) -> str:
         if gateway not in self._names:

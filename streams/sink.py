@@ -119,6 +119,7 @@ class SinkJob:
             TELEMETRY.name: partial(telemetry_block, absences=absences),
         }
         self._make_sink = make_sink
+        self.finishes_every_s = settings.insert_interval_s
         self._tables: dict[str, _Table] = {}
         self._malformed = Seldom(log)
 
@@ -198,7 +199,7 @@ class SinkJob:
             for chunk in waiting:
                 chunk.finish()
                 self._app.metrics.add("emberline_records_total", len(chunk.records.offsets), topic=table.topic)
-            self._app.progressed()
+            self._app.progressed(*{chunk.tp for chunk in waiting})
             self._note(table, written, time.perf_counter() - began)
 
     def _write(self, table: _Table, waiting: Sequence[Chunk]) -> _Written:

@@ -11,16 +11,19 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from detectors.device_status import MISPLACED
 from detectors.log_time import LogTime
 from schemas.absences import Absences
 from schemas.records import Records
 from schemas.report_rejects import Reject
 from schemas.reports import Reports, decoded
+from streams.partitioner import is_misplaced
 
 REPORTS_ENOUGH: Final = 5_000
 """Reports of a piece, and at most a part's more: some 40 ms [measured]. A common chunk is one piece."""
@@ -49,8 +52,12 @@ class Slice(NamedTuple):
     log_ts: int = 0
 
 
-def slices(records: Records, absences: Absences, log: LogTime) -> Iterator[Slice]:
-    """The records piece by piece. What comes next is decoded when it is asked for."""
+def slices(records: Records, absences: Absences, log: LogTime, partitions: int = 0) -> Iterator[Slice]:
+    """The records piece by piece. What comes next is decoded when it is asked for.
+
+    `partitions` is how many their topic has; by it reports that are in another partition than their keys belong to are
+    told as misplaced. Without it none are.
+    """
     looks = log.looks(records.timestamps)
     newest = np.maximum.accumulate(np.maximum(records.timestamps, log.ts))
     for begin, end in pairwise(sorted({0, *looks, len(newest)})):
@@ -58,8 +65,20 @@ def slices(records: Records, absences: Absences, log: LogTime) -> Iterator[Slice
         look = Look(before_ts, int(newest[begin]), int(records.offsets[begin])) if begin in looks else None
         part = records if end - begin == len(newest) else records.between(begin, end)
         for piece in _pieces(part, absences):
-            yield piece._replace(look=look, log_ts=_reached(piece, part, newest[begin:end]))
+            reports = with_misplaced(piece.reports, part, partitions) if partitions else piece.reports
+            yield piece._replace(reports=reports, look=look, log_ts=_reached(piece, part, newest[begin:end]))
             look = None
+
+
+def with_misplaced(reports: Reports, records: Records, partitions: int) -> Reports:
+    """The reports, those that can be read with a note where their records are misplaced."""
+    keys, home = records.keys, records.partition
+    misplaced = np.fromiter((is_misplaced(key, home, partitions) for key in keys), np.bool_, len(keys))
+    if not misplaced.any():
+        return reports
+    found = misplaced[np.searchsorted(records.offsets, reports.offset)] & ~reports.rejected
+    notes = {report: (*reports.notes.get(report, ()), MISPLACED) for report in found.nonzero()[0].tolist()}
+    return replace(reports, notes={**reports.notes, **notes})
 
 
 def _reached(piece: Slice, part: Records, newest: np.ndarray) -> int:

@@ -1,48 +1,55 @@
-"""Making the topics, and telling one incarnation of a topic from another."""
+"""Making the topics, mending and widening them, and telling one incarnation of a topic from another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
 from uuid import UUID
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import (
-    AbstractType,
-    Boolean,
-    CompactArray,
-    CompactString,
-    Int16,
-    Int32,
-    Schema,
-    TaggedFields,
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
 )
 
-from schemas.topics import TOPICS, Topic
+from schemas.topics import CHECKPOINTS, OUTPUTS, REPLAYS, TELEMETRY, TOPICS, Topic
+from streams.errors import OperatorError
 from streams.kafka import clients
 from streams.settings import Settings
+from streams.watching.described import (
+    Described,
+    asking,
+    described_by_any,
+    known,
+    known_to_all,
+    own_settings_of,
+    settings_of,
+)
+from streams.watching.differences import Difference, differences
+
+NAMES: Final = [topic.name for topic in TOPICS]
+_TELEMETRY_LAST: Final = [topic.name for topic in (*OUTPUTS, CHECKPOINTS, REPLAYS, TELEMETRY)]
+"""Topics that are widened together: what follows from telemetry partition p needs partition p of all others."""
 
 
 async def make_topics(settings: Settings) -> list[str]:
     """Make the topics that are not there yet and return their names. Existing ones are left as they are."""
-    admin = clients.admin(settings)
-    await admin.start()
-    try:
-        there = set(await admin.list_topics())
+    async with asking(settings) as client, _admin(settings) as admin:
+        there = await described_by_any(client, NAMES)
         missing = [topic for topic in TOPICS if topic.name not in there]
         for topic in missing:
-            await _make(admin, topic, settings)
+            await _make(admin, topic, settings.partitions, settings.replication)
+        await known_to_all(client, {topic.name: settings.partitions for topic in missing})
         return [topic.name for topic in missing]
-    finally:
-        await admin.close()
 
 
-async def _make(admin: AIOKafkaAdminClient, topic: Topic, settings: Settings) -> None:
-    replicas = settings.replication
-    kept = topic.settings | ({"min.insync.replicas": str(replicas - 1)} if replicas > 2 else {})
-    wanted = NewTopic(topic.name, settings.partitions, replicas, topic_configs=kept)
+async def _make(admin: AIOKafkaAdminClient, topic: Topic, partitions: int, replication: int) -> None:
+    wanted = NewTopic(topic.name, partitions, replication, topic_configs=topic.settings_for(replication))
     response = await admin.create_topics([wanted])
     for name, code, *_ in response.topic_errors:
         error = for_code(code)
@@ -50,111 +57,87 @@ async def _make(admin: AIOKafkaAdminClient, topic: Topic, settings: Settings) ->
             raise error(name if error is TopicAuthorizationFailedError else f"cannot make the topic {name}")
 
 
-async def count_partitions(settings: Settings, topic: str) -> int:
-    """How many partitions a topic has. Raises UnknownTopicOrPartitionError where it does not exist."""
+async def check_topics(settings: Settings) -> list[Difference]:
+    """How the topics that are there differ from what emberline relies on."""
+    found = await known(settings, NAMES)
+    async with asking(settings) as client:
+        told = await settings_of(client, list(found))
+    found = {name: topic._replace(settings=told.get(name)) for name, topic in found.items()}
+    return differences(found, NAMES, settings.replication)
+
+
+async def repair_topics(settings: Settings, partitions: int = 0) -> list[str]:
+    """Make topics that are missing, mend settings, and give all topics as many partitions as the one that has most, or
+    as are asked for. Returns what was done.
+
+    Raises OperatorError where this broker cannot.
+    """
+    done = [f"made {name}" for name in await make_topics(settings)]
+    try:
+        done += await _mend_settings(settings, await check_topics(settings))
+        done += await _widen(settings, partitions)
+    except IncompatibleBrokerVersion as error:
+        raise OperatorError(
+            "this broker cannot change topics that are there: delete them and make them anew"
+        ) from error
+    return done
+
+
+async def _mend_settings(settings: Settings, told: Sequence[Difference]) -> list[str]:
+    wanted: dict[str, dict[str, str]] = {}
+    for one in told:
+        if one.mend is not None:
+            wanted.setdefault(one.topic, {}).update([one.mend])
+    if not wanted:
+        return []
+    async with asking(settings) as client, _admin(settings) as admin:
+        # What is not named is set back to the cluster's default, so all that was set for the topic goes along.
+        own = await own_settings_of(client, list(wanted))
+        resources = [
+            ConfigResource(ConfigResourceType.TOPIC, name, dict(own[name]) | mended) for name, mended in wanted.items()
+        ]
+        for response in await admin.alter_configs(resources):
+            for code, message, _, name in response.resources:
+                if code:
+                    raise for_code(code)(f"cannot change the settings of {name}: {message}")
+    return [f"set {name} of {topic} to {value}" for topic, mended in wanted.items() for name, value in mended.items()]
+
+
+async def _widen(settings: Settings, partitions: int) -> list[str]:
+    there = await known(settings, _TELEMETRY_LAST)
+    wanted = max(partitions, *(topic.partitions for topic in there.values()))
+    narrow = [name for name in _TELEMETRY_LAST if there[name].partitions < wanted]
+    async with asking(settings) as client, _admin(settings) as admin:
+        for name in narrow:
+            if name == TELEMETRY.name:
+                await known_to_all(client, {other: wanted for other in narrow if other != name})
+            await admin.create_partitions({name: NewPartitions(wanted)})
+        await known_to_all(client, dict.fromkeys(narrow, wanted))
+    return [f"widened {name} from {there[name].partitions} to {wanted} partitions" for name in narrow]
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = clients.admin(settings)
     await admin.start()
     try:
-        (described,) = await admin.describe_topics([topic])
+        yield admin
     finally:
         await admin.close()
-    if code := described["error_code"]:
-        raise _not_there(code, topic)
-    return len(described["partitions"])
 
 
-def _not_there(code: int, topic: str) -> KafkaError:
-    error: type[KafkaError] = for_code(code)
-    if error is TopicAuthorizationFailedError:  # told by its name, `streams.kafka.errors` says the rest
-        return error(topic)
-    return error(f"the topic {topic} does not exist; make it with `emberline topics`")
+async def existing(settings: Settings, names: Sequence[str]) -> dict[str, Described]:
+    """The topics. Raises UnknownTopicOrPartitionError where one does not exist."""
+    found = await known(settings, names)
+    for name in names:
+        if name not in found:
+            raise UnknownTopicOrPartitionError(f"the topic {name} does not exist; make it with `emberline topics`")
+    return found
 
 
-class _Uuid(AbstractType[UUID]):
-    @classmethod
-    def encode(cls, value: UUID) -> bytes:
-        return value.bytes
-
-    @classmethod
-    def decode(cls, data: Any) -> UUID:
-        return UUID(bytes=data.read(16))
-
-
-class _TopicIdResponse(Response):
-    """Metadata response, version 10: the first to give topics an id. The client's own versions end at 5."""
-
-    API_KEY: ClassVar[int] = 3
-    API_VERSION: ClassVar[int] = 10
-    SCHEMA: ClassVar[Schema] = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "brokers",
-            CompactArray(
-                ("node_id", Int32),
-                ("host", CompactString("utf-8")),
-                ("port", Int32),
-                ("rack", CompactString("utf-8")),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("cluster_id", CompactString("utf-8")),
-        ("controller_id", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("error_code", Int16),
-                ("topic", CompactString("utf-8")),
-                ("topic_id", _Uuid),
-                ("is_internal", Boolean),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("error_code", Int16),
-                        ("partition", Int32),
-                        ("leader", Int32),
-                        ("leader_epoch", Int32),
-                        ("replicas", CompactArray(Int32)),
-                        ("isr", CompactArray(Int32)),
-                        ("offline_replicas", CompactArray(Int32)),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("authorized_operations", Int32),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("authorized_operations", Int32),
-        ("tags", TaggedFields),
-    )
-
-
-class _TopicIdStruct(RequestStruct):
-    API_KEY: ClassVar[int] = 3
-    API_VERSION: ClassVar[int] = 10
-    FLEXIBLE_VERSION: ClassVar[bool] = True
-    RESPONSE_TYPE: ClassVar[type[Response]] = _TopicIdResponse
-    SCHEMA: ClassVar[Schema] = Schema(
-        (
-            "topics",
-            CompactArray(("topic_id", _Uuid), ("topic", CompactString("utf-8")), ("tags", TaggedFields)),
-        ),
-        ("allow_auto_topic_creation", Boolean),
-        ("include_cluster_authorized_operations", Boolean),
-        ("include_topic_authorized_operations", Boolean),
-        ("tags", TaggedFields),
-    )
-
-
-class _TopicIdRequest(Request[_TopicIdStruct]):
-    API_KEY = 3
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
-
-    def build(self, request_struct_class: type[_TopicIdStruct]) -> _TopicIdStruct:
-        tags: dict[int, bytes] = {}
-        wanted = [(UUID(int=0), name, tags) for name in self._names]
-        return request_struct_class(wanted, False, False, False, tags)
+async def count_partitions(settings: Settings, topic: str) -> int:
+    """How many partitions a topic has. Raises UnknownTopicOrPartitionError where it does not exist."""
+    return (await existing(settings, [topic]))[topic].partitions
 
 
 async def topic_ids(settings: Settings, names: Sequence[str]) -> dict[str, UUID]:
@@ -162,15 +145,4 @@ async def topic_ids(settings: Settings, names: Sequence[str]) -> dict[str, UUID]
 
     Raises UnknownTopicOrPartitionError where a topic does not exist.
     """
-    client = clients.client(settings)
-    await client.bootstrap()
-    try:
-        answer = await client.send(client.get_random_node(), _TopicIdRequest(names))
-        found: dict[str, UUID] = {}
-        for code, name, topic_id, *_ in answer.topics:
-            if code:
-                raise _not_there(code, name)
-            found[name] = topic_id
-        return found
-    finally:
-        await client.close()
+    return {name: topic.topic_id for name, topic in (await existing(settings, names)).items()}

@@ -163,6 +163,7 @@ class Consumer(stock.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.ledgers: dict[TP, Ledger] = {}
+        self.committed: dict[TP, int] = {}
         self._handed: dict[TP, int] = {}
         self._seeks = 0
         super().__init__(*args, **kwargs)
@@ -202,7 +203,7 @@ class Consumer(stock.Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
         """Fetch of those partitions only that are wanted; what the others have sent waits at the broker."""
         active = active_partitions or set()
-        wanted = {tp for tp in active if self.app.holder.wants(tp)}
+        wanted = {tp for tp in active if self.app.holder.wants(tp) and self.app.kafka.may_be_worked_on(tp)}
         if not wanted:
             await asyncio.sleep(LOOK_AGAIN_S)
             return {}
@@ -258,6 +259,12 @@ class Consumer(stock.Consumer):
         """Commit what is finished. After a crash there is no thread any more that could."""
         return not self.crashed and bool(await super().commit(topics, start_new_transaction))
 
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        if done := bool(await super()._commit(offsets)):
+            self.committed.update(offsets)
+            self.app.committed(*offsets)
+        return done
+
     def unfinished(self, tp: TP) -> int:
         """Records of a partition that are not finished yet."""
         ledger = self.ledgers.get(tp)
@@ -268,6 +275,10 @@ class Consumer(stock.Consumer):
     def begins_at(self, tp: TP) -> int:
         """The offset from which this worker went on, as the group has committed it; 0 where it has not."""
         return int(self._committed_offset.get(tp) or 0)
+
+    def uncommitted(self) -> list[TP]:
+        """Partitions that are finished further than they are committed."""
+        return [tp for tp, one in self.ledgers.items() if (one.committable or 0) > self.committed.get(tp, 0)]
 
     def all_handed_over(self, tp: TP) -> bool:
         """Whether every record that the partition is known to have has been begun in its ledger."""
@@ -297,6 +308,10 @@ class Consumer(stock.Consumer):
                 for tp, offset in (await self.earliest_offsets(*fresh)).items():
                     await self._seek(tp, offset)
 
+    async def _seek(self, partition: TP, offset: int) -> None:
+        """Seek in the client's own thread: beside it, what that was just letting go of was deleted twice."""
+        await self._thread.call_thread(self._thread.seek, partition, offset)
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop the flow, let the holder forget, commit what is finished."""
         await super().on_partitions_revoked(revoked)
@@ -306,6 +321,7 @@ class Consumer(stock.Consumer):
 
     def _forget(self) -> None:
         self.ledgers.clear()
+        self.committed.clear()
         self._handed.clear()
 
     def ack(self, message: Message) -> bool:

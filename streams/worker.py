@@ -13,13 +13,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 from uuid import UUID
 
 import faust
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
@@ -30,8 +29,9 @@ from streams.kafka.clients import faust_credentials
 from streams.metrics import Metrics
 from streams.pulse import Pulse
 from streams.settings import Settings
-from streams.topics import topic_ids
 from streams.transport import Chunk, Holder
+from streams.watching.kafka import KafkaWatch
+from streams.watching.stall import Stall
 
 log = logging.getLogger("emberline")
 
@@ -41,8 +41,8 @@ COMMIT_INTERVAL_S: Final = 1.0
 WATCH_INTERVAL_S: Final = 1.0
 BEAT_INTERVAL_S: Final = 0.25
 """How old a readiness may be that is told over HTTP."""
-TOPICS_INTERVAL_S: Final = 5.0
-"""Between two looks whether the topics are still the same ones; a look is one small request."""
+METADATA_MS: Final = 5_000
+"""How old what the consumer knows of partitions may be: new ones are fetched from soon after they are there."""
 STOP_DEADLINE_S: Final = 6.0
 """A job told to stop finishes what it can within this time; what is unfinished then is worked on by its successor."""
 LEAVE_DEADLINE_S: Final = 9.0
@@ -56,6 +56,8 @@ class Job(Holder, Protocol):
     topics: Sequence[str]
     relies_on: Sequence[str]
     """Topics it does not work on, but whose being made anew would make it wrong."""
+    finishes_every_s: float
+    """About how often something is finished, a checkpoint or an insert, while there is work."""
     niceness: int
     """Where a machine has more work than time, the kernel serves those first that have less of it."""
 
@@ -79,7 +81,7 @@ class WorkerApp(faust.App):
         self.holder = job
         self.emberline = settings
         self.metrics = Metrics()
-        self.last_progress = time.monotonic()
+        self._finishing, self._committing = Stall(), Stall()
         self._pulse = Pulse()
         self._tasks: set[asyncio.Task[None]] = set()
         super().__init__(
@@ -98,8 +100,10 @@ class WorkerApp(faust.App):
             broker_rebalance_timeout=settings.rebalance_timeout_s,
             broker_request_timeout=max(40.0, settings.session_timeout_s),
             consumer_auto_offset_reset="earliest",
+            consumer_metadata_max_age_ms=METADATA_MS,
             consumer_group_instance_id=settings.group_instance or None,
         )
+        self.kafka = KafkaWatch(settings, self.conf.id, job.topics, job.relies_on, self.metrics, self.assignment)
         for name in job.topics:
             self.agent(self.topic(name, schema=_ChunkSchema()), name=name)(self._agent())
 
@@ -142,7 +146,7 @@ class WorkerApp(faust.App):
         """Start the job before anything is fetched."""
         await super().on_start()
         self._pulse.start()
-        self.topic_ids = await self._topic_ids()
+        await self.kafka.start()
         await self.holder.start(self)
         self.spawn(self._watch_group())
 
@@ -183,9 +187,19 @@ class WorkerApp(faust.App):
         if paused_s > self.emberline.session_timeout_s:
             raise OperatorError(f"paused for {paused_s:.0f} s, longer than the session: my partitions are others' now")
 
-    def progressed(self) -> None:
-        """Something was finished."""
-        self.last_progress = time.monotonic()
+    @property
+    def topic_ids(self) -> Mapping[str, UUID]:
+        """Which incarnation of each topic this worker works on."""
+        return self.kafka.topic_ids
+
+    def progressed(self, *tps: TP) -> None:
+        """Something of these partitions was finished: a checkpoint, an insert. Where none is named, it was a thing that
+        all of them may have waited for."""
+        self._finishing.finished(*tps)
+
+    def committed(self, *tps: TP) -> None:
+        """Offsets of these partitions were committed."""
+        self._committing.finished(*tps)
 
     def lag(self) -> dict[TP, int]:
         """Records not yet finished, per partition that has been fetched from."""
@@ -195,18 +209,18 @@ class WorkerApp(faust.App):
         """Why this worker should get no trust just now, or None."""
         if self.crashed or self.should_stop:
             return "the worker is ending"
+        if (why := self.kafka.why_not_ready) is not None:
+            return why
         if self.rebalancing or not self.assignment():
             return "no partitions are assigned yet"
-        idle = time.monotonic() - self.last_progress
-        lag = sum(self.lag().values())
-        if lag and idle > self.emberline.stall_s / 2:
-            return f"{lag} records wait and none was finished for {idle:.0f} s"
-        return None
+        return self._stalled(self._patience_s / 2)
 
     def condition(self) -> Condition:
         """What this worker says of itself just now."""
-        why = self.why_not_ready()
-        return Condition(time.monotonic(), why, self.holder.remark if why is None else None)
+        if (why := self.why_not_ready()) is not None:
+            return Condition(time.monotonic(), why)
+        remarks = [one for one in (self.holder.remark, self.kafka.remark) if one is not None]
+        return Condition(time.monotonic(), None, "; ".join(remarks) or None)
 
     def assignment(self) -> set[TP]:
         """The partitions that are this worker's now."""
@@ -215,22 +229,35 @@ class WorkerApp(faust.App):
         except ConsumerNotStarted:
             return set()
 
+    @property
+    def _patience_s(self) -> float:
+        return self.emberline.stall_s + self.holder.finishes_every_s
+
+    def _stalled(self, seconds: float) -> str | None:
+        """That a partition had something to finish, or to commit, for so long, and nothing was.
+
+        Taking a chunk on is no progress, nor is a piece of it. A large one that is worked on for long is no stall
+        either: checkpoints go on meanwhile and reflect its pieces.
+        """
+        if (idle_s := self._finishing.idle_s) > seconds:
+            return f"{sum(self.lag().values())} records wait and of a partition none was finished for {idle_s:.0f} s"
+        if (idle_s := self._committing.idle_s) > seconds:
+            return f"what is finished could not be committed for {idle_s:.0f} s"
+        return None
+
     async def watch(self) -> None:
-        """Note lag, and end the worker when it has lag and no progress for too long."""
+        """Note lag, and end the worker when a partition has lag and no progress for too long."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
             self.check_not_paused()
             lag = self.lag()
             for tp, records in lag.items():
                 self.metrics.set("emberline_lag_records", records, topic=tp.topic, partition=str(tp.partition))
-            idle = time.monotonic() - self.last_progress
-            self.metrics.set("emberline_idle_seconds", idle)
-            if not any(lag.values()):
-                self.progressed()
-            elif idle > self.emberline.stall_s:
-                raise OperatorError(
-                    f"{sum(lag.values())} records wait and none was finished for {idle:.0f} s; restart me"
-                )
+            self._finishing.look([tp for tp, records in lag.items() if records])
+            self._committing.look(self.consumer.uncommitted())
+            self.metrics.set("emberline_idle_seconds", self._finishing.idle_s)
+            if (why := self._stalled(self._patience_s)) is not None:
+                raise OperatorError(f"{why}; restart me")
 
     async def _watch_group(self) -> None:
         """End the worker when it is kept out of its group. From the start on: Faust has started once it is in it."""
@@ -238,29 +265,6 @@ class WorkerApp(faust.App):
             await asyncio.sleep(WATCH_INTERVAL_S)
             with suppress(ConsumerNotStarted):
                 self.consumer.check_group()
-
-    async def _topic_ids(self) -> dict[str, UUID]:
-        return await topic_ids(self.emberline, (*self.holder.topics, *self.holder.relies_on))
-
-    async def watch_topics(self) -> None:
-        """End the worker when a topic is gone or was made anew: all offsets it knows are of the old one."""
-        gone = False
-        while True:
-            await asyncio.sleep(TOPICS_INTERVAL_S)
-            try:
-                found = await self._topic_ids()
-            except UnknownTopicOrPartitionError as error:
-                # A broker that has just come up may not know it yet.
-                if gone:
-                    raise OperatorError(str(error)) from error
-                gone = True
-                continue
-            except KafkaError:
-                continue
-            gone = False
-            for topic, topic_id in self.topic_ids.items():
-                if found[topic] != topic_id:
-                    raise OperatorError(f"the topic {topic} was deleted and made anew; restart me")
 
 
 class _ChunkSchema(faust.Schema):
@@ -291,7 +295,7 @@ async def run_worker(app: WorkerApp) -> None:
         if not stop.is_set():
             app.spawn(collect_by_the_clock())
             app.spawn(app.watch())
-            app.spawn(app.watch_topics())
+            app.spawn(app.kafka.run())
             log.info("working on %s as %s", ", ".join(app.holder.topics), app.conf.id)
             await app.wait(stop.wait())
         # What fails from here on follows from leaving.

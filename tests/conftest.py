@@ -20,6 +20,7 @@ QUICK: Final = (
     "streams/test_pulse.py",
     "streams/test_seals.py",
     "streams/test_settings.py",
+    "watching",
 )
 """Folders and files that start no server, whole: a file that starts one for a single test is not quick."""
 NIGHTLY: Final = {

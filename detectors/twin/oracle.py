@@ -8,13 +8,14 @@ changed here and there. Tests and the demo hold the one against the other; nothi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
 import orjson
 
+from detectors.device_status import MISPLACED
 from detectors.limits import LimitTable
 from detectors.messages import alarm_message
 from detectors.twin.devices import (
@@ -93,10 +94,17 @@ class Told:
 class Oracle:
     """Feed it the records of one partition in order; `told` holds what they meant so far."""
 
-    def __init__(self, limits: LimitTable, devices_most: int = 250_000) -> None:
+    def __init__(
+        self,
+        limits: LimitTable,
+        devices_most: int = 250_000,
+        misplaced: Callable[[bytes | None], bool] = lambda key: False,
+    ) -> None:
         self.limits = limits
         self.devices: dict[tuple[str, bool], Device] = {}
         self.devices_most = devices_most
+        self.misplaced = misplaced
+        self._record_notes: list[str] = []
         self.told = Told()
         self.log_ts = self.awake_ts = 0
 
@@ -113,6 +121,7 @@ class Oracle:
         now = Told()
         self.pass_time(offset, ingest_ts, now)
         parsed, reason = _parsed(value, key)
+        self._record_notes = [MISPLACED] if self.misplaced(key) else []
         if is_control(value, headers):
             pass
         elif reason:
@@ -198,7 +207,14 @@ class Oracle:
             newest = self._take_on(device, place, now)
             lost = lost_sensors(device, reading)
         valued = any(not math.isnan(value) for values in reading.quantities.values() for value in values)
-        notes = [*reading.notes, *sensor_faults(reading), *lost, *not_judged(device, ingest_ts), *floods(device)]
+        notes = [
+            *reading.notes,
+            *self._record_notes,
+            *sensor_faults(reading),
+            *lost,
+            *not_judged(device, ingest_ts),
+            *floods(device),
+        ]
         if not valued and (device.valued_ts == 0 or ingest_ts - device.valued_ts > silence_allowed(device)):
             notes.append("no_values")
         if valued:

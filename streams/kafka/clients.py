@@ -41,9 +41,9 @@ def admin(settings: Settings) -> AIOKafkaAdminClient:
     return AIOKafkaAdminClient(bootstrap_servers=settings.kafka, **security(settings))
 
 
-def client(settings: Settings) -> AIOKafkaClient:
+def client(settings: Settings, **options: Any) -> AIOKafkaClient:
     """A client that sends single requests, not connected."""
-    return AIOKafkaClient(bootstrap_servers=settings.kafka, **security(settings))
+    return AIOKafkaClient(bootstrap_servers=settings.kafka, **security(settings), **options)
 
 
 def security(settings: Settings) -> dict[str, Any]:

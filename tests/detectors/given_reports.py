@@ -118,7 +118,7 @@ def told(
     return all_told
 
 
-def slowly(records: Iterable[Record], limits: LimitTable, **bounds: int) -> Told:
+def slowly(records: Iterable[Record], limits: LimitTable, **bounds: Any) -> Told:
     """What the twin says the records mean."""
     oracle = Oracle(limits, **bounds)
     for offset, ingest_ts, value in records:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
@@ -192,7 +192,7 @@ def running_arena(
 
 def make_anew(settings: Settings, names: Sequence[str] = ALL_TOPICS) -> None:
     """Delete topics of emberline's and make them again, empty."""
-    asyncio.run(_delete(settings, names))
+    asyncio.run(delete(settings, names))
     # The one broker has forgotten a topic before the other: what is not made yet is asked for until it is.
     until(lambda: asyncio.run(_made(settings)), "topics made anew")
     configure(settings, CHECKPOINTS.name, COMPACTED_LATER)
@@ -212,12 +212,23 @@ async def _configure(settings: Settings, resource: ConfigResource) -> None:
         await admin.close()
 
 
-async def _delete(settings: Settings, names: Sequence[str]) -> None:
+async def delete(settings: Settings, names: Sequence[str]) -> None:
+    """Delete those topics that are there."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
     await admin.start()
     try:
         if there := sorted(set(names) & set(await admin.list_topics())):
             await admin.delete_topics(there)
+    finally:
+        await admin.close()
+
+
+async def widen(settings: Settings, topic: str, partitions: int) -> None:
+    """Give one topic more partitions, as an operator might."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    try:
+        await admin.create_partitions({topic: NewPartitions(partitions)})
     finally:
         await admin.close()
 

@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Self
-from zlib import crc32
 
 from aiokafka import AIOKafkaProducer
 
 from fleet import Fleet, FleetConfig, Send
 from schemas.topics import TELEMETRY
+from streams.partitioner import partition_of
 from streams.settings import Settings
 from tests.streams.readings import LEARN_S
 
@@ -131,7 +131,7 @@ class Load:
                 await asyncio.wait_for(self._stopping.wait(), wait)
 
     async def _send(self, producer: AIOKafkaProducer, one: Send) -> None:
-        partition = crc32(one.key or b"") % self._settings.partitions
+        partition = partition_of(one.key or b"", self._settings.partitions)
         future = await producer.send(TELEMETRY.name, one.value, one.key, partition=partition)
         future.add_done_callback(lambda done: self._answered(done, partition))
 

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from schemas.topics import DEVICE_STATUS
+from tests.faults.altered.hasty import hasty
 from tests.faults.arena import Arena
-from tests.faults.hasty import hasty
 from tests.faults.kills import kill_at_random
 
 Open = Callable[..., AbstractContextManager[Arena]]
@@ -32,7 +32,7 @@ def test_workers_killed_at_random_moments_lose_nothing_and_repeat_nothing(arena:
 
 
 def _hasty(role: str) -> Sequence[str]:
-    return [sys.executable, "-m", "tests.faults.hasty", "worker", role]
+    return [sys.executable, "-m", "tests.faults.altered.hasty", "worker", role]
 
 
 def test_silence_is_told_once_and_as_the_log_has_it_though_workers_are_killed(arena: Open) -> None:
@@ -49,7 +49,7 @@ def test_silence_is_told_once_and_as_the_log_has_it_though_workers_are_killed(ar
 
 
 def _stock(role: str) -> Sequence[str]:
-    return [sys.executable, "-m", "tests.faults.stock", "worker", role]
+    return [sys.executable, "-m", "tests.faults.altered.stock", "worker", role]
 
 
 def test_with_the_offset_logic_of_stock_faust_both_groups_commit_what_is_unfinished_and_the_verdict_says_so(

@@ -54,5 +54,5 @@ def test_a_worker_that_makes_no_progress_is_first_not_ready_then_ends_and_its_su
         ring.crew.scale(detect=1, sink=1)
         verdict = ring.judge(load)
     assert ended.status == 1
-    assert re.search(r"records wait and none was finished for \d+ s; restart me$", ended.last_line)
+    assert re.search(r"records wait and of a partition none was finished for \d+ s; restart me$", ended.last_line)
     assert verdict.complaints == []

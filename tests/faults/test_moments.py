@@ -1,4 +1,4 @@
-"""Workers killed under load at every moment that matters, as often as planned; `tests.faults.dying` lists them."""
+"""Workers killed under load at each moment that matters, as often as planned: those of `tests.faults.altered.dying`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from schemas.topics import TELEMETRY
+from tests.faults.altered.dying import Deaths
 from tests.faults.arena import PARTITIONS, SETTLED_S, Arena
-from tests.faults.dying import Deaths
 from tests.faults.watch import Look
 from tests.streams.processes import until
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 import orjson
 
 from streams.times import now_ms
+from tests.faults.altered.raising import FATAL_VALUE
 from tests.faults.arena import PARTITIONS, Arena
-from tests.faults.raising import FATAL_VALUE
 from tests.streams.kafka_outside import Kafka, Sent
 
 Open = Callable[..., AbstractContextManager[Arena]]
@@ -33,7 +33,7 @@ def test_undecodable_and_too_large_records_under_load_harm_only_themselves(arena
 
 
 def _raising(role: str) -> Sequence[str]:
-    return [sys.executable, "-m", "tests.faults.raising", "worker", role]
+    return [sys.executable, "-m", "tests.faults.altered.raising", "worker", role]
 
 
 def _report(device: str, seq: int, residual_current_ma: float) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, NOT_JUDGED, RejectEvent
 from schemas.reports import Reports, decode
 from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
+from streams.partitioner import is_misplaced
 from streams.settings import Settings, host_port
 from streams.transport import to_records
 from tests.faults.checkpoints import Device, Row
@@ -71,8 +72,8 @@ Fails = Callable[[Any], bool]
 class _Sifted(Oracle):
     """The twin, which never raises, without the reports that a detector raises on: as if they had never been there."""
 
-    def __init__(self, limits: LimitTable, fails: Fails) -> None:
-        super().__init__(limits)
+    def __init__(self, limits: LimitTable, fails: Fails, number: int, partitions: int) -> None:
+        super().__init__(limits, misplaced=lambda key: is_misplaced(key, number, partitions))
         self.failed: list[tuple[int, int, str]] = []
         self._fails = fails
 
@@ -90,17 +91,26 @@ def judge(
     checkpoints: Sequence[Sequence[Row]],
     acknowledged: Sequence[int],
     fails: Fails = lambda report: False,
+    statuses: bool = True,
 ) -> Verdict:
-    """Everything that must hold, once the load has stopped and lag is 0."""
+    """Everything that must hold, once the load has stopped and lag is 0.
+
+    `statuses` is False where topics were widened: which reports are misplaced hangs on when a worker has heard of it.
+    """
     verdict = Verdict()
     ends = looks[-1].ends
     topics = asyncio.run(read_topics(settings, ends))
     limits = load_limits(settings.limits_path)
-    told = [_told(records, limits, fails) for records in topics[TELEMETRY.name]]
+    told = [
+        _told(records, _Sifted(limits, fails, number, settings.partitions))
+        for number, records in enumerate(topics[TELEMETRY.name])
+    ]
     host, port = host_port(clickhouse)
     with Client(host, port, settings.clickhouse_database, password=settings.clickhouse_password) as client:
         _judge_telemetry(verdict, topics, told, client, acknowledged)
         _judge_alarms(verdict, topics, told, client)
+        if statuses:
+            _judge_statuses(verdict, topics, told, client)
         _judge_once(verdict, client)
         rows = {place: _rows_of(place[0], records) for place, records in _placed(topics)}
         _judge_stored(verdict, rows, ends, client)
@@ -112,9 +122,8 @@ def judge(
     return verdict
 
 
-def _told(records: Sequence[ConsumerRecord], limits: LimitTable, fails: Fails) -> Told:
+def _told(records: Sequence[ConsumerRecord], oracle: _Sifted) -> Told:
     """By the twin; what a detector raises on is rejected."""
-    oracle = _Sifted(limits, fails)
     told = fed(oracle, records)
     told.rejects = sorted([*told.rejects, *oracle.failed])
     return told
@@ -185,22 +194,28 @@ def _judge_alarms(verdict: Verdict, topics: Topics, told: Sequence[Told], client
         verdict.hold(same, f"alarms of partition {number} differ from the twin's")
         minutes = [Aggregate.from_json(record.value) for record in topics[AGGREGATES.name][number]]
         verdict.hold(without_repeats(minutes) == of_partition.aggregates, f"minutes of partition {number} differ")
-        statuses = [DeviceStatus.from_json(record.value) for record in topics[DEVICE_STATUS.name][number]]
-        told_once = list(map(_status_row, without_repeats(statuses)))
-        verdict.same(told_once, list(map(_status_row, of_partition.statuses)), f"statuses of partition {number}")
         wanted += [
             (number, one.source_offset, one.source_ordinal, one.alarm_id, one.event, one.severity, one.value)
             for one in of_partition.alarms
         ]
     verdict.same(stored, wanted, "alarms in ClickHouse")
+    verdict.counts |= {
+        "alarms": len(wanted),
+        "repeated_alarms": sum(map(len, topics[ALARMS.name])) - len(wanted),
+        "minutes": sum(len(one.aggregates) for one in told),
+    }
+
+
+def _judge_statuses(verdict: Verdict, topics: Topics, told: Sequence[Told], client: Client) -> None:
+    for number, of_partition in enumerate(told):
+        statuses = [DeviceStatus.from_json(record.value) for record in topics[DEVICE_STATUS.name][number]]
+        told_once = list(map(_status_row, without_repeats(statuses)))
+        verdict.same(told_once, list(map(_status_row, of_partition.statuses)), f"statuses of partition {number}")
     columns = "device_id, test, status, arrayStringConcat(faults, ' '), source_offset, source_ordinal"
     stored = client.execute(f"SELECT {columns} FROM device_status_events ORDER BY `partition`, `offset`")  # noqa: S608
     statuses_wanted = [_status_row(one) for of_partition in told for one in of_partition.statuses]
     verdict.same(stored, statuses_wanted, "statuses in ClickHouse")
     verdict.counts |= {
-        "alarms": len(wanted),
-        "repeated_alarms": sum(map(len, topics[ALARMS.name])) - len(wanted),
-        "minutes": sum(len(one.aggregates) for one in told),
         "statuses": len(statuses_wanted),
         "silences": sum(status[-1] < 0 for status in statuses_wanted),
     }

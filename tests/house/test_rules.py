@@ -18,7 +18,7 @@ from cli.main import cli
 from schemas.rights import ROLES, rights
 from streams.metrics import METRICS
 from streams.settings import described
-from tests.faults.dying import Moment
+from tests.faults.altered.dying import Moment
 
 ROOT: Final = Path(__file__).parents[2]
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {

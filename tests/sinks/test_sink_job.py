@@ -56,7 +56,7 @@ class Worker:
     def check_not_paused(self) -> None:
         pass
 
-    def progressed(self) -> None:
+    def progressed(self, *tps: TP) -> None:
         self.inserted.set()
 
 

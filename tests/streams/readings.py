@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
-from zlib import crc32
 
 from aiokafka import ConsumerRecord
 
@@ -17,6 +16,7 @@ from fleet import Fleet, FleetConfig
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.positions import Repeats
 from schemas.rejects import RejectEvent
+from streams.partitioner import is_misplaced, partition_of
 from tests.streams.conftest import PARTITIONS
 from tests.streams.kafka_outside import Sent
 
@@ -46,7 +46,7 @@ def fleet_sends(seed: int, seconds: float, devices: int = 60, rate: float = 120.
         learn_s=LEARN_S,
     )
     sends = Fleet(config).due(config.start_ts, config.end_ts)
-    return [Sent(crc32(one.key or b"") % PARTITIONS, one.key, one.value) for one in sends]
+    return [Sent(partition_of(one.key or b"", PARTITIONS), one.key, one.value) for one in sends]
 
 
 def parts(sends: Sequence[Sent], count: int) -> list[Sequence[Sent]]:
@@ -57,7 +57,9 @@ def parts(sends: Sequence[Sent], count: int) -> list[Sequence[Sent]]:
 
 def oracle_of(records: Iterable[ConsumerRecord], limits: LimitTable) -> Told:
     """What one partition's records mean by the slow twin, from their bytes and the broker's times."""
-    return fed(Oracle(limits), records)
+    held = list(records)
+    number = held[0].partition if held else 0
+    return fed(Oracle(limits, misplaced=lambda key: is_misplaced(key, number, PARTITIONS)), held)
 
 
 def fed(oracle: Oracle, records: Iterable[ConsumerRecord]) -> Told:

@@ -106,6 +106,8 @@ def test_after_crashes_alarms_minutes_and_rejects_equal_the_twins_and_commits_st
             looks.append(_look(kafka))
     with working("detect", settings, tmp_path / "detect") as worker:
         kafka.send(last)
+        # One of these is where its key belongs.
+        kafka.send([Sent(number, b"elsewhere", b'{"v": 1, "device_id": "elsewhere"}') for number in range(PARTITIONS)])
         worker.until(lambda: kafka.committed(GROUP) == kafka.ends(TELEMETRY.name), "all committed")
         assert worker.stop() == 0, worker.said
     looks.append(_look(kafka))
@@ -130,6 +132,8 @@ def test_after_crashes_alarms_minutes_and_rejects_equal_the_twins_and_commits_st
         assert told.alarms
         assert told.aggregates
         assert told.rejects
+    misplaced = [sum("misplaced" in status.faults for status in told.statuses) for told in oracles]
+    assert sorted(misplaced) == [0] * (PARTITIONS - 1) + [1]
 
 
 def test_a_worker_told_to_stop_leaves_within_ten_seconds_and_commits_all_it_has_done(

@@ -12,7 +12,9 @@ from schemas.records import Records
 from schemas.rejects import UNKNOWN_GATEWAY, gateway_of
 from schemas.reports import decode
 from streams.metrics import Metrics
+from streams.partitioner import partition_of
 from streams.reject_share import GATEWAYS_MOST, OTHER, RejectShare
+from streams.slices import with_misplaced
 
 GOOD = orjson.dumps(
     {"v": 1, "device_id": "D", "device_kind": "electrical_monitor", "event_ts": 1_790_000_000_000}
@@ -55,6 +57,23 @@ def _value(metrics: Metrics, name: str, **labels: str) -> float | None:
 )
 def test_a_gateway_is_named_by_a_short_header(headers: list[tuple[str, bytes | None]], gateway: str) -> None:
     assert gateway_of(headers) == gateway
+
+
+def test_misplaced_reports_are_counted_by_gateway_and_the_worst_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics()
+    share = RejectShare(0.05, metrics)
+    records = _records([GOOD] * 4, [b"crc32", b"crc32", b"other", b"right"])._replace(
+        keys=[b"foobar"] * 3 + [b"21"], partition=partition_of(b"21", 8)
+    )
+    reports, rejects = decode(records)
+    with caplog.at_level(logging.WARNING):
+        share.note(records, with_misplaced(reports, records, 8), rejects)
+    counts = [
+        _value(metrics, "emberline_gateway_misplaced_total", gateway=name) for name in ("crc32", "other", "right")
+    ]
+    assert counts == [2, 1, None]
+    assert "reports of gateway crc32 are in other partitions" in caplog.text
+    assert "(3 since" in caplog.text
 
 
 def test_gateways_beyond_a_number_are_counted_together() -> None:

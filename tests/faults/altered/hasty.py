@@ -1,6 +1,6 @@
 """A worker to which devices are silent after seconds, so that runs of minutes meet silence.
 
-python -m tests.faults.hasty worker detect
+python -m tests.faults.altered.hasty worker detect
 """
 
 from __future__ import annotations

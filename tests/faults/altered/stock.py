@@ -1,6 +1,6 @@
 """A worker with the offset logic of stock Faust put back in place of the ledger, so that the suite can show it sees.
 
-    python -m tests.faults.stock worker detect
+    python -m tests.faults.altered.stock worker detect
 
 What an agent has let go of is acknowledged, and what is acknowledged is committed. A chunk stands for its records: each
 of them is acknowledged as stock Faust acknowledges one.

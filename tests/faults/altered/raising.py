@@ -1,6 +1,6 @@
 """A worker whose detectors raise on one value, so that the suite can show what a defect in a detector harms.
 
-python -m tests.faults.raising worker detect
+python -m tests.faults.altered.raising worker detect
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A worker that dies for certain at the moments that matter, which kills at random hit only by chance.
 
-    python -m tests.faults.dying FOLDER worker detect
+    python -m tests.faults.altered.dying FOLDER worker detect
 
 A planned death is a file in the folder. A process that reaches its moment takes the file away and sends SIGKILL to
 itself; the one that is started in its place meets what is left, and lives on when nothing is.
@@ -94,7 +94,7 @@ class Deaths:
 
     def command(self, role: str) -> Sequence[str]:
         """A worker that dies them."""
-        return [sys.executable, "-m", "tests.faults.dying", str(self._folder), "worker", role]
+        return [sys.executable, "-m", "tests.faults.altered.dying", str(self._folder), "worker", role]
 
 
 def _removed(path: Path) -> bool:

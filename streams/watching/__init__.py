@@ -1,0 +1,1 @@
+"""What a worker watches while it works: topics, brokers, and its own progress."""

@@ -1,0 +1,152 @@
+"""Topics that are made, widened or set otherwise under workers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from schemas.topics import ALARMS, DAY_MS, OUTPUTS, TELEMETRY
+from streams.settings import Settings
+from streams.topics import count_partitions, make_topics
+from streams.watching.described import asking, described, nodes, settings_of
+from tests.faults.arena import ALL_TOPICS, PARTITIONS, Arena, Servers, configure, delete, make_anew, settings_for, widen
+from tests.faults.crew import Post
+from tests.streams.kafka_outside import Kafka, Sent
+from tests.streams.processes import run, until, working
+
+Open = Callable[..., AbstractContextManager[Arena]]
+SENDERS_CLOCK: Final = TELEMETRY.settings | {"message.timestamp.type": "CreateTime"}
+ARCS: Final = b'{"v": 1, "device_id": "arcs", "arc_half_cycles": [20]}'
+MANY: Final = 64
+TIMES: Final = 4
+
+
+def test_a_worker_starts_on_topics_of_many_partitions_that_were_made_a_moment_before(
+    servers: Servers, tmp_path: Path
+) -> None:
+    settings = settings_for(servers, tmp_path, partitions=MANY)
+    for _ in range(TIMES):
+        _make_anew(settings)
+        with working("detect", settings, tmp_path / "fresh") as worker:
+            assert worker.stop() == 0, worker.said
+        assert "Traceback" not in worker.said
+
+
+def test_partitions_are_counted_when_all_are_there(servers: Servers, tmp_path: Path) -> None:
+    settings = settings_for(servers, tmp_path, partitions=MANY)
+    for _ in range(TIMES):
+        _make_anew(settings)
+        assert asyncio.run(count_partitions(settings, TELEMETRY.name)) == MANY
+
+
+def test_a_worker_refuses_topics_that_make_results_wrong_until_they_are_mended(
+    servers: Servers, tmp_path: Path
+) -> None:
+    settings = settings_for(servers, tmp_path)
+    make_anew(settings)
+    configure(settings, TELEMETRY.name, SENDERS_CLOCK | {"segment.bytes": "1048576"})
+    asyncio.run(widen(settings, TELEMETRY.name, PARTITIONS + 2))
+    checked = run("topics", "--check", "--json", settings=settings)
+    assert checked.status == 1
+    weights = Counter(one["weight"] for one in json.loads(checked.out)["differences"])
+    assert weights == {"wrong": 1, "partly": len(OUTPUTS) + 1, "risk": 1}
+    for role in ("detect", "sink"):
+        refusal = run("worker", role, settings=settings).refusal
+        assert re.search(r"fires are missed .*; run `emberline topics --repair`$", refusal), refusal
+    mended = run("topics", "--repair", settings=settings)
+    assert (mended.status, mended.err) == (0, "")
+    checked = run("topics", "--check", settings=settings)
+    assert (checked.status, checked.out) == (0, "the topics are as they should be\n")
+    # What others had set is still set.
+    assert asyncio.run(_settings_of(settings, TELEMETRY.name))["segment.bytes"] == "1048576"
+    with working("detect", settings, tmp_path / "mended") as worker:
+        until(lambda: worker.ask("/readyz") == (200, "ready\n"), "a worker without a remark")
+
+
+def test_topics_that_change_under_workers_are_told_of_while_they_work_and_when_they_are_mended(arena: Open) -> None:
+    with arena(detect=1, sink=1) as ring:
+        posts, telemetry = ring.crew.posts, TELEMETRY.settings
+        configure(ring.settings, TELEMETRY.name, telemetry | {"retention.ms": str(DAY_MS)})
+        for post in posts:
+            _until_told(post, "/readyz", 200, "lost sooner")
+            _until_told(post, "/metrics", 200, 'emberline_topic_differences{weight="risk"} 1.0')
+        configure(ring.settings, TELEMETRY.name, SENDERS_CLOCK)
+        for post in posts:
+            _until_told(post, "/readyz", 503, "fires are missed")
+        configure(ring.settings, TELEMETRY.name, telemetry)
+        for post in posts:
+            post.wait_ready()
+            assert re.search("no longer so: .* fires are missed", post.said), post.said
+    assert ring.crew.gave_up == []
+
+
+def test_where_telemetry_alone_is_widened_the_devices_that_were_watched_still_are(arena: Open) -> None:
+    with arena(detect=1, sink=1) as ring, ring.load(201) as load:
+        (post,) = ring.crew.detect
+        ring.live()
+        asyncio.run(widen(ring.settings, TELEMETRY.name, PARTITIONS + 2))
+        _until_told(post, "/readyz", 503, "are not watched")
+        ring.live()
+        assert run("topics", "--repair", settings=ring.settings).status == 0
+        post.wait_ready()
+        verdict = ring.judge(load, statuses=False)
+    assert verdict.complaints == []
+    assert ring.crew.gave_up == []
+
+
+def test_topics_widened_together_under_load_lose_nothing_and_new_partitions_are_watched(arena: Open) -> None:
+    wide = PARTITIONS + 2
+    new = range(PARTITIONS, wide)
+    with arena(detect=2, sink=1) as narrow, narrow.load(202) as before:
+        narrow.live()
+        settings = replace(narrow.settings, partitions=wide)
+        widened = run("topics", "--widen", settings=settings)
+        assert (widened.status, widened.err) == (0, "")
+        # Telemetry last, and telemetry of senders that have not heard of it yet goes on.
+        assert widened.out.splitlines()[-1] == f"widened {TELEMETRY.name} from {PARTITIONS} to {wide} partitions"
+        with arena(detect=0, sink=0, after=narrow, partitions=wide) as ring, ring.load(203) as load:
+            with Kafka(settings.kafka, wide) as kafka:
+                kafka.send([Sent(number, b"arcs", ARCS) for number in new])
+            ring.watch.until(lambda look: all(look.ends[ALARMS.name, one] for one in new), "alarms", 120)
+            ring.live()
+            before.stop()
+            for number, count in enumerate(before.acknowledged):
+                load.acknowledged[number] += count
+            verdict = ring.judge(load, statuses=False)
+        said = narrow.told()
+    assert verdict.complaints == [], said
+    assert all(load.acknowledged)
+    assert narrow.crew.gave_up == []
+
+
+def _until_told(post: Post, path: str, status: int, text: str) -> None:
+    def seen() -> bool:
+        answer = post.worker.ask(path)
+        return answer[0] == status and text in answer[1]
+
+    until(seen, f"{status} and {text!r} at {path} of {post.name}", 60)
+
+
+def _make_anew(settings: Settings) -> None:
+    """Topics that brokers may not have heard of yet."""
+    # Brokers hear of a topic, and forget it, a little after one has agreed to.
+    until(lambda: asyncio.run(_gone(settings)), "topics gone")
+    asyncio.run(make_topics(settings))
+
+
+async def _gone(settings: Settings) -> bool:
+    await delete(settings, ALL_TOPICS)
+    async with asking(settings) as client:
+        return not any([await described(client, ALL_TOPICS, node) for node in nodes(client)])
+
+
+async def _settings_of(settings: Settings, topic: str) -> Mapping[str, str]:
+    async with asking(settings) as client:
+        return (await settings_of(client, [topic]))[topic]
