@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -39,6 +39,8 @@ class _Keeping:
         self._came = asyncio.Event()
 
     async def start(self, app: WorkerApp) -> None: ...
+
+    def begin(self, offsets: Mapping[TP, int]) -> None: ...
 
     def wants(self, tp: TP) -> bool:
         return tp not in self.unwanted
