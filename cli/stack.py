@@ -17,6 +17,8 @@ from typing import Final
 
 import aiohttp
 
+from cli.passwords import kept_password
+from embedded.clickhouse.users import READER
 from embedded.processes import StartFailedError, running_broker, running_clickhouse, running_kafka
 from streams.errors import OperatorError
 from streams.settings import Settings, host_port
@@ -24,6 +26,8 @@ from streams.storage import run_migrations
 from streams.topics import make_topics
 
 READY_DEADLINE_S: Final = 60.0
+HTTP_PORT: Final = 8123
+"""ClickHouse's own; where something else has it, any."""
 STOP_DEADLINE_S: Final = 20.0
 """A worker leaves within 10 s (streams.worker); as much again for a busy machine."""
 
@@ -129,12 +133,23 @@ def _with_clickhouse(
 ) -> tuple[Settings, Server]:
     folder = Path(settings.data_dir) / "clickhouse"
     host, port = host_port(settings.clickhouse)
-    account = settings.clickhouse_user, settings.clickhouse_password
-    server = running_clickhouse(folder, logs / "clickhouse.log", host, 0 if any_port else port, *account)
+    readers = settings.clickhouse_password_path.with_name("clickhouse-reader-password")
+    password = settings.clickhouse_password or kept_password(settings.clickhouse_password_path)
+    server = running_clickhouse(
+        folder,
+        logs / "clickhouse.log",
+        host,
+        0 if any_port else port,
+        http_port=0 if any_port or not is_free(HTTP_PORT) else HTTP_PORT,
+        user=settings.clickhouse_user,
+        password=password,
+        reader_password=kept_password(readers),
+    )
     clickhouse = stack.enter_context(server)
     say(f"ClickHouse        {clickhouse.address}  (embedded, data in {folder})")
+    say(f"  for people      http://{host}:{clickhouse.http_port}  user {READER} may only read; password in {readers}")
     ended = Server("ClickHouse", lambda: clickhouse.ended, logs / "clickhouse.log", (clickhouse.pid,))
-    return replace(settings, clickhouse=clickhouse.address), ended
+    return replace(settings, clickhouse=clickhouse.address, clickhouse_password=password), ended
 
 
 @contextmanager
@@ -192,6 +207,12 @@ def free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of this machine."""
+    with socket() as found:
+        return found.connect_ex(("127.0.0.1", port)) != 0
 
 
 def last_line(log: Path) -> str:

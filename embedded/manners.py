@@ -21,7 +21,7 @@ class CannotStartError(Exception):
     """A server cannot start; the text is one sentence that says what to do."""
 
 
-def listen(host: str, port: int, backlog: int = 128) -> socket.socket:
+def listen(host: str, port: int, option: str = "--port", backlog: int = 128) -> socket.socket:
     """Return a socket listening on host and port, or raise `CannotStartError`."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -36,7 +36,7 @@ def listen(host: str, port: int, backlog: int = 128) -> socket.socket:
         listener.close()
         raise CannotStartError(
             f"Cannot listen on {host}:{port}: {error.strerror or error}. "
-            "Stop what uses it, or choose another with --port (0 picks a free one)."
+            f"Stop what uses it, or choose another with {option} (0 picks a free one)."
         ) from error
     return listener
 

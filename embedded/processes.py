@@ -26,7 +26,7 @@ from embedded.manners import CannotStartError
 
 _START_SECONDS = 60.0  # Importing chDB takes 2 s; a busy machine with a cold disk far more.
 _STOP_SECONDS = 15.0  # A little more than a server gives its running inserts.
-_LISTENING = re.compile(r"listening on (.+):(\d+),")
+_LISTENING = re.compile(r"listening on (.+):(\d+),(?: HTTP on (\d+),)?")
 
 
 class StartFailedError(Exception):
@@ -40,6 +40,8 @@ class Running:
     host: str
     port: int
     process: subprocess.Popen[bytes]
+    http_port: int = 0
+    """Of ClickHouse; the broker has none."""
 
     @property
     def pid(self) -> int:
@@ -74,12 +76,22 @@ def running_clickhouse(
     log: Path,
     host: str = "127.0.0.1",
     port: int = 0,
+    http_port: int = 0,
     user: str = "default",
     password: str = "",
+    reader_password: str = "",
 ) -> Iterator[Running]:
-    """Run the embedded ClickHouse; port 0 picks a free one. Raises `StartFailedError`."""
-    arguments = ["--data-dir", str(data_dir), "--host", host, "--port", str(port)]
-    account = {"EMBERLINE_CLICKHOUSE_USER": user, "EMBERLINE_CLICKHOUSE_PASSWORD": password}
+    """Run the embedded ClickHouse; port 0 picks a free one. Raises `StartFailedError`.
+
+    Without a password anybody on this machine is let in: for tests. Without the reader's there is no reader.
+    """
+    arguments = ["--data-dir", str(data_dir), "--host", host, "--port", str(port), "--http-port", str(http_port)]
+    arguments += [] if password else ["--no-password"]
+    account = {
+        "EMBERLINE_CLICKHOUSE_USER": user,
+        "EMBERLINE_CLICKHOUSE_PASSWORD": password,
+        "EMBERLINE_CLICKHOUSE_READER_PASSWORD": reader_password,
+    }
     with _running("embedded.clickhouse", arguments, account, log) as running:
         yield running
 
@@ -111,8 +123,8 @@ def _running(module: str, arguments: Sequence[str], environment: Mapping[str, st
     stdin, stdout = cast(IO[bytes], child.stdin), cast(IO[bytes], child.stdout)
     with child, stdin, stdout:
         try:
-            host, port = _wait_until_listening(child, stdout, module, log, log_start)
-            yield Running(host, port, child)
+            host, port, http_port = _wait_until_listening(child, stdout, module, log, log_start)
+            yield Running(host, port, child, http_port)
         finally:
             _stop(child)
 
@@ -124,10 +136,10 @@ def _python_path() -> str:
 
 def _wait_until_listening(
     child: subprocess.Popen[bytes], stdout: IO[bytes], module: str, log: Path, log_start: int
-) -> tuple[str, int]:
+) -> tuple[str, int, int]:
     line = _first_line(stdout, _START_SECONDS)
     if found := _LISTENING.search(line):
-        return found[1], int(found[2])
+        return found[1], int(found[2]), int(found[3] or 0)
     if child.poll() is None:
         child.kill()
     raise StartFailedError(f"{module} did not start: {_last_line(log, log_start)} (log: {log})")

@@ -110,6 +110,9 @@ class DetectJob:
         """What an operator is to know though it works."""
         return self._share.remark
 
+    def begin(self, offsets: Mapping[TP, int]) -> None:
+        """State is restored with the first chunk."""
+
     def wants(self, tp: TP) -> bool:
         """Whether little enough of the partition waits."""
         partition = self._partitions.get(tp)

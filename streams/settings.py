@@ -65,7 +65,9 @@ class Settings:
     clickhouse: str = _setting("127.0.0.1:9000", "ClickHouse server, host:port of its native protocol")
     clickhouse_database: str = _setting("emberline", "ClickHouse database, made by `emberline migrate`")
     clickhouse_user: str = _setting("default", "ClickHouse user")
-    clickhouse_password: str = _setting("", "ClickHouse password; never logged", secret=True)
+    clickhouse_password: str = _setting(
+        "", "ClickHouse password, never logged; on this machine `run` keeps its own in DATA_DIR", secret=True
+    )
     clickhouse_tls: bool = _setting(False, "yes: connections to ClickHouse are encrypted, mostly at its port 9440")
     clickhouse_ca: str = _setting(
         "", "PEM file of the authorities that sign ClickHouse's certificate; empty for those of the system"
@@ -108,6 +110,11 @@ class Settings:
     def without_security(self) -> Self:
         """The same for servers that know neither TLS nor SASL: those that `run` and `demo` start on this machine."""
         return replace(self, **{name: getattr(Settings(), name) for name in SECURITY})
+
+    @property
+    def clickhouse_password_path(self) -> Path:
+        """Where `emberline run` and `demo` keep the password of their ClickHouse."""
+        return Path(self.data_dir) / "clickhouse-password"
 
     @property
     def limits_path(self) -> Path | None:

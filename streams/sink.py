@@ -1,9 +1,9 @@
 """The sink job: chunks of every topic in, rows in ClickHouse out, each exactly once.
 
 Chunks wait as they came, per table, for the next insert: rows are cheapest made many at a time, and nobody here waits
-for milliseconds. A partition newly taken over is first asked of ClickHouse: what is stored already is left out,
-whatever the group's committed offset says. A chunk is finished when its rows are durable. Each table has a thread of
-its own, so that a slow one keeps no other waiting.
+for milliseconds. A partition newly taken over is first asked of ClickHouse: what is stored already is left out, what it
+holds no more is fetched again, whatever the group's committed offset says. A chunk is finished when its rows are
+durable. Each table has a thread of its own, so that a slow one keeps no other waiting.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,7 +49,7 @@ INSERT_BYTES: Final = 16 * 1_048_576
 class _Progress:
     """How far one partition is stored, for as long as this worker holds it."""
 
-    ledger: Ledger
+    ledger: Ledger | None  # that of the first chunk, once it has come
     position: int
     place: Place | None
 
@@ -121,6 +121,8 @@ class SinkJob:
         self._make_sink = make_sink
         self.finishes_every_s = settings.insert_interval_s
         self._tables: dict[str, _Table] = {}
+        self._asked: Mapping[TP, int] = {}
+        """Partitions of which it is not known yet how far they are stored."""
         self._malformed = Seldom(log)
 
     async def start(self, app: WorkerApp) -> None:
@@ -134,8 +136,15 @@ class SinkJob:
 
     remark: str | None = None
 
+    def begin(self, offsets: Mapping[TP, int]) -> None:
+        """Ask ClickHouse how far it is before anything is fetched."""
+        self._asked = offsets
+        self._app.spawn(self._ask(offsets))
+
     def wants(self, tp: TP) -> bool:
-        """Whether little enough waits for the partition's table."""
+        """Whether little enough waits for the partition's table, and it is known how far that is."""
+        if tp in self._asked:
+            return False
         table = self._tables[tp.topic]
         return table.size < WAITING_BYTES and table.records <= 2 * self._settings.insert_rows
 
@@ -145,6 +154,7 @@ class SinkJob:
 
     async def release(self, revoked: set[TP]) -> None:
         """Forget what waits: whoever has the partitions next asks ClickHouse. A running insert is waited for."""
+        self._asked = {}
         for table in self._tables.values():
             table.clear()
             async with table.writing:
@@ -161,6 +171,44 @@ class SinkJob:
                 table.threads.shutdown(wait=False)
             # The interpreter does not end before the threads have.
             self._sink.close()
+
+    async def _ask(self, offsets: Mapping[TP, int]) -> None:
+        """Go back where ClickHouse holds less than was committed: it was restored from a backup, or is a new one.
+
+        The highest offset stored is asked, not whether rows are missing, so it is gone back as well over records that
+        gave no row (bad ones, repeats): they give none again. Retention (`retention_days`) takes the oldest rows, and
+        offsets rise with arrival; so it leaves the highest as it is, until it takes the partition's last row. Then
+        nothing tells a partition whose rows have expired from one whose rows were lost, and what Kafka still has of it
+        is stored again: rows that have expired expire again, none is there twice.
+        """
+        for table in self._tables.values():
+            wanted = {tp: offset for tp, offset in offsets.items() if tp.topic == table.topic}
+            ledgers: dict[int, Ledger | None] = dict.fromkeys(tp.partition for tp in wanted)
+            try:
+                loop = asyncio.get_running_loop()
+                found = await loop.run_in_executor(table.threads, self._found, table, ledgers)
+            except SinkError as error:
+                raise OperatorError(str(error)) from error
+            for tp, offset in wanted.items():
+                if self._asked is not offsets:
+                    return  # the group has changed meanwhile, and asks anew
+                if (stored := found[tp.partition].position + 1) < offset:
+                    self._tell(tp, stored, offset, await self._app.consumer.go_back(tp, stored))
+            if self._asked is not offsets:
+                return
+            table.progress.update(found)
+            self._asked = offsets = {tp: offset for tp, offset in offsets.items() if tp not in wanted}
+
+    def _tell(self, tp: TP, stored: int, committed: int, begin: int) -> None:
+        log.info("%s %d: committed up to %d, ClickHouse holds rows up to %d: going back", *tp, committed, stored)
+        if begin > stored:
+            log.error(
+                "%s %d: of offsets %d to %d ClickHouse has no rows and Kafka has no records: what rows there were have "
+                "expired or are lost",
+                *tp,
+                stored,
+                begin - 1,
+            )
 
     async def _write_table(self, table: _Table) -> None:
         """Insert as soon as enough waits, or at the latest after the interval."""
@@ -226,13 +274,19 @@ class SinkJob:
     def _look_up(self, table: _Table, newest: Iterable[Chunk]) -> None:
         """Ask how far the partitions that were newly taken over are stored."""
         ledgers = {chunk.tp.partition: chunk.ledger for chunk in newest if not _known(table, chunk)}
+        table.progress.update(self._found(table, ledgers))
+
+    def _found(self, table: _Table, ledgers: Mapping[int, Ledger | None]) -> dict[int, _Progress]:
+        """In the table's thread: take partitions over, and find how far they are stored."""
         if not ledgers:
-            return
+            return {}
         self._app.check_not_paused()  # who slept through a takeover would take everything back, only to end
         positions = self._sink.positions(table.topic, table.topic_id, ledgers)
         places = self._sink.source_positions(table.topic, table.topic_id, ledgers) if table.topic in _PLACED else {}
-        for number, ledger in ledgers.items():
-            table.progress[number] = _Progress(ledger, positions.get(number, -1), places.get(number))
+        return {
+            number: _Progress(ledger, positions.get(number, -1), places.get(number))
+            for number, ledger in ledgers.items()
+        }
 
     def _note(self, table: _Table, written: _Written, seconds: float) -> None:
         metrics = self._app.metrics
@@ -247,6 +301,8 @@ class SinkJob:
 
 def _known(table: _Table, chunk: Chunk) -> bool:
     progress = table.progress.get(chunk.tp.partition)
+    if progress is not None and progress.ledger is None:
+        progress.ledger = chunk.ledger
     return progress is not None and progress.ledger is chunk.ledger
 
 

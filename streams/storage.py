@@ -32,12 +32,28 @@ def config_of(settings: Settings) -> Config:
         port=port,
         database=settings.clickhouse_database,
         user=settings.clickhouse_user,
-        password=settings.clickhouse_password,
+        password=password_of(settings),
         secure=settings.clickhouse_tls,
         ca_certs=settings.clickhouse_ca or None,
         retention_days=settings.retention_days,
         deadline_s=settings.clickhouse_deadline_s,
     )
+
+
+def password_of(settings: Settings) -> str:
+    """The password that is set; without one and on this machine that which `emberline run` keeps, if there is any."""
+    host, _ = host_port(settings.clickhouse)
+    if settings.clickhouse_password or host not in ("127.0.0.1", "localhost"):
+        return settings.clickhouse_password
+    try:
+        return settings.clickhouse_password_path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise OperatorError(
+            f"cannot read the password of ClickHouse, {settings.clickhouse_password_path}: {error.strerror}; "
+            "run this as the user that runs `emberline run`, or set EMBERLINE_CLICKHOUSE_PASSWORD"
+        ) from None
 
 
 def make_sink(settings: Settings) -> ClickHouseSink:

@@ -98,6 +98,9 @@ class Holder(Protocol):
 
     fetch: Fetch
 
+    def begin(self, offsets: Mapping[TP, int]) -> None:
+        """These partitions are fetched from these offsets next; nothing of them is before `wants` says so."""
+
     def wants(self, tp: TP) -> bool:
         """Whether more of the partition may come: of each only so many bytes wait."""
 
@@ -303,10 +306,27 @@ class Consumer(stock.Consumer):
             await super().perform_seek()
             for tp in await self._thread.committed_elsewhere(self.assignment()):
                 self._read_offset[tp] = self._committed_offset[tp] = None
-            if fresh := [tp for tp in self.assignment() if self._read_offset.get(tp) is None]:
+            begins = {tp: self._read_offset.get(tp) for tp in self.assignment()}
+            if fresh := [tp for tp, offset in begins.items() if offset is None]:
                 # By an offset asked for: `seek_to_beginning` waits for a fetch, which may wait for this.
                 for tp, offset in (await self.earliest_offsets(*fresh)).items():
                     await self._seek(tp, offset)
+                    begins[tp] = offset
+            self.app.holder.begin({tp: offset or 0 for tp, offset in begins.items()})
+
+    async def go_back(self, tp: TP, offset: int) -> int:
+        """Fetch and commit from an offset that was passed already, or from the earliest that is kept; return which.
+
+        Nothing of the partition has been fetched since it was sought to: its holder did not want it.
+        """
+        earliest: int = (await self.earliest_offsets(tp))[tp]
+        begin = max(offset, earliest)
+        with contextlib.suppress(IllegalStateError):  # others have it by now
+            await self._seek(tp, begin)
+            self._read_offset[tp] = begin
+            await self._thread.commit({tp: begin})
+            self._committed_offset[tp] = begin
+        return begin
 
     async def _seek(self, partition: TP, offset: int) -> None:
         """Seek in the client's own thread: beside it, what that was just letting go of was deleted twice."""

@@ -7,12 +7,12 @@ here. One connection runs one statement at a time.
 
 from __future__ import annotations
 
-import fcntl
+import itertools
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +22,32 @@ os.environ["TZ"] = "UTC"
 from chdb.state import connect
 
 from embedded.clickhouse import blocks
+from embedded.clickhouse.access import write_config
 from embedded.clickhouse.blocks import Column
-from embedded.clickhouse.errors import (
-    NOT_ENOUGH_SPACE,
-    UNKNOWN_SETTING,
-    ServerError,
-    from_chdb,
-)
+from embedded.clickhouse.errors import UNKNOWN_SETTING, ServerError, from_chdb
 from embedded.clickhouse.statements import Insert, InsertInput, Other, Reading, Select
 from embedded.manners import CannotStartError
 
-_LOCK_NAME = "emberline.lock"
 # When the disk fills up in the middle of an INSERT, chDB answers as if it were stored [seen in 26.9].
 # So none begins with less than this, more than others write to the disk while it runs.
 _MIN_FREE_BYTES = 64 << 20
 _MIN_FREE = "min_free_disk_bytes_to_perform_insert"
 _LEAVES_TRACES = re.compile(r"\b(SET|TEMPORARY)\b", re.IGNORECASE)
+_INPUT_ROWS = "emberline_input_rows"
+
+
+class Connection:
+    """A connection to chDB, and the tag of its statements, which `Engine.kill` finds them by."""
+
+    def __init__(self, path: str, tag: str, reads_only: bool) -> None:
+        self.tag = tag
+        try:
+            self.chdb = connect(path)
+            self.chdb.query(f"SET {_MIN_FREE} = {_MIN_FREE_BYTES}, log_comment = {_quoted(tag)}")
+            if reads_only:
+                self.chdb.query("SET readonly = 1")  # which nothing takes back
+        except Exception as error:
+            raise from_chdb(error) from error
 
 
 class Connections:
@@ -49,46 +59,49 @@ class Connections:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._all: list[Any] = []
-        self._free: list[Any] = []
+        self._numbers = itertools.count(1)
+        self._all: list[Connection] = []
+        self._free: dict[bool, list[Connection]] = {False: [], True: []}
 
-    def take(self) -> Any:
+    def take(self, reads_only: bool) -> Connection:
         """One that nobody uses."""
         try:
-            return self._free.pop()
+            return self._free[reads_only].pop()
         except IndexError:
-            connection = connect(self._path)
+            connection = Connection(self._path, f"emberline-{next(self._numbers)}", reads_only)
             self._all.append(connection)
             return connection
 
-    def give(self, connection: Any) -> None:
+    def give(self, connection: Connection, reads_only: bool) -> None:
         """Let others have it; its session has left no trace in it."""
-        self._free.append(connection)
+        self._free[reads_only].append(connection)
 
     def close(self) -> None:
         """Close all of them, for good."""
         for connection in self._all:
-            connection.close()
+            connection.chdb.close()
 
 
 class Engine:
-    """The chDB of this process, on its data directory."""
+    """The chDB of this process, on its data directory, with the rights of `embedded.clickhouse.access`."""
 
-    def __init__(self, data_dir: Path) -> None:
-        """Open the data directory, or raise `CannotStartError`."""
-        self._lock = _lock(data_dir)
-        self._connections = Connections(str(data_dir.resolve()))
+    def __init__(self, data_dir: Path, lock: int) -> None:
+        """Open the data directory, which `lock` holds for us, or raise `CannotStartError`."""
+        self._lock = lock
         try:
-            self._control = EngineSession(self._connections, frozenset())
+            config = write_config(data_dir.resolve(), *_setting_names())
+            self._connections = Connections(f"{data_dir.resolve()}?config-file={config}")
+            self._control = EngineSession(self._connections, frozenset(), reads_only=False)
             self.version = self._control.value("SELECT version()")
+            names = self._control.value("SELECT name FROM system.settings").splitlines()
             # Ours: log_comment carries the tag that `kill` finds a session's statements by.
-            self._settings = self._control.setting_names() - {"log_comment", _MIN_FREE}
+            self._settings = frozenset(names) - {"log_comment", _MIN_FREE}
         except Exception as error:
             raise CannotStartError(f"chDB cannot open {data_dir}: {error}") from error
 
-    def session(self) -> EngineSession:
+    def session(self, reads_only: bool) -> EngineSession:
         """Return a session for one client."""
-        return EngineSession(self._connections, self._settings)
+        return EngineSession(self._connections, self._settings, reads_only)
 
     def kill(self, tag: str) -> None:
         """Stop the statement that a session runs, from another thread."""
@@ -103,30 +116,29 @@ class Engine:
 class EngineSession:
     """One connection to chDB: its current database, its settings, one statement at a time."""
 
-    def __init__(self, connections: Connections, settings: frozenset[str]) -> None:
+    def __init__(self, connections: Connections, settings: frozenset[str], reads_only: bool) -> None:
         self._connections = connections
-        self._connect()
-        self._database = "default"
-        self._tag = ""
+        self._reads_only = reads_only
+        self._connection = connections.take(reads_only)
         self._known = settings
         self._applied: dict[str, str] = {}
         self._leaves_traces = False
+        self.use("default")
 
     def close(self) -> None:
         """Give the connection back, or leave it for good if a later session would find something of this one's."""
         try:
             self.apply({})
-            self.tag("")
             self.use("default")
         except ServerError:
             return
         if not self._leaves_traces:
-            self._connections.give(self._connection)
+            self._connections.give(self._connection, self._reads_only)
 
-    def tag(self, tag: str) -> None:
-        """Mark this session's statements, for `Engine.kill`."""
-        self._query(f"SET log_comment = {_quoted(tag)}")
-        self._tag = tag
+    @property
+    def tag(self) -> str:
+        """The mark of this session's statements, for `Engine.kill`."""
+        return self._connection.tag
 
     def use(self, database: str) -> None:
         """Make a database the current one."""
@@ -176,7 +188,7 @@ class EngineSession:
     def columns(self, insert: Insert | InsertInput) -> list[Column]:
         """Return the columns an INSERT expects, in its order."""
         if isinstance(insert, InsertInput):
-            return self._describe(f"SELECT * FROM null({insert.structure})")  # noqa: S608
+            return self._describe(f"SELECT * FROM null({_quoted(insert.columns)})")  # noqa: S608
         try:
             # Its own words, run with its own rights: nothing is injected that it could not say.
             columns = self._describe(f"SELECT {insert.columns} FROM {insert.table}")  # noqa: S608
@@ -187,11 +199,11 @@ class EngineSession:
             blocks.layout(column.type)
         return columns
 
-    def insert(self, insert: Insert | InsertInput, data: Sequence[bytes]) -> int:
+    def insert(self, insert: Insert | InsertInput, data: Sequence[bytes], data_format: str = "Native") -> int:
         """Insert blocks as one INSERT and return the number of rows written, as far as chDB tells."""
         if isinstance(insert, InsertInput):
             return self._insert_input(insert, data)
-        inserter = self._begin(insert)
+        inserter = self._begin(insert, data_format)
         try:
             for block in data:
                 inserter.append(block)
@@ -204,31 +216,26 @@ class EngineSession:
         """Run a query and return its result as text, a line a row."""
         return str(self._query(sql, "TabSeparatedRaw")).rstrip("\n")
 
-    def setting_names(self) -> frozenset[str]:
-        """Return the names of all settings there are."""
-        return frozenset(self.value("SELECT name FROM system.settings").splitlines())
+    def formatted(self, sql: str, output_format: str, params: Mapping[str, str]) -> bytes:
+        """Run a statement and return its result, in a format unless it names another itself."""
+        self._leaves_traces |= _LEAVES_TRACES.search(sql) is not None
+        data: bytes = self._query(sql, output_format, params).bytes()
+        return data
 
     def _insert_input(self, insert: InsertInput, data: Sequence[bytes]) -> int:
-        """Insert blocks through the query of an INSERT: chDB has no input(), so it reads them from a file."""
+        """Insert blocks through the query of an INSERT: chDB has no input(), so it reads them from a table of ours."""
+        self._query(f"CREATE TEMPORARY TABLE {_INPUT_ROWS} ({insert.columns}) ENGINE = Memory")
         try:
-            with tempfile.NamedTemporaryFile(prefix="emberline-", suffix=".native") as file:
-                file.writelines(data)
-                file.flush()
-                source = f"file({_quoted(file.name)}, 'Native', {insert.structure})"
-                self._query(insert.before + source + insert.after)
-        except OSError as error:
-            what = f"Cannot keep the INSERT's rows in a temporary file: {error.strerror}. (NOT_ENOUGH_SPACE)"
-            raise ServerError(NOT_ENOUGH_SPACE, what) from error
+            self.insert(Insert(_INPUT_ROWS, "*", ""), data)
+            self._query(insert.before + _INPUT_ROWS + insert.after)
+        finally:
+            with suppress(ServerError):  # the connection is lost, and the table with it
+                self._query(f"DROP TEMPORARY TABLE {_INPUT_ROWS}")
         return 0
 
-    def _connect(self) -> None:
-        self._connection = self._connections.take()
-        self._query(f"SET {_MIN_FREE} = {_MIN_FREE_BYTES}")
-
     def _reopen(self) -> None:
-        self._connect()
+        self._connection = self._connections.take(self._reads_only)
         self._applied = {}
-        self.tag(self._tag)
         self.use(self._database)
 
     def _select(self, sql: str) -> Iterator[bytes]:
@@ -250,7 +257,7 @@ class EngineSession:
 
     def _stream(self, sql: str) -> Any:
         try:
-            return self._connection.send_query(sql, "Native")
+            return self._connection.chdb.send_query(sql, "Native")
         except Exception as error:
             raise from_chdb(error) from error
 
@@ -268,7 +275,7 @@ class EngineSession:
                 return columns
         except ServerError:
             pass  # a type that only passes through
-        other = EngineSession(self._connections, frozenset())
+        other = EngineSession(self._connections, frozenset(), self._reads_only)
         try:
             other.use(self._database)
             return other._describe(sql)
@@ -288,15 +295,15 @@ class EngineSession:
         data: bytes = result.bytes()
         return blocks.split(data, result.rows_read()) if data else []
 
-    def _begin(self, insert: Insert) -> Any:
+    def _begin(self, insert: Insert, data_format: str = "Native") -> Any:
         try:
-            return self._connection.send_insert(insert.sql, "Native")
+            return self._connection.chdb.send_insert(insert.sql, data_format)
         except RuntimeError as error:
             raise from_chdb(error) from error
 
-    def _query(self, sql: str, output_format: str = "TabSeparated") -> Any:
+    def _query(self, sql: str, output_format: str = "TabSeparated", params: Mapping[str, str] | None = None) -> Any:
         try:
-            return self._connection.query(sql, output_format)
+            return self._connection.chdb.query(sql, output_format, params=dict(params or {}))
         except Exception as error:
             raise from_chdb(error) from error
 
@@ -312,27 +319,15 @@ def _has_zoned_date_time(columns: Sequence[Column]) -> bool:
     return any(column.type.startswith("DateTime(") for column in columns)
 
 
+def _setting_names() -> list[list[str]]:
+    """The names of all settings, of statements and of tables; chDB tells them without data too."""
+    chdb = connect(":memory:")
+    try:
+        asked = (f"SELECT name FROM system.{table}" for table in ("settings", "merge_tree_settings"))  # noqa: S608
+        return [str(chdb.query(sql, "TabSeparatedRaw")).split() for sql in asked]
+    finally:
+        chdb.close()
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _lock(data_dir: Path) -> int:
-    """Take the data directory for this process; the lock goes when the process goes."""
-    if "?" in str(data_dir.resolve()):  # chDB reads what follows as options
-        raise CannotStartError(f"The data directory {data_dir} has a ? in its name; choose another.")
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = os.open(data_dir / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise CannotStartError(
-            f"Cannot write to the data directory {data_dir}: {error.strerror}. "
-            "Choose another with --data-dir, or make it writable."
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise CannotStartError(
-            f"Another server already uses the data directory {data_dir}. Stop it, or choose another with --data-dir."
-        ) from error
-    return lock

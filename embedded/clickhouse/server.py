@@ -19,7 +19,9 @@ from embedded.clickhouse.errors import (
     ServerError,
     is_the_end,
 )
-from embedded.clickhouse.session import Account, Session, exception_packet
+from embedded.clickhouse.http_session import HttpSession, Place
+from embedded.clickhouse.session import Session, exception_packet
+from embedded.clickhouse.users import Users
 from embedded.clickhouse.watch import ClientWatch
 
 _LOG = logging.getLogger(__name__)
@@ -30,14 +32,14 @@ _THREADS_END_SECONDS = 1.0  # For clients to be let go after that; chDB is consi
 
 
 class Server:
-    """A ClickHouse server on one listening socket."""
+    """A ClickHouse server on two listening sockets, of the native protocol and of HTTP."""
 
-    def __init__(self, engine: Engine, listener: socket.socket, account: Account) -> None:
-        self._engine = engine
-        self._listener = listener
-        self._listener.setblocking(False)  # a client may go between select and accept
-        self._account = account
-        self._watch = ClientWatch(engine.kill)
+    def __init__(self, engine: Engine, native: socket.socket, http: socket.socket, users: Users) -> None:
+        self._listeners = (native, http)
+        for listener in self._listeners:
+            listener.setblocking(False)  # a client may go between select and accept
+        self._http = http
+        self._place = Place(engine, users, ClientWatch(engine.kill), self._writing)
         self._wake, self._woken = socket.socketpair()
         self._clients: dict[str, tuple[socket.socket, threading.Thread]] = {}
         self._changed = threading.Condition()
@@ -49,40 +51,43 @@ class Server:
     def serve(self) -> bool:
         """Serve until `stop` is called or chDB fails, then end in order; return whether all clients are gone."""
         with selectors.DefaultSelector() as selector:
-            selector.register(self._listener, selectors.EVENT_READ)
-            selector.register(self._woken, selectors.EVENT_READ)
-            while all(key.fileobj is not self._woken for key, _ in selector.select()):
-                self._accept()
+            for one in (*self._listeners, self._woken):
+                selector.register(one, selectors.EVENT_READ)
+            while self._woken not in (ready := [key.fileobj for key, _ in selector.select()]):
+                for listener in self._listeners:
+                    if listener in ready:
+                        self._accept(listener)
         return self._end()
 
     def stop(self) -> None:
         """Make `serve` end; may be called from a signal handler and from any thread."""
         self._wake.send(b"\x00")
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            sock, address = self._listener.accept()
+            sock, address = listener.accept()
         except OSError as error:  # the client went already, or no descriptor is free
             _LOG.warning("cannot accept a connection: %s", error)
             return
         self._accepted += 1
         tag = f"emberline-{self._accepted}"
         peer = "{}:{}".format(*address[:2])
-        thread = threading.Thread(target=self._serve, args=(sock, tag, peer), name=tag, daemon=True)
+        http = listener is self._http
+        thread = threading.Thread(target=self._serve, args=(sock, tag, peer, http), name=tag, daemon=True)
         with self._changed:
             full = len(self._clients) >= _MAX_CLIENTS
             if not full:
                 self._clients[tag] = (sock, thread)
         if full:
-            _refuse(sock)
+            _refuse(sock, http)
             return
         thread.start()
 
-    def _serve(self, sock: socket.socket, tag: str, peer: str) -> None:
+    def _serve(self, sock: socket.socket, tag: str, peer: str, http: bool) -> None:
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            self._converse(sock, tag)
+            self._converse(sock, http)
         except DisconnectedError:
             _LOG.debug("%s left", peer)
         except ProtocolError as error:
@@ -100,20 +105,11 @@ class Server:
                 self._clients.pop(tag, None)
                 self._changed.notify_all()
 
-    def _converse(self, sock: socket.socket, tag: str) -> None:
-        engine = self._engine.session()
-        try:
-            Session(
-                sock,
-                engine,
-                self._engine.version,
-                self._account,
-                tag,
-                self._watch,
-                self._writing,
-            ).serve()
-        finally:
-            engine.close()
+    def _converse(self, sock: socket.socket, http: bool) -> None:
+        if http:
+            HttpSession(sock, self._place)
+        else:
+            Session(sock, self._place.engine, self._place.users, self._place.watch, self._place.writing).serve()
 
     def _fail(self) -> None:
         """End, for the next to go on: what clients were told is stored is stored."""
@@ -136,7 +132,8 @@ class Server:
                 self._changed.notify_all()
 
     def _end(self) -> bool:
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         with self._changed:
             self._stopping = True
             if not self._changed.wait_for(lambda: not self._writes, _WRITES_END_SECONDS):
@@ -155,7 +152,8 @@ def _hang_up(sock: socket.socket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
-def _refuse(sock: socket.socket) -> None:
+def _refuse(sock: socket.socket, http: bool) -> None:
     error = ServerError(TOO_MANY_CONNECTIONS, f"More than {_MAX_CLIENTS} clients are connected.")
+    text = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     with sock, suppress(OSError):  # it left before it was refused
-        sock.sendall(exception_packet(error))
+        sock.sendall(text if http else exception_packet(error))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hmac
 import socket
 import struct
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from embedded.clickhouse import blocks, statements, wire
-from embedded.clickhouse.engine import EngineSession
+from embedded.clickhouse.engine import Engine
 from embedded.clickhouse.errors import (
-    AUTHENTICATION_FAILED,
     MEMORY_LIMIT_EXCEEDED,
     NOT_IMPLEMENTED,
     QUERY_WAS_CANCELLED,
@@ -22,6 +20,7 @@ from embedded.clickhouse.errors import (
     ServerError,
 )
 from embedded.clickhouse.statements import Insert, InsertInput, Select, Statement
+from embedded.clickhouse.users import User, Users
 from embedded.clickhouse.watch import ClientWatch, wants_to_stop
 from embedded.clickhouse.wire import ClientPacket, ServerPacket
 
@@ -30,19 +29,6 @@ _MAX_BLOCK_BYTES = 1 << 30  # A driver's largest block is about a million rows.
 _MAX_INSERT_BYTES = 1 << 30  # An INSERT is held in memory until it is complete.
 _HTTP = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI")
 _SETTING_IMPORTANT = 1
-
-
-@dataclass(frozen=True)
-class Account:
-    """The one user the server knows."""
-
-    user: str = "default"
-    password: str = ""
-
-    def admits(self, user: str, password: str) -> bool:
-        """Return whether this is the user, with the right password."""
-        right = hmac.compare_digest(self.password.encode(), password.encode())
-        return right and user == self.user
 
 
 @dataclass(frozen=True)
@@ -66,30 +52,40 @@ class Session:
     def __init__(
         self,
         sock: socket.socket,
-        engine: EngineSession,
-        version: str,
-        account: Account,
-        tag: str,
+        engine: Engine,
+        users: Users,
         watch: ClientWatch,
         writing: Writing,
     ) -> None:
         self._socket = sock
         self._cursor = wire.SocketCursor(sock, _MAX_BLOCK_BYTES)
-        self._engine = engine
-        self._version = version
-        self._account = account
-        self._tag = tag
+        self._chdb = engine
+        self._users = users
         self._watch = watch
         self._writing = writing
 
     def serve(self) -> None:
         """Talk until the client goes; raise `ProtocolError` if it does not speak the protocol."""
         self._socket.settimeout(_HELLO_SECONDS)
+        with self._told():
+            self._user, database = self._read_hello()
+        with closing(self._chdb.session(self._user.reads_only)) as self._engine:
+            if database:
+                with self._told():
+                    self._engine.use(database)
+            self._send(_hello(self._chdb.version))
+            self._converse()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell the client what keeps it from being let in, and end."""
         try:
-            self._greet()
+            yield
         except ServerError as error:
             self._send(exception_packet(error))
             raise ProtocolError(error.message) from error
+
+    def _converse(self) -> None:
         self._socket.settimeout(None)
         while True:
             self._cursor.forget()
@@ -99,7 +95,7 @@ class Session:
             except DisconnectedError as error:
                 raise ProtocolError("it left in the middle of a statement") from error
 
-    def _greet(self) -> None:
+    def _read_hello(self) -> tuple[User, str]:
         self._cursor.need(1)
         self._refuse_http()
         if self._cursor.varint() != ClientPacket.HELLO:
@@ -114,20 +110,11 @@ class Session:
                 f"The client's protocol revision {revision} is older than {wire.REVISION}; "
                 "use a client of 2022 or later.",
             )
-        if not self._account.admits(user, password):
-            raise ServerError(
-                AUTHENTICATION_FAILED,
-                f"{user}: Authentication failed: password is incorrect, or there is no user "
-                "with such name. (AUTHENTICATION_FAILED)",
-            )
-        self._engine.tag(self._tag)
-        if database:
-            self._engine.use(database)
-        self._send(_hello(self._version))
+        return self._users.admit(user, password), database
 
     def _refuse_http(self) -> None:
         if bytes(self._cursor.buffer[:4]) in _HTTP:
-            text = "This port speaks the ClickHouse native protocol, not HTTP.\n"
+            text = "This port speaks the ClickHouse native protocol, not HTTP, for which there is another.\n"
             head = f"HTTP/1.0 400 Bad Request\r\nContent-Length: {len(text)}\r\n\r\n"
             self._send((head + text).encode())
             raise ProtocolError("it spoke HTTP; this port speaks the ClickHouse native protocol")
@@ -152,7 +139,7 @@ class Session:
         try:
             self._read_external_tables()
             self._engine.apply(query.settings)
-            statement = statements.parse(query.sql)
+            statement = statements.parse(query.sql, self._user.reads_only)
             if self._cancelled_already():
                 self._send(_END)
             else:
@@ -166,10 +153,10 @@ class Session:
             case Insert() | InsertInput():
                 self._insert(statement)
             case Select():
-                with self._watch.over(self._socket, self._tag):
+                with self._watch.over(self._socket, self._engine.tag):
                     self._send_result(self._engine.run(statement))
             case _:
-                with self._writing(), self._watch.over(self._socket, self._tag):
+                with self._writing(), self._watch.over(self._socket, self._engine.tag):
                     self._send_result(self._engine.run(statement))
 
     def _send_result(self, result: Iterable[bytes]) -> None:

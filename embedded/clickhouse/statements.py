@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from embedded.clickhouse import guard
 from embedded.clickhouse.errors import SYNTAX_ERROR, ServerError
 
 _COMMENTS = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
-_WORD = re.compile(r"\(*\s*(\w*)")
-_TRAILING_FORMAT = re.compile(r"\sFORMAT\s+\w+\s*$", re.IGNORECASE)
+_WORD = re.compile(r"(?:\(|\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*(\w*)", re.DOTALL)
+_TRAILING_FORMAT = re.compile(r"\sFORMAT\s+(\w+)\s*$", re.IGNORECASE)
 
 _STREAMED = {"SELECT", "WITH", "FROM"}
 _READING = {"SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "CHECK"}
@@ -27,6 +28,9 @@ _NO_DATA = re.compile(
     rf"(SETTINGS\s+{_SETTING}(?:\s*,\s*{_SETTING})*\s+)?(?:VALUES|FORMAT\s+\w+)",
     re.IGNORECASE,
 )
+_VALUES = re.compile(rf"\s*(SETTINGS\s+{_SETTING}(?:\s*,\s*{_SETTING})*\s+)?VALUES\b", re.IGNORECASE)
+_ESCAPES = re.compile(r"\\(.)|''", re.DOTALL)
+_CONTROL = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "f": "\f", "a": "\a", "v": "\v"}
 _NOT_CODE = re.compile(r"'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _INPUT = re.compile(rf"{_NOT_CODE.pattern}|\binput\s*\(\s*('(?:[^'\\]|\\.|'')*')\s*\)", re.DOTALL | re.IGNORECASE)
 _QUOTED_OR_PARENTHESIS = re.compile(r"`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|[()]")
@@ -66,7 +70,7 @@ class InsertInput:
     """INSERT ... SELECT ... FROM input('structure'): rows the client will send, through a query."""
 
     before: str
-    structure: str  # a literal, quotes included
+    columns: str  # what stood between the quotes
     after: str
 
 
@@ -80,8 +84,8 @@ class Other:
 Statement = Select | Reading | Insert | InsertInput | Other
 
 
-def parse(sql: str) -> Statement:
-    """Return what kind of statement `sql` is."""
+def parse(sql: str, reads_only: bool = False) -> Statement:
+    """Return what kind of statement `sql` is; raise `ServerError` if it is not for the user (`guard`)."""
     start = _COMMENTS.match(sql)
     text = sql[start.end() if start else 0 :].rstrip("; \t\r\n")
     if ";" in text and ";" in _NOT_CODE.sub("", text):
@@ -89,12 +93,30 @@ def parse(sql: str) -> Statement:
     word = _WORD.match(text)
     keyword = word[1].upper() if word else ""
     if keyword == "INSERT":
+        guard.check(keyword, _beside_values(text), reads_only)
         return _insert(text) or _insert_input(text) or Other(text)
+    guard.check(keyword, text, reads_only)
     # The rows travel as Native whatever the text says, as with a real server.
     text = _TRAILING_FORMAT.sub("", text)
     if keyword in _STREAMED:
         return Select(text)
     return Reading(text) if keyword in _READING else Other(text)
+
+
+def format_of(sql: str) -> str:
+    """The format that a statement asks for at its end; empty if it asks for none."""
+    found = _TRAILING_FORMAT.search(sql.rstrip("; \t\r\n"))
+    return found[1] if found else ""
+
+
+def _beside_values(text: str) -> str:
+    """An INSERT without its word VALUES, which is a function elsewhere."""
+    found = _INSERT.fullmatch(text)
+    if found is None:
+        return text
+    columns, rest = _split_columns(found[2]) if found[2].startswith("(") else ("*", found[2])
+    values = _VALUES.match(rest)
+    return f"{found[1]} {columns} {values[1] or ''} {rest[values.end() :]}" if values else text
 
 
 def _insert(text: str) -> Insert | None:
@@ -111,7 +133,9 @@ def _insert_input(text: str) -> InsertInput | None:
     for found in _INPUT.finditer(text):
         if found[1]:
             # A client may write the format its rows come in, which is Native whatever it writes.
-            return InsertInput(text[: found.start()], found[1], _TRAILING_FORMAT.sub("", text[found.end() :]))
+            columns = _ESCAPES.sub(lambda one: _CONTROL.get(one[1], one[1]) if one[1] else "'", found[1][1:-1])
+            guard.check_text(columns)
+            return InsertInput(text[: found.start()], columns, _TRAILING_FORMAT.sub("", text[found.end() :]))
     return None
 
 

@@ -24,6 +24,11 @@ success, so nothing is acknowledged that is not there. It does not matter which 
 one: the one whose claim is lower fails and must ask for its position again. Two claims of the same height are told
 apart by name, and an equal or late claim can at worst displace a sink, which then fails.
 
+**Nothing lost for good.** A server that is restored from an older backup, or emptied, has forgotten rows that were
+acknowledged. Whoever takes a partition over begins behind what is stored, whatever was committed; and each INSERT also
+carries how far its sink knows the partitions stored, and fails if it is less: going on would leave a hole that the
+highest offset hides for ever.
+
 It needs one server (not a balancer before several), whose list shows all INSERTs: all sinks come as one user. A server
 that waits for a worker's data does not notice a kill, so such an INSERT goes when `receive_timeout` ends it.
 """

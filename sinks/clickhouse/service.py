@@ -60,13 +60,19 @@ REFUSED: Final = {
     TABLE_IS_PERMANENTLY_READ_ONLY: "a table may only be read; reset its setting table_readonly, or look at its disk",
 }
 TAKEN_OVER: Final = Codes.FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
-"""The only thing our statements throw by themselves: an INSERT whose sink has lost its claim."""
+"""The only thing our statements throw by themselves: an INSERT whose sink has lost its claim, or its rows."""
+ROWS_GONE: Final = "rows that were stored are gone"
 ACCESS: Final = frozenset({192, 193, 194, 497, 516})
 """Unknown user, wrong password, password required, access denied, authentication failed."""
 
 _TAKEN_OVER: Final = (
     "another worker has taken over partitions that this one was about to write: this one stood still for too long, or "
     "the group went on without it; nothing was written, and nothing is lost"
+)
+
+_ROWS_GONE: Final = (
+    "ClickHouse holds fewer rows than this worker has stored there: it was restored from a backup, or rows were "
+    "removed; nothing was written, and the worker that takes over goes back to what ClickHouse holds"
 )
 
 
@@ -137,7 +143,9 @@ class Service:
     def _wait_or_raise(self, error: Exception, pause: float, give_up: float) -> None:
         """Return after the pause if it makes sense to try again; otherwise raise the SinkError this is."""
         if code_of(error) == TAKEN_OVER:
-            raise SinkTakenOver(_TAKEN_OVER) from None
+            raise SinkTakenOver(
+                _ROWS_GONE if ROWS_GONE in str(getattr(error, "message", "")) else _TAKEN_OVER
+            ) from None
         if not self._answered and code_of(error) in NOT_ITS_PROTOCOL and (why := obstacle(self.config)):
             raise SinkRefused(f"ClickHouse at {self.config.address} cannot be reached: {why}") from None
         sentence = self._sentence(error)

@@ -4,12 +4,14 @@ An INSERT is atomic within one partition of its table, that is one month of `ing
 the month changes and sends each run, in order, as one INSERT of one block, which becomes one part: it is there or not.
 
 The server stores of a run what is beyond the highest offset stored of its partition, and nothing at all if the sink has
-lost its claim on one. Why this is exact is argued in `sinks.clickhouse.claims`.
+lost its claim on one, or if less is stored of one than the sink knows of: then it was restored from a backup, and what
+lies between would be missing for ever. Why this is exact is argued in `sinks.clickhouse.claims`.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 from uuid import UUID
@@ -20,7 +22,7 @@ from sinks.blocks import cut
 from sinks.clickhouse.claims import HIGHEST, Claims, Whence
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.rows import TABLES
-from sinks.clickhouse.service import Service
+from sinks.clickhouse.service import ROWS_GONE, Service
 from sinks.clickhouse.wire import BlockClient
 from sinks.columns import Labels
 from sinks.contract import Block, Place
@@ -51,12 +53,17 @@ _POSITIONS: Final = """
     GROUP BY topic, topic_id, `partition`
 """
 _BEYOND: Final = "max(`offset`) + 1 AS beyond"
-# Both subqueries are of one value, evaluated once an INSERT. A partition that a Map lacks reads 0: all its rows go in.
+# The subqueries are of one value, evaluated once an INSERT. A partition that a Map lacks reads 0: all its rows go in.
 _INSERT: Final = """
     INSERT INTO {table} ({names}) SELECT {names} FROM input(%(structure)s)
     WHERE throwIf(
         (SELECT arraySort(groupArray(concat(toString(`partition`), '=', highest))) FROM ({claims})) != %(claims)s,
         'another sink has claimed a partition'
+    ) = 0 AND throwIf(
+        arrayExists(one -> (
+            SELECT CAST((groupArray(`partition`), groupArray(beyond)), 'Map(Int32, Int64)') FROM ({stored})
+        )[one.1] < one.2, CAST(%(known)s, 'Array(Tuple(Int32, Int64))')),
+        '{rows_gone}'
     ) = 0 AND `offset` >= (
         SELECT CAST((groupArray(`partition`), groupArray(beyond)), 'Map(Int32, Int64)') FROM ({stored})
     )[`partition`]
@@ -70,13 +77,18 @@ class ClickHouseSink:
         self._service = Service(config, tell=log.warning)
         self._claims = Claims(self._service)
         self._types: dict[str, dict[str, str]] = {}
+        self._known: dict[tuple[str, UUID, int], int] = {}
+        """Beyond which offset a partition was stored when we last knew; less is stored only if it was taken away."""
 
     def positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, int]:
         whence = Whence(TABLES[topic], topic, topic_id, tuple(partitions))
 
         def ask(client: BlockClient) -> dict[int, int]:
             self._claims.claim(client, whence)
-            return _highest(client, "max(`offset`)", whence)
+            found = _highest(client, "max(`offset`)", whence)
+            for partition in partitions:
+                self._known[topic, topic_id, partition] = found.get(partition, -1) + 1
+            return found
 
         return self._service.call(ask)
 
@@ -105,6 +117,19 @@ class ClickHouseSink:
             client.execute(self._statement(client, run, whence), run, settings=SETTINGS)
 
         self._service.call(ask)
+        self._note(run, whence)
+
+    def _note(self, run: Block, whence: Whence) -> None:
+        """Remember how far each partition is stored by this run, but for rows that retention may take any moment."""
+        partitions, offsets = (np.asarray(run.columns[name]) for name in ("partition", "offset"))
+        kept_since_ms = (time.time() - (self._service.config.retention_days - 1) * 86_400) * 1_000
+        for partition in whence.partitions:
+            newest = int(np.flatnonzero(partitions == partition)[-1])
+            key = (whence.topic, whence.topic_id, partition)
+            if int(np.asarray(run.columns["ingest_ts"])[newest]) > kept_since_ms:
+                self._known[key] = max(self._known.get(key, 0), int(offsets[newest]) + 1)
+            else:
+                self._known.pop(key, None)
 
     def _statement(self, client: BlockClient, run: Block, whence: Whence) -> str:
         names = ", ".join(f"`{name}`" for name in run.columns)
@@ -112,8 +137,15 @@ class ClickHouseSink:
         # What the table lacks is left out here too, so that the server says so.
         structure = ", ".join(f"`{name}` {types[name]}" for name in run.columns if name in types)
         stored = _POSITIONS.format(what=_BEYOND, table=run.table)
-        sql = _INSERT.format(table=run.table, names=names, claims=HIGHEST, stored=stored).strip()
-        params = whence.params | {"structure": structure, "claims": self._claims.held(whence)}
+        sql = _INSERT.format(table=run.table, names=names, claims=HIGHEST, stored=stored, rows_gone=ROWS_GONE).strip()
+        known = {
+            partition: self._known.get((whence.topic, whence.topic_id, partition)) for partition in whence.partitions
+        }
+        params = whence.params | {
+            "structure": structure,
+            "claims": self._claims.held(whence),
+            "known": [(partition, beyond) for partition, beyond in known.items() if beyond],
+        }
         return str(client.substitute_params(sql, params, client.connection.context))
 
     def _types_of(self, client: BlockClient, table: str) -> dict[str, str]:

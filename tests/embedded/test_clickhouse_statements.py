@@ -228,9 +228,7 @@ def test_a_slow_query_holds_up_neither_inserts_nor_queries(connect: Callable[...
         ),
         (
             "INSERT INTO t SELECT 'input(''x'')', a FROM input ( 'a Enum8(\\'x\\' = 1)' ) WHERE a FORMAT Native",
-            statements.InsertInput(
-                "INSERT INTO t SELECT 'input(''x'')', a FROM ", "'a Enum8(\\'x\\' = 1)'", " WHERE a"
-            ),
+            statements.InsertInput("INSERT INTO t SELECT 'input(''x'')', a FROM ", "a Enum8('x' = 1)", " WHERE a"),
         ),
         ("INSERT INTO t SELECT 'input(1)'", statements.Other("INSERT INTO t SELECT 'input(1)'")),
         ("INSERT INTO t VALUES (1)", statements.Other("INSERT INTO t VALUES (1)")),

@@ -38,6 +38,7 @@ class Beside:
     def _run(self) -> None:
         with asyncio.Runner() as runner:
             while not self.stopping.is_set():
-                with contextlib.suppress(KafkaError, TimeoutError):
+                # A client of aiokafka's that is closed right after it was assigned partitions raises CancelledError.
+                with contextlib.suppress(KafkaError, TimeoutError, asyncio.CancelledError):
                     runner.run(self.work())
                 self.stopping.wait(PAUSE_S)

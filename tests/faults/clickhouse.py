@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,6 +36,19 @@ class Server:
     def start_again(self, password: str = PASSWORD) -> None:
         """Start it on the data it left, with this password."""
         self.running = self._start(self.running.port, password)
+
+    def back_up(self, backup: Path) -> None:
+        """Copy its data, which takes a restart, for it has no other way to stand still."""
+        self.stop()
+        shutil.copytree(self._folder / "data", backup, symlinks=True)
+        self.start_again()
+
+    def restore(self, backup: Path) -> None:
+        """Put older data in place of its own, and start it again."""
+        self.kill()
+        shutil.rmtree(self._folder / "data")
+        shutil.copytree(backup, self._folder / "data", symlinks=True)
+        self.start_again()
 
     def keep_up(self) -> bool:
         """Start it again if chDB has ended, as whoever supervises it would. Whether it had."""

@@ -1,16 +1,25 @@
-"""ClickHouse fails under load: alarms go on, and nothing is lost or there twice."""
+"""ClickHouse fails under load, is restored or is a new one: alarms go on, and nothing is lost or there twice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
+from clickhouse_driver import Client
+
+from streams.settings import host_port
+from streams.storage import run_migrations
 from tests.faults.arena import SETTLED_S, Arena
 from tests.faults.listener import Listener
 from tests.faults.proxy import Proxy
+from tests.faults.watch import Look
 
 Open = Callable[..., AbstractContextManager[Arena]]
+AGAIN_S = 2 * SETTLED_S
+"""A sink that ends and is started again, two sessions, and all that is stored once more."""
 
 
 def _sink_goes_on(ring: Arena) -> None:
@@ -46,4 +55,90 @@ def test_connections_cut_in_the_middle_of_inserts_leave_every_row_there_once(are
         verdict = ring.judge(load)
     assert verdict.complaints == []
     assert proxy.cuts == 9
+    assert ring.crew.gave_up == []
+
+
+def _holds(look: Look, least: Look) -> bool:
+    """Whether ClickHouse holds as much again as it did."""
+    assert least.stored is not None
+    stored = look.stored
+    return stored is not None and all(
+        place in stored and stored[place].last >= held.last for place, held in least.stored.items()
+    )
+
+
+def _stored(ring: Arena) -> Look:
+    """A look at what ClickHouse holds now; some rows of every table."""
+    return ring.watch.until(lambda look: bool(look.stored) and len(look.stored or ()) >= 8, "rows", SETTLED_S)
+
+
+@contextmanager
+def _taken_away(ring: Arena) -> Iterator[Look]:
+    """In the block rows are taken away that were committed; after it they have to be there again.
+
+    What is committed is more than what is stored until the sink has gone back, which nobody could have prevented; so
+    looks of that time are not held against it.
+    """
+    before = _stored(ring)
+    yield before
+    began = time.monotonic()
+    after = ring.watch.until(lambda look: look.at > began and _holds(look, before), f"it again; {ring.told()}", AGAIN_S)
+    with ring.watch.changed:
+        ring.watch.looks[:] = [
+            look._replace(stored=None) if before.at < look.at <= after.at else look for look in ring.watch.looks
+        ]
+
+
+def _said(ring: Arena) -> str:
+    return "".join(post.said for post in ring.crew.sink)
+
+
+def test_a_clickhouse_restored_while_workers_run_holds_everything_again(arena: Open, tmp_path: Path) -> None:
+    with arena(detect=1, sink=1) as ring, ring.load(61, rate=200) as load:
+        ring.live()
+        _stored(ring)
+        ring.clickhouse.back_up(tmp_path / "backup")
+        committed = sum(ring.watch.looks[-1].sink.values())
+        ring.watch.until(lambda look: sum(look.sink.values()) > committed + 500, "a sink that goes on", SETTLED_S)
+        with _taken_away(ring):
+            ring.clickhouse.restore(tmp_path / "backup")
+        assert "going back" in _said(ring)
+        verdict = ring.judge(load)
+    assert verdict.complaints == []
+    assert all(one.name.startswith("sink") for one in ring.crew.gave_up)
+
+
+def test_a_clickhouse_restored_while_nothing_is_sent_and_no_sink_runs_holds_everything_again(
+    arena: Open, tmp_path: Path
+) -> None:
+    with arena(detect=1, sink=1) as ring, ring.load(62, rate=200) as load:
+        ring.live()
+        _stored(ring)
+        ring.clickhouse.back_up(tmp_path / "backup")
+        committed = sum(ring.watch.looks[-1].sink.values())
+        ring.watch.until(lambda look: sum(look.sink.values()) > committed + 500, "a sink that goes on", SETTLED_S)
+        load.stop()
+        ring.settle()
+        with _taken_away(ring):
+            ring.crew.scale(detect=1, sink=0)
+            ring.clickhouse.restore(tmp_path / "backup")
+            ring.crew.scale(detect=1, sink=1)
+        verdict = ring.judge(load)
+    assert verdict.complaints == []
+    assert ring.crew.gave_up == []
+
+
+def test_a_new_clickhouse_is_given_everything_that_kafka_has(arena: Open) -> None:
+    with arena(detect=1, sink=1) as ring, ring.load(63, rate=200) as load:
+        ring.live()
+        with _taken_away(ring):
+            ring.crew.scale(detect=1, sink=0)
+            host, port = host_port(ring.clickhouse.address)
+            with Client(host, port, password=ring.settings.clickhouse_password) as client:
+                client.execute(f"DROP DATABASE {ring.settings.clickhouse_database} SYNC")
+            run_migrations(ring.settings)
+            ring.crew.scale(detect=1, sink=1)
+        assert "ClickHouse holds rows up to 0: going back" in _said(ring)
+        verdict = ring.judge(load)
+    assert verdict.complaints == []
     assert ring.crew.gave_up == []

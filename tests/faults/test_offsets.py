@@ -143,8 +143,8 @@ def test_topics_deleted_and_made_anew_are_worked_on_from_their_beginning(arena: 
         old.live()
         load.stop()
         old.settle()
-        _forget(old)
         make_anew(old.settings)
+        _forget(old)
         with arena(detect=0, sink=0, after=old) as ring, ring.load(97) as anew:
             ring.live()
             verdict = ring.judge(anew)
@@ -164,7 +164,8 @@ def test_where_telemetry_alone_was_made_anew_detect_refuses_to_take_its_offsets_
 
 
 def _forget(ring: Arena) -> None:
-    """Drop the rows of the topics that are to go: the verdict counts those of the topics that come."""
+    """Drop the rows of the topics that are gone, whose records nobody can store again: the verdict counts those of the
+    topics that come."""
     settings, (host, port) = ring.settings, host_port(ring.clickhouse.address)
     with Client(host, port, settings.clickhouse_database, password=settings.clickhouse_password) as client:
         for table in TABLES.values():

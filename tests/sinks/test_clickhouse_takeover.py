@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -386,3 +387,44 @@ def test_a_run_is_one_part_and_keeps_its_order(sink: ClickHouseSink, query: Quer
         "ORDER BY name"
     )
     assert parts == [(200,), (160,)]
+
+
+def of_now(first: int, beyond: int) -> Block:
+    """Rows that retention does not take."""
+    return block(first, beyond, timestamps=[int(time.time() * 1_000)] * (beyond - first))
+
+
+def take_away(query: Query, since: int) -> None:
+    """As a backup does that is put in place of what there was."""
+    query(f"ALTER TABLE telemetry DELETE WHERE `offset` >= {since} SETTINGS mutations_sync = 1")
+
+
+@pytest.mark.parametrize("left", [0, 4])
+def test_nothing_is_stored_behind_a_hole_where_rows_are_gone(left: int, sink: ClickHouseSink, query: Query) -> None:
+    sink.write(of_now(0, 6))
+    sink.write(of_now(6, 8))
+    take_away(query, left)
+    with pytest.raises(SinkTakenOver, match="holds fewer rows than this worker has stored"):
+        sink.write(of_now(8, 9))
+    assert stored(query) == rows_of(0, left)
+    assert sink.positions(TOPIC, TOPIC_ID, [3]) == ({3: left - 1} if left else {})
+    sink.write(of_now(left, 9))
+    assert stored(query) == rows_of(0, 9)
+
+
+def test_rows_that_are_gone_before_the_first_insert_are_missed_too(
+    two: tuple[ClickHouseSink, ClickHouseSink], query: Query
+) -> None:
+    two[0].write(of_now(0, 6))
+    assert two[1].positions(TOPIC, TOPIC_ID, [3]) == {3: 5}
+    take_away(query, 2)
+    with pytest.raises(SinkTakenOver, match="holds fewer rows"):
+        two[1].write(of_now(6, 7))
+
+
+def test_rows_that_retention_has_taken_are_not_missed(sink: ClickHouseSink, query: Query) -> None:
+    long_ago = int((time.time() - 401 * 86_400) * 1_000)
+    sink.write(block(0, 6, timestamps=[long_ago] * 6))
+    take_away(query, 0)
+    sink.write(of_now(6, 8))
+    assert stored(query) == rows_of(6, 8)

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -42,6 +42,8 @@ class _Keeping:
         self._came = asyncio.Event()
 
     async def start(self, app: WorkerApp) -> None: ...
+
+    def begin(self, offsets: Mapping[TP, int]) -> None: ...
 
     def wants(self, tp: TP) -> bool:
         return tp not in self.unwanted

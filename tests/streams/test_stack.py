@@ -1,0 +1,81 @@
+"""The stack that `emberline run` starts, and commands beside it that are told nothing but where it is."""
+
+from __future__ import annotations
+
+import re
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from cli.passwords import kept_password
+from streams.settings import Settings
+from tests.streams.conftest import quick
+from tests.streams.processes import command_line, environment_of, free_port, run, until
+
+
+@dataclass
+class Started:
+    """A running stack, and what it said of itself."""
+
+    settings: Settings
+    said: str
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    folder = tmp_path_factory.mktemp("stack")
+    settings = quick(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
+    settings = replace(settings, data_dir=str(folder / "data"))
+    log = folder / "log"
+    with log.open("wb") as output:
+        arguments = command_line("run", "--broker", "embedded")
+        process = subprocess.Popen(arguments, env=environment_of(settings), stdout=output, stderr=output)
+    try:
+        until(lambda: "Ctrl-C" in log.read_text() or process.poll() is not None, "a running stack", 120)
+        assert process.poll() is None, log.read_text()
+        yield Started(settings, log.read_text())
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def test_commands_find_the_password_that_run_keeps(stack: Started) -> None:
+    for command in (["migrate"], ["rejects", "list"]):
+        ended = run(*command, settings=stack.settings)
+        assert ended.status == 0, ended
+
+
+def test_people_are_told_how_to_read(stack: Started) -> None:
+    found = re.search(r"(http://\S+)  user (\w+) may only read; password in (\S+)", stack.said)
+    assert found, stack.said
+    url, user, path = found.groups()
+    headers = {"X-ClickHouse-User": user, "X-ClickHouse-Key": Path(path).read_text().strip()}
+    database = stack.settings.clickhouse_database
+    asked = f"{url}/?database={database}&query=SELECT%20count()%20FROM%20alarms"
+    with urlopen(Request(asked, headers=headers)) as answer:  # noqa: S310
+        assert answer.read() == b"0\n"
+
+
+def test_passwords_are_for_this_user_alone_and_said_nowhere(stack: Started) -> None:
+    data = Path(stack.settings.data_dir)
+    own, readers = (data / name for name in ("clickhouse-password", "clickhouse-reader-password"))
+    assert own.read_text() != readers.read_text()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (data, own, readers)] == [0o700, 0o600, 0o600]
+    said = stack.said + "".join(log.read_text(errors="replace") for log in (data / "logs").iterdir())
+    assert not any(path.read_text().strip() in said for path in (own, readers))
+
+
+def test_a_password_that_is_set_goes_before_that_which_is_kept(stack: Started) -> None:
+    refusal = run("migrate", settings=stack.settings.to_environment() | {"EMBERLINE_CLICKHOUSE_PASSWORD": "x"}).refusal
+    assert "refuses user 'default'" in refusal
+
+
+def test_a_password_is_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "password"
+    assert kept_password(path) == kept_password(path) != kept_password(path.with_name("other"))
