@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from cli.command import read_settings, run_to_end
+from cli.command import read_settings, with_kafka
+from cli.output import say
 from schemas.topics import TOPICS
 from streams.topics import make_topics
 
@@ -13,6 +14,6 @@ from streams.topics import make_topics
 def topics() -> None:
     """Make the topics in Kafka that are not there yet."""
     settings = read_settings()
-    made = run_to_end(make_topics(settings), settings)
+    made = with_kafka(make_topics, settings)
     for topic in TOPICS:
-        click.echo(f"{'made ' if topic.name in made else 'there'}  {topic.name:<26}{topic.what}")
+        say(f"{'made ' if topic.name in made else 'there'}  {topic.name:<26}{topic.what}")

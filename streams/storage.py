@@ -20,17 +20,20 @@ COMMAND_DEADLINE_S: Final = 10.0
 
 
 def config_of(settings: Settings) -> Config:
-    """The settings of the ClickHouse sink."""
+    """The settings of the ClickHouse sink. Raises OperatorError where they cannot work."""
     host, port = host_port(settings.clickhouse)
-    return Config(
-        host=host,
-        port=port,
-        database=settings.clickhouse_database,
-        user=settings.clickhouse_user,
-        password=settings.clickhouse_password,
-        retention_days=settings.retention_days,
-        deadline_s=settings.clickhouse_deadline_s,
-    )
+    try:
+        return Config(
+            host=host,
+            port=port,
+            database=settings.clickhouse_database,
+            user=settings.clickhouse_user,
+            password=settings.clickhouse_password,
+            retention_days=settings.retention_days,
+            deadline_s=settings.clickhouse_deadline_s,
+        )
+    except ValueError as error:
+        raise OperatorError(f"EMBERLINE_CLICKHOUSE_DATABASE: {error}") from error
 
 
 def make_sink(settings: Settings) -> ClickHouseSink:
@@ -41,8 +44,10 @@ def make_sink(settings: Settings) -> ClickHouseSink:
 @contextmanager
 def asking(settings: Settings) -> Iterator[Service]:
     """Questions of a command, which a person waits for. What ClickHouse refuses becomes an OperatorError."""
-    service = Service(_impatient(settings))
+    config = _impatient(settings)
+    service = Service(config)
     try:
+        _reach(config)
         yield service
     except SinkError as error:
         raise OperatorError(str(error)) from error
@@ -54,10 +59,20 @@ def _impatient(settings: Settings) -> Config:
     return replace(config_of(settings), deadline_s=min(settings.clickhouse_deadline_s, COMMAND_DEADLINE_S))
 
 
+def _reach(config: Config) -> None:
+    """Have a server that takes connections and says nothing be told within the deadline, as one that is not there."""
+    service = Service(replace(config, request_timeout_s=config.deadline_s))
+    try:
+        service.call(lambda client: client.execute("SELECT 1"), database="")
+    finally:
+        service.close()
+
+
 def run_migrations(settings: Settings) -> list[str]:
     """Bring the tables up to this version; the names of what was applied. Raises OperatorError."""
     config = _impatient(settings)
     try:
+        _reach(config)
         return [f"{migration.number:04} {migration.name}" for migration in migrate(config)]
     except SinkError as error:
         raise OperatorError(str(error)) from error

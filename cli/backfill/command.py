@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import orjson
 
 from cli.backfill import comparing, finding, told
 from cli.backfill.plan import Plan
 from cli.command import read_settings
+from cli.output import say, say_json
 from streams.storage import asking
 
 
@@ -48,9 +49,17 @@ def backfill(
     with asking(settings) as service:
         if list_runs:
             runs = finding.earlier(service)
-            click.echo(orjson.dumps(runs).decode() if as_json else told.runs(runs))
+            say_json(runs) if as_json else _say(told.runs(runs))
             return
         plan = Plan.of(settings, begin, end, limits, devices, warm_up)
         run = finding.run(service, plan, settings.devices_most, quiet=as_json)
         compared = comparing.compare(service, plan, run.run_id)
-    click.echo(orjson.dumps(told.as_json(plan, run, compared)).decode() if as_json else told.told(plan, run, compared))
+    if as_json:
+        say_json(told.as_json(plan, run, compared))
+    else:
+        _say(told.told(plan, run, compared))
+
+
+def _say(lines: Sequence[str]) -> None:
+    for line in lines:
+        say(line)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import click
-import orjson
 from aiokafka.errors import KafkaError
 
-from cli.command import read_settings, run_to_end
+from cli.command import read_settings, run_to_end, suited, with_kafka
+from cli.output import say, say_json
 from cli.progress import progress
 from cli.rejects import stored, told
 from cli.rejects.remembered import read_notes
@@ -18,6 +18,7 @@ from cli.rejects.replay import Outcome, replay_all, start
 from cli.rejects.stored import Wanted
 from schemas.topics import REPLAYS
 from streams.errors import OperatorError
+from streams.settings import Settings
 from streams.storage import asking
 from streams.times import moment
 from streams.topics import count_partitions
@@ -64,15 +65,15 @@ def list_rejects(limit: int, every: bool, as_json: bool, **filters: str | None) 
         total = stored.count(service, wanted)
     notes = run_to_end(_notes(settings, sorted({one.id.partition for one in found})))
     if as_json:
-        click.echo(orjson.dumps([told.as_json(one, notes) for one in found]).decode())
+        say_json([told.as_json(one, notes) for one in found])
         return
     if not found:
-        click.echo("no rejects" if wanted == replace(wanted_of((), {}), folded=not every) else "no such rejects")
+        say("no rejects" if wanted == replace(wanted_of((), {}), folded=not every) else "no such rejects")
         return
     for line in (told.HEADING, *(told.line(one, notes) for one in found)):
-        click.echo(line)
+        say(line)
     if total > len(found):
-        click.echo(f"{total - len(found)} older ones are not shown; --limit shows more")
+        say(f"{total - len(found)} older ones are not shown; --limit shows more")
 
 
 @rejects.command()
@@ -92,9 +93,9 @@ def show(id_: str, raw: bool, as_json: bool) -> None:
         return
     notes = run_to_end(_notes(settings, [found.id.partition]))
     if as_json:
-        click.echo(orjson.dumps(told.as_json(found, notes) | told.body_json(body)).decode())
+        say_json(told.as_json(found, notes) | told.body_json(body))
     else:
-        click.echo(told.whole(found, body, notes))
+        say(told.whole(found, body, notes), keep="\n\t")
 
 
 @rejects.command("replay")
@@ -112,17 +113,17 @@ def replay_rejects(ids: Sequence[str], dry_run: bool, as_json: bool, **filters: 
             wanted = Wanted(tuple(one.id.full for one in stored.by_ids(service, ids)))
         total = stored.count(service, wanted)
 
-        async def send() -> None:
-            await replay_all(await start(settings, service, wanted, outcome, lambda text: click.echo(text, err=True)))
+        async def send(settings: Settings) -> None:
+            await replay_all(await start(settings, service, wanted, outcome, lambda text: say(text, err=True)))
 
         if total:
             with progress("looking" if dry_run else "sending", 0 if as_json else total, lambda: outcome.done):
-                run_to_end(send(), settings)
+                with_kafka(send, settings)
     if as_json:
-        click.echo(orjson.dumps(outcome.as_json()).decode())
+        say_json(outcome.as_json())
         return
     for line in told.told(outcome) if total else ["no such rejects: nothing to send"]:
-        click.echo(line)
+        say(line)
 
 
 def wanted_of(ids: Sequence[str], filters: dict[str, str | None]) -> Any:
@@ -137,14 +138,15 @@ def wanted_of(ids: Sequence[str], filters: dict[str, str | None]) -> Any:
     )
 
 
-async def _notes(settings: Any, partitions: list[int]) -> Any:
+async def _notes(settings: Settings, partitions: list[int]) -> Any:
     """What was sent again; None, told on standard error, where Kafka does not say."""
 
     if not partitions:
         return {}
     try:
+        await suited(settings)
         await count_partitions(settings.kafka, REPLAYS.name)
         return await read_notes(settings.kafka, partitions)
-    except KafkaError as error:
-        click.echo(f"emberline: what was replayed is unknown, for Kafka says: {error}", err=True)
+    except (KafkaError, OperatorError) as error:
+        say(f"emberline: what was replayed is unknown: {error}", err=True)
         return None

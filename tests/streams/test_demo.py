@@ -67,7 +67,7 @@ def _alive(pids: list[int]) -> list[int]:
 def test_a_demo_stops_whole_at_ctrl_c_and_another_on_its_data_balances(tmp_path: Path) -> None:
     settings = replace(quick("127.0.0.1:9092", "127.0.0.1:9000"), data_dir=str(tmp_path / "data"))
     with _demo(settings, 120) as process:
-        log = tmp_path / "data" / "logs" / "sink.log"
+        log = tmp_path / "data" / "demo" / "logs" / "sink.log"
         until(lambda: log.is_file() and "working on" in log.read_text(), "a sink worker at work", 60)
         children = children_of(process.pid)
         assert len(children) >= 4
