@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -101,17 +102,23 @@ def show(id_: str, raw: bool, as_json: bool) -> None:
 @rejects.command("replay")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @_filters
+@click.option("--all", "every", is_flag=True, help="All there are, without being asked.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, send nothing.")
 @JSON
-def replay_rejects(ids: Sequence[str], dry_run: bool, as_json: bool, **filters: str | None) -> None:
-    """Send rejects to telemetry again: all, those of the filters, or those named. Each is sent once, ever."""
+def replay_rejects(ids: Sequence[str], every: bool, dry_run: bool, as_json: bool, **filters: str | None) -> None:
+    """Send rejects to telemetry again: those named, those of the filters, or all. Each is sent once, ever."""
     settings = read_settings()
     wanted = wanted_of(ids, filters)
+    unlimited = wanted == Wanted()
+    if every and not unlimited:
+        raise OperatorError("give ids or filters, or --all, not both")
     outcome = Outcome(dry_run)
     with asking(settings) as service:
         if ids:
             wanted = Wanted(tuple(one.id.full for one in stored.by_ids(service, ids)))
         total = stored.count(service, wanted)
+        if total and unlimited and not (every or dry_run):
+            confirm(total)
 
         async def send(settings: Settings) -> None:
             await replay_all(await start(settings, service, wanted, outcome, lambda text: say(text, err=True)))
@@ -124,6 +131,14 @@ def replay_rejects(ids: Sequence[str], dry_run: bool, as_json: bool, **filters: 
         return
     for line in told.told(outcome) if total else ["no such rejects: nothing to send"]:
         say(line)
+
+
+def confirm(total: int) -> None:
+    """Ask whether all rejects are meant. Raises OperatorError where they are not, or nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise OperatorError(f"this would send all {total} rejects again; give ids, a filter, or --all")
+    if not click.confirm(f"Send all {total} rejects again?", err=True):
+        raise OperatorError("nothing was sent; give ids or a filter to send some")
 
 
 def wanted_of(ids: Sequence[str], filters: dict[str, str | None]) -> Any:
