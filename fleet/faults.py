@@ -69,7 +69,8 @@ def plant(config: FleetConfig, is_pile: np.ndarray) -> list[Planted]:
         pool = piles if on_pile else monitors
         if not pool:
             raise ValueError(
-                f"{config.devices} devices are too few for {config.faults_per_kind} faults of each kind; take more devices or fewer faults"
+                f"{config.devices} devices are too few for {config.faults_per_kind} faults of each kind; "
+                "take more devices or fewer faults"
             )
         draft = recipe(_stage(config, timeline, rng, pool[-1], on_pile, copy))
         if draft is not None:
