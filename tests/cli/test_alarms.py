@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +68,7 @@ FOREIGN: Final[dict[str, bytes | None]] = {
 class Following:
     """`emberline alarms` as a process, and what it has said so far."""
 
-    def __init__(self, folder: Path, settings: Settings, arguments: Sequence[str]) -> None:
+    def __init__(self, folder: Path, settings: Settings | Mapping[str, str], arguments: Sequence[str]) -> None:
         self._out, self._err = folder / "out", folder / "err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Final
 import pytest
 
 from streams.settings import Settings
-from tests.streams.processes import alive, children_of, command_line, environment_of, free_port, run
+from tests.cli.stacks import started, until_it_runs
+from tests.streams.processes import alive, children_of, environment_of, free_port, run
 
 COMMANDS: Final = (
     ["alarms"],
@@ -41,22 +41,6 @@ time.sleep(600)
 """
 
 
-@contextmanager
-def started(arguments: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A command as a process, killed at the end of the block if it is still there."""
-    with subprocess.Popen(
-        command_line(*arguments),
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_a_signal_while_a_command_is_imported_ends_it_without_a_traceback(
@@ -78,17 +62,6 @@ def stack_of(folder: Path) -> Settings:
     """A stack of its own, away from the ports and the data of any other."""
     kafka, clickhouse = (f"127.0.0.1:{free_port()}" for _ in range(2))
     return Settings(kafka=kafka, clickhouse=clickhouse, data_dir=str(folder / "data"), partitions=2)
-
-
-def until_it_runs(process: subprocess.Popen[bytes]) -> list[str]:
-    """What `emberline run` says up to the line by which it runs."""
-    assert process.stdout is not None
-    said = []
-    for line in process.stdout:
-        said.append(line.decode().rstrip("\n"))
-        if said[-1].startswith("running;"):
-            return said
-    raise AssertionError((said, process.stderr and process.stderr.read()))
 
 
 def test_a_stack_obeys_sigterm_and_leaves_nothing_behind(tmp_path: Path) -> None:
