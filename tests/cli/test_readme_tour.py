@@ -212,9 +212,18 @@ def recorded(file: Path) -> None:
     file.write_text("\n".join(["timestamp,value", *rows]) + "\n")
 
 
-def test_a_second_worker_and_a_replay_need_no_setting_on_the_embedded_broker(tmp_path: Path) -> None:
+def test_the_embedded_stack_takes_a_second_worker_a_replay_and_a_demo_beside_it(tmp_path: Path) -> None:
     with stack(tmp_path, "--broker", "embedded") as (given, settings):
         assert settings.fencing
         reject_and_replay(given, settings)
         with working("detect", settings, tmp_path / "workers") as worker:
             assert worker.process.poll() is None
+        with asking(settings) as service:
+            (before,) = service.query("SELECT count() FROM telemetry")
+            ended = run("demo", "--seconds", "3", "--devices", "60", "--json", settings=given, seconds=300)
+            assert ended.status == 0, ended
+            account = orjson.loads(ended.out)
+            # What does not fit into three seconds is said, and does not count as missed.
+            assert {"residual_current_rise", "temperature_rise"} <= set(account["kinds_not_planted"])
+            assert account["alarms_missed"] == 0
+            assert service.query("SELECT count() FROM telemetry") == [before]
