@@ -11,16 +11,7 @@ from typing import Any
 import click
 import orjson
 
-
-def readable(text: str | bytes, keep: str = "") -> str:
-    """The text with all that is not printable, or no UTF-8, as escapes; the characters of `keep` are let through."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "backslashreplace")
-    return "".join(one if one.isprintable() or one in keep else _escaped(one) for one in text)
-
-
-def _escaped(one: str) -> str:
-    return one.encode("unicode_escape").decode()
+from streams.log import readable
 
 
 def say(line: str, *, err: bool = False, keep: str = "") -> None:

@@ -18,7 +18,6 @@ from uuid import UUID
 import numpy as np
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from cli.output import readable
 from cli.send import Sender
 from cli.simulate import Sent, send_fleet
 from cli.stack import Say, Stack, running_stack
@@ -29,6 +28,7 @@ from schemas.topics import ALARMS, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
 from streams.closing import closed
 from streams.errors import OperatorError
+from streams.log import readable
 from streams.settings import Settings
 from streams.storage import config_of
 from streams.times import now_ms

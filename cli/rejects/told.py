@@ -6,10 +6,10 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cli.output import readable
 from cli.rejects.remembered import SENT, Note
 from cli.rejects.replay import Outcome
 from cli.rejects.stored import Body, Stored, shortened
+from streams.log import readable
 from streams.times import local
 
 DETAIL_SHOWN: Final = 70

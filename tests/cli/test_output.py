@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 
 import orjson
 import pytest
 
-from cli.output import readable, say, say_json
+from cli.output import say, say_json
+from streams.log import readable, set_up_logging
 
 ACTING = {
     "escape": "\x1b[2J",
@@ -44,3 +46,15 @@ def test_json_is_on_one_safe_line_and_stays_the_same_value(capsys: pytest.Captur
     out = capsys.readouterr().out
     assert orjson.loads(out) == value
     assert out[:-1].isprintable()
+
+
+def test_a_log_line_is_one_line_whoever_named_a_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    set_up_logging("DEBUG")
+    (handler,) = root.handlers
+    name = "\x1b[2J\n2026-01-01 all is well"
+    line = handler.format(logging.LogRecord("streams", logging.WARNING, "", 0, "of gateway %s", (name,), None))
+    assert line.endswith("of gateway \\x1b[2J\\n2026-01-01 all is well")
+    assert line.isprintable()
