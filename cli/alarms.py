@@ -20,6 +20,7 @@ from schemas.events import Alarm
 from schemas.topics import ALARMS
 from streams.closing import closed
 from streams.errors import no_kafka
+from streams.settings import Settings
 from streams.times import local
 from streams.topics import count_partitions, topic_ids
 
@@ -35,14 +36,14 @@ T = TypeVar("T")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a JSON object on a line.")
 def alarms(from_beginning: bool, as_json: bool) -> None:
     """Follow the alarms as they are raised, until Ctrl-C. What is no alarm is told and passed over."""
-    with_kafka(lambda settings: Follower(settings.kafka, as_json).follow(from_beginning), read_settings())
+    with_kafka(lambda settings: Follower(settings, as_json).follow(from_beginning), read_settings())
 
 
 class Follower:
     """Prints every alarm event as it comes, once, also where the broker goes away or the topic is made anew."""
 
-    def __init__(self, kafka: str, as_json: bool) -> None:
-        self._kafka = kafka
+    def __init__(self, settings: Settings, as_json: bool) -> None:
+        self._settings = settings
         self._as_json = as_json
         self._next: dict[TopicPartition, int] = {}
         """The offset after the last record shown, of the topic's present incarnation."""
@@ -84,9 +85,9 @@ class Follower:
 
     async def _opened(self, from_beginning: bool) -> AIOKafkaConsumer:
         """A consumer of all partitions, where they stand."""
-        partitions = await count_partitions(self._kafka, ALARMS.name)
+        partitions = await count_partitions(self._settings.kafka, ALARMS.name)
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka,
+            bootstrap_servers=self._settings.kafka,
             enable_auto_commit=False,
             auto_offset_reset="none",
             fetch_max_wait_ms=50,
@@ -116,7 +117,7 @@ class Follower:
             return {}
 
     async def _topic_id(self) -> UUID:
-        return (await topic_ids(self._kafka, [ALARMS.name]))[ALARMS.name]
+        return (await topic_ids(self._settings.kafka, [ALARMS.name]))[ALARMS.name]
 
     async def _answer(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask until Kafka answers; say once that it does not, and once that it does again."""
@@ -127,13 +128,13 @@ class Follower:
             except (KafkaError, OSError, TimeoutError) as error:
                 if not self._away:
                     absent = isinstance(error, UnknownTopicOrPartitionError)
-                    why = f"the topic {ALARMS.name} is not there" if absent else no_kafka(self._kafka)
+                    why = f"the topic {ALARMS.name} is not there" if absent else no_kafka(self._settings.kafka)
                     say(f"emberline: {why}; waiting for it", err=True)
                 self._away = True
                 await asyncio.sleep(RETRY_S)
                 continue
             if self._away:
-                say(f"emberline: Kafka answers again at {self._kafka}", err=True)
+                say(f"emberline: Kafka answers again at {self._settings.kafka}", err=True)
             self._away = False
             return answer
 

@@ -8,7 +8,13 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, NodeNotReadyError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+)
 
 from embedded.broker import CLUSTER_ID_PREFIX
 from streams.errors import OperatorError, no_kafka
@@ -17,7 +23,7 @@ from streams.settings import Settings, SettingsError
 from streams.storage import COMMAND_DEADLINE_S
 
 T = TypeVar("T")
-AWAY: Final = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError)
+AWAY: Final = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
 
 
 def read_settings() -> Settings:
@@ -59,21 +65,21 @@ async def suited(settings: Settings) -> Settings:
     """
     try:
         async with asyncio.timeout(COMMAND_DEADLINE_S):
-            cluster_id = await _cluster_id(settings.kafka)
+            cluster_id = await _cluster_id(settings)
     except (KafkaError, TimeoutError) as error:
         raise OperatorError(no_kafka(settings.kafka)) from error
     return replace(settings, fencing=False) if cluster_id.startswith(CLUSTER_ID_PREFIX) else settings
 
 
-async def _cluster_id(kafka: str) -> str:
+async def _cluster_id(settings: Settings) -> str:
     # One broker that hangs leaves time to ask another.
-    each_ms = round(900 * COMMAND_DEADLINE_S / len(kafka.split(",")))
+    each_ms = round(900 * COMMAND_DEADLINE_S / len(settings.kafka.split(",")))
     while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka, request_timeout_ms=each_ms)
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=each_ms)
         try:
             await admin.start()
             return str((await admin.describe_cluster())["cluster_id"])
-        except (KafkaTimeoutError, NodeNotReadyError):
+        except (KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError):
             continue
         finally:
             await admin.close()

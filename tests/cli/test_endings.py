@@ -130,7 +130,9 @@ def test_a_clickhouse_that_never_answers_is_told_as_one_that_is_away(arguments: 
     assert re.search(rf"ClickHouse at {clickhouse} does not answer.*\(tried for 1 s\)", ended.refusal)
 
 
-@pytest.mark.parametrize("arguments", [["migrate"], ["rejects", "list"], ["run"], ["demo"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["migrate"], ["rejects", "list"], ["run", "--broker", "embedded"], ["demo"]], ids=" ".join
+)
 def test_a_database_that_cannot_be_is_refused_before_anything_starts(arguments: list[str], tmp_path: Path) -> None:
     settings = replace(stack_of(tmp_path), clickhouse_database="a-b")
     ended = run(*arguments, settings=settings)
