@@ -46,12 +46,13 @@ def backfill(
     side opened before the period says nothing about the period: its device, component and kind are not compared.
     """
     settings = read_settings()
-    with asking(settings) as service:
-        if list_runs:
+    if list_runs:
+        with asking(settings) as service:
             runs = finding.earlier(service)
-            say_json(runs) if as_json else _say(told.runs(runs))
-            return
-        plan = Plan.of(settings, begin, end, limits, devices, warm_up)
+        say_json(runs) if as_json else _say(told.runs(runs))
+        return
+    plan = Plan.of(settings, begin, end, limits, devices, warm_up)
+    with asking(settings) as service:
         run = finding.run(service, plan, settings.devices_most, quiet=as_json)
         compared = comparing.compare(service, plan, run.run_id)
     if as_json:
