@@ -49,7 +49,7 @@ class Sent:
 def simulate(seconds: float, devices: int, rate: float | None, seed: int, faults: int, bad: int) -> None:
     """Send the reports of a simulated fleet to Kafka, in real time."""
     settings = read_settings()
-    rate = rate or usual_rate(devices)
+    rate = usual_rate(devices) if rate is None else rate
     try:
         config = FleetConfig(
             seed=seed,

@@ -35,7 +35,7 @@ def demo(
     settings = read_settings()
     folder = Path(settings.data_dir) / "demo"
     settings = replace(settings, data_dir=str(folder))
-    config = demo_config(seconds, devices, rate or usual_rate(devices), seed)
+    config = demo_config(seconds, devices, usual_rate(devices) if rate is None else rate, seed)
     with DemoView(config, quiet=as_json) as view:
         kafka = kafka_brokers(broker, brokers, folder / "kafka", view.say)
         account = run_to_end(run_demo(settings, config, view.say, view.show, kafka))
