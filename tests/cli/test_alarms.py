@@ -18,8 +18,9 @@ from schemas.topics import ALARMS
 from streams.settings import Settings
 from streams.topics import make_topics
 from tests.apache_kafka import kafka_for_tests
+from tests.cli.stacks import address
 from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import command_line, environment_of, free_port, until
+from tests.streams.processes import command_line, environment_of, until
 
 ALARM: Final = Alarm(
     v=1,
@@ -124,7 +125,7 @@ def topics_of(settings: Settings) -> Iterator[Kafka]:
 
 
 def test_what_is_no_alarm_is_told_counted_and_passed_over(tmp_path: Path) -> None:
-    settings = settings_of(f"127.0.0.1:{free_port()}")
+    settings = settings_of(address())
     port = int(settings.kafka.rpartition(":")[2])
     with running_broker(tmp_path / "log", port=port), topics_of(settings) as kafka:
         _send(
@@ -143,7 +144,7 @@ def test_what_is_no_alarm_is_told_counted_and_passed_over(tmp_path: Path) -> Non
 
 
 def test_a_follower_says_that_its_broker_is_away_and_follows_the_next_from_its_beginning(tmp_path: Path) -> None:
-    settings = settings_of(f"127.0.0.1:{free_port()}")
+    settings = settings_of(address())
     port = int(settings.kafka.rpartition(":")[2])
     with following_on_two(tmp_path, settings, port) as (follower, first, second):
         assert [line.rpartition("  ")[2] for line in follower.out] == [*first, *second]

@@ -16,8 +16,8 @@ from typing import Final
 import pytest
 
 from streams.settings import Settings
-from tests.cli.stacks import started, until_it_runs
-from tests.streams.processes import alive, children_of, environment_of, free_port, run
+from tests.cli.stacks import address, started, until_it_runs
+from tests.streams.processes import alive, children_of, environment_of, run
 
 COMMANDS: Final = (
     ["alarms"],
@@ -60,8 +60,7 @@ def test_a_signal_while_a_command_is_imported_ends_it_without_a_traceback(
 
 def stack_of(folder: Path) -> Settings:
     """A stack of its own, away from the ports and the data of any other."""
-    kafka, clickhouse = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    return Settings(kafka=kafka, clickhouse=clickhouse, data_dir=str(folder / "data"), partitions=2)
+    return Settings(kafka=address(), clickhouse=address(), data_dir=str(folder / "data"), partitions=2)
 
 
 def test_a_stack_obeys_sigterm_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -20,10 +20,10 @@ from streams.settings import Settings
 from streams.storage import asking
 from streams.times import now_ms
 from tests.cli.readme import CHINESE, ENGLISH, Shown, blocks, shown
-from tests.cli.stacks import started, until_it_runs
+from tests.cli.stacks import address, started, until_it_runs
 from tests.cli.test_alarms import Following
 from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import command_line, environment_of, free_port, run, until, working
+from tests.streams.processes import command_line, environment_of, run, until, working
 
 NOT_RUN: Final = {
     "make demo": "streams/test_demo.py runs the demo",
@@ -108,8 +108,8 @@ def test_recorded_reports_are_tried_as_readme_shows_them(tmp_path: Path) -> None
 def environment(folder: Path) -> dict[str, str]:
     """What a newcomer has, but for addresses and a folder that are ours alone."""
     return {
-        "EMBERLINE_KAFKA": f"127.0.0.1:{free_port()}",
-        "EMBERLINE_CLICKHOUSE": f"127.0.0.1:{free_port()}",
+        "EMBERLINE_KAFKA": address(),
+        "EMBERLINE_CLICKHOUSE": address(),
         "EMBERLINE_DATA_DIR": str(folder / ".emberline"),
     }
 
