@@ -4,19 +4,24 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+# For Python 3.11 and newer and all platforms in one file, with the hash of every wheel that may be taken.
+COMPILE := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock' $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run quick test faults nightly soak bench check format clean
+.PHONY: help setup demo run quick test faults nightly soak bench check lock format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "emberline needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "setting up $(VENV) (once; a minute or two)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev]'
+	@$(INSTALL) --require-hashes --requirement requirements.lock
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
 setup: $(STAMP) ## put everything into .venv
@@ -45,13 +50,18 @@ soak: $(STAMP) ## an hour under load: memory, descriptors and threads must stay 
 	@$(BIN)/python -m benchmarks soak --kafka 1
 
 bench: $(STAMP) ## every benchmark but the soak, an hour and a half or so; results, tables and plots in benchmarks/results
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev,peers,plots]'
+	@$(INSTALL) --require-hashes --requirement requirements-bench.lock
 	@$(BIN)/python -m benchmarks all
 
 check: $(STAMP) ## ruff and strict type checking
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+lock: $(STAMP) ## pin what pyproject.toml asks for anew; with UPGRADE=--upgrade the newest of everything
+	@$(INSTALL) uv
+	@$(COMPILE) --extra embedded --extra dev --output-file requirements.lock
+	@$(COMPILE) --all-extras --constraint requirements.lock --output-file requirements-bench.lock
 
 format: $(STAMP) ## put the code into its form
 	@$(BIN)/ruff check --fix-only --quiet .

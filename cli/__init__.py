@@ -1,5 +1,5 @@
 """The command line: one file or folder a command, named as the command is; `main.py` has the list.
 
-Beside them what several commands use: `command` (settings, how a coroutine is run), `brokers`, `stack`, `send`,
-`offsets`, `progress`.
+Beside them what several commands use: `command` (settings, Kafka), `output` (what is printed), `signals`, `brokers`,
+`stack`, `send`, `offsets`, `progress`.
 """

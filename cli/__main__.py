@@ -1,5 +1,11 @@
-"""`python -m cli` is the command line `emberline`."""
+"""The program `emberline`, which `python -m cli` is too."""
 
-from cli.main import main
+from cli import signals
 
-main()
+# Before the imports that take long: a Ctrl-C in the first second is one too.
+signals.end_at_once()
+
+from cli.main import main  # noqa: E402
+
+if __name__ == "__main__":
+    main()

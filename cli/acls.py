@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from cli.command import read_settings
+from cli.output import say
 from schemas.rights import ROLES, Right, rights
 
 
@@ -15,10 +16,10 @@ def acls() -> None:
     """Print the commands that give every role its rights at Kafka. Nothing is asked or changed."""
     settings = read_settings()
     for role, what in ROLES.items():
-        click.echo(f"# {role}: {what}")
+        say(f"# {role}: {what}")
         for right in rights(settings.group):
             if right.role == role:
-                click.echo(" ".join(_command(right, settings.kafka, f"{settings.group}-{role}")))
+                say(" ".join(_command(right, settings.kafka, f"{settings.group}-{role}")))
 
 
 def _command(right: Right, kafka: str, user: str) -> Iterator[str]:

@@ -2,66 +2,163 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-from datetime import datetime
-from typing import Final
-from zoneinfo import ZoneInfo
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+from uuid import UUID
 
 import click
-from aiokafka import TopicPartition
+import orjson
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
-from cli.command import read_settings, run_to_end
+import streams.unpacking  # noqa: F401 - the topic may hold anything
+from cli import signals
+from cli.command import read_settings, with_kafka
+from cli.output import say, say_json
 from schemas.events import Alarm
 from schemas.topics import ALARMS
 from streams.closing import closed
 from streams.kafka import clients
+from streams.kafka.errors import no_kafka
 from streams.settings import Settings
-from streams.topics import count_partitions
+from streams.times import local
+from streams.topics import count_partitions, topic_ids
 
-SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
+LOOK_MS: Final = 2_000
+"""How long to wait for alarms before it is asked whether the broker and the topic are still there."""
+ANSWER_S: Final = 5.0
+RETRY_S: Final = 0.5
+T = TypeVar("T")
 
 
 @click.command()
 @click.option("--from-beginning", is_flag=True, help="Show what the topic still holds, then go on.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a JSON object on a line.")
 def alarms(from_beginning: bool, as_json: bool) -> None:
-    """Follow the alarms as they are raised, until Ctrl-C."""
-    settings = read_settings()
-    run_to_end(follow_alarms(settings, from_beginning, as_json), settings)
+    """Follow the alarms as they are raised, until Ctrl-C. What is no alarm is told and passed over."""
+    with_kafka(lambda settings: Follower(settings, as_json).follow(from_beginning), read_settings())
 
 
-async def follow_alarms(settings: Settings, from_beginning: bool, as_json: bool) -> None:
-    """Print every alarm event as it comes, until cancelled."""
-    # Not by the loop, which does not run while a line waits for a reader that has stopped reading.
-    signal.signal(signal.SIGINT, _leave)
-    partitions = await count_partitions(settings, ALARMS.name)
-    consumer = clients.consumer(
-        settings,
-        enable_auto_commit=False,
-        # As we seek: the client also asks by itself where to begin, and its answer may come last.
-        auto_offset_reset="earliest" if from_beginning else "latest",
-        fetch_max_wait_ms=50,
-    )
-    await consumer.start()
-    try:
-        tps = [TopicPartition(ALARMS.name, number) for number in range(partitions)]
-        consumer.assign(tps)
-        await (consumer.seek_to_beginning(*tps) if from_beginning else consumer.seek_to_end(*tps))
-        async for record in consumer:
-            click.echo(record.value.decode() if as_json else told(Alarm.from_json(record.value)))
-    finally:
-        await closed(consumer.stop())
+class Follower:
+    """Prints every alarm event as it comes, once, also where the broker goes away or the topic is made anew."""
+
+    def __init__(self, settings: Settings, as_json: bool) -> None:
+        self._settings = settings
+        self._as_json = as_json
+        self._next: dict[TopicPartition, int] = {}
+        """The offset after the last record shown, of the topic's present incarnation."""
+        self._passed_over = 0
+        self._away = False
+
+    async def follow(self, from_beginning: bool) -> None:
+        """Go on until cancelled. Raises KafkaError where there is no broker or no topic at the beginning."""
+        # Not by the loop, which does not run while a line waits for a reader that has stopped reading.
+        # Who only reads leaves nothing behind, and a client can wait 40 s for a fetch that was lost.
+        signals.end_at_once()
+        topic_id = await self._topic_id()
+        while True:
+            now = await self._one_incarnation(topic_id, from_beginning)
+            if now != topic_id:
+                say(f"emberline: the topic {ALARMS.name} was made anew; following it from its beginning", err=True)
+                self._next.clear()
+            # What is new, a topic or a partition of it, has told nothing yet.
+            topic_id, from_beginning = now, True
+
+    async def _one_incarnation(self, topic_id: UUID, from_beginning: bool) -> UUID:
+        """Show what comes until the topic is another one, or wider; its id then."""
+        consumer = await self._answer(lambda: self._opened(from_beginning))
+        try:
+            while True:
+                batch = await self._batch(consumer)
+                # Asked after the fetch: what was fetched before is of the same topic.
+                now = await self._answer(self._topic_id)
+                if now != topic_id:
+                    return now
+                for tp, records in batch.items():
+                    for record in records:
+                        self._show(record)
+                        self._next[tp] = record.offset + 1
+                if len(consumer.partitions_for_topic(ALARMS.name) or self._next) > len(self._next):
+                    return now
+        finally:
+            await closed(consumer.stop())
+
+    async def _opened(self, from_beginning: bool) -> AIOKafkaConsumer:
+        """A consumer of all partitions, where they stand."""
+        partitions = await count_partitions(self._settings, ALARMS.name)
+        consumer = clients.consumer(
+            self._settings,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=50,
+            metadata_max_age_ms=5 * LOOK_MS,
+        )
+        try:
+            await consumer.start()
+            tps = [TopicPartition(ALARMS.name, number) for number in range(partitions)]
+            ends = await (consumer.beginning_offsets(tps) if from_beginning else consumer.end_offsets(tps))
+            self._next = ends | self._next
+            consumer.assign(tps)
+            for tp in tps:
+                consumer.seek(tp, self._next[tp])
+        except BaseException:
+            await closed(consumer.stop())
+            raise
+        return consumer
+
+    async def _batch(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
+        try:
+            batch: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(timeout_ms=LOOK_MS)
+            return batch
+        except OffsetOutOfRangeError as error:
+            gone = list(error.args[0])
+            for tp, offset in (await self._answer(lambda: consumer.beginning_offsets(gone))).items():
+                consumer.seek(tp, offset)
+            return {}
+
+    async def _topic_id(self) -> UUID:
+        return (await topic_ids(self._settings, [ALARMS.name]))[ALARMS.name]
+
+    async def _answer(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask until Kafka answers; say once that it does not, and once that it does again."""
+        while True:
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    answer = await ask()
+            except (KafkaError, OSError, TimeoutError) as error:
+                if not self._away:
+                    absent = isinstance(error, UnknownTopicOrPartitionError)
+                    why = f"the topic {ALARMS.name} is not there" if absent else no_kafka(self._settings)
+                    say(f"emberline: {why}; waiting for it", err=True)
+                self._away = True
+                await asyncio.sleep(RETRY_S)
+                continue
+            if self._away:
+                say(f"emberline: Kafka answers again at {self._settings.kafka}", err=True)
+            self._away = False
+            return answer
+
+    def _show(self, record: ConsumerRecord) -> None:
+        try:
+            alarm = checked(record.value)
+            say_json(orjson.loads(record.value)) if self._as_json else say(told(alarm))
+        except (ValueError, TypeError, OverflowError) as error:
+            self._passed_over += 1
+            where = f"{ALARMS.name} partition {record.partition} offset {record.offset}"
+            say(f"emberline: {where} is no alarm of ours: {error}; passed over ({self._passed_over} so far)", err=True)
 
 
-def _leave(number: int, frame: object) -> None:
-    """End at once: who only reads leaves nothing behind, and a client can wait 40 s for a fetch that was lost."""
-    os.write(sys.stderr.fileno(), b"emberline: stopped\n")
-    os._exit(130)
+def checked(value: bytes | None) -> Alarm:
+    """The alarm event that a record holds. Raises ValueError for what is none of this version."""
+    if value is None:
+        raise ValueError("it has no value")
+    alarm = Alarm.from_json(value)
+    if type(alarm.event_ts) is not int or type(alarm.message) is not str:
+        raise ValueError("event_ts or message is of another type")
+    return alarm
 
 
 def told(alarm: Alarm) -> str:
     """One line for a person: when, in Shanghai, and what."""
-    when = datetime.fromtimestamp(alarm.event_ts / 1000, SHANGHAI)
-    return f"{when:%Y-%m-%d %H:%M:%S}  {alarm.message}"
+    return f"{local(alarm.event_ts)}  {alarm.message}"

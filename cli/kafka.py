@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import signal
+import time
 from pathlib import Path
 
 import click
 
-from cli.brokers import BROKERS
+from cli.brokers import BROKERS, KAFKA, kafka_brokers
 from cli.command import read_settings
+from cli.output import say
+from cli.stack import cluster_server, refused
 from embedded.processes import StartFailedError, running_kafka
-from streams.errors import OperatorError
 from streams.settings import host_port
 
 
@@ -21,15 +22,19 @@ def kafka() -> None:
 
 @kafka.command()
 @BROKERS
-def up(brokers: str) -> None:
+def up(brokers: str | None) -> None:
     """Run Apache Kafka until Ctrl-C, at EMBERLINE_KAFKA and the ports after it; data are kept in EMBERLINE_DATA_DIR."""
     settings = read_settings()
-    folder = Path(settings.data_dir)
+    folder, logs = Path(settings.data_dir) / "kafka", Path(settings.data_dir) / "logs"
     _, port = host_port(settings.kafka.split(",")[0])
-    click.echo(f"starting {brokers} of Apache Kafka's brokers, data in {folder / 'kafka'}")
+    count = kafka_brokers(KAFKA, brokers, folder, say)
+    say(f"starting {count} of Apache Kafka's brokers, data in {folder}")
     try:
-        with running_kafka(folder / "kafka", folder / "logs", brokers=int(brokers), port=port) as cluster:
-            click.echo(f"running; Ctrl-C stops. export EMBERLINE_KAFKA={cluster.bootstrap}")
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        with running_kafka(folder, logs, brokers=count, port=port) as cluster:
+            say(f"running; Ctrl-C stops. export EMBERLINE_KAFKA={cluster.bootstrap}")
+            server = cluster_server(cluster, logs)
+            while True:
+                server.check()
+                time.sleep(1)
     except StartFailedError as error:
-        raise OperatorError(str(error)) from error
+        raise refused(error) from error

@@ -1,7 +1,7 @@
 """The command line `emberline`: its list of commands, and how it ends.
 
 Exit status: 0 done, 1 something only the operator can mend (one sentence on standard error), 2 wrong usage, 3 the demo
-ran but its account does not balance, 130 interrupted.
+ran but its account does not balance, 130 ended by Ctrl-C, 143 by SIGTERM. A worker that is told to leave ends with 0.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Final
 
 import click
 
+from cli import signals
+from cli.output import say
 from streams.errors import OperatorError
 
 COMMANDS: Final = {
@@ -65,22 +67,27 @@ def cli() -> None:
 
     Settings are environment variables; `emberline settings` lists them. Start with `emberline demo`.
     """
+    # The command is imported, and from here on there is something to stop in order.
+    signals.end_in_order()
 
 
 def main() -> None:
     """Entry point: an operator's error is one sentence and status 1."""
+    sys.exit(_ended())
+
+
+def _ended() -> int:
     try:
-        sys.exit(cli(standalone_mode=False))
+        status: int = cli(standalone_mode=False) or 0
+        return status
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except OperatorError as error:
-        click.echo(f"emberline: {error}", err=True)
-        sys.exit(1)
+        say(f"emberline: {error}", err=True)
+        return 1
     except (KeyboardInterrupt, click.Abort):
-        click.echo("emberline: stopped", err=True)
-        sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()
+        say("emberline: stopped", err=True)
+        return signals.status()
+    finally:
+        signals.end_at_once()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.command import read_settings
+from cli.output import say
 from streams.storage import run_migrations
 
 
@@ -14,5 +15,5 @@ def migrate() -> None:
     settings = read_settings()
     applied = run_migrations(settings)
     for name in applied:
-        click.echo(f"applied {name}")
-    click.echo(f"{settings.clickhouse_database} at {settings.clickhouse} is up to date")
+        say(f"applied {name}")
+    say(f"{settings.clickhouse_database} at {settings.clickhouse} is up to date")

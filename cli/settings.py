@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import click
-import orjson
 
+from cli.output import say, say_json
 from streams.settings import described
 
 
@@ -14,7 +14,7 @@ def settings(as_json: bool) -> None:
     """List every setting, its default and what it means."""
     rows = described()
     if as_json:
-        click.echo(orjson.dumps({name: {"default": default, "what": what} for name, default, what in rows}).decode())
+        say_json({name: {"default": default, "what": what} for name, default, what in rows})
         return
     for name, default, what in rows:
-        click.echo(f"{name:<36}{default or '-':<18}{what}")
+        say(f"{name:<36}{default or '-':<18}{what}")

@@ -8,15 +8,25 @@ from typing import Final
 
 import click
 
-from cli.command import read_settings, run_to_end
+from cli.command import read_settings, with_kafka
+from cli.output import say
 from cli.progress import progress
 from cli.send import Sender
 from fleet import Fleet, FleetConfig
 from streams.errors import OperatorError
+from streams.settings import Settings
 from streams.times import now_ms
 
 WINDOW_MS: Final = 50
 """The fleet is asked for this much at a time: a call costs 1 ms, and nothing may leave before it is due."""
+
+
+RATE: Final = click.option("--rate", type=float, help="Reports a second over all devices.  [default: 5 in 3 s each]")
+
+
+def usual_rate(devices: int) -> float:
+    """Reports a second, as many a device as where 3000 of them send the 5000 a second that are required."""
+    return devices * 5_000 / 3_000
 
 
 @dataclass(slots=True)
@@ -32,13 +42,14 @@ class Sent:
 @click.command()
 @click.option("--seconds", default=60.0, show_default=True, help="How long devices report.")
 @click.option("--devices", default=3_000, show_default=True, help="How many devices.")
-@click.option("--rate", default=5_000.0, show_default=True, help="Reports a second over all devices.")
+@RATE
 @click.option("--seed", default=1, show_default=True, help="Seed of the fleet.")
 @click.option("--faults", default=2, show_default=True, help="Planted faults of each kind.")
 @click.option("--bad", default=0, show_default=True, help="Planted bad records, rejected or odd.")
-def simulate(seconds: float, devices: int, rate: float, seed: int, faults: int, bad: int) -> None:
+def simulate(seconds: float, devices: int, rate: float | None, seed: int, faults: int, bad: int) -> None:
     """Send the reports of a simulated fleet to Kafka, in real time."""
     settings = read_settings()
+    rate = usual_rate(devices) if rate is None else rate
     try:
         config = FleetConfig(
             seed=seed,
@@ -54,13 +65,13 @@ def simulate(seconds: float, devices: int, rate: float, seed: int, faults: int, 
         raise OperatorError(str(error)) from error
     sent = Sent()
 
-    async def send() -> None:
+    async def send(settings: Settings) -> None:
         async with Sender(settings) as sender:
             with progress("sending", round(rate * seconds), lambda: sent.reports):
                 await send_fleet(fleet, sender, sent)
 
-    run_to_end(send(), settings)
-    click.echo(f"sent {sent.reports} reports in {sent.records} records; {sent.rejected} to be rejected among them")
+    with_kafka(send, settings)
+    say(f"sent {sent.reports} reports in {sent.records} records; {sent.rejected} to be rejected among them")
 
 
 async def send_fleet(fleet: Fleet, sender: Sender, sent: Sent) -> None:

@@ -19,15 +19,18 @@ import aiohttp
 
 from cli.passwords import kept_password
 from embedded.clickhouse.users import READER
+from embedded.kafka import Cluster
+from embedded.manners import ending
 from embedded.processes import StartFailedError, running_broker, running_clickhouse, running_kafka
 from streams.errors import OperatorError
 from streams.settings import Settings, host_port
-from streams.storage import run_migrations
+from streams.storage import config_of, run_migrations
 from streams.topics import make_topics
 
 READY_DEADLINE_S: Final = 60.0
 HTTP_PORT: Final = 8123
 """ClickHouse's own; where something else has it, any."""
+ANSWER_S: Final = 5.0
 STOP_DEADLINE_S: Final = 20.0
 """A worker leaves within 10 s (streams.worker); as much again for a busy machine."""
 
@@ -45,8 +48,7 @@ class Worker:
 
     def check(self) -> None:
         """Raise OperatorError, with the worker's last words, if it has ended."""
-        if self.process.poll() is not None:
-            raise OperatorError(f"the {self.role} worker ended: {last_line(self.log)} (log: {self.log})")
+        _check(f"the {self.role} worker", self.process.poll(), self.log)
 
 
 @dataclass(slots=True)
@@ -54,14 +56,21 @@ class Server:
     """A server of the stack."""
 
     name: str
-    ended: Callable[[], bool]
+    status: Callable[[], int | None]
     log: Path
     pids: tuple[int, ...]
 
     def check(self) -> None:
         """Raise OperatorError if the server has ended."""
-        if self.ended():
-            raise OperatorError(f"{self.name} ended: {last_line(self.log)} (log: {self.log})")
+        _check(self.name, self.status(), self.log)
+
+
+def _check(name: str, status: int | None, log: Path) -> None:
+    """Raise OperatorError if this is the status of something that has ended."""
+    if status is not None:
+        how = ending(status)
+        words = "" if "killed" in how else f": {last_line(log)}"
+        raise OperatorError(f"{name} {how}{words} (log: {log})")
 
 
 @dataclass(slots=True)
@@ -87,6 +96,7 @@ async def running_stack(settings: Settings, say: Say, any_port: bool = False, ka
     With `any_port` the servers listen on free ports instead of those of the settings. `kafka` is how many brokers of
     Apache Kafka to run, 0 for the embedded broker.
     """
+    config_of(settings)  # what cannot work is told before anything starts
     logs = Path(settings.data_dir) / "logs"
     settings = settings.without_security()
     async with AsyncExitStack() as stack:
@@ -94,7 +104,7 @@ async def running_stack(settings: Settings, say: Say, any_port: bool = False, ka
             settings, servers = _with_kafka(stack, settings, logs, say, any_port, kafka)
             settings, clickhouse = _with_clickhouse(stack, settings, logs, say, any_port)
         except (StartFailedError, OSError) as error:
-            raise OperatorError(f"{error} EMBERLINE_KAFKA and EMBERLINE_CLICKHOUSE name other ports.") from error
+            raise refused(error, any_port) from error
         await make_topics(settings)
         await asyncio.to_thread(run_migrations, settings)
         workers = [
@@ -117,15 +127,30 @@ def _with_kafka(
         say(f"starting {brokers} of Apache Kafka's brokers, data in {folder}")
         cluster = stack.enter_context(running_kafka(folder, logs, brokers=brokers, port=port))
         say(f"Kafka             {cluster.bootstrap}")
-        # One broker of three may go; a cluster that has none left has ended.
-        pids = tuple(broker.pid for broker in cluster.brokers)
-        ended = Server("Kafka", lambda: not any(one.running for one in cluster.brokers), logs / "broker-1.log", pids)
-        return replace(settings, kafka=cluster.bootstrap, replication=brokers), [ended]
+        return replace(settings, kafka=cluster.bootstrap, replication=brokers), [cluster_server(cluster, logs)]
     broker = stack.enter_context(running_broker(logs / "broker.log", host, port))
-    say(f"Kafka protocol    {broker.address}  (embedded, in memory)")
+    say(f"Kafka             {broker.address}  (embedded, in memory)")
     # The embedded broker has neither idempotent producers nor transactions.
-    server = Server("the broker", lambda: broker.ended, logs / "broker.log", (broker.pid,))
+    server = Server("the broker", lambda: broker.status, logs / "broker.log", (broker.pid,))
     return replace(settings, kafka=broker.address, fencing=False), [server]
+
+
+def cluster_server(cluster: Cluster, logs: Path) -> Server:
+    """A cluster as one server: one broker of three may go, but one that has none left has ended."""
+
+    def status() -> int | None:
+        return None if any(one.running for one in cluster.brokers) else cluster.brokers[0].wait()
+
+    return Server("Kafka", status, logs / "broker-1.log", tuple(broker.pid for broker in cluster.brokers))
+
+
+def refused(error: Exception, any_port: bool = False) -> OperatorError:
+    """Why a server did not start, and by which settings another port or folder is chosen."""
+    text = str(error)
+    if "another" in text:
+        ports = "" if any_port else "EMBERLINE_KAFKA and EMBERLINE_CLICKHOUSE name the ports, "
+        text = f"{text} {ports}EMBERLINE_DATA_DIR names the data directory."
+    return OperatorError(text)
 
 
 def _with_clickhouse(
@@ -148,7 +173,7 @@ def _with_clickhouse(
     clickhouse = stack.enter_context(server)
     say(f"ClickHouse        {clickhouse.address}  (embedded, data in {folder})")
     say(f"  for people      http://{host}:{clickhouse.http_port}  user {READER} may only read; password in {readers}")
-    ended = Server("ClickHouse", lambda: clickhouse.ended, logs / "clickhouse.log", (clickhouse.pid,))
+    ended = Server("ClickHouse", lambda: clickhouse.status, logs / "clickhouse.log", (clickhouse.pid,))
     return replace(settings, clickhouse=clickhouse.address, clickhouse_password=password), ended
 
 
@@ -184,7 +209,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 async def wait_until_ready(worker: Worker) -> None:
     """Return once it says it is ready. Raises OperatorError if it ends, or takes too long."""
     deadline = time.monotonic() + READY_DEADLINE_S
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(ANSWER_S)) as session:
         while time.monotonic() < deadline:
             worker.check()
             if await _answers(session, f"http://{worker.http}/readyz"):
@@ -197,7 +222,7 @@ async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
     try:
         async with session.get(url) as response:
             return response.status == 200
-    except aiohttp.ClientError:
+    except (aiohttp.ClientError, TimeoutError):
         return False
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Final
 
 import click
 
-from cli.command import read_settings, run_to_end
+from cli.command import read_settings, with_kafka
+from cli.output import say, say_json
 from schemas.topics import TOPICS
 from streams.settings import Settings
 from streams.topics import check_topics, make_topics, repair_topics
@@ -32,22 +32,21 @@ def topics(check: bool, repair: bool, widen: bool, as_json: bool) -> None:
     if check:
         _check(settings, as_json)
     elif repair or widen:
-        done = run_to_end(repair_topics(settings, settings.partitions if widen else 0), settings)
-        click.echo("\n".join(done or ["nothing to do"]))
+        done = with_kafka(lambda suited: repair_topics(suited, suited.partitions if widen else 0), settings)
+        say("\n".join(done or ["nothing to do"]), keep="\n")
     else:
-        made = run_to_end(make_topics(settings), settings)
+        made = with_kafka(make_topics, settings)
         for topic in TOPICS:
-            click.echo(f"{'made ' if topic.name in made else 'there'}  {topic.name:<26}{topic.what}")
+            say(f"{'made ' if topic.name in made else 'there'}  {topic.name:<26}{topic.what}")
 
 
 def _check(settings: Settings, as_json: bool) -> None:
-    told = run_to_end(check_topics(settings), settings)
+    told = with_kafka(check_topics, settings)
     if as_json:
-        click.echo(json.dumps({"differences": [_as_json(one) for one in told]}))
+        say_json({"differences": [_as_json(one) for one in told]})
     else:
-        click.echo(
-            "\n".join(f"{_WORDS[one.weight]:<8}{one.text}" for one in told) or "the topics are as they should be"
-        )
+        lines = [f"{_WORDS[one.weight]:<8}{one.text}" for one in told] or ["the topics are as they should be"]
+        say("\n".join(lines), keep="\n")
     if any(one.weight > Weight.NOT_SEEN for one in told):
         sys.exit(1)
 

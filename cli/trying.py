@@ -11,6 +11,7 @@ import click
 import orjson
 
 from cli.command import read_settings
+from cli.output import say, say_json
 from cli.progress import progress
 from detectors.limits import LimitsError, load_limits
 from detectors.trial import Arrival, Happening, Trial
@@ -63,12 +64,12 @@ def try_file(file: Path, limits: Path | None, as_json: bool) -> None:
 
     with progress("trying", total, lambda: read):
         for event in trial.events(counted()):
-            click.echo(_as_json(event) if as_json else told(event))
+            say_json(_as_json(event)) if as_json else say(told(event))
     summary = asdict(trial.summary)
     if as_json:
-        click.echo(orjson.dumps({"summary": summary}).decode())
+        say_json({"summary": summary})
     else:
-        click.echo("共 " + "，".join(f"{label} {summary[name]}" for name, label in _COUNTED.items()))
+        say("共 " + "，".join(f"{label} {summary[name]}" for name, label in _COUNTED.items()))
 
 
 def arrivals(file: Path, command: Callable[[int], None] | None = None) -> Iterator[Arrival]:
@@ -112,11 +113,11 @@ def _arrival(held: dict[str, Any]) -> Arrival:
 
 
 def _say_command(number: int) -> None:
-    click.echo(f"line {number}: commands are not taken yet; passed over", err=True)
+    say(f"line {number}: commands are not taken yet; passed over", err=True)
 
 
-def _as_json(event: Happening) -> str:
-    return orjson.dumps({"topic": event.topic, "at": event.at, "value": asdict(event.value)}).decode()
+def _as_json(event: Happening) -> dict[str, Any]:
+    return {"topic": event.topic, "at": event.at, "value": asdict(event.value)}
 
 
 def told(event: Happening) -> str:

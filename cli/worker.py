@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
+from contextlib import suppress
 from typing import Any
 
 import click
 
-from cli.command import read_settings, run_to_end
+from cli.command import read_settings, run_to_end, suited
 from detectors.limits import LimitsError, LimitTable, load_limits
 from embedded.manners import when_stdin_closes
 from streams.detect import DetectJob
 from streams.errors import OperatorError
+from streams.log import set_up_logging
 from streams.settings import Settings
 from streams.sink import SinkJob
 from streams.storage import make_sink
@@ -31,7 +34,7 @@ def worker() -> None:
 @WITH_PARENT
 def detect(with_parent: bool) -> None:
     """Telemetry in; alarms, aggregates, device status and rejects out."""
-    settings = read_settings(logging.ERROR)
+    settings = _settings()
     _work(settings, "detect", DetectJob(settings, _limits(settings)), with_parent)
 
 
@@ -39,9 +42,18 @@ def detect(with_parent: bool) -> None:
 @WITH_PARENT
 def sink(with_parent: bool) -> None:
     """Every topic in; rows in ClickHouse out."""
-    settings = read_settings(logging.ERROR)
+    settings = _settings()
     job = SinkJob(settings, lambda: make_sink(settings), _limits(settings).absences)
     _work(settings, "sink", job, with_parent)
+
+
+def _settings() -> Settings:
+    """The settings as they suit the broker; where none answers, the worker itself says so, over HTTP too."""
+    settings = read_settings()
+    with suppress(OperatorError):
+        settings = asyncio.run(suited(settings))
+    set_up_logging(settings.log_level, logging.ERROR)
+    return settings
 
 
 def _limits(settings: Settings) -> LimitTable:

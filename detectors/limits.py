@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -42,6 +42,11 @@ lower of the two, and below `recovery` a value is normal again."""
 _LEVELS: Final = ("warning", "alarm")
 _SECONDS: Final = ("confirm_warning_s", "confirm_alarm_s", "learn_s", "memory_s", "window_s")
 _NUMBERS: Final = ("recovery_margin", "learn_samples", *_SECONDS)
+_NEEDED: Final[Mapping[AlarmKind, Sequence[str]]] = {
+    AlarmKind.RESIDUAL_CURRENT_RISE: ("learn_s", "learn_samples", "memory_s"),
+    AlarmKind.TEMPERATURE_RISE: ("window_s",),
+}
+"""What may not be 0: a baseline learned from nothing, or a rate over no time, makes alarms of noise."""
 _MOST: Final = 1e12
 """Beyond every level and every time; in milliseconds it still fits an int64 [ours]."""
 _ABSENT: Final = "absent"
@@ -138,6 +143,10 @@ def _checked(document: dict[str, Any], path: Path) -> dict[str, Any]:
         known = {*AlarmKind, _ABSENT}
         if not isinstance(scope, dict) or scope.keys() - known or not all(map(_is_table, scope.values())):
             raise LimitsError(f"{path}: a scope holds tables named {', '.join(AlarmKind)} or absent; found {scope!r}")
+        if moved := [kind for kind in AlarmKind if "settable" in scope.get(kind, {})]:
+            raise LimitsError(
+                f"{path}: {moved[0]}: settable is the range that the standards allow, and no file moves it; delete it"
+            )
     return document
 
 
@@ -165,7 +174,12 @@ def _table(document: Mapping[str, Any]) -> LimitTable:
             _merged(_merged(document["default"][kind], of_kind.get(kind, {})), own.get(kind, {}))
             for of_kind, own in scopes
         ]
-        rows.append([_limit(kind, section) for section in sections])
+        try:
+            rows.append([])
+            for section in sections:
+                rows[-1].append(_limit(kind, section))
+        except LimitsError as error:
+            raise LimitsError(f"{_entry(kind, len(rows[-1]), document)}: {error}") from None
         sources[kind] = [(_source(section, "warning"), _source(section, "alarm")) for section in sections]
     devices = {device: len(DEVICE_KINDS) * number for number, device in enumerate(overrides, start=1)}
     told = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
@@ -182,42 +196,54 @@ def _absences(document: Mapping[str, Any]) -> Absences:
         raise LimitsError(str(error)) from error
 
 
+def _entry(kind: AlarmKind, profile: int, document: Mapping[str, Any]) -> str:
+    """The table of the file that has the last word on a profile's limits, as a person finds it."""
+    number, code = divmod(profile, len(DEVICE_KINDS))
+    of_kind = DEVICE_KINDS[code].name
+    device, own = list({"": {}, **document.get("device", {})}.items())[number]
+    if kind in own:
+        return f'[device."{device}".{kind}], for a device of the kind {of_kind}'
+    return f"[{of_kind if kind in document.get(of_kind, {}) else 'default'}.{kind}]"
+
+
 def _limit(kind: AlarmKind, section: Section) -> tuple[float, ...]:
     if unknown := section.keys() - {*_LEVELS, *_NUMBERS, "settable"}:
-        raise LimitsError(f"{kind}: {min(unknown)!r} is no setting; known are {', '.join((*_LEVELS, *_NUMBERS))}")
-    warning, alarm = (_level(kind, section, name) for name in _LEVELS)
+        raise LimitsError(f"{min(unknown)!r} is no setting; known are {', '.join((*_LEVELS, *_NUMBERS))}")
+    warning, alarm = (_level(section, name) for name in _LEVELS)
     if math.isfinite(warning) and warning > alarm:
-        raise LimitsError(f"{kind}: the warning level {warning:g} lies above the alarm level {alarm:g}")
-    numbers = {name: _number(kind, name, section.get(name, 0)) for name in _NUMBERS}
+        raise LimitsError(f"the warning level {warning:g} lies above the alarm level {alarm:g}")
+    numbers = {name: _number(name, section.get(name, 0)) for name in _NUMBERS}
+    for name in _NEEDED.get(kind, ()):
+        least = 1 if name == "learn_samples" else 0.001
+        if numbers[name] < least:
+            raise LimitsError(f"{name} must be {least:g} or more, got {section.get(name, 0)!r}")
     confirm_warning, confirm_alarm, learn, memory, window = (round(numbers[name] * 1000) for name in _SECONDS)
     lowest = min(warning, alarm)
+    if math.isfinite(lowest) and numbers["recovery_margin"] >= lowest:
+        raise LimitsError(
+            f"recovery_margin {numbers['recovery_margin']:g} must lie below the level {lowest:g}, "
+            "or no value is normal again"
+        )
     recovery = lowest - numbers["recovery_margin"]
     samples = int(numbers["learn_samples"])
     return warning, alarm, lowest, recovery, confirm_warning, confirm_alarm, learn, samples, memory, window
 
 
-def _level(kind: AlarmKind, section: Section, name: str) -> float:
-    entry = section.get(name, {})
-    value = entry.get("value") if isinstance(entry, dict) else entry
+def _level(section: Section, name: str) -> float:
+    given = section.get(name, {})
+    value = given.get("value") if isinstance(given, dict) else given
     if value is None:
         return math.inf
-    level = _number(kind, name, value)
-    low, high = _settable(kind, section["settable"])
+    level = _number(name, value)
+    low, high = section["settable"]
     if not low <= level <= high:
-        raise LimitsError(f"{kind}: the {name} level {level:g} lies outside what may be set, {low:g} to {high:g}")
+        raise LimitsError(f"the {name} level {level:g} lies outside what may be set, {low:g} to {high:g}")
     return level
 
 
-def _settable(kind: AlarmKind, bounds: object) -> tuple[float, float]:
-    if not isinstance(bounds, list) or len(bounds) != 2:
-        raise LimitsError(f"{kind}: settable must be two numbers, the least and the most, got {bounds!r}")
-    low, high = (_number(kind, "settable", bound) for bound in bounds)
-    return low, high
-
-
-def _number(kind: AlarmKind, name: str, value: object) -> float:
+def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
-        raise LimitsError(f"{kind}: {name} must be a number from 0 up to {_MOST:g}, got {value!r}")
+        raise LimitsError(f"{name} must be a number from 0 up to {_MOST:g}, got {value!r}")
     return float(value)
 
 

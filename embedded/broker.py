@@ -28,8 +28,10 @@ from pathlib import Path
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from embedded.manners import CannotStartError, listen, port_number, refuse, when_stdin_closes
+from embedded.manners import CannotStartError, ending, listen, port_number, refuse, when_stdin_closes
 
+CLUSTER_ID_PREFIX = "emberline-embedded-"
+"""By it clients know that they talk to this broker, and what it cannot do."""
 _START_SECONDS = 15.0  # It takes 0.1 s; the rest is for a machine under load.
 _RETRY_SECONDS = 0.05  # Tansu gives no sign of being ready, so it is asked this often.
 _TERMINATE_SECONDS = 2.0  # It keeps nothing, so killing it then loses nothing.
@@ -108,7 +110,7 @@ async def _start(executable: Path, host: str, port: int) -> Process:
     url = f"tcp://{host}:{port}"
     return await asyncio.create_subprocess_exec(
         executable, "broker",
-        "--cluster-id", f"emberline-{uuid.uuid4()}",
+        "--cluster-id", f"{CLUSTER_ID_PREFIX}{uuid.uuid4()}",
         "--listener-url", url,
         "--advertised-listener-url", url,
         "--storage-engine", "memory://tansu/",
@@ -141,7 +143,7 @@ async def _supervise(broker: Process, host: str, port: int, stop: asyncio.Event)
             print(f"Broker listening on {host}:{port}, memory only", flush=True)
             await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done() and not stopped.done():
-            raise CannotStartError(f"The broker ended by itself with status {ended.result()}.")
+            raise CannotStartError(f"The broker {ending(ended.result())}.")
         return 0
     finally:
         for task in (stopped, ended, answered):

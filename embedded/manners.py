@@ -9,6 +9,7 @@ the parent that happened to start the child.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import threading
@@ -21,7 +22,7 @@ class CannotStartError(Exception):
     """A server cannot start; the text is one sentence that says what to do."""
 
 
-def listen(host: str, port: int, option: str = "--port", backlog: int = 128) -> socket.socket:
+def listen(host: str, port: int, backlog: int = 128) -> socket.socket:
     """Return a socket listening on host and port, or raise `CannotStartError`."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -35,10 +36,17 @@ def listen(host: str, port: int, option: str = "--port", backlog: int = 128) -> 
     except OSError as error:
         listener.close()
         raise CannotStartError(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}. "
-            f"Stop what uses it, or choose another with {option} (0 picks a free one)."
+            f"Cannot listen on {host}:{port}: {error.strerror or error}. Stop what uses it, or choose another port."
         ) from error
     return listener
+
+
+def ending(status: int) -> str:
+    """How a process ended, by its status as `subprocess` (-9) or a shell (137) tells it: "was killed by SIGKILL"."""
+    try:
+        return f"was killed by {signal.Signals(-status if status < 0 else status - 128).name}"
+    except ValueError:
+        return f"ended with status {status}"
 
 
 def port_number(text: str) -> int:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from embedded.kafka import Cluster, open_cluster
-from embedded.manners import CannotStartError
+from embedded.manners import CannotStartError, ending
 
 _START_SECONDS = 60.0  # Importing chDB takes 2 s; a busy machine with a cold disk far more.
 _STOP_SECONDS = 15.0  # A little more than a server gives its running inserts.
@@ -49,9 +49,9 @@ class Running:
         return self.process.pid
 
     @property
-    def ended(self) -> bool:
-        """Whether it is gone."""
-        return self.process.poll() is not None
+    def status(self) -> int | None:
+        """Its exit status, None while it runs."""
+        return self.process.poll()
 
     @property
     def address(self) -> str:
@@ -140,9 +140,10 @@ def _wait_until_listening(
     line = _first_line(stdout, _START_SECONDS)
     if found := _LISTENING.search(line):
         return found[1], int(found[2]), int(found[3] or 0)
-    if child.poll() is None:
+    if late := child.poll() is None:
         child.kill()
-    raise StartFailedError(f"{module} did not start: {_last_line(log, log_start)} (log: {log})")
+    how = f"said nothing for {_START_SECONDS:.0f} s" if late else ending(child.wait())
+    raise StartFailedError(f"{module} did not start, it {how}: {_last_line(log, log_start)} (log: {log})")
 
 
 def _first_line(stdout: IO[bytes], seconds: float) -> str:

@@ -68,7 +68,10 @@ def plant(config: FleetConfig, is_pile: np.ndarray) -> list[Planted]:
     for recipe, copy, on_pile in _wanted(config.faults_per_kind, bool(piles)):
         pool = piles if on_pile else monitors
         if not pool:
-            raise ValueError(f"{config.devices} devices are too few for {config.faults_per_kind} faults of each kind")
+            raise ValueError(
+                f"{config.devices} devices are too few for {config.faults_per_kind} faults of each kind; "
+                "take more devices or fewer faults"
+            )
         draft = recipe(_stage(config, timeline, rng, pool[-1], on_pile, copy))
         if draft is not None:
             planted.append(_planted(pool.pop(), recipe.__name__, draft, on_pile))

@@ -36,8 +36,23 @@ class _Sparse(logging.Filter):
         return True
 
 
+def readable(text: str | bytes, keep: str = "") -> str:
+    """The text with all that is not printable, or no UTF-8, as escapes; the characters of `keep` are let through.
+
+    Names of devices and gateways come from anybody, and a terminal obeys what it is sent.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    return "".join(one if one.isprintable() or one in keep else _escaped(one) for one in text)
+
+
+def _escaped(one: str) -> str:
+    return one.encode("unicode_escape").decode()
+
+
 class _Formatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
+        record.msg, record.args = readable(record.getMessage()), ()
         error = record.exc_info[1] if record.exc_info else None
         # Faust logs a crash, and all that it brings with it, with tracebacks. What crashed the worker is said once, by
         # the command line, with its traceback if it is not for the operator.

@@ -9,6 +9,8 @@ import pytest
 
 TESTS: Final = Path(__file__).parent
 QUICK: Final = (
+    "cli/test_brokers.py",
+    "cli/test_output.py",
     "detectors",
     "embedded/test_jars.py",
     "field",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import orjson
 
 from cli.backfill import comparing, finding, told
 from cli.backfill.plan import Plan
 from cli.command import read_settings
+from cli.output import say, say_json
 from streams.storage import asking
 
 
@@ -45,12 +46,21 @@ def backfill(
     side opened before the period says nothing about the period: its device, component and kind are not compared.
     """
     settings = read_settings()
-    with asking(settings) as service:
-        if list_runs:
+    if list_runs:
+        with asking(settings) as service:
             runs = finding.earlier(service)
-            click.echo(orjson.dumps(runs).decode() if as_json else told.runs(runs))
-            return
-        plan = Plan.of(settings, begin, end, limits, devices, warm_up)
+        say_json(runs) if as_json else _say(told.runs(runs))
+        return
+    plan = Plan.of(settings, begin, end, limits, devices, warm_up)
+    with asking(settings) as service:
         run = finding.run(service, plan, settings.devices_most, quiet=as_json)
         compared = comparing.compare(service, plan, run.run_id)
-    click.echo(orjson.dumps(told.as_json(plan, run, compared)).decode() if as_json else told.told(plan, run, compared))
+    if as_json:
+        say_json(told.as_json(plan, run, compared))
+    else:
+        _say(told.told(plan, run, compared))
+
+
+def _say(lines: Sequence[str]) -> None:
+    for line in lines:
+        say(line)

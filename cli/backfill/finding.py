@@ -99,9 +99,13 @@ def _write_alarms(service: Service, span: Span, this: Run, alarms: Sequence[Alar
     this.alarm_events += rows
 
 
+_OF_THE_LOG: Final = ("v", "generation", "source_topic_id")
+"""What an event has by being sent: a backfill sends none, and writes down itself which telemetry it read."""
+
+
 def _fields(alarms: Sequence[Alarm]) -> Iterator[tuple[str, Column]]:
     for one in fields(Alarm):
-        if one.name == "v":
+        if one.name in _OF_THE_LOG:
             continue
         values = [getattr(alarm, one.name) for alarm in alarms]
         dtype = _DTYPES.get(str(one.type))

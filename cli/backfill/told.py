@@ -48,7 +48,7 @@ def _differing(compared: Compared) -> int:
     return sum(compared.total(name) for name in ("only_live", "only_backfill", "other_severity"))
 
 
-def told(plan: Plan, run: Run, compared: Compared) -> str:
+def told(plan: Plan, run: Run, compared: Compared) -> list[str]:
     """A summary by kind, and examples."""
     limits = plan.limits_file or "the shipped limits"
     lines = [
@@ -66,7 +66,7 @@ def told(plan: Plan, run: Run, compared: Compared) -> str:
         lines.append("the period reaches to now: what the workers have not stored yet is missing on the live side")
     for category, some in groupby(compared.differences, key=lambda one: one.category):
         lines += _examples(_HEADINGS[category], list(some), compared.total(category))
-    return "\n".join([*lines, "", f"run {run.run_id}; what it found is in the table backfill_alarms"])
+    return [*lines, "", f"run {run.run_id}; what it found is in the table backfill_alarms"]
 
 
 def _remarks(compared: Compared) -> list[str]:
@@ -94,12 +94,12 @@ def _example(one: Difference) -> str:
     return f"  {when}  {change}{one.message_live or one.message_backfill}"
 
 
-def runs(found: Sequence[dict[str, Any]]) -> str:
+def runs(found: Sequence[dict[str, Any]]) -> list[str]:
     """Earlier runs, a line each."""
     if not found:
-        return "no backfills yet"
+        return ["no backfills yet"]
     lines = [f"{'started (Shanghai)':<21}{'took':<12}{'from':<21}{'to':<21}{'reports':>12}{'alarms':>8}  run, limits"]
-    return "\n".join([*lines, *map(_run_line, found)])
+    return [*lines, *map(_run_line, found)]
 
 
 def _run_line(one: dict[str, Any]) -> str:

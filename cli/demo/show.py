@@ -11,8 +11,8 @@ from rich.live import Live as LiveDisplay
 from rich.table import Table
 from rich.text import Text
 
-from cli.demo.account import RESPONSE_MOST_MS, RESPONSE_OTHER_MOST_MS, Account, Live
-from fleet import FleetConfig
+from cli.demo.account import RESPONSE_MOST_MS, RESPONSE_OTHER_MOST_MS, Account, Live, kinds_not_planted
+from fleet import Fleet, FleetConfig
 
 PLAIN_INTERVAL_S = 5.0
 """How often a line is printed where the output is no terminal."""
@@ -33,9 +33,12 @@ class DemoView:
 
     def __enter__(self) -> Self:
         self._console.print(
-            f"[bold]emberline demo[/bold]: {self._config.devices} devices, {self._config.rate:g} reports/s, "
-            f"{self._config.seconds:g} s; baselines are learned in 10 s here instead of an hour"
+            f"[bold]emberline demo[/bold]: {self._config.devices} devices, {self._config.rate:.4g} reports/s, "
+            f"{self._config.seconds:g} s; baselines are learned in 10 s here instead of an hour",
+            soft_wrap=True,
         )
+        if missing := kinds_not_planted(Fleet(self._config)):
+            self.say(_not_planted(missing))
         if self._console.is_terminal and not self._quiet:
             self._live.start()
         return self
@@ -47,7 +50,7 @@ class DemoView:
 
     def say(self, line: str) -> None:
         """Print one line above what renews itself."""
-        self._console.print(line, highlight=False)
+        self._console.print(line, highlight=False, soft_wrap=True)
 
     async def show(self, live: Live) -> None:
         """Show how it stands now."""
@@ -80,6 +83,13 @@ class DemoView:
         for message in live.messages[-MESSAGES_SHOWN:]:
             outer.add_row(Text(message, style="bold red" if "紧急" in message else "yellow"))
         return outer
+
+
+def _not_planted(kinds: list[str]) -> str:
+    return (
+        f"not shown: {', '.join(kinds)}. Faults of {'these kinds' if kinds[1:] else 'this kind'} need more devices or "
+        "more time to confirm, so none is planted; --seconds 60 --devices 60 --rate 60 show every kind"
+    )
 
 
 def demo_table(account: Account) -> None:
@@ -115,4 +125,6 @@ def demo_table(account: Account) -> None:
         console.print(f"missed: {about}", style="bold red")
     for about in account.false:
         console.print(f"false: {about}", style="bold red")
+    if account.kinds_not_planted:
+        console.print(_not_planted(account.kinds_not_planted), highlight=False, soft_wrap=True)
     console.print("everything accounted for" if account.ok else "[bold red]this does not balance[/bold red]")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import click
-import orjson
 from aiokafka.errors import KafkaError
 
-from cli.command import read_settings, run_to_end
+from cli.command import read_settings, run_to_end, suited, with_kafka
+from cli.output import say, say_json
 from cli.progress import progress
 from cli.rejects import stored, told
 from cli.rejects.remembered import read_notes
@@ -19,6 +20,7 @@ from cli.rejects.stored import Wanted
 from schemas.topics import REPLAYS
 from streams.errors import OperatorError
 from streams.kafka.errors import why
+from streams.settings import Settings
 from streams.storage import asking
 from streams.times import moment
 from streams.topics import count_partitions
@@ -65,15 +67,15 @@ def list_rejects(limit: int, every: bool, as_json: bool, **filters: str | None) 
         total = stored.count(service, wanted)
     notes = run_to_end(_notes(settings, sorted({one.id.partition for one in found})), settings)
     if as_json:
-        click.echo(orjson.dumps([told.as_json(one, notes) for one in found]).decode())
+        say_json([told.as_json(one, notes) for one in found])
         return
     if not found:
-        click.echo("no rejects" if wanted == replace(wanted_of((), {}), folded=not every) else "no such rejects")
+        say("no rejects" if wanted == replace(wanted_of((), {}), folded=not every) else "no such rejects")
         return
     for line in (told.HEADING, *(told.line(one, notes) for one in found)):
-        click.echo(line)
+        say(line)
     if total > len(found):
-        click.echo(f"{total - len(found)} older ones are not shown; --limit shows more")
+        say(f"{total - len(found)} older ones are not shown; --limit shows more")
 
 
 @rejects.command()
@@ -93,37 +95,51 @@ def show(id_: str, raw: bool, as_json: bool) -> None:
         return
     notes = run_to_end(_notes(settings, [found.id.partition]), settings)
     if as_json:
-        click.echo(orjson.dumps(told.as_json(found, notes) | told.body_json(body)).decode())
+        say_json(told.as_json(found, notes) | told.body_json(body))
     else:
-        click.echo(told.whole(found, body, notes))
+        say(told.whole(found, body, notes), keep="\n\t")
 
 
 @rejects.command("replay")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @_filters
+@click.option("--all", "every", is_flag=True, help="All there are, without being asked.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, send nothing.")
 @JSON
-def replay_rejects(ids: Sequence[str], dry_run: bool, as_json: bool, **filters: str | None) -> None:
-    """Send rejects to telemetry again: all, those of the filters, or those named. Each is sent once, ever."""
+def replay_rejects(ids: Sequence[str], every: bool, dry_run: bool, as_json: bool, **filters: str | None) -> None:
+    """Send rejects to telemetry again: those named, those of the filters, or all. Each is sent once, ever."""
     settings = read_settings()
     wanted = wanted_of(ids, filters)
+    unlimited = wanted == Wanted()
+    if every and not unlimited:
+        raise OperatorError("give ids or filters, or --all, not both")
     outcome = Outcome(dry_run)
     with asking(settings) as service:
         if ids:
             wanted = Wanted(tuple(one.id.full for one in stored.by_ids(service, ids)))
         total = stored.count(service, wanted)
+        if total and unlimited and not (every or dry_run):
+            confirm(total)
 
-        async def send() -> None:
-            await replay_all(await start(settings, service, wanted, outcome, lambda text: click.echo(text, err=True)))
+        async def send(settings: Settings) -> None:
+            await replay_all(await start(settings, service, wanted, outcome, lambda text: say(text, err=True)))
 
         if total:
             with progress("looking" if dry_run else "sending", 0 if as_json else total, lambda: outcome.done):
-                run_to_end(send(), settings)
+                with_kafka(send, settings)
     if as_json:
-        click.echo(orjson.dumps(outcome.as_json()).decode())
+        say_json(outcome.as_json())
         return
     for line in told.told(outcome) if total else ["no such rejects: nothing to send"]:
-        click.echo(line)
+        say(line)
+
+
+def confirm(total: int) -> None:
+    """Ask whether all rejects are meant. Raises OperatorError where they are not, or nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise OperatorError(f"this would send all {total} rejects again; give ids, a filter, or --all")
+    if not click.confirm(f"Send all {total} rejects again?", err=True):
+        raise OperatorError("nothing was sent; give ids or a filter to send some")
 
 
 def wanted_of(ids: Sequence[str], filters: dict[str, str | None]) -> Any:
@@ -138,14 +154,16 @@ def wanted_of(ids: Sequence[str], filters: dict[str, str | None]) -> Any:
     )
 
 
-async def _notes(settings: Any, partitions: list[int]) -> Any:
+async def _notes(settings: Settings, partitions: list[int]) -> Any:
     """What was sent again; None, told on standard error, where Kafka does not say."""
 
     if not partitions:
         return {}
     try:
+        await suited(settings)
         await count_partitions(settings, REPLAYS.name)
         return await read_notes(settings, partitions)
-    except KafkaError as error:
-        click.echo(f"emberline: what was replayed is unknown: {await why(error, settings)}", err=True)
+    except (KafkaError, OperatorError) as error:
+        reason = await why(error, settings) if isinstance(error, KafkaError) else error
+        say(f"emberline: what was replayed is unknown: {reason}", err=True)
         return None

@@ -9,6 +9,7 @@ from typing import Any, Final
 from cli.rejects.remembered import SENT, Note
 from cli.rejects.replay import Outcome
 from cli.rejects.stored import Body, Stored, shortened
+from streams.log import readable
 from streams.times import local
 
 DETAIL_SHOWN: Final = 70
@@ -16,25 +17,15 @@ REASONS_SHOWN: Final = 10
 Notes = Mapping[str, Note]
 
 
-def readable(value: bytes, keep: str = "") -> str:
-    """Text as it is; what is no UTF-8, or would move a terminal's cursor, as \\x.. escapes. `keep` is let through."""
-    text = value.decode("utf-8", "backslashreplace")
-    return "".join(one if one.isprintable() or one in keep else _escaped(one) for one in text)
-
-
-def _escaped(one: str) -> str:
-    return one.encode("unicode_escape").decode()
-
-
 def line(reject: Stored, notes: Notes | None) -> str:
     """One line of the list."""
-    detail = readable(reject.detail.encode())
+    detail = readable(reject.detail)
     detail = detail if len(detail) <= DETAIL_SHOWN else detail[: DETAIL_SHOWN - 1] + "…"
     remarks = [f"{reject.reports} reports"] if reject.reports > 1 else []
     remarks += ["cut"] if reject.cut >= 0 else []
-    remarks += [f"replay of {shortened(readable(reject.replay_of.encode()))}"] if reject.replay_of else []
+    remarks += [f"replay of {shortened(readable(reject.replay_of))}"] if reject.replay_of else []
     more = "".join(f" ({one})" for one in remarks)
-    reason = readable(reject.reason.encode())
+    reason = readable(reject.reason)
     when, size = local(reject.ingest_ts), f"{reject.size} B"
     return f"{when}  {reject.id!s:<20} {reason:<18} {size:>10}  {_replayed(reject, notes):<9} {detail}{more}"
 
@@ -108,13 +99,9 @@ def whole(reject: Stored, body: Body, notes: Notes | None) -> str:
         *((f"header {name}", "null" if value is None else value) for name, value in body.headers),
         ("size", f"{reject.size} bytes{whole_is}"),
     ]
-    lines = [f"{readable(name.encode()):<15} {readable(_bytes(value))}" for name, value in rows]
+    lines = [f"{readable(name):<15} {readable(value)}" for name, value in rows]
     value = "no value" if body.value is None else readable(body.value, keep="\n\t")
     return "\n".join([*lines, "", value])
-
-
-def _bytes(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value
 
 
 def told(outcome: Outcome) -> Sequence[str]:

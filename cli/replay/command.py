@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 
-from cli.command import read_settings, run_to_end
+from cli.command import read_settings, with_kafka
+from cli.output import say, say_json
 from cli.replay.recording import Recording
 from cli.replay.replaying import replay_recording
 
@@ -33,5 +33,9 @@ def replay(file: Path, as_json: bool, **options: Any) -> None:
     """Send the readings of a CSV file as a device's reports, and say what came out of them."""
     settings = read_settings()
     recording = Recording.of(file, **options)
-    outcome = run_to_end(replay_recording(settings, recording, quiet=as_json), settings)
-    click.echo(orjson.dumps(outcome.as_json()).decode() if as_json else outcome.told())
+    outcome = with_kafka(lambda suited: replay_recording(suited, recording, quiet=as_json), settings)
+    if as_json:
+        say_json(outcome.as_json())
+        return
+    for line in outcome.told():
+        say(line)

@@ -44,7 +44,7 @@ class Replayed:
         """As one JSON object."""
         return asdict(self)
 
-    def told(self) -> str:
+    def told(self) -> list[str]:
         """A few lines for a person."""
         rate = self.reports_sent / max(self.seconds, 1e-9)
         lines = [
@@ -52,7 +52,7 @@ class Replayed:
             f"stored {self.reports_stored}, rejected {self.reports_rejected}, minutes {self.minutes_aggregated}",
             f"alarm events {len(self.alarm_events)}" + ("" if self.alarm_events else ": no limit was reached"),
         ]
-        return "\n".join(lines + [f"  {message}" for message in self.alarm_events])
+        return lines + [f"  {message}" for message in self.alarm_events]
 
 
 async def replay_recording(settings: Settings, recording: Recording, quiet: bool) -> Replayed:

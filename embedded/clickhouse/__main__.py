@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace) -> int:
     # It shares its machine with those that raise alarms, and what stores yields to them.
     os.nice(NICENESS)
     native = listen(options.host, options.port)
-    http = listen(options.host, options.http_port, "--http-port")
+    http = listen(options.host, options.http_port)
     host, port = native.getsockname()[:2]
     lock = take_folder(options.data_dir)
     # Before chDB is there: what restricts a thread holds for those that it starts from then on.
@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
 def _users(no_password: bool) -> Users:
     name, password = os.environ.get(USER_VARIABLE, "default"), os.environ.get(PASSWORD_VARIABLE, "")
     if not (password or no_password):
-        raise CannotStartError(f"There is no password: set {PASSWORD_VARIABLE}, or give --no-password.")
+        raise CannotStartError(f"There is no password; set {PASSWORD_VARIABLE}.")
     reader = os.environ.get(READER_PASSWORD_VARIABLE)
     return Users((User(name, password), *([User(READER, reader, reads_only=True)] if reader else [])))
 

@@ -24,14 +24,13 @@ def take_folder(data_dir: Path) -> int:
         lock = os.open(data_dir / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise CannotStartError(
-            f"Cannot write to the data directory {data_dir}: {error.strerror}. "
-            "Choose another with --data-dir, or make it writable."
+            f"Cannot write to the data directory {data_dir}: {error.strerror}. Choose another, or make it writable."
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(lock)
         raise CannotStartError(
-            f"Another server already uses the data directory {data_dir}. Stop it, or choose another with --data-dir."
+            f"Another server already uses the data directory {data_dir}. Stop it, or choose another."
         ) from error
     return lock

@@ -14,7 +14,7 @@ from pathlib import Path
 from embedded.kafka.brokers import Broker
 from embedded.kafka.cluster import open_cluster
 from embedded.kafka.jars import CACHE_VARIABLE
-from embedded.manners import CannotStartError, port_number, refuse, when_stdin_closes
+from embedded.manners import CannotStartError, ending, port_number, refuse, when_stdin_closes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +84,7 @@ def _report_those_that_end(brokers: Sequence[Broker]) -> None:
         threading.Thread(target=watch, args=(broker,), daemon=True).start()
     for _ in brokers:
         broker = ended.get()
-        print(f"Kafka broker {broker.node_id} ended with status {broker.wait()} (log: {broker.log}).", file=sys.stderr)
+        print(f"Kafka broker {broker.node_id} {ending(broker.wait())} (log: {broker.log}).", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, cast
 
-from embedded.manners import CannotStartError
+from embedded.manners import CannotStartError, ending
 
 _START_SECONDS = 90.0  # Three take 17 s on two busy cores; one that was killed waits 9 s for its old session.
 _STOP_SECONDS = 12.0  # Three take 6 s on two busy cores.
@@ -91,10 +91,8 @@ class Broker:
         """Return once it lists these brokers; raise `CannotStartError` if it ends, or the deadline comes, before."""
         while not self._knows(node_ids):
             if not self.running:
-                status = self.wait()
-                raise CannotStartError(
-                    f"Kafka broker {self.node_id} ended with status {status}: {complaint(self.log)} (log: {self.log})"
-                )
+                how = ending(self.wait())
+                raise CannotStartError(f"Kafka broker {self.node_id} {how}: {complaint(self.log)} (log: {self.log})")
             if time.monotonic() > deadline:
                 raise CannotStartError(
                     f"Kafka broker {self.node_id} on {self.address} did not join in time (log: {self.log})."

@@ -157,7 +157,7 @@ def _cluster_id(file: Path, brokers: int) -> str:
         if known["brokers"] != brokers:
             raise CannotStartError(
                 f"{file.parent} holds a cluster of {known['brokers']}, not {brokers}: "
-                f"start it with --brokers {known['brokers']}, or choose another --data-dir."
+                f"start it with --brokers {known['brokers']}, or choose another data directory."
             )
         return str(known["id"])
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -182,7 +182,7 @@ def _held(data_dir: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise CannotStartError(
-                f"{data_dir} is in use by another Kafka; stop it, or choose another --data-dir."
+                f"{data_dir} is in use by another Kafka; stop it, or choose another data directory."
             ) from error
         yield
 
@@ -198,7 +198,7 @@ def _plain(path: Path) -> Path:
 def free_ports(host: str, port: int, count: int) -> list[int]:
     """Return as many consecutive ports, having made sure that they are free."""
     if port + count > 65_536:
-        raise CannotStartError(f"Kafka needs {count} ports from --port on, and there are none after 65535.")
+        raise CannotStartError(f"Kafka needs {count} ports from {port} on, and there are none after 65535.")
     if port:
         ports = list(range(port, port + count))
         for candidate in ports:

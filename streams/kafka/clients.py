@@ -36,9 +36,9 @@ def consumer(settings: Settings, **options: Any) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(bootstrap_servers=settings.kafka, **security(settings), **options)
 
 
-def admin(settings: Settings) -> AIOKafkaAdminClient:
+def admin(settings: Settings, **options: Any) -> AIOKafkaAdminClient:
     """A client of the admin requests, not started."""
-    return AIOKafkaAdminClient(bootstrap_servers=settings.kafka, **security(settings))
+    return AIOKafkaAdminClient(bootstrap_servers=settings.kafka, **security(settings), **options)
 
 
 def client(settings: Settings, **options: Any) -> AIOKafkaClient:

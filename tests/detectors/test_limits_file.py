@@ -122,8 +122,25 @@ REFUSED = [
     ("[default.temperature]\nalarm = nan", "alarm must be a number from 0 up to 1e\\+12, got nan"),
     ("[default.temperature]\nconfirm_alarm_s = -1", "confirm_alarm_s must be a number from 0 up to 1e\\+12, got -1"),
     ("[default.temperature]\nconfirm_alarm_s = 1e300", "confirm_alarm_s"),
-    ("[default.temperature]\nsettable = 5", "settable"),
-    ("[default.temperature]\nsettable = ['a', 'b']", "settable"),
+    ("[default.temperature]\nsettable = [1, 900]", "temperature: settable is the range that the standards allow"),
+    ("[charging_pile.temperature]\nsettable = 5", "temperature: settable is the range"),
+    ('[device."LY-1".residual_current]\nsettable = []', "residual_current: settable is the range"),
+    (
+        "[default.residual_current_rise]\nlearn_s = 0",
+        r"\[default.residual_current_rise\]: learn_s must be 0.001 or more",
+    ),
+    ("[default.residual_current_rise]\nlearn_samples = 0.9", "learn_samples must be 1 or more, got 0.9"),
+    ("[charging_pile.residual_current_rise]\nmemory_s = 0", r"\[charging_pile.residual_current_rise\]: memory_s must"),
+    ("[default.temperature_rise]\nwindow_s = 0", "window_s must be 0.001 or more, got 0"),
+    ("[default.temperature]\nrecovery_margin = -1", "recovery_margin must be a number from 0 up to"),
+    (
+        "[default.temperature]\nrecovery_margin = 60",
+        r"\[default.temperature\]: recovery_margin 60 must lie below the level 60",
+    ),
+    (
+        '[device."LY-1".residual_current]\nrecovery_margin = 30',
+        r'\[device."LY-1".residual_current\], for a device of the kind charging_pile: recovery_margin 30 must',
+    ),
     ("[default.absent.humidity]\nsentinels = [5]", "default: absent holds one table a quantity, named residual"),
     ("[default.absent.temperature_c]\nsentinel = [5]", "default: absent.temperature_c holds the lists sentinels and"),
     (

@@ -41,7 +41,7 @@ class Machine:
         assert list(self.out.iterdir()) == [], attempt
         with pytest.raises(BlockingIOError):  # nobody waits to be accepted
             self.port.accept()
-        assert not self.server.ended, attempt
+        assert self.server.status is None, attempt
 
     def client(self, user: str) -> Client:
         return Client(self.server.host, self.server.port, user=user, password=PASSWORDS[user])
@@ -225,4 +225,4 @@ def test_without_a_password_it_does_not_start(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "embedded.clickhouse", "--data-dir", str(tmp_path / "data"), "--port", "0"]
     refused = subprocess.run(command, capture_output=True, text=True)
     assert refused.returncode == 1
-    assert refused.stderr == "There is no password: set EMBERLINE_CLICKHOUSE_PASSWORD, or give --no-password.\n"
+    assert refused.stderr == "There is no password; set EMBERLINE_CLICKHOUSE_PASSWORD.\n"

@@ -52,7 +52,7 @@ class Server:
 
     def keep_up(self) -> bool:
         """Start it again if chDB has ended, as whoever supervises it would. Whether it had."""
-        if not self.running.ended:
+        if self.running.status is None:
             return False
         self._stack.close()
         self.start_again()

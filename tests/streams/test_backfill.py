@@ -122,7 +122,7 @@ def test_unchanged_limits_find_exactly_the_live_alarms(stored: Platform) -> None
 def test_lower_limits_find_more_and_say_so(stored: Platform, tmp_path: Path) -> None:
     limits = tmp_path / "lower.toml"
     # 61.3 mA and no more was measured before: exactly at the limit counts.
-    limits.write_text("[default.residual_current]\nwarning = 61.3\nsettable = [20, 1000]\n")
+    limits.write_text("[default.residual_current]\nwarning = 61.3\n")
     arguments = ["--from", BEGINNING, "--to", "now", "--limits", str(limits)]
     outcome = orjson.loads(_backfill(stored, *arguments, "--json").out)
     current = outcome["by_kind"]["residual_current"]

@@ -132,10 +132,10 @@ def test_a_taken_port_is_said(taken: str, tmp_path: Path) -> None:
     refusal = run("worker", "detect", settings=settings).refusal
     assert taken in refusal
     assert "EMBERLINE_HTTP" in refusal
-    refusal = run("run", settings=replace(quick(taken), data_dir=str(tmp_path))).refusal
+    refusal = run("run", "--broker", "embedded", settings=replace(quick(taken), data_dir=str(tmp_path))).refusal
     assert taken in refusal
     settings = replace(quick(f"127.0.0.1:{free_port()}", taken), data_dir=str(tmp_path))
-    ended = run("run", settings=settings)
+    ended = run("run", "--broker", "embedded", settings=settings)
     assert taken in ended.refusal
 
 
@@ -152,7 +152,10 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" / "data"
     settings = replace(quick(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"), data_dir=str(folder))
-    for arguments in (["run"], ["demo", "--seconds", "2", "--devices", "20", "--rate", "10", "--json"]):
+    for arguments in (
+        ["run", "--broker", "embedded"],
+        ["demo", "--seconds", "2", "--devices", "20", "--rate", "10", "--json"],
+    ):
         assert str(folder) in run(*arguments, settings=settings).refusal
 
 

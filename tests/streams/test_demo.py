@@ -14,7 +14,7 @@ import orjson
 
 from streams.settings import Settings
 from tests.streams.conftest import quick
-from tests.streams.processes import children_of, command_line, environment_of, until
+from tests.streams.processes import alive, children_of, command_line, environment_of, until
 
 SIZE: Final = ["--devices", "60", "--rate", "100", "--json"]
 KEYS: Final = {
@@ -51,26 +51,13 @@ def _demo(settings: Settings, seconds: int) -> Iterator[subprocess.Popen[bytes]]
             process.kill()
 
 
-def _alive(pids: list[int]) -> list[int]:
-    """Those that still run; a zombie does not."""
-    found = []
-    for pid in pids:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if state != "Z":
-            found.append(pid)
-    return found
-
-
 def test_a_demo_stops_whole_at_ctrl_c_and_another_on_its_data_balances(tmp_path: Path) -> None:
     # Where settings are those of a secured cluster, the demo's own servers are plain all the same.
     settings = replace(
         quick("127.0.0.1:9092", "127.0.0.1:9000"), data_dir=str(tmp_path / "data"), kafka_tls=True, clickhouse_tls=True
     )
     with _demo(settings, 120) as process:
-        log = tmp_path / "data" / "logs" / "sink.log"
+        log = tmp_path / "data" / "demo" / "logs" / "sink.log"
         until(lambda: log.is_file() and "working on" in log.read_text(), "a sink worker at work", 60)
         children = children_of(process.pid)
         assert len(children) >= 4
@@ -79,7 +66,7 @@ def test_a_demo_stops_whole_at_ctrl_c_and_another_on_its_data_balances(tmp_path:
         assert process.returncode == 130, err
         assert b"Traceback" not in err
         assert out == b""
-        assert not _alive(children)
+        assert not alive(children)
 
     with _demo(settings, 12) as process:
         seen: set[int] = set()
@@ -93,7 +80,7 @@ def test_a_demo_stops_whole_at_ctrl_c_and_another_on_its_data_balances(tmp_path:
         account = orjson.loads(out)
         assert process.returncode == 0, (account, err)
         assert len(seen) >= 4
-        assert not _alive(list(seen))
+        assert not alive(list(seen))
     assert account.keys() >= KEYS
     assert account["ok"] is True
     assert account["reports_sent"] == account["reports_stored"] + account["reports_rejected"]

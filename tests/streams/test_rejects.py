@@ -311,7 +311,8 @@ def test_notes_have_a_topic_of_their_own_and_telemetry_no_markers(real: Settings
 def test_what_is_cut_or_stored_all_the_same_is_not_sent_again_and_said_so(settings: Settings, kafka: Kafka) -> None:
     cut, many = _planted(settings, kafka, cut=70_000), _planted(settings, kafka, "wrong_type", 600, 9_000)
     refused = _planted(settings, kafka, "too_many_devices")
-    outcome = _json(settings, "replay")
+    assert "give ids, a filter, or --all" in _rejects(settings, "replay").refusal
+    outcome = _json(settings, "replay", "--all")
     assert (outcome["sent"], outcome["left_out"]) == (0, 3)
     why = {one["id"]: one["why"] for one in outcome["reasons"]}
     for case in (cut, many):

@@ -1,0 +1,30 @@
+"""What commands print, and the one place where it is made safe to look at.
+
+Device ids, messages and rejected bytes come from anybody. As they are they could move the cursor, change colours and
+titles, forge a line, or turn the order of what is read (bidirectional controls).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import orjson
+
+from streams.log import readable
+
+
+def say(line: str, *, err: bool = False, keep: str = "") -> None:
+    """Print one line for a person."""
+    click.echo(readable(line, keep), err=err)
+
+
+def say_json(value: Any) -> None:
+    """Print one line of JSON; what is not printable is escaped as JSON escapes it, so it stays the same value."""
+    line = orjson.dumps(value).decode()
+    click.echo("".join(one if one.isprintable() else _escaped_in_json(one) for one in line))
+
+
+def _escaped_in_json(one: str) -> str:
+    units = one.encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
