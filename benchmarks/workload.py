@@ -146,7 +146,9 @@ def comparable(value: bytes) -> bytes:
     """An event less what runs may differ in: when it was detected, and the order of its fields."""
     fields: Any = orjson.loads(value)
     (Alarm if "alarm_id" in fields else Aggregate).from_json(value)
-    fields.pop("detected_ts", None)
+    # Neither when it was found nor by whom.
+    for name in ("detected_ts", "generation", "source_topic_id"):
+        fields.pop(name, None)
     return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 
