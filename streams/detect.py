@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from detectors.checkpoints.encode import encode, tombstones
 from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
@@ -34,11 +34,12 @@ from schemas.report_rules import Fault
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, OUTPUTS, REJECTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import Checkpoint, CheckpointWriter, Incarnation, read_checkpoint
+from streams.closing import closed
 from streams.generations import E, Generation, begun, covered_to, reading, sent_since, stamped
 from streams.kafka import clients
 from streams.ledger import Ledger
 from streams.partitioner import home_of
-from streams.partitions import Partition, kept_in, record_of
+from streams.partitions import Partition, changed_rows, kept_in, record_of
 from streams.reject_share import RejectShare
 from streams.settings import Settings
 from streams.slices import Slice, slices
@@ -58,14 +59,14 @@ BEAT_S: Final = 20.0
 """A partition of which nothing has come for so long gets a record of time: after the first where somebody may be silent
 for too long by then; the second lets two be missed before there is a hole (`detectors.log_time`)."""
 TIME: Final = Outgoing(TIME_KEY, b"", TIME_HEADERS)
+RESTORED_AGAIN_S: Final = 1.0
+"""Brokers that are away are asked again after so long [ours]."""
 TURN_S: Final = 0.03
 """Pieces of one chunk follow each other for so long without a pause: with one more, which takes 60 ms at most, no other
 partition waits for over 100 ms (design.md, 4)."""
 PAUSE_S: Final = 0.001
 """Between turns. A neighbour's record passes through the loop some twenty times until its alarm is sent:
 to let others have one turn at a time would make it wait for as many pieces."""
-ROWS_AT_ONCE: Final = 2_000
-"""Rows of a checkpoint made without a pause: some 20 ms [measured]."""
 FINISH_S: Final = 2.5
 """A worker told to stop works off for so long what it has taken on; then the last checkpoint must be written."""
 
@@ -275,21 +276,33 @@ class DetectJob:
 
     async def _restore(self, tp: TP, partition: Partition) -> None:
         """The partition's state from its checkpoint, now that this worker has newly got it."""
-        number = tp.partition
-        async with self._restoring:
-            if partition.leaving or self._app.crashed:
-                return
-            self._app.check_not_paused()  # whoever slept through a takeover would fence the one who has it now
-            began = time.monotonic()
-            incarnation = Incarnation.of(self._app.topic_ids)
-            if number not in self._writers:
-                # Before reading: from here on nobody else writes this partition's checkpoints.
-                self._writers[number] = await CheckpointWriter.start(self._settings, number, incarnation)
-            checkpoint = await self._read(number)
-            self._writers[number].epoch = checkpoint.next_epoch
-            partition.state = checkpoint.state
-            partition.state.log, kept = kept_in(checkpoint.records)
-            await self._begin_generation(tp, partition, kept)
+        while not (partition.leaving or self._app.crashed or partition.restored):
+            try:
+                async with self._restoring:
+                    await self._restore_now(tp, partition)
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                log.warning("partition %d: not restored yet: %s", tp.partition, error)
+                # What of a claim is half done is done anew.
+                if (writer := self._writers.pop(tp.partition, None)) is not None:
+                    await closed(writer.stop())
+                await asyncio.sleep(RESTORED_AGAIN_S)
+
+    async def _restore_now(self, tp: TP, partition: Partition) -> None:
+        if partition.leaving or self._app.crashed:
+            return
+        self._app.check_not_paused()  # whoever slept through a takeover would fence the one who has it now
+        number, began = tp.partition, time.monotonic()
+        incarnation = Incarnation.of(self._app.topic_ids)
+        if number not in self._writers:
+            # Before reading: from here on nobody else writes this partition's checkpoints.
+            self._writers[number] = await CheckpointWriter.start(self._settings, number, incarnation)
+        checkpoint = await self._read(number)
+        self._writers[number].epoch = checkpoint.next_epoch
+        partition.state = checkpoint.state
+        partition.state.log, kept = kept_in(checkpoint.records)
+        await self._begin_generation(tp, partition, kept)
         partition.restored = True
         # Others wait for their turn.
         self._app.progressed()
@@ -375,7 +388,7 @@ class DetectJob:
             if self._app.crashed or not partition.restored:
                 # The state may reflect what was not sent, or not reflect what came before.
                 return
-            encoded = await _changed_rows(partition.state)
+            encoded = await changed_rows(partition.state)
             reached = max(partition.next_offset, partition.generation.covered)
             generation = covered_to(partition.generation, reached, partition.sent)
             record = record_of(partition.state.log, generation)
@@ -450,17 +463,6 @@ async def _let_go(partitions: Collection[Partition]) -> None:
 async def _ended(partitions: Collection[Partition]) -> None:
     for partition in partitions:
         await partition.ended.wait()
-
-
-async def _changed_rows(state: PartitionState) -> list[tuple[bytes, bytes | None]]:
-    """What is to be written, some rows at a time so that other partitions have their turn. No longer dirty."""
-    rows = state.dirty.nonzero()[0]
-    encoded: list[tuple[bytes, bytes | None]] = tombstones(state)
-    for begin in range(0, len(rows), ROWS_AT_ONCE):
-        encoded += encode(state, rows[begin : begin + ROWS_AT_ONCE].tolist())
-        await asyncio.sleep(0)
-    state.dirty[rows] = False
-    return encoded
 
 
 def _with_unjudged(rejects: list[Reject], unjudged: Mapping[tuple[int, int], Fault], records: Records) -> list[Reject]:
