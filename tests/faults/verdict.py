@@ -110,7 +110,7 @@ def judge(
         _judge_telemetry(verdict, topics, told, client, acknowledged)
         _judge_alarms(verdict, topics, told, client)
         if statuses:
-            _judge_statuses(verdict, topics, told, client)
+            _judge_statuses(verdict, topics, told, client, looks[-1].telemetry_ends)
         _judge_once(verdict, client)
         rows = {place: _rows_of(place[0], records) for place, records in _placed(topics)}
         _judge_stored(verdict, rows, ends, client)
@@ -206,15 +206,20 @@ def _judge_alarms(verdict: Verdict, topics: Topics, told: Sequence[Told], client
     }
 
 
-def _judge_statuses(verdict: Verdict, topics: Topics, told: Sequence[Told], client: Client) -> None:
+def _judge_statuses(
+    verdict: Verdict, topics: Topics, told: Sequence[Told], client: Client, ends: Mapping[int, int]
+) -> None:
+    """Those of records below `ends`: devices fall silent after them too, and their statuses come meanwhile."""
     for number, of_partition in enumerate(told):
-        statuses = [DeviceStatus.from_json(record.value) for record in topics[DEVICE_STATUS.name][number]]
+        events = (DeviceStatus.from_json(record.value) for record in topics[DEVICE_STATUS.name][number])
+        statuses = [event for event in events if event.source_offset < ends[number]]
         told_once = list(map(_status_row, without_repeats(statuses)))
         verdict.same(told_once, list(map(_status_row, of_partition.statuses)), f"statuses of partition {number}")
-    columns = "device_id, test, status, arrayStringConcat(faults, ' '), source_offset, source_ordinal"
-    stored = client.execute(f"SELECT {columns} FROM device_status_events ORDER BY `partition`, `offset`")  # noqa: S608
+    columns = "`partition`, device_id, test, status, arrayStringConcat(faults, ' '), source_offset, source_ordinal"
+    rows = client.execute(f"SELECT {columns} FROM device_status_events ORDER BY `partition`, `offset`")  # noqa: S608
+    stored = [row for number, *row in rows if row[-2] < ends[number]]
     statuses_wanted = [_status_row(one) for of_partition in told for one in of_partition.statuses]
-    verdict.same(stored, statuses_wanted, "statuses in ClickHouse")
+    verdict.same(list(map(tuple, stored)), statuses_wanted, "statuses in ClickHouse")
     verdict.counts |= {
         "statuses": len(statuses_wanted),
         "silences": sum(status[-1] < 0 for status in statuses_wanted),
