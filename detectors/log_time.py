@@ -39,16 +39,14 @@ class LogTime:
             self.awake_ts = ts
         self.reach(ts)
 
-    def looks(self, timestamps: np.ndarray) -> list[int]:
-        """The numbers of those of the next records, by their arrivals, int64[n], before which to look for silence."""
-        if not len(timestamps):
-            return []
+    def looks(self, timestamps: np.ndarray) -> tuple[list[int], np.ndarray]:
+        """The numbers of those of the next records, by their arrivals, int64[n], before which to look for silence; and
+        the log's time at each of the records, int64[n]."""
         newest = np.maximum.accumulate(np.maximum(timestamps, self.ts))
         if (timestamps < newest).any():
             # Whoever is heard by such a record may be due sooner than anybody who is heard now.
             self.due_ts = 0
-        before = np.concatenate([[self.ts], newest[:-1]])
+        before = np.concatenate([[self.ts], newest])[:-1]
         passed = newest // LOOK_MS > before // LOOK_MS
         matters = (newest >= self.due_ts) | (newest - before > HOLE_MS)
-        found: list[int] = (passed & matters).nonzero()[0].tolist()
-        return found
+        return (passed & matters).nonzero()[0].tolist(), newest

@@ -58,23 +58,34 @@ def slices(records: Records, absences: Absences, log: LogTime, partitions: int =
     `partitions` is how many their topic has; by it reports that are in another partition than their keys belong to are
     told as misplaced. Without it none are.
     """
-    looks = log.looks(records.timestamps)
-    newest = np.maximum.accumulate(np.maximum(records.timestamps, log.ts))
+    looks, newest = log.looks(records.timestamps)
+    misplaced = _misplaced(records, partitions)
     for begin, end in pairwise(sorted({0, *looks, len(newest)})):
         before_ts = int(newest[begin - 1]) if begin else log.ts
         look = Look(before_ts, int(newest[begin]), int(records.offsets[begin])) if begin in looks else None
         part = records if end - begin == len(newest) else records.between(begin, end)
         for piece in _pieces(part, absences):
-            reports = with_misplaced(piece.reports, part, partitions) if partitions else piece.reports
+            reports = _with_misplaced(piece.reports, records, misplaced)
             yield piece._replace(reports=reports, look=look, log_ts=_reached(piece, part, newest[begin:end]))
             look = None
 
 
 def with_misplaced(reports: Reports, records: Records, partitions: int) -> Reports:
     """The reports, those that can be read with a note where their records are misplaced."""
+    return _with_misplaced(reports, records, _misplaced(records, partitions))
+
+
+def _misplaced(records: Records, partitions: int) -> np.ndarray | None:
+    """Which records are misplaced, bool[n]; None where none is, or it is not known how many partitions there are."""
     keys, home = records.keys, records.partition
-    misplaced = np.fromiter((is_misplaced(key, home, partitions) for key in keys), np.bool_, len(keys))
-    if not misplaced.any():
+    if not partitions:
+        return None
+    found = np.fromiter((is_misplaced(key, home, partitions) for key in keys), np.bool_, len(keys))
+    return found if found.any() else None
+
+
+def _with_misplaced(reports: Reports, records: Records, misplaced: np.ndarray | None) -> Reports:
+    if misplaced is None:
         return reports
     found = misplaced[np.searchsorted(records.offsets, reports.offset)] & ~reports.rejected
     notes = {report: (*reports.notes.get(report, ()), MISPLACED) for report in found.nonzero()[0].tolist()}
