@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from aiokafka.errors import (
-    KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     NodeNotReadyError,
@@ -24,7 +23,6 @@ from streams.settings import Settings, SettingsError
 from streams.storage import COMMAND_DEADLINE_S
 
 T = TypeVar("T")
-AWAY: Final = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
 
 
 def read_settings() -> Settings:

@@ -10,7 +10,7 @@ consumer skips what is not above the highest (generation, offset, ordinal) of it
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, replace
+from dataclasses import MISSING, dataclass
 from enum import IntEnum, StrEnum
 from hashlib import blake2b
 from typing import Any, Final, Self
@@ -100,10 +100,6 @@ class _Event:
         if missing := {name for name, one in known.items() if one.default is MISSING} - fields.keys():
             raise ValueError(f"{min(missing)} is missing")
         return cls(**{name: fields[name] for name in known if name in fields})
-
-    def of_generation(self, generation: int, source_topic_id: str) -> Self:
-        """The event as it is sent: by whom, and from which telemetry topic it follows."""
-        return replace(self, generation=generation, source_topic_id=source_topic_id)  # type: ignore[type-var]
 
 
 def alarm_id(device_id: str, component: int, kind: str, episode: int, test: bool) -> str:
