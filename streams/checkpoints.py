@@ -14,25 +14,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, starmap
 from typing import Final, NamedTuple, Self
 from uuid import UUID
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
+from detectors.checkpoints.encode import is_row
 from detectors.checkpoints.layout import KNOWN, LAYOUT, OWN, TEXT, Layout, LayoutError, beginning_of, key_of, parsed
 from detectors.checkpoints.restore import Aside, Restored, restore_all
 from detectors.checkpoints.rows import DAMAGED
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
-from streams.closing import closed
 from streams.errors import OperatorError
 from streams.kafka import clients
+from streams.kafka.reading import batches, end_of, reader
+from streams.kafka.transactions import whole
 from streams.seals import EPOCH_MOST, Opened, SealError, opened, sealed
 from streams.settings import Settings
 
@@ -100,16 +101,9 @@ class CheckpointWriter:
         returns. Raises OperatorError if another took over."""
         if not rows:
             return
-        if not self._fencing:
+        taken_over = f"partition {self._partition} is another worker's now; this one was away"
+        async with whole(self._producer, self._fencing, taken_over):
             await self._send(rows)
-        else:
-            try:
-                async with self._producer.transaction():
-                    await self._send(rows)
-            except ProducerFenced as error:
-                raise OperatorError(
-                    f"partition {self._partition} is another worker's now; this one was away"
-                ) from error
         self._layout_is_told = True
 
     def _layout(self) -> Iterator[Outgoing]:
@@ -155,55 +149,20 @@ async def read_checkpoint(
     OperatorError where all there is reflects a telemetry topic that is gone: what lies below its offsets in the one
     that came after it would be taken for seen.
     """
-    async with _consumer(settings, "read_committed") as consumer:
-        found = await _read(consumer, TopicPartition(CHECKPOINTS.name, partition), _Log(bytes(incarnation)))
+    found = _Log(bytes(incarnation))
+    async with reader(settings, "read_committed") as consumer:
+        async for records in batches(consumer, TopicPartition(CHECKPOINTS.name, partition)):
+            for record in records:
+                found.add(record)
     if found.other_telemetry and not found.newest:
         raise OperatorError(_OTHER_TELEMETRY)
-    end = await _telemetry_end(settings, partition)
+    # The end of what rows can reflect; None where a broker may tell one that lies before it, as the embedded one.
+    end = await end_of(settings, TopicPartition(TELEMETRY.name, partition)) if settings.fencing else None
     # In a thread: it takes seconds at a hundred thousand devices, and other partitions go on.
     restored = await asyncio.to_thread(_restored, state, found, end)
     _tell(partition, found, restored)
-    records = {key: one.value for key, one in found.newest.items() if not _is_row(key)}
-    return Checkpoint(state, records, found.epoch, Counter(aside.reason for _, aside in found.aside))
-
-
-@asynccontextmanager
-async def _consumer(settings: Settings, isolation_level: str) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = clients.consumer(
-        settings,
-        enable_auto_commit=False,
-        # Once it has partitions, the client asks by itself where to begin, beside our seek; by its default that is the
-        # end, and where its answer came last, nothing was restored.
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=50,
-        isolation_level=isolation_level,
-    )
-    await consumer.start()
-    try:
-        yield consumer
-    finally:
-        await closed(consumer.stop())
-
-
-async def _telemetry_end(settings: Settings, partition: int) -> int | None:
-    """The end of what rows can reflect; None where a broker may tell one that lies before it, as the embedded one."""
-    if not settings.fencing:
-        return None
-    tp = TopicPartition(TELEMETRY.name, partition)
-    # Uncommitted, as telemetry is read: to a reader of committed records it ends where a transaction is open.
-    async with _consumer(settings, "read_uncommitted") as consumer:
-        return int((await consumer.end_offsets([tp]))[tp])
-
-
-async def _read(consumer: AIOKafkaConsumer, tp: TopicPartition, found: _Log) -> _Log:
-    consumer.assign([tp])
-    end = (await consumer.end_offsets([tp]))[tp]
-    await consumer.seek_to_beginning(tp)
-    while await consumer.position(tp) < end:
-        for records in (await consumer.getmany(tp, timeout_ms=1_000)).values():
-            for record in records:
-                found.add(record)
-    return found
+    own = {key: one.value for key, one in found.newest.items() if not is_row(key)}
+    return Checkpoint(state, own, found.epoch, Counter(aside.reason for _, aside in found.aside))
 
 
 @dataclass(slots=True)
@@ -269,14 +228,10 @@ class _Log:
                 self.aside.append((key_of(beginning), Aside(DAMAGED, str(error))))
 
 
-def _is_row(key: bytes) -> bool:
-    return key[:1] in (b"0", b"1")
-
-
 def _restored(state: PartitionState, found: _Log, end: int | None) -> Restored:
     """Put the newest rows into the state; where one cannot be, the one before it."""
     layouts = {**dict(found.readable()), **KNOWN}
-    restored = restore_all(state, {key: one.value for key, one in found.newest.items() if _is_row(key)}, layouts, end)
+    restored = restore_all(state, {key: one.value for key, one in found.newest.items() if is_row(key)}, layouts, end)
     before = {key: found.before[key].value for key in restored.aside if key in found.before}
     found.aside += restored.aside.items()
     if before:

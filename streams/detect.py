@@ -26,7 +26,7 @@ from detectors.sift import Sifted, sift
 from detectors.state import PartitionState
 from detectors.statuses import look
 from schemas.control import TIME_HEADERS, TIME_KEY
-from schemas.events import Alarm, DeviceStatus, Severity
+from schemas.events import Alarm, Severity
 from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, event_of
 from schemas.report_rejects import Reject, reject_reports
@@ -35,8 +35,9 @@ from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_R
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import Checkpoint, CheckpointWriter, Incarnation, read_checkpoint
 from streams.closing import closed
-from streams.generations import E, Generation, begun, covered_to, reading, sent_since, stamped
+from streams.generations import E, Generation, begun, covered_to, sent_since, stamped
 from streams.kafka import clients
+from streams.kafka.reading import reader
 from streams.ledger import Ledger
 from streams.partitioner import home_of
 from streams.partitions import Partition, changed_rows, kept_in, record_of
@@ -49,7 +50,7 @@ from streams.worker import WorkerApp
 
 log = logging.getLogger("emberline.detect")
 
-TICK_INTERVAL_S: Final = 1.0
+LOOK_AFTER_S: Final = 1.0
 WAITING_BYTES: Final = 4 * 1_048_576
 """Once so much of a partition waits, no more of it is fetched [ours]: four ordinary fetches, or one large one more."""
 RESTORED_AT_ONCE: Final = 4
@@ -112,7 +113,7 @@ class DetectJob:
         return self._share.remark
 
     def begin(self, offsets: Mapping[TP, int]) -> None:
-        """State is restored with the first chunk."""
+        """What is assigned is begun once the group has settled, or with the first chunk that comes sooner."""
 
     def wants(self, tp: TP) -> bool:
         """Whether little enough of the partition waits."""
@@ -225,27 +226,24 @@ class DetectJob:
         """The state before the piece at hand, which has left it half changed: what a successor would come to."""
         # Before reading: a checkpoint that is being written takes from these what it covers, and may not be read.
         since = list(partition.since)
-        state = await self._read_state(number)
+        checkpoint, _ = await self._read(number)
         for piece in since:
             await asyncio.sleep(0)
-            _look(piece, state)
-            self._sift(piece, state)
-        return state
+            _look(piece, checkpoint.state)
+            self._sift(piece, checkpoint.state)
+        return checkpoint.state
 
     def _empty(self) -> PartitionState:
         return PartitionState(self._settings.devices_most)
 
-    async def _read_state(self, number: int) -> PartitionState:
-        checkpoint = await self._read(number)
-        checkpoint.state.log, _ = kept_in(checkpoint.records)
-        return checkpoint.state
-
-    async def _read(self, number: int) -> Checkpoint:
+    async def _read(self, number: int) -> tuple[Checkpoint, Generation | None]:
+        """A partition's checkpoint, its log's time in the state, and the generation that it was written in."""
         incarnation = Incarnation.of(self._app.topic_ids)
         checkpoint = await read_checkpoint(self._settings, number, incarnation, self._empty())
         for reason, count in checkpoint.aside.items():
             self._app.metrics.add("emberline_bad_checkpoint_records_total", count, reason=reason)
-        return checkpoint
+        checkpoint.state.log, generation = kept_in(checkpoint.records)
+        return checkpoint, generation
 
     async def release(self, revoked: set[TP]) -> None:
         """Drop the state: whoever has the partition next begins at our last checkpoint."""
@@ -298,10 +296,9 @@ class DetectJob:
         if number not in self._writers:
             # Before reading: from here on nobody else writes this partition's checkpoints.
             self._writers[number] = await CheckpointWriter.start(self._settings, number, incarnation)
-        checkpoint = await self._read(number)
+        checkpoint, kept = await self._read(number)
         self._writers[number].epoch = checkpoint.next_epoch
         partition.state = checkpoint.state
-        partition.state.log, kept = kept_in(checkpoint.records)
         await self._begin_generation(tp, partition, kept)
         partition.restored = True
         # Others wait for their turn.
@@ -310,8 +307,11 @@ class DetectJob:
 
     async def _begin_generation(self, tp: TP, partition: Partition, kept: Generation | None) -> None:
         """Go on with the events of the checkpoint, or begin with those of other rules (`streams.generations`)."""
+        if kept is not None and kept.rules == self._rules and kept.sent_from is None:
+            partition.generation = kept
+            return
         number, covered = tp.partition, self._app.consumer.begins_at(tp)
-        async with reading(self._settings) as outputs:
+        async with reader(self._settings) as outputs:
             partition.generation = await begun(kept, self._rules, covered, number, outputs)
             partition.sent = await sent_since(partition.generation, number, outputs)
         if partition.generation != kept:
@@ -351,7 +351,7 @@ class DetectJob:
 
     async def _run_checkpoints(self) -> None:
         while True:
-            await asyncio.sleep(TICK_INTERVAL_S / max(1, len(self._partitions)))
+            await asyncio.sleep(LOOK_AFTER_S / max(1, len(self._partitions)))
             self._begin_assigned()
             # One partition at a time, so that checkpoints never make alarms wait for long.
             async with self._checkpointing:
@@ -430,16 +430,13 @@ class DetectJob:
             log.debug("%s %d: %s: %s", tp, reject.offset, *reject.fault)
         for alarm in result.alarms:
             self._note_alarm(alarm)
-        self._note_statuses(result.statuses)
+        for status in result.statuses:
+            metrics.add("emberline_status_changes_total", status=status.status)
 
     def _note_alarm(self, alarm: Alarm) -> None:
         severity = Severity(alarm.severity).name.lower()
         self._app.metrics.add("emberline_alarms_total", kind=alarm.kind, event=alarm.event, severity=severity)
         self._app.metrics.observe("emberline_alarm_delay_seconds", (alarm.detected_ts - alarm.ingest_ts) / 1000)
-
-    def _note_statuses(self, statuses: list[DeviceStatus]) -> None:
-        for status in statuses:
-            self._app.metrics.add("emberline_status_changes_total", status=status.status)
 
 
 def _look(piece: Slice, state: PartitionState) -> Result:

@@ -11,9 +11,8 @@ partitions hold of them, and sends only what is not there, until a checkpoint co
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -23,9 +22,7 @@ from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.positions import Event, Position
 from schemas.rejects import RejectEvent
 from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS
-from streams.closing import closed
-from streams.kafka import clients
-from streams.settings import Settings
+from streams.kafka.reading import batches
 
 E = TypeVar("E", Alarm, Aggregate, DeviceStatus, RejectEvent)
 
@@ -46,10 +43,6 @@ class Generation:
     rules: str = ""
     covered: int = 0
     sent_from: Mapping[str, int] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As it is kept."""
-        return asdict(self)
 
     @classmethod
     def from_json(cls, kept: Any) -> Generation | None:
@@ -74,12 +67,9 @@ class Sent:
     places: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
     last: int = -1
     """The highest offset of telemetry from which any follows."""
-    highest: int = -1
-    """The highest generation of all events that were read."""
 
     def add(self, topic: str, event: Event, covered: int) -> None:
         """An event was found on a topic."""
-        self.highest = max(self.highest, event.generation)
         if event.source_offset < covered:
             return
         self.last = max(self.last, event.source_offset)
@@ -152,7 +142,10 @@ async def _start(outputs: AIOKafkaConsumer, tp: TopicPartition, covered: int) ->
     while True:
         start = max(beginning, end - step)
         events = [
-            (record.offset, event) async for record in _records(outputs, tp, start, end) if (event := event_in(record))
+            (record.offset, event)
+            async for records in batches(outputs, tp, start)
+            for record in records
+            if (event := event_in(record))
         ]
         before = [offset for offset, event in events if event.source_offset < covered]
         if before or start == beginning:
@@ -161,40 +154,15 @@ async def _start(outputs: AIOKafkaConsumer, tp: TopicPartition, covered: int) ->
         step *= 2
 
 
-async def sent_since(generation: Generation, partition: int, outputs: AIOKafkaConsumer) -> Sent | None:
-    """What the output partitions hold of records that rows do not cover; None where rows of these rules cover all."""
-    if generation.sent_from is None:
-        return None
+async def sent_since(generation: Generation, partition: int, outputs: AIOKafkaConsumer) -> Sent:
+    """What the output partitions hold of records that rows of these rules do not cover."""
     sent = Sent()
-    for topic, start in generation.sent_from.items():
-        tp = TopicPartition(topic, partition)
-        (end,) = (await outputs.end_offsets([tp])).values()
-        async for record in _records(outputs, tp, start, end):
-            if (event := event_in(record)) is not None:
-                sent.add(topic, event, generation.covered)
-    return sent
-
-
-@asynccontextmanager
-async def reading(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer of the output topics."""
-    consumer = clients.consumer(settings, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=50)
-    await consumer.start()
-    try:
-        yield consumer
-    finally:
-        await closed(consumer.stop())
-
-
-async def _records(
-    outputs: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int
-) -> AsyncIterator[ConsumerRecord]:
-    outputs.assign([tp])
-    outputs.seek(tp, start)
-    while start < end and await outputs.position(tp) < end:
-        for records in (await outputs.getmany(tp, timeout_ms=1_000)).values():
+    for topic, start in (generation.sent_from or {}).items():
+        async for records in batches(outputs, TopicPartition(topic, partition), start):
             for record in records:
-                yield record
+                if (event := event_in(record)) is not None:
+                    sent.add(topic, event, generation.covered)
+    return sent
 
 
 def covered_to(generation: Generation, covered: int, sent: Sent | None) -> Generation:

@@ -61,7 +61,7 @@ class Partition:
 
 def record_of(log: LogTime, generation: Generation) -> tuple[bytes, bytes]:
     """The partition's own record, key and value."""
-    told = {"log_ts": log.ts, "awake_ts": log.awake_ts, "generation": generation.to_json()}
+    told = {"log_ts": log.ts, "awake_ts": log.awake_ts, "generation": generation}
     return RECORD, orjson.dumps(told)
 
 

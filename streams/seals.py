@@ -16,6 +16,7 @@ import struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from detectors.checkpoints.encode import is_row
 from detectors.checkpoints.layout import VERSION
 
 _SEAL: Final = struct.Struct("<QI")
@@ -45,7 +46,7 @@ def sealed(key: bytes, value: bytes, topic_ids: bytes, epoch: int) -> bytes:
 
 def opened(key: bytes, value: bytes, topic_ids: bytes) -> Opened:
     """The reverse of `sealed`. Raises SealError where the record is not as it was written."""
-    if key[:1] in (b"0", b"1") and value.startswith(_UNSEALED):
+    if is_row(key) and value.startswith(_UNSEALED):
         return Opened(value, 0)
     if len(value) < _SEAL.size:
         raise SealError(f"it is cut off after {len(value)} bytes")

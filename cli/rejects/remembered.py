@@ -19,15 +19,15 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple, Self
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import ProducerFenced
+from aiokafka import TopicPartition
 
 import streams.unpacking  # noqa: F401 - telemetry is anybody's
 from cli.rejects.stored import REPLAY_OF
 from schemas.topics import REPLAYS, TELEMETRY
-from streams.closing import closed
 from streams.errors import OperatorError
 from streams.kafka import clients
+from streams.kafka.reading import batches, reader
+from streams.kafka.transactions import whole
 from streams.settings import Settings
 
 SEND_MOST_S: Final = 15.0
@@ -87,16 +87,9 @@ class Notebook:
         """Write notes by full id; they are there when this returns. Raises OperatorError if another took over."""
         if not notes:
             return
-        if not self._settings.fencing:
+        taken_over = f"another replay has taken over partition {self._partition}; it goes on where this one was"
+        async with whole(self._producer, self._settings.fencing, taken_over):
             await self._send(notes)
-            return
-        try:
-            async with self._producer.transaction():
-                await self._send(notes)
-        except ProducerFenced as error:
-            raise OperatorError(
-                f"another replay has taken over partition {self._partition}; it goes on where this one was"
-            ) from error
 
     async def _send(self, notes: Mapping[str, Note]) -> None:
         sent = [
@@ -109,34 +102,11 @@ class Notebook:
 async def read_notes(settings: Settings, partitions: list[int]) -> dict[str, Note]:
     """The newest note of every reject of these partitions, by full id."""
     notes: dict[str, Note] = {}
-    consumer = _consumer(settings, "read_committed")
-    await consumer.start()
-    try:
+    async with reader(settings, "read_committed") as consumer:
         for number in partitions:
-            tp = TopicPartition(REPLAYS.name, number)
-            consumer.assign([tp])
-            end = (await consumer.end_offsets([tp]))[tp]
-            await consumer.seek_to_beginning(tp)
-            while await consumer.position(tp) < end:
-                for records in (await consumer.getmany(tp, timeout_ms=1_000)).values():
-                    notes |= {one.key.decode(): Note.from_json(one.value) for one in records if one.key and one.value}
-    finally:
-        await closed(consumer.stop())
+            async for records in batches(consumer, TopicPartition(REPLAYS.name, number)):
+                notes |= {one.key.decode(): Note.from_json(one.value) for one in records if one.key and one.value}
     return notes
-
-
-async def telemetry_end(settings: Settings, partition: int) -> int:
-    """The offset after the last record of a telemetry partition.
-
-    The embedded broker may name an earlier one, within its last batch: early only means that more is looked through.
-    """
-    consumer = _consumer(settings)
-    await consumer.start()
-    try:
-        tp = TopicPartition(TELEMETRY.name, partition)
-        return int((await consumer.end_offsets([tp]))[tp])
-    finally:
-        await closed(consumer.stop())
 
 
 class Looked(NamedTuple):
@@ -148,32 +118,13 @@ class Looked(NamedTuple):
 
 async def look_for(settings: Settings, partition: int, doubtful: Mapping[str, Note]) -> Looked:
     """Look in telemetry for records that were about to be sent, from the earliest offset noted to the end."""
-    consumer = _consumer(settings)
-    await consumer.start()
-    try:
-        tp = TopicPartition(TELEMETRY.name, partition)
-        consumer.assign([tp])
+    tp, found = TopicPartition(TELEMETRY.name, partition), dict[str, int]()
+    async with reader(settings) as consumer:
         beginning = int((await consumer.beginning_offsets([tp]))[tp])
-        end = (await consumer.end_offsets([tp]))[tp]
-        consumer.seek(tp, max(beginning, min(note.offset for note in doubtful.values())))
-        found: dict[str, int] = {}
-        while await consumer.position(tp) < end:
-            for records in (await consumer.getmany(tp, timeout_ms=1_000)).values():
-                for record in records:
-                    full = (dict(record.headers).get(REPLAY_OF) or b"").decode(errors="replace")
-                    if full in doubtful:
-                        found.setdefault(full, record.offset)
-        return Looked(found, beginning)
-    finally:
-        await closed(consumer.stop())
-
-
-def _consumer(settings: Settings, isolation: str = "read_uncommitted") -> AIOKafkaConsumer:
-    """Telemetry is read as the workers read it: uncommitted."""
-    return clients.consumer(
-        settings,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=50,
-        isolation_level=isolation,
-    )
+        earliest = max(beginning, min(note.offset for note in doubtful.values()))
+        async for records in batches(consumer, tp, earliest):
+            for record in records:
+                full = (dict(record.headers).get(REPLAY_OF) or b"").decode(errors="replace")
+                if full in doubtful:
+                    found.setdefault(full, record.offset)
+    return Looked(found, beginning)

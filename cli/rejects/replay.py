@@ -11,7 +11,7 @@ from itertools import chain, groupby
 from typing import Any, Final
 from uuid import UUID
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from cli.rejects import stored
@@ -24,7 +24,6 @@ from cli.rejects.remembered import (
     Notebook,
     look_for,
     read_notes,
-    telemetry_end,
 )
 from cli.rejects.stored import REPLAY_OF, Body, RejectId, Span, Stored, Wanted, batches, bodies, of_span
 from schemas.rejects import NOT_JUDGED
@@ -32,6 +31,7 @@ from schemas.topics import MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
 from streams.errors import OperatorError
 from streams.kafka import clients
+from streams.kafka.reading import end_of
 from streams.settings import Settings
 from streams.times import now_ms
 from streams.topics import count_partitions, topic_ids
@@ -114,7 +114,7 @@ async def _replay_partition(plan: Replay, partition: int, spans: Sequence[Span])
         # After claiming: from here on nobody else notes anything.
         notes = await read_notes(plan.settings, [partition])
         await settle(plan, notebook, partition, notes)
-        end = await telemetry_end(plan.settings, partition)
+        end = await end_of(plan.settings, TopicPartition(TELEMETRY.name, partition))
         async with _telemetry(plan.settings) as producer:
             for batch in _batches(plan, spans):
                 chosen = await _to_send(plan, batch, notes)

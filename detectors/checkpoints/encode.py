@@ -37,6 +37,11 @@ def key_of(device_id: str, test: bool) -> bytes:
     return ROW_OF[test] + device_id.encode()
 
 
+def is_row(key: bytes) -> bool:
+    """Whether a record's key is that of a device's checkpoint."""
+    return key[:1] in ROW_OF.values()
+
+
 def changed(state: PartitionState) -> list[tuple[bytes, bytes | None]]:
     """What has changed since this was asked last, to be written in this order: None for a device that was forgotten."""
     rows = state.dirty.nonzero()[0]

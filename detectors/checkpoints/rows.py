@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import orjson
 
-from detectors.checkpoints.encode import ROW_OF
+from detectors.checkpoints.encode import ROW_OF, is_row
 from detectors.checkpoints.layout import WORDS_ONLY, Layout, Section
 from detectors.device_status import OVERDUE, UNKNOWN, Told, component_of
 from schemas.events import Severity
@@ -84,7 +84,7 @@ def taken_apart(layout: Layout, keys: Sequence[bytes], values: Sequence[bytes], 
 
 def device_of(key: bytes) -> tuple[str, bool]:
     """The device of a key, and whether it is of test data. Raises ValueError where the key is none of a row."""
-    if len(key) < 2 or key[:1] not in ROW_OF.values():
+    if len(key) < 2 or not is_row(key):
         raise ValueError(f"the key {key[:80]!r} is not that of a device: 0 or 1, then its id")
     return key[1:].decode(), key[:1] == ROW_OF[True]
 
