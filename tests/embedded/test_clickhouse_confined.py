@@ -226,3 +226,22 @@ def test_without_a_password_it_does_not_start(tmp_path: Path) -> None:
     refused = subprocess.run(command, capture_output=True, text=True)
     assert refused.returncode == 1
     assert refused.stderr == "There is no password; set EMBERLINE_CLICKHOUSE_PASSWORD.\n"
+
+
+_LOOKS = """
+import sys
+from pathlib import Path
+from embedded.clickhouse.confine import confine
+if not confine(Path(sys.argv[1])):
+    print("the kernel cannot")
+    sys.exit()
+print(len(Path("/proc/self/auxv").read_bytes()) > 0)
+"""
+
+
+def test_chdb_may_read_what_the_kernel_told_the_process(tmp_path: Path) -> None:
+    """Else it looks for that behind the environment, and crashes where that has moved: by how many variables it has."""
+    told = subprocess.run([sys.executable, "-c", _LOOKS, str(tmp_path)], capture_output=True, text=True)
+    if told.stdout.strip() == "the kernel cannot":
+        pytest.skip("this kernel has no Landlock")
+    assert told.stdout.strip() == "True", told.stderr
