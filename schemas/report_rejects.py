@@ -14,12 +14,12 @@ from schemas.records import Headers, Records, bytes_of_record, header_bytes
 from schemas.report_json import Parsed, bytes_of, loads
 from schemas.report_rules import MAX_DETAIL_BYTES, Fault, fault_of
 
-UNREAD_MOST: Final = (3, 700)
-UNJUDGED_MOST: Final = (1, 500)
+UNREAD_MOST: Final = (3, 600)
+UNJUDGED_MOST: Final = (1, 400)
 """All rejects of a record that could not be read, and all of those that were not judged, are together at most so many
 times as large as the record was when it was sent, and so many bytes more: what a sender sends is told, but not
 multiplied [ours]."""
-REJECT_OVERHEAD_BYTES: Final = 375
+REJECT_OVERHEAD_BYTES: Final = 360
 """What our own headers take of that, but for the reason and its detail (`schemas.rejects`)."""
 
 

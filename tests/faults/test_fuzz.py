@@ -97,7 +97,7 @@ def _too_large(telemetry: list[list[ConsumerRecord]], rejects: list[list[Consume
         for record in rejects[number]:
             told[RejectEvent.from_headers(record.headers).source_offset] += _bytes_of(record)
         for offset, size in told.items():
-            if size > 4 * sent[offset] + 1_200:
+            if size > 4 * sent[offset] + 1_000:
                 yield f"partition {number} offset {offset}: {size} bytes of rejects for {sent[offset]} sent"
 
 

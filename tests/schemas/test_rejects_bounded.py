@@ -1,5 +1,5 @@
 """What a sender sends is told but not multiplied: the rejects of a record are at most four times as large as it was
-sent and 1200 bytes more, and whatever is left out says so."""
+sent and 1000 bytes more, and whatever is left out says so."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def assert_bounded(records: Records) -> list[Reject]:
     reports, rejects = decode(records)
     good = zip(reports.good.offset.tolist(), reports.good.index.tolist(), strict=True)
     refused = reject_reports(records, dict.fromkeys(good, Fault("too_many_devices", "电" * 100)))
-    assert sum(map(on_the_wire, [*rejects, *refused])) <= 4 * sent(records) + 1_200
+    assert sum(map(on_the_wire, [*rejects, *refused])) <= 4 * sent(records) + 1_000
     assert sum(reject.reports for reject in rejects) == len(said(records)[1])
     assert sum(reject.reports for reject in refused) == len(reports.good)
     return rejects
@@ -145,4 +145,4 @@ def test_a_reject_that_has_little_room_says_less_in_words() -> None:
     records = one_record(orjson.dumps(MONITOR), sent_bytes=1)
     (reject,) = reject_reports(records, {(int(records.offsets[0]), 0): Fault("device_floods", "x" * 500)})
     assert (reject.fault.reason, 0 < len(reject.fault.detail) < 500) == ("device_floods", True)
-    assert on_the_wire(reject) <= 501
+    assert on_the_wire(reject) <= 401
