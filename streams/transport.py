@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as stock
@@ -28,6 +28,7 @@ from mode.utils.futures import notify
 from schemas.records import Records
 from schemas.report_rules import EARLIEST_ARRIVAL_TS
 from streams.closing import closed
+from streams.errors import OperatorError
 from streams.ledger import Ledger, Range
 from streams.unpacking import Unpacked, size_of_headers
 
@@ -219,7 +220,10 @@ class Consumer(stock.Consumer):
     async def _compare_with_committed(self, tp: TP, first: int) -> None:
         """Where a partition does not go on at what is committed, say which records are missing."""
         committed = self._read_offset.get(tp)
-        if tp in self.ledgers or not committed or first <= committed:
+        if tp in self.ledgers or not committed or first == committed:
+            return
+        if first < committed:
+            await self._check_incarnations()
             return
         # Control records leave a gap too, but not at the beginning of the partition.
         if (await self.earliest_offsets(tp))[tp] == first:
@@ -312,7 +316,20 @@ class Consumer(stock.Consumer):
                 for tp, offset in (await self.earliest_offsets(*fresh)).items():
                     await self._seek(tp, offset)
                     begins[tp] = offset
+            # The group's own offsets are gone with a topic; only now is it known that they were of this one.
+            await self._check_incarnations()
+            if self.app.crashed:
+                return
             self.app.holder.begin({tp: offset or 0 for tp, offset in begins.items()})
+
+    async def _check_incarnations(self) -> None:
+        """End the worker where a topic was made anew, before its records are taken for those of the old one."""
+        try:
+            await self.app.kafka.check_incarnations()
+        except KafkaError as error:
+            log.warning("whether topics were made anew cannot be asked: %s", error)
+        except OperatorError as error:
+            await self.app.crash(error)
 
     async def go_back(self, tp: TP, offset: int) -> int:
         """Fetch and commit from an offset that was passed already, or from the earliest that is kept; return which.

@@ -23,7 +23,7 @@ from faust.types import TP
 from streams.errors import OperatorError
 from streams.metrics import Metrics
 from streams.settings import Settings
-from streams.watching.described import Described, asking, described_by_any, known, settings_of
+from streams.watching.described import Described, asking, described, described_by_any, known, nodes, settings_of
 from streams.watching.differences import Difference, Weight, differences
 
 log = logging.getLogger("emberline")
@@ -106,6 +106,15 @@ class KafkaWatch:
         await self._ask_coordinator(client)
         self._answered_at = time.monotonic()
         self._metrics.set("emberline_kafka_silent_seconds", self._silent_s)
+
+    async def check_incarnations(self) -> None:
+        """Raises OperatorError where any broker knows of a topic that was made anew. One may not have heard of it yet,
+        and those that do not answer serve nothing."""
+        async with asking(self._settings) as client:
+            asked = [described(client, self._names, node) for node in nodes(client)]
+            for answer in await asyncio.gather(*asked, return_exceptions=True):
+                if isinstance(answer, dict):
+                    self._check_ids(answer)
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic had at the last look."""

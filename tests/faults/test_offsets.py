@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
+import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from clickhouse_driver import Client
@@ -14,6 +16,7 @@ from clickhouse_driver import Client
 from schemas.topics import MAX_REJECT_BYTES, TELEMETRY
 from streams.settings import Settings, host_port
 from tests.faults.arena import PARTITIONS, Arena, configure, make_anew
+from tests.faults.crew import Command, product
 from tests.faults.watch import TABLES, Look
 from tests.streams.kafka_outside import Kafka, Sent
 from tests.streams.processes import until
@@ -138,8 +141,13 @@ def _has_gaps(kafka: Kafka) -> bool:
     return all(len(records) < records[-1].offset + 1 for records in kafka.read(TELEMETRY.name))
 
 
-def test_topics_deleted_and_made_anew_are_worked_on_from_their_beginning(arena: Open) -> None:
-    with arena(detect=1, sink=1, stall_s=12) as old, old.load(96) as load:
+def _unwatchful(role: str) -> Sequence[str]:
+    return [sys.executable, "-m", "tests.faults.altered.unwatchful", "worker", role]
+
+
+@pytest.mark.parametrize("command", [product, _unwatchful])
+def test_topics_deleted_and_made_anew_are_worked_on_from_their_beginning(arena: Open, command: Command) -> None:
+    with arena(detect=1, sink=1, stall_s=12, command=command) as old, old.load(96) as load:
         old.live()
         load.stop()
         old.settle()
