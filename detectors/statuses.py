@@ -179,6 +179,11 @@ def silent_until(state: PartitionState) -> int | None:
     return int(due.min()) if len(due) else None
 
 
+def is_due(state: PartitionState, ts: float) -> bool:
+    """Whether somebody is silent for long enough at the log's time `ts` if nobody is heard until then."""
+    return ts >= state.log.due_ts and (due_ts := silent_until(state)) is not None and ts >= due_ts
+
+
 def _status_event(state: PartitionState, row: int, offset: int, ordinal: int) -> DeviceStatus:
     rows = state.rows
     return DeviceStatus(

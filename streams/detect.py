@@ -24,7 +24,7 @@ from detectors.rounds import Result
 from detectors.rules import rules_of
 from detectors.sift import Sifted, sift
 from detectors.state import PartitionState
-from detectors.statuses import look
+from detectors.statuses import is_due, look
 from schemas.control import TIME_HEADERS, TIME_KEY
 from schemas.events import Alarm, Severity
 from schemas.records import Records
@@ -371,8 +371,9 @@ class DetectJob:
         if partition.next_offset < ends or not self._app.consumer.all_handed_over(tp):
             return
         state, quiet_s = partition.state, time.monotonic() - partition.moved_at
-        due = quiet_s >= BEAT_DUE_S and state.log.ts + quiet_s * 1_000 >= state.log.due_ts
-        if not len(state) or partition.beating or not (due or quiet_s >= BEAT_S):
+        if not len(state) or partition.beating or quiet_s < BEAT_DUE_S:
+            return
+        if quiet_s < BEAT_S and not is_due(state, state.log.ts + quiet_s * 1_000):
             return
         partition.beating = await send_all(self._producer, tp.topic, tp.partition, [TIME])
         partition.moved_at = time.monotonic()
