@@ -77,6 +77,7 @@ class CheckpointWriter:
         self._topic_ids = bytes(incarnation)
         self._fencing = fencing
         self._layout_is_told = False
+        self._writing = asyncio.Lock()
         self.epoch = 1
 
     @classmethod
@@ -102,7 +103,7 @@ class CheckpointWriter:
         if not rows:
             return
         taken_over = f"partition {self._partition} is another worker's now; this one was away"
-        async with whole(self._producer, self._fencing, taken_over):
+        async with self._writing, whole(self._producer, self._fencing, taken_over):
             await self._send(rows)
         self._layout_is_told = True
 

@@ -26,7 +26,6 @@ from detectors.sift import Sifted, sift
 from detectors.state import PartitionState
 from detectors.statuses import is_due, look
 from schemas.control import TIME_HEADERS, TIME_KEY
-from schemas.events import Alarm, Severity
 from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, event_of
 from schemas.report_rejects import Reject, reject_reports
@@ -35,12 +34,14 @@ from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_R
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import Checkpoint, CheckpointWriter, Incarnation, read_checkpoint
 from streams.closing import closed
+from streams.errors import OperatorError
 from streams.generations import E, Generation, begun, covered_to, sent_since, stamped
 from streams.kafka import clients
 from streams.kafka.reading import reader
 from streams.ledger import Ledger
+from streams.metrics import note_result
 from streams.partitioner import home_of
-from streams.partitions import Partition, changed_rows, kept_in, record_of
+from streams.partitions import RECORD, Partition, changed_rows, kept_in, record_of
 from streams.reject_share import RejectShare
 from streams.settings import Settings
 from streams.slices import Slice, slices
@@ -87,6 +88,8 @@ class DetectJob:
         self._rules = rules_of(limits)
         self.finishes_every_s = settings.checkpoint_interval_s
         self._partitions: dict[TP, Partition] = {}
+        self._kept: dict[TP, Partition] = {}
+        """Partitions as they were when a rebalance began."""
         self._writers: dict[int, CheckpointWriter] = {}
         self._checkpointing = asyncio.Lock()
         self._restoring = asyncio.Semaphore(RESTORED_AT_ONCE)
@@ -113,7 +116,10 @@ class DetectJob:
         return self._share.remark
 
     def begin(self, offsets: Mapping[TP, int]) -> None:
-        """What is assigned is begun once the group has settled, or with the first chunk that comes sooner."""
+        """Let go of what others have. Ours is begun once the group has settled, or with the first chunk that comes."""
+        self._kept = {tp: partition for tp, partition in self._kept.items() if tp in offsets}
+        others = self._writers.keys() - {tp.partition for tp in offsets}
+        self._app.spawn(_stop([self._writers.pop(number) for number in others]))
 
     def wants(self, tp: TP) -> bool:
         """Whether little enough of the partition waits."""
@@ -149,6 +155,7 @@ class DetectJob:
         try:
             if before is not None:
                 await _let_go([before])
+                self._keep(tp, before)
             await self._restore(tp, partition)
             while (chunk := await partition.waiting.get()) is not None:
                 if not await self._work_off(chunk, partition):
@@ -194,7 +201,9 @@ class DetectJob:
         await self._send_rejects(rejects, tp, partition)
         await self._send(result, partition, tp.partition)
         self._share.note(chunk.records, piece.reports.good, rejects)
-        self._note(result, rejects, tp)
+        note_result(self._app.metrics, result)
+        for reject in rejects:
+            log.debug("%s %d: %s: %s", tp, reject.offset, *reject.fault)
         return detected - began, time.perf_counter() - detected
 
     async def _detect(
@@ -246,11 +255,16 @@ class DetectJob:
         return checkpoint, generation
 
     async def release(self, revoked: set[TP]) -> None:
-        """Drop the state: whoever has the partition next begins at our last checkpoint."""
+        """Work no more: who has the partition next begins at our last checkpoint, or, if that is us, where we were."""
         async with self._checkpointing:
             await _let_go(list(self._partitions.values()))
+            for tp, partition in self._partitions.items():
+                self._keep(tp, partition)
             self._partitions.clear()
-            await self._stop_writers()
+
+    def _keep(self, tp: TP, partition: Partition) -> None:
+        if partition.restored:
+            self._kept[tp] = partition
 
     async def stop(self) -> None:
         """A last checkpoint of everything, so that the next worker has nothing to do again. None after a crash."""
@@ -265,12 +279,8 @@ class DetectJob:
             for tp, partition in self._partitions.items():
                 await self._checkpoint(tp, partition)
             self._partitions.clear()
-            await self._stop_writers()
+            await _stop(list(self._writers.values()))
         await self._producer.stop()
-
-    async def _stop_writers(self) -> None:
-        writers, self._writers = self._writers, {}
-        await asyncio.gather(*(writer.stop() for writer in writers.values()))
 
     async def _restore(self, tp: TP, partition: Partition) -> None:
         """The partition's state from its checkpoint, now that this worker has newly got it."""
@@ -292,6 +302,8 @@ class DetectJob:
             return
         self._app.check_not_paused()  # whoever slept through a takeover would fence the one who has it now
         number, began = tp.partition, time.monotonic()
+        if await self._goes_on(tp, partition):
+            return
         incarnation = Incarnation.of(self._app.topic_ids)
         if number not in self._writers:
             # Before reading: from here on nobody else writes this partition's checkpoints.
@@ -299,11 +311,32 @@ class DetectJob:
         checkpoint, kept = await self._read(number)
         self._writers[number].epoch = checkpoint.next_epoch
         partition.state = checkpoint.state
+        if RECORD in checkpoint.records:
+            partition.recorded = RECORD, checkpoint.records[RECORD]
         await self._begin_generation(tp, partition, kept)
         partition.restored = True
         # Others wait for their turn.
         self._app.progressed()
         log.info("partition %d: %d devices restored in %.1f s", number, len(partition.state), time.monotonic() - began)
+
+    async def _goes_on(self, tp: TP, partition: Partition) -> bool:
+        """Go on from what this worker had of the partition before a rebalance, if nobody has had it since: whoever has
+        fences the writer, who asks by writing once more what the checkpoint says of the partition."""
+        kept = self._kept.pop(tp, None)
+        if kept is None or kept.recorded is None or not self._settings.fencing:
+            return False
+        writer = self._writers[tp.partition]
+        try:
+            await writer.write([kept.recorded])
+        except (KafkaError, OperatorError) as error:
+            log.debug("partition %d: restored, not kept: %s", tp.partition, error)
+            del self._writers[tp.partition]
+            await closed(writer.stop())
+            return False
+        partition.go_on_from(kept)
+        self._app.progressed()
+        log.info("partition %d: %d devices kept", tp.partition, len(partition.state))
+        return True
 
     async def _begin_generation(self, tp: TP, partition: Partition, kept: Generation | None) -> None:
         """Go on with the events of the checkpoint, or begin with those of other rules (`streams.generations`)."""
@@ -417,32 +450,14 @@ class DetectJob:
         self._app.metrics.observe("emberline_checkpoint_seconds", partition.checkpointed_at - began)
         self._app.metrics.set("emberline_devices", len(partition.state), partition=str(tp.partition))
 
-    def _note(self, result: Result, rejects: list[Reject], tp: TP) -> None:
-        metrics = self._app.metrics
-        metrics.add("emberline_reports_total", result.reports)
-        metrics.add("emberline_repeated_reports_total", result.repeated)
-        metrics.add("emberline_late_reports_total", result.late)
-        metrics.add("emberline_flooded_reports_total", result.flooded)
-        metrics.add("emberline_skipped_reports_total", result.skipped)
-        metrics.add("emberline_by_arrival_reports_total", result.by_arrival)
-        metrics.add("emberline_absent_values_total", result.absent_values)
-        metrics.add("emberline_aggregates_total", len(result.aggregates))
-        for reject in rejects:
-            log.debug("%s %d: %s: %s", tp, reject.offset, *reject.fault)
-        for alarm in result.alarms:
-            self._note_alarm(alarm)
-        for status in result.statuses:
-            metrics.add("emberline_status_changes_total", status=status.status)
-
-    def _note_alarm(self, alarm: Alarm) -> None:
-        severity = Severity(alarm.severity).name.lower()
-        self._app.metrics.add("emberline_alarms_total", kind=alarm.kind, event=alarm.event, severity=severity)
-        self._app.metrics.observe("emberline_alarm_delay_seconds", (alarm.detected_ts - alarm.ingest_ts) / 1000)
-
 
 def _look(piece: Slice, state: PartitionState) -> Result:
     """What silence means before a piece."""
     return Result(statuses=look(state, *piece.look) if piece.look else [])
+
+
+async def _stop(writers: Collection[CheckpointWriter]) -> None:
+    await asyncio.gather(*(writer.stop() for writer in writers))
 
 
 async def _beaten(partition: Partition) -> None:

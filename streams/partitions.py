@@ -58,6 +58,14 @@ class Partition:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def go_on_from(self, before: Partition) -> None:
+        """Have what this worker had of the partition. Chunks that were not committed come again on another ledger, and
+        the state skips of them what it reflects."""
+        self.state, self.generation, self.recorded = before.state, before.generation, before.recorded
+        self.sent, self.sending, self.since = before.sent, before.sending, before.since
+        self.careful, self.next_offset, self.moved_at = before.careful, before.next_offset, before.moved_at
+        self.restored = True
+
 
 def record_of(log: LogTime, generation: Generation) -> tuple[bytes, bytes]:
     """The partition's own record, key and value."""

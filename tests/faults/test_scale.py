@@ -21,6 +21,11 @@ def _taken_over(post: Post) -> int:
     return post.said.count(" devices restored ")
 
 
+def _kept(post: Post) -> int:
+    """How often its processes went on with a partition that a rebalance left them."""
+    return post.said.count(" devices kept")
+
+
 def test_scaling_detect_from_1_to_3_and_back_and_a_rolling_restart_under_load_cost_nothing(arena: Open) -> None:
     with arena(detect=1, sink=2) as ring, ring.load(71) as load:
         ring.live()
@@ -28,6 +33,7 @@ def test_scaling_detect_from_1_to_3_and_back_and_a_rolling_restart_under_load_co
         ring.crew.wait_ready()
         ring.live()
         assert all(_taken_over(post) for post in ring.crew.detect)
+        assert _kept(ring.crew.detect[0])
         statuses = [post.restart() for post in ring.crew.posts]
         ring.crew.wait_ready()
         ring.live()
