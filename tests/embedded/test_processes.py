@@ -17,6 +17,8 @@ import signal, sys
 from pathlib import Path
 from embedded.processes import running_broker, running_clickhouse
 folder = Path(sys.argv[1])
+# Whoever started the tests in the background has had this ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with running_broker(log=folder / "b") as broker:
     with running_clickhouse(folder / "data", log=folder / "c") as clickhouse:
         print(broker.port, clickhouse.port, flush=True)
