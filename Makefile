@@ -41,9 +41,9 @@ test: $(STAMP) ## all tests but the nightly ones, against the embedded broker, C
 faults: $(STAMP) ## of these only the fault suite: kills, pauses, lost brokers (needs Java 17 and Maven)
 	@$(BIN)/python -m pytest tests/faults
 
-nightly: $(STAMP) ## all tests, then 200 random kills by the seed of the day, then the soak: two hours
+nightly: $(STAMP) ## all tests, then 200 random kills among changes, then the soak: two hours
 	@$(BIN)/python -m pytest -m ''
-	@$(BIN)/python -m tests.faults.kills --kills 200 --seed $$(date +%Y%j)
+	@$(BIN)/python -m tests.faults.kills --changes --kills 200 --seed $$(date +%Y%j)
 	@$(BIN)/python -m benchmarks soak --kafka 1
 
 soak: $(STAMP) ## an hour under load: memory, descriptors and threads must stay flat

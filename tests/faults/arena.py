@@ -27,7 +27,7 @@ from tests.faults.crew import Command, Crew, product
 from tests.faults.load import Load, Shape
 from tests.faults.verdict import Verdict, judge
 from tests.faults.watch import Look, Watch
-from tests.streams.processes import until
+from tests.streams.processes import run, until
 from tests.streams.readings import quick_limits
 
 PARTITIONS: Final = 4
@@ -111,6 +111,14 @@ class Arena:
     def load(self, seed: int, **shape: Any) -> Load:
         """Load for the block; see `Shape`."""
         return Load(self.settings, Shape(seed, **shape))
+
+    def widen(self, partitions: int) -> None:
+        """Have all topics widened under whatever runs, as an operator would, and look at the new partitions too."""
+        self.settings = replace(self.settings, partitions=partitions)
+        widened = run("topics", "--widen", settings=self.settings)
+        assert widened.status == 0, widened.err
+        self.watch.partitions = partitions
+        self.checkpoints.widen(partitions)
 
     def wait(self, seconds: float) -> None:
         """Let a fault last so long, until somebody has looked after it. What can be seen is waited for by `live`."""

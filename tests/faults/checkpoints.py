@@ -33,15 +33,22 @@ class CheckpointReader(Beside):
     def __init__(self, settings: Settings) -> None:
         super().__init__("checkpoints")
         self._kafka = settings.kafka
-        self._tps = [TopicPartition(CHECKPOINTS.name, number) for number in range(settings.partitions)]
-        self._rows: list[list[Row]] = [[] for _ in self._tps]
-        self._positions = dict.fromkeys(self._tps, 0)
+        self._rows: list[list[Row]] = []
+        self._positions: dict[TopicPartition, int] = {}
+        self.widen(settings.partitions)
+
+    def widen(self, partitions: int) -> None:
+        """Read so many partitions from now on, new ones from their beginning."""
+        with self.changed:
+            for number in range(len(self._rows), partitions):
+                self._rows.append([])
+                self._positions[TopicPartition(CHECKPOINTS.name, number)] = 0
 
     def rows(self, ends: Mapping[int, int], seconds: float = 60.0) -> list[list[Row]]:
         """All rows below these offsets, by partition, as soon as they are read; fails if that takes longer."""
         deadline = time.monotonic() + seconds
         with self.changed:
-            while any(self._positions[tp] < ends[tp.partition] for tp in self._tps):
+            while any(position < ends[tp.partition] for tp, position in self._positions.items()):
                 left = deadline - time.monotonic()
                 assert left > 0, f"checkpoints read only to {self._positions}, not {ends}"
                 self.changed.wait(left)
@@ -57,14 +64,15 @@ class CheckpointReader(Beside):
         )
         await consumer.start()
         try:
-            consumer.assign(self._tps)
-            for tp, position in self._positions.items():
-                consumer.seek(tp, position)
             while not self.stopping.is_set():
+                if len(consumer.assignment()) < len(self._positions):
+                    consumer.assign(list(self._positions))
+                    for tp, position in self._positions.items():
+                        consumer.seek(tp, position)
                 found = await consumer.getmany(timeout_ms=POLL_MS)
                 rows = {tp: list(_rows_of(records)) for tp, records in found.items()}
                 # Past the markers of transactions too, which are no records.
-                positions = {tp: await consumer.position(tp) for tp in self._tps}
+                positions = {tp: await consumer.position(tp) for tp in consumer.assignment()}
                 with self.changed:
                     for tp, read in rows.items():
                         self._rows[tp.partition] += read

@@ -45,6 +45,7 @@ class Post:
 
     def __init__(self, name: str, role: str, settings: Settings, folder: Path, command: Command = product) -> None:
         self.name = name
+        self.role = role
         self.exits: list[Exit] = []
         self._settings = replace(settings, http=f"127.0.0.1:{free_port()}")
         self._log = folder / f"{name}.log"
@@ -151,7 +152,7 @@ class Crew:
     def __init__(self, settings: Settings, folder: Path, command: Command = product) -> None:
         self.settings = settings
         self._folder = folder
-        self._command = command
+        self.command = command
         self._left: list[Exit] = []
         self.detect: list[Post] = []
         self.sink: list[Post] = []
@@ -202,4 +203,11 @@ class Crew:
         for number in range(len(posts), wanted):
             name = f"{role}-{number}"
             settings = replace(self.settings, group_instance=name) if static else self.settings
-            posts.append(Post(name, role, settings, self._folder, self._command))
+            posts.append(Post(name, role, settings, self._folder, self.command))
+
+    def renew(self, posts: list[Post], number: int) -> None:
+        """Have one leave in order, and another come in its place with the settings and the program of now."""
+        before = posts[number]
+        before.leave()
+        self._left += before.exits
+        posts[number] = Post(before.name, before.role, self.settings, self._folder, self.command)

@@ -2,6 +2,9 @@
 
     python -m tests.faults.kills --kills 200 --seed 1
 
+With `--changes` the system is changed meanwhile (`tests.faults.changes`): it begins with workers of the release before,
+which are upgraded one by one; limits change three times; ClickHouse is restored from a backup; topics are widened.
+
 Kills come faster than recoveries, so that they hit workers that start, join, restore and catch up as well as those that
 work. Every `MEASURED_EVERY`th is left alone until processing is live again, and its recovery is measured: until detect
 has committed everything that had arrived by the time somebody first looked after the kill.
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import math
 import os
 import random
@@ -18,13 +22,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tests.apache_kafka import QUICK_JVM, missing_tools
 from tests.faults.arena import Arena, running_arena, running_servers
-from tests.faults.crew import Post
+from tests.faults.changes import Changes
+from tests.faults.crew import Post, product
+from tests.faults.load import Load
+from tests.faults.release_before import BEFORE, release_before
 from tests.faults.verdict import Verdict
 
 APART_S: Final = (0.5, 5.0)
@@ -70,13 +78,16 @@ def kill_at_random(
     kills: int,
     enough: Callable[[], bool] = lambda: False,
     tell: Callable[[str], object] = lambda _: None,
+    change: Callable[[int], Sequence[str]] = lambda _: (),
 ) -> Course:
-    """Kill so many workers, one after the other; fewer if `enough` says so before."""
+    """Kill so many workers, one after the other; fewer if `enough` says so before. `change` is called before each."""
     rng = random.Random(seed)
     course = Course(seed, time.monotonic())
     for number in range(1, kills + 1):
         if enough():
             break
+        for changed in change(number):
+            tell(f"     {time.monotonic() - course.begin:7.1f} s  {changed}")
         if number % MEASURED_EVERY == 0:
             kill = _measured(ring, rng.choice(ring.crew.detect))
         else:
@@ -120,6 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(reason, file=sys.stderr)
         return 2
     os.environ.setdefault(*QUICK_JVM)
+    # That ClickHouse is away while it is restored is no news.
+    logging.basicConfig(level=logging.ERROR)
     tell = (lambda _: None) if options.json else lambda text: print(text, flush=True)
     with tempfile.TemporaryDirectory(prefix="emberline-kills-") as folder:
         outcome = _run(options, Path(folder), tell)
@@ -130,17 +143,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, folder: Path, tell: Callable[[str], object]) -> dict[str, Any]:
     tell(f"seed {options.seed}, {options.kills} kills, {4 * options.devices} devices, {options.rate:g} reports/s")
-    with running_servers(folder) as servers, running_arena(servers, folder / "ring", detect=2, sink=2) as ring:
+    before = release_before(folder) if options.changes else None
+    if options.changes and before is None:
+        tell(f"no upgrade: the history of this checkout does not reach back to {BEFORE}")
+    shape = {"devices": options.devices, "rate": options.rate}
+    with (
+        running_servers(folder) as servers,
+        running_arena(servers, folder / "ring", detect=2, sink=2, command=before or product) as ring,
+        ExitStack() as loads,
+    ):
         begin = time.monotonic()
-        with ring.load(options.seed, devices=options.devices, rate=options.rate) as load:
-            deadline = begin + 60 * options.minutes_most
-            course = kill_at_random(ring, options.seed, options.kills, lambda: time.monotonic() > deadline, tell)
-            verdict = ring.judge(load, seconds=120)
+        sent = [loads.enter_context(ring.load(options.seed, **shape))]
+
+        def load_more() -> None:
+            """Of senders that know of new partitions; the others go on as they did."""
+            sent.append(loads.enter_context(ring.load(options.seed + 1, **shape)))
+
+        changes = Changes(ring, folder, options.kills, before is not None, load_more) if options.changes else None
+        deadline = begin + 60 * options.minutes_most
+        course = kill_at_random(
+            ring,
+            options.seed,
+            options.kills,
+            lambda: time.monotonic() > deadline,
+            tell,
+            changes.before if changes else lambda _: (),
+        )
+        verdict = _judged(ring, sent, changes)
         _judge_recovery(verdict, course)
         outcome = _outcome(course, verdict, time.monotonic() - begin)
+        outcome["changes"] = changes.names if changes else []
         outcome["gave_up"] = [one._asdict() for one in ring.crew.gave_up]
     tell(json.dumps({name: value for name, value in outcome.items() if name != "kills"}, indent=2))
     return outcome
+
+
+def _judged(ring: Arena, sent: Sequence[Load], changes: Changes | None) -> Verdict:
+    *others, last = sent
+    for load in others:
+        load.stop()
+        for number, count in enumerate(load.acknowledged):
+            last.acknowledged[number] += count
+    if changes is None:
+        return ring.judge(last, seconds=120)
+    last.stop()
+    ring.settle(120)
+    changes.excuse()
+    verdict = ring.judge(last, seconds=120, widened=True)
+    verdict.hold(not (unheard := changes.unheard()), f"no alarm by the lower limits: {sorted(unheard)}")
+    verdict.hold(not changes.due, f"changes that were never made: before the kills {sorted(changes.due)}")
+    return verdict
 
 
 def _judge_recovery(verdict: Verdict, course: Course) -> None:
@@ -171,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--devices", type=int, default=750, help="of a fleet; those that follow come to four times that"
     )
+    parser.add_argument("--changes", action="store_true", help="upgrade, limits, a restored ClickHouse, wider topics")
     parser.add_argument("--rate", type=float, default=150.0, help="reports a second")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end, nothing else")
     return parser

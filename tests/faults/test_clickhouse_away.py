@@ -70,35 +70,19 @@ def test_connections_cut_in_the_middle_of_inserts_leave_every_row_there_once(are
     assert ring.crew.gave_up == []
 
 
-def _holds(look: Look, least: Look) -> bool:
-    """Whether ClickHouse holds as much again as it did."""
-    assert least.stored is not None
-    stored = look.stored
-    return stored is not None and all(
-        place in stored and stored[place].last >= held.last for place, held in least.stored.items()
-    )
-
-
 def _stored(ring: Arena) -> Look:
     """A look at what ClickHouse holds now; some rows of every table."""
     return ring.watch.until(lambda look: bool(look.stored) and len(look.stored or ()) >= 8, "rows", SETTLED_S)
 
 
 @contextmanager
-def _taken_away(ring: Arena) -> Iterator[Look]:
-    """In the block rows are taken away that were committed; after it they have to be there again.
-
-    What is committed is more than what is stored until the sink has gone back, which nobody could have prevented; so
-    looks of that time are not held against it.
-    """
+def _taken_away(ring: Arena) -> Iterator[None]:
+    """In the block rows are taken away that were committed; after it they have to be there again."""
     before = _stored(ring)
-    yield before
+    yield
     began = time.monotonic()
-    after = ring.watch.until(lambda look: look.at > began and _holds(look, before), f"it again; {ring.told()}", AGAIN_S)
-    with ring.watch.changed:
-        ring.watch.looks[:] = [
-            look._replace(stored=None) if before.at < look.at <= after.at else look for look in ring.watch.looks
-        ]
+    ring.watch.until(lambda look: look.at > began and look.holds(before), f"it again; {ring.told()}", AGAIN_S)
+    ring.watch.excuse(before)
 
 
 def _said(ring: Arena) -> str:

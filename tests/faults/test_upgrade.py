@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
@@ -13,51 +10,35 @@ from typing import Final
 import pytest
 
 from tests.faults.arena import Arena
-from tests.faults.crew import Crew, Post, product
-from tests.streams.processes import REPOSITORY
+from tests.faults.crew import Command, Crew, Post, product
+from tests.faults.release_before import BEFORE, release_before
 
 Open = Callable[..., AbstractContextManager[Arena]]
-BEFORE: Final = "666a82c"
-"""The release that is upgraded from: its checkpoints have a hash of their layout, its events no generation."""
 SEED: Final = 44
 
 
 @pytest.fixture
-def before(tmp_path: Path) -> Path:
-    """The program of the release before, from the history of this checkout."""
-    archive = tmp_path / "before.tar"
-    git = ["git", "-C", str(REPOSITORY), "archive", "--output", str(archive), BEFORE]
-    made = subprocess.run(git, check=False, capture_output=True)
-    if made.returncode:
+def before(tmp_path: Path) -> Command:
+    command = release_before(tmp_path)
+    if command is None:
         pytest.skip(f"the history of this checkout does not reach back to {BEFORE}")
-    folder = tmp_path / "before"
-    folder.mkdir()
-    shutil.unpack_archive(archive, folder, filter="data")
-    return folder
+    return command
 
 
-def _of(folder: Path) -> Callable[[str], Sequence[str]]:
-    """Workers of the program that lies in a folder."""
-    run = f"import sys, runpy; sys.path.insert(0, {str(folder)!r}); sys.argv[0] = 'emberline'; runpy.run_module('cli')"
-    return lambda role: [sys.executable, "-P", "-c", run, "worker", role]
-
-
-def _replace(crew: Crew, posts: list[Post], role: str) -> None:
+def _replace(crew: Crew, posts: list[Post]) -> None:
     """One worker after the other leaves, and one of this release comes in its place."""
-    crew._command = product
+    crew.command = product
     for number in range(len(posts)):
-        posts[number].leave()
-        crew._left += posts[number].exits
-        posts[number] = Post(f"new-{role}-{number}", role, crew.settings, crew._folder, product)
+        crew.renew(posts, number)
         posts[number].wait_ready()
 
 
-def test_an_upgrade_under_load_sinks_first_loses_nothing_and_repeats_nothing(arena: Open, before: Path) -> None:
-    with arena(detect=2, sink=2, command=_of(before)) as ring, ring.load(SEED) as load:
+def test_an_upgrade_under_load_sinks_first_loses_nothing_and_repeats_nothing(arena: Open, before: Command) -> None:
+    with arena(detect=2, sink=2, command=before) as ring, ring.load(SEED) as load:
         ring.live()
-        _replace(ring.crew, ring.crew.sink, "sink")
+        _replace(ring.crew, ring.crew.sink)
         ring.live()
-        _replace(ring.crew, ring.crew.detect, "detect")
+        _replace(ring.crew, ring.crew.detect)
         ring.live()
         verdict = ring.judge(load)
     assert verdict.complaints == []

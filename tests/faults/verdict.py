@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from clickhouse_driver import Client
 from faust.types import TP
 
+from detectors.device_status import MISPLACED
 from detectors.limits import LimitTable, load_limits
 from detectors.twin.oracle import Oracle, Told, timeless
 from schemas.control import is_control
@@ -32,6 +33,8 @@ from tests.faults.checkpoints import Device, Row
 from tests.faults.watch import TABLES, Look, Place, Stored
 from tests.streams.readings import fed, rejects_of, without_repeats
 
+StatusRow = tuple[str, bool, str, str, int, int]
+"""Device, test, status, faults, offset and ordinal."""
 Topics = dict[str, list[list[ConsumerRecord]]]
 SHOWN: Final = 5
 """Of a long difference."""
@@ -91,11 +94,12 @@ def judge(
     checkpoints: Sequence[Sequence[Row]],
     acknowledged: Sequence[int],
     fails: Fails = lambda report: False,
-    statuses: bool = True,
+    widened: bool = False,
 ) -> Verdict:
     """Everything that must hold, once the load has stopped and lag is 0.
 
-    `statuses` is False where topics were widened: which reports are misplaced hangs on when a worker has heard of it.
+    Where topics were `widened`, what statuses say of misplaced reports is left out: since when they are hangs on when a
+    worker has heard of it.
     """
     verdict = Verdict()
     ends = looks[-1].ends
@@ -109,8 +113,7 @@ def judge(
     with Client(host, port, settings.clickhouse_database, password=settings.clickhouse_password) as client:
         _judge_telemetry(verdict, topics, told, client, acknowledged)
         _judge_alarms(verdict, topics, told, client)
-        if statuses:
-            _judge_statuses(verdict, topics, told, client, looks[-1].telemetry_ends)
+        _judge_statuses(verdict, topics, told, client, looks[-1].telemetry_ends, widened)
         _judge_once(verdict, client)
         rows = {place: _rows_of(place[0], records) for place, records in _placed(topics)}
         _judge_stored(verdict, rows, ends, client)
@@ -207,27 +210,39 @@ def _judge_alarms(verdict: Verdict, topics: Topics, told: Sequence[Told], client
 
 
 def _judge_statuses(
-    verdict: Verdict, topics: Topics, told: Sequence[Told], client: Client, ends: Mapping[int, int]
+    verdict: Verdict, topics: Topics, told: Sequence[Told], client: Client, ends: Mapping[int, int], widened: bool
 ) -> None:
     """Those of records below `ends`: devices fall silent after them too, and their statuses come meanwhile."""
-    for number, of_partition in enumerate(told):
-        events = (DeviceStatus.from_json(record.value) for record in topics[DEVICE_STATUS.name][number])
-        statuses = [event for event in events if event.source_offset < ends[number]]
-        told_once = list(map(_status_row, without_repeats(statuses)))
-        verdict.same(told_once, list(map(_status_row, of_partition.statuses)), f"statuses of partition {number}")
+    kept: Callable[[Iterable[StatusRow]], list[StatusRow]] = _without_misplaced if widened else list
+    wanted = [kept(map(_status_row, of_partition.statuses)) for of_partition in told]
     columns = "`partition`, device_id, test, status, arrayStringConcat(faults, ' '), source_offset, source_ordinal"
     rows = client.execute(f"SELECT {columns} FROM device_status_events ORDER BY `partition`, `offset`")  # noqa: S608
-    stored = [row for number, *row in rows if row[-2] < ends[number]]
-    statuses_wanted = [_status_row(one) for of_partition in told for one in of_partition.statuses]
-    verdict.same(list(map(tuple, stored)), statuses_wanted, "statuses in ClickHouse")
+    for number, of_partition in enumerate(wanted):
+        events = (DeviceStatus.from_json(record.value) for record in topics[DEVICE_STATUS.name][number])
+        statuses = [event for event in events if event.source_offset < ends[number]]
+        verdict.same(kept(map(_status_row, without_repeats(statuses))), of_partition, f"statuses of partition {number}")
+        stored = [(name, *row) for at, name, *row in rows if at == number and row[-2] < ends[number]]
+        verdict.same(kept(stored), of_partition, f"statuses of partition {number} in ClickHouse")
     verdict.counts |= {
-        "statuses": len(statuses_wanted),
-        "silences": sum(status[-1] < 0 for status in statuses_wanted),
+        "statuses": sum(map(len, wanted)),
+        "silences": sum(status[-1] < 0 for of_partition in wanted for status in of_partition),
     }
 
 
-def _status_row(one: DeviceStatus) -> tuple[str, bool, str, str, int, int]:
+def _status_row(one: DeviceStatus) -> StatusRow:
     return one.device_id, one.test, one.status, " ".join(one.faults), one.source_offset, one.source_ordinal
+
+
+def _without_misplaced(statuses: Iterable[StatusRow]) -> list[StatusRow]:
+    """The statuses of one partition without what they say of misplaced reports, and without those that say no more."""
+    said: dict[tuple[str, bool], tuple[str, str]] = {}
+    kept: list[StatusRow] = []
+    for device_id, test, status, faults, offset, ordinal in statuses:
+        now = status, " ".join(word for word in faults.split(" ") if word != MISPLACED)
+        if said.get((device_id, test)) != now:
+            said[device_id, test] = now
+            kept.append((device_id, test, *now, offset, ordinal))
+    return kept
 
 
 def _judge_once(verdict: Verdict, client: Client) -> None:
@@ -332,7 +347,7 @@ def _judge_detect_commits(
     report = row = 0
     for look in looks:
         committed = look.detect.get(number, 0)
-        while row < len(checkpoints) and checkpoints[row].offset < look.checkpoints[number]:
+        while row < len(checkpoints) and checkpoints[row].offset < look.checkpoints.get(number, 0):
             _, device, reflects = checkpoints[row]
             verdict.hold(rows.get(device, -1) <= reflects, f"partition {number}: the row of {device} went back")
             rows[device] = reflects
@@ -342,6 +357,6 @@ def _judge_detect_commits(
             at = f"{devices[report]} is at {held}, not {offsets[report]}"
             verdict.hold(held >= offsets[report], f"partition {number}: committed {committed}, but {at}")
             report += 1
-        reached = int(reached_by[np.searchsorted(told_at, look.rejects[number])])
+        reached = int(reached_by[np.searchsorted(told_at, look.rejects.get(number, 0))])
         last = int(rejected[rejected < committed].max(initial=-1))
         verdict.hold(last <= reached, f"partition {number}: committed {committed}, but rejects only up to {reached}")

@@ -73,6 +73,13 @@ class Look(NamedTuple):
         """Records of all topics that sink has not committed."""
         return sum(end - self.sink.get(place, 0) for place, end in self.ends.items())
 
+    def holds(self, before: Look) -> bool:
+        """Whether ClickHouse holds as much as at a look before; not where it was not asked."""
+        return self.stored is not None and all(
+            place in self.stored and self.stored[place].last >= held.last
+            for place, held in (before.stored or {}).items()
+        )
+
 
 class Watch(Beside):
     """Looks for as long as the block lasts. `looks` holds all of them."""
@@ -81,6 +88,8 @@ class Watch(Beside):
         super().__init__("watch")
         self.looks: list[Look] = []
         self.failed: list[str] = []
+        self.partitions = settings.partitions
+        """How many are looked at, from the next look on."""
         self._settings = settings
         self._host, self._port = host_port(clickhouse)
 
@@ -99,13 +108,20 @@ class Watch(Beside):
                 assert left > 0, f"not within {seconds:g} s: {what}; the last look was {last}"
                 self.changed.wait(left)
 
+    def excuse(self, before: Look) -> None:
+        """What ClickHouse held is looked past from after this look until it holds as much again: rows were taken away
+        that were committed, which no sink could prevent."""
+        with self.changed:
+            again = next((one.at for one in self.looks if one.at > before.at and one.holds(before)), math.inf)
+            self.looks[:] = [one._replace(stored=None) if before.at < one.at < again else one for one in self.looks]
+
     async def work(self) -> None:
         """Look until told to stop or a look fails."""
         eyes = _Eyes(self._settings, self._host, self._port)
         try:
             await _within(LOOK_S, eyes.open())
             while not self.stopping.is_set():
-                look = await _within(LOOK_S, eyes.look())
+                look = await _within(LOOK_S, eyes.look(range(self.partitions)))
                 with self.changed:
                     self.looks.append(look)
                     self.changed.notify_all()
@@ -128,7 +144,6 @@ class _Eyes:
     def __init__(self, settings: Settings, host: str, port: int) -> None:
         self._settings = settings
         self._group = settings.group
-        self._partitions = range(settings.partitions)
         self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
         self._consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False)
         self._clickhouse = Client(
@@ -155,21 +170,21 @@ class _Eyes:
         await self._consumer.stop()
         await self._admin.close()
 
-    async def look(self) -> Look:
+    async def look(self, partitions: range) -> Look:
         at = time.monotonic()
         detect = await self._offsets("detect")
         sink = await self._offsets("sink")
-        rejects = await self._consumer.end_offsets(self._tps(REJECTS.name))
+        rejects = await self._consumer.end_offsets(_tps(REJECTS.name, partitions))
         # With what transactions have not ended: one that has is seen to have only when its markers are there, which is
         # after its writer was told, though before a successor's claim is answered. Rows of one that is aborted are read
         # by nobody; a worker that commits offsets while its transaction is open is seen only if it dies just then.
-        checkpoints = await self._consumer.end_offsets(self._tps(CHECKPOINTS.name))
+        checkpoints = await self._consumer.end_offsets(_tps(CHECKPOINTS.name, partitions))
         stored = None
         if at >= self._stored_at + STORED_INTERVAL_S:
             self._stored_at = at
             stored = await asyncio.get_running_loop().run_in_executor(self._clickhouse_thread, self._stored)
         topics = (TELEMETRY.name, *(topic.name for topic in OUTPUTS))
-        ends = await self._consumer.end_offsets([tp for topic in topics for tp in self._tps(topic)])
+        ends = await self._consumer.end_offsets([tp for topic in topics for tp in _tps(topic, partitions)])
         return Look(
             at,
             {number: offset for (_, number), offset in detect.items()},
@@ -199,5 +214,6 @@ class _Eyes:
             return None
         return {(topic, number): Stored(last, count) for topic, number, last, count in rows}
 
-    def _tps(self, topic: str) -> list[TopicPartition]:
-        return [TopicPartition(topic, number) for number in self._partitions]
+
+def _tps(topic: str, partitions: range) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in partitions]
