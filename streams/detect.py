@@ -251,7 +251,7 @@ class DetectJob:
         checkpoint = await read_checkpoint(self._settings, number, incarnation, self._empty())
         for reason, count in checkpoint.aside.items():
             self._app.metrics.add("emberline_bad_checkpoint_records_total", count, reason=reason)
-        checkpoint.state.log, generation = kept_in(checkpoint.records)
+        checkpoint.state.log, generation = kept_in(checkpoint.records, checkpoint.state)
         return checkpoint, generation
 
     async def release(self, revoked: set[TP]) -> None:

@@ -73,8 +73,9 @@ def record_of(log: LogTime, generation: Generation) -> tuple[bytes, bytes]:
     return RECORD, orjson.dumps(told)
 
 
-def kept_in(records: Mapping[bytes, bytes]) -> tuple[LogTime, Generation | None]:
-    """What the partition's own record says; that of a fresh partition where there is none or it is unreadable."""
+def kept_in(records: Mapping[bytes, bytes], state: PartitionState) -> tuple[LogTime, Generation | None]:
+    """What the partition's own record says. Where there is none, for the release that wrote the rows had none, or it is
+    unreadable, the log is as far as its devices were heard: nobody's silence counts anew."""
     try:
         told: Any = orjson.loads(records.get(RECORD, b""))
     except orjson.JSONDecodeError:
@@ -82,7 +83,7 @@ def kept_in(records: Mapping[bytes, bytes]) -> tuple[LogTime, Generation | None]
     match told:
         case {"log_ts": int(ts), "awake_ts": int(awake_ts), "generation": generation}:
             return LogTime(ts, awake_ts), Generation.from_json(generation)
-    return LogTime(), None
+    return LogTime(int(state.rows["heard_ts"][state.held()].max(initial=0))), None
 
 
 async def changed_rows(state: PartitionState) -> list[tuple[bytes, bytes | None]]:
