@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 import orjson
+from msgspec import structs
 
 from cli.command import read_settings
 from cli.output import say, say_json
@@ -117,7 +118,7 @@ def _say_command(number: int) -> None:
 
 
 def _as_json(event: Happening) -> dict[str, Any]:
-    return {"topic": event.topic, "at": event.at, "value": asdict(event.value)}
+    return {"topic": event.topic, "at": event.at, "value": structs.asdict(event.value)}
 
 
 def told(event: Happening) -> str:

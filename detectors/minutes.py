@@ -8,10 +8,8 @@ from detectors import aggregates
 from detectors.rounds import Chunk, Round
 from detectors.state import PartitionState
 from detectors.values import Measured, wanted_width
-from schemas.events import VERSION, Aggregate
+from schemas.events import VERSION, Aggregate, Statistics
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
-
-Statistics = dict[str, dict[str, list[object]]]
 
 
 def close_minutes(taken: Round, newest_ts: np.ndarray, chunk: Chunk) -> None:
@@ -48,7 +46,7 @@ def close(closed: aggregates.Closed, taken: Round, chunk: Chunk) -> None:
     ]
 
 
-def _taken(closed: aggregates.Closed, state: PartitionState) -> list[Statistics]:
+def _taken(closed: aggregates.Closed, state: PartitionState) -> list[dict[str, Statistics]]:
     """Empty the closed minutes; the statistics of each, by quantity."""
     width = state.rows["width"][closed.row].astype(np.int64)
     columns = aggregates.take(state.minutes, closed, width.sum(axis=1))
@@ -56,7 +54,7 @@ def _taken(closed: aggregates.Closed, state: PartitionState) -> list[Statistics]
     minute, quantity = width.nonzero()
     ends = np.cumsum(width[minute, quantity])
     begins = ends - width[minute, quantity]
-    taken: list[Statistics] = [{} for _ in closed.row]
+    taken: list[dict[str, Statistics]] = [{} for _ in closed.row]
     for number, code, begin, end in zip(*map(np.ndarray.tolist, (minute, quantity, begins, ends)), strict=True):
         # What follows the last value is left out: one value of a device with many components is not told as many.
         while end > begin and not counts[end - 1]:

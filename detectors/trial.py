@@ -7,10 +7,11 @@ it is for `AFTER_MS` after the last one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from detectors.device_status import OFFLINE_AFTER_MS
 from detectors.limits import LimitTable
@@ -113,7 +114,7 @@ class Trial:
         ]
         for one in sorted(events, key=lambda one: one.value.source_offset):
             told = one.value
-            yield one._replace(value=replace(told, detected_ts=one.at)) if isinstance(told, Alarm) else one
+            yield one._replace(value=structs.replace(told, detected_ts=one.at)) if isinstance(told, Alarm) else one
 
     def _records(self, arrivals: Sequence[Arrival]) -> Records:
         offsets = np.arange(self._offset, self._offset + len(arrivals))

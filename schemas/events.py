@@ -6,18 +6,28 @@ events come again at the same places, and within a partition of an output topic 
 repeats. After a change of rules other events may follow from the same records; they are of a higher `generation`. So a
 consumer skips what is not above the highest (generation, offset, ordinal) of its `source_topic_id` and partition:
 `schemas.positions`. Events of releases before have no generation, which is 0, and no topic id.
+
+What a field may be is said by its type, once, and checked wherever an event is read, not where it is made: anybody may
+write to a topic.
 """
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass
 from enum import IntEnum, StrEnum
 from hashlib import blake2b
-from typing import Any, Final, Self
+from typing import Annotated, Final, Self, TypedDict
 
-import orjson
+import msgspec
+from msgspec import Meta, Struct
+
+from schemas.quantities import MAX_COMPONENTS
 
 VERSION: Final = 1
+Ts = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]
+"""Epoch ms, UTC, 1970 to 2100: a time outside is a mistake, and would open a table partition of its own [ours]."""
+Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+"""What a column of Int32 holds."""
 
 
 class Severity(IntEnum):
@@ -80,26 +90,29 @@ _EVENT_LABELS: Final = {
 }
 
 
-class _Event:
-    """JSON in and out, shared by all events."""
+class _Event(Struct, frozen=True):
+    """What all events have: a version, and JSON in and out."""
 
-    __slots__ = ()
+    v: int
 
     def to_json(self) -> bytes:
-        return orjson.dumps(self)
+        return msgspec.json.encode(self)
 
     @classmethod
-    def from_json(cls, value: bytes) -> Self:
-        """Read an event back. Raises ValueError if it is not one of this version."""
-        fields: Any = orjson.loads(value)
-        if not isinstance(fields, dict):
-            raise ValueError(f"expected an object, got {type(fields).__name__}")
-        if fields.get("v") != VERSION:
-            raise ValueError(f"version {fields.get('v')}; this program reads version {VERSION}")
-        known: Any = cls.__dataclass_fields__  # type: ignore[attr-defined]
-        if missing := {name for name, one in known.items() if one.default is MISSING} - fields.keys():
-            raise ValueError(f"{min(missing)} is missing")
-        return cls(**{name: fields[name] for name in known if name in fields})
+    def from_json(cls, value: bytes | None) -> Self:
+        """Read an event back; fields that it does not know are left out.
+
+        Raises ValueError if it is not one of this version, and says which field may be what.
+        """
+        if value is None:
+            raise ValueError("it has no value")
+        try:
+            version = msgspec.json.decode(value, type=_Event).v
+            if version == VERSION:
+                return msgspec.json.decode(value, type=cls)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+        raise ValueError(f"version {version}; this program reads version {VERSION}")
 
 
 def alarm_id(device_id: str, component: int, kind: str, episode: int, test: bool) -> str:
@@ -111,8 +124,7 @@ def alarm_id(device_id: str, component: int, kind: str, episode: int, test: bool
     return blake2b(about.encode(), digest_size=16).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Alarm(_Event):
+class Alarm(_Event, frozen=True):
     """One event in the life of an alarm, on `emberline.alarms`.
 
     `component` counts from 0. `episode` is the arrival of the report that opened the alarm, and stays. `onset_ts` is
@@ -125,21 +137,20 @@ class Alarm(_Event):
     the limit comes from. `detected_ts` is the worker's clock.
     """
 
-    v: int
     alarm_id: str
     event: str
-    severity: int
+    severity: Annotated[int, Meta(ge=0, le=2)]
     severity_label: str
     kind: str
     device_id: str
     device_kind: str
     quantity: str
-    component: int
-    episode: int
-    event_ts: int
-    onset_ts: int
-    ingest_ts: int
-    detected_ts: int
+    component: Annotated[int, Meta(ge=0, le=MAX_COMPONENTS - 1)]
+    episode: Ts
+    event_ts: Ts
+    onset_ts: Ts
+    ingest_ts: Ts
+    detected_ts: Ts
     by_arrival: bool
     late: bool
     value: float
@@ -149,29 +160,37 @@ class Alarm(_Event):
     limit_from: str
     test: bool
     message: str
-    source_offset: int
-    source_ordinal: int
-    generation: int = 0
+    source_offset: Offset
+    source_ordinal: Natural
+    generation: Natural = 0
     source_topic_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Aggregate(_Event):
-    """One minute of one device, on `emberline.aggregates`: per quantity, per statistic, one number a component.
+_Numbers = Annotated[list[float | None], Meta(max_length=MAX_COMPONENTS)]
 
-    `quantities` maps a quantity to `{"count": [...], "min": [...], "max": [...], "mean": [...], "last": [...]}`, up to
-    the last component with a value in the minute; one before it without has count 0 and null elsewhere. `minute_ts` is
-    the minute's beginning."""
 
-    v: int
+class Statistics(TypedDict):
+    """One minute of one quantity, a number a component, up to the last component with a value in the minute: one before
+    it without has count 0 and None elsewhere."""
+
+    count: Annotated[list[Annotated[int, Meta(ge=0, le=2**32 - 1)]], Meta(max_length=MAX_COMPONENTS)]
+    min: _Numbers
+    max: _Numbers
+    mean: _Numbers
+    last: _Numbers
+
+
+class Aggregate(_Event, frozen=True):
+    """One minute of one device, on `emberline.aggregates`, by quantity. `minute_ts` is the minute's beginning."""
+
     device_id: str
     device_kind: str
     test: bool
-    minute_ts: int
-    quantities: dict[str, dict[str, list[Any]]]
-    source_offset: int
-    source_ordinal: int
-    generation: int = 0
+    minute_ts: Ts
+    quantities: dict[str, Statistics]
+    source_offset: Offset
+    source_ordinal: Natural
+    generation: Natural = 0
     source_topic_id: str = ""
 
 
@@ -183,8 +202,7 @@ class Status(StrEnum):
     OVERDUE_OFFLINE = "overdue_offline"
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceStatus(_Event):
+class DeviceStatus(_Event, frozen=True):
     """A change of a device's state, on `emberline.device-status`. `since_ts` is when the state began.
 
     `faults` are the device's own words, then what emberline finds about it: `sensor_fault:temperature_c[2]:sentinel`,
@@ -195,14 +213,13 @@ class DeviceStatus(_Event):
     before gave an ordinal of -1 and the offset of its last report, which is no place.
     """
 
-    v: int
     device_id: str
     device_kind: str
     test: bool
     status: str
     faults: list[str]
-    since_ts: int
-    source_offset: int
-    source_ordinal: int
-    generation: int = 0
+    since_ts: Ts
+    source_offset: Offset
+    source_ordinal: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+    generation: Natural = 0
     source_topic_id: str = ""

@@ -6,9 +6,12 @@ with `emberline.`; all others are the original record's.
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
+import msgspec
+from msgspec import Meta, Struct
+
+from schemas.events import Natural, Offset, Ts
 from schemas.records import Headers
 from schemas.report_rejects import Reject
 from schemas.report_rules import MAX_DETAIL_BYTES, Fault
@@ -26,8 +29,7 @@ UNKNOWN_GATEWAY: Final = "unknown"
 MAX_GATEWAY_LENGTH: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class RejectEvent:
+class RejectEvent(Struct, frozen=True, rename=lambda name: PREFIX + name, omit_defaults=True):
     """What the headers of a reject say. `source_index` is -1 where the whole record was rejected.
 
     It stands for `reports` of them, more than 1 where there were too many to tell each. `cut` is how many bytes the
@@ -37,13 +39,13 @@ class RejectEvent:
     reason: str
     detail: str
     source_topic: str
-    source_partition: int
-    source_offset: int
-    source_index: int
-    ingest_ts: int
-    reports: int = 1
-    cut: int = -1
-    generation: int = 0
+    source_partition: Natural
+    source_offset: Offset
+    source_index: Annotated[int, Meta(ge=-1, le=2**31 - 1)]
+    ingest_ts: Ts
+    reports: Annotated[int, Meta(ge=1, le=2**32 - 1)] = 1
+    cut: Annotated[int, Meta(ge=-1, le=2**63 - 1)] = -1
+    generation: Natural = 0
     source_topic_id: str = ""
 
     def to_headers(self, original: Headers) -> list[tuple[str, bytes | None]]:
@@ -52,29 +54,13 @@ class RejectEvent:
 
     def own_headers(self) -> list[tuple[str, bytes]]:
         """Ours alone, less what is as it mostly is."""
-        usual = {field.name: field.default for field in fields(self)}
-        told = {name: getattr(self, name) for name in usual if getattr(self, name) != usual[name]}
-        return [(PREFIX + name, _written(value)) for name, value in told.items()]
+        return [(name, _written(value)) for name, value in msgspec.to_builtins(self).items()]
 
     @classmethod
     def from_headers(cls, headers: Headers) -> Self:
         """Read them back. Raises ValueError if one of ours is missing or malformed."""
-        found = {name[len(PREFIX) :]: (value or b"").decode() for name, value in headers if name.startswith(PREFIX)}
-        if missing := {field.name for field in fields(cls) if field.default is MISSING} - found.keys():
-            raise ValueError(f"not a reject: header {PREFIX}{min(missing)} is missing")
-        return cls(
-            reason=found["reason"],
-            detail=found["detail"],
-            source_topic=found["source_topic"],
-            source_partition=int(found["source_partition"]),
-            source_offset=int(found["source_offset"]),
-            source_index=int(found["source_index"]),
-            ingest_ts=int(found["ingest_ts"]),
-            reports=int(found.get("reports", 1)),
-            cut=int(found.get("cut", -1)),
-            generation=int(found.get("generation", 0)),
-            source_topic_id=found.get("source_topic_id", ""),
-        )
+        found = {name: (value or b"").decode() for name, value in headers if name.startswith(PREFIX)}
+        return msgspec.convert(found, cls, strict=False)
 
 
 def _written(value: str | int) -> bytes:

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, compress
-from typing import Any, cast
+from typing import Any, Final, cast, get_type_hints
 from uuid import UUID
 
 import numpy as np
+from msgspec import Struct
 
 from schemas.reports import Ragged
 
@@ -34,6 +36,23 @@ class Labels:
 
 
 Column = np.ndarray | Labels | Ragged | Sequence[Any]
+_DTYPES: Final = {int: np.int64, float: np.float64, bool: np.bool_, float | None: np.float64}
+
+
+def columns_of(kind: type[Struct], events: Sequence[Any]) -> dict[str, Column]:
+    """A column a field of events of a kind, but for the version: arrays of numbers, lists of all else."""
+    columns = {name: [getattr(event, name) for event in events] for name in _types(kind) if name != "v"}
+    # None becomes NaN in an array of floats.
+    return {
+        name: values if (dtype := _DTYPES.get(_types(kind)[name])) is None else np.array(values, dtype=dtype)
+        for name, values in columns.items()
+    }
+
+
+@cache
+def _types(kind: type[Struct]) -> dict[str, Any]:
+    """Field by field its type, without what else it says of the values."""
+    return get_type_hints(kind)
 
 
 def constant(name: str, rows: int) -> Labels:

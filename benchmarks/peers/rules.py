@@ -16,7 +16,7 @@ import orjson
 from benchmarks.peers.latches import Finding, Latch, Limit, Limits, Time, limits_by_profile
 from detectors.limits import LimitTable
 from detectors.messages import alarm_message
-from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, alarm_id
+from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, Statistics, alarm_id
 from schemas.quantities import BY_NAME, KIND_CODES, QUANTITIES
 
 MINUTE_MS: Final = 60_000
@@ -369,7 +369,7 @@ def _add(slots: list[list[Any]], values: list[float], absent: float | None, ts: 
             slot[4], slot[5] = ts, value
 
 
-def _statistics(slots: list[list[Any]]) -> dict[str, list[Any]]:
+def _statistics(slots: list[list[Any]]) -> Statistics:
     return {
         "count": [slot[0] for slot in slots],
         "min": [slot[1] for slot in slots],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -17,7 +17,7 @@ from detectors.state import PartitionState
 from schemas.events import Alarm
 from schemas.rejects import DEVICE_REFUSED
 from sinks.clickhouse.service import Service
-from sinks.columns import Column, constant, uuids
+from sinks.columns import Column, columns_of, constant, uuids
 from sinks.contract import Block
 from streams.errors import OperatorError
 from streams.times import now_ms
@@ -25,7 +25,6 @@ from streams.times import now_ms
 INSERT_ROWS: Final = 10_000
 """Alarms held before they are written: 10 MB as Python objects [ours]."""
 RUNS_LISTED: Final = 100
-_DTYPES: Final = {"int": np.int64, "float": np.float64, "bool": np.bool_, "float | None": np.float64}
 _RUNS: Final = """
     SELECT toString(run_id), toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(finished_at),
         toUnixTimestamp64Milli(from_ts), toUnixTimestamp64Milli(to_ts), warm_up_ms, devices, limits_file, limits_hash,
@@ -90,27 +89,19 @@ def _write_alarms(service: Service, span: Span, this: Run, alarms: Sequence[Alar
         return
     rows = len(alarms)
     columns: dict[str, Column] = {"run_id": uuids(this.run_id, rows)}
-    columns |= dict(_fields(alarms))
+    # Enums are strings to the driver only once they are made so.
+    columns |= {
+        name: list(map(str, column)) if isinstance(column, list) else column
+        for name, column in columns_of(Alarm, alarms).items()
+    }
+    # What an event has by being sent: a backfill sends none, and writes down itself which telemetry it read.
+    del columns["generation"]
     columns |= {
         "source_topic_id": uuids(span.topic_id, rows),
         "source_partition": np.full(rows, span.partition, dtype=np.int32),
     }
     _insert(service, Block("backfill_alarms", columns, rows))
     this.alarm_events += rows
-
-
-_OF_THE_LOG: Final = ("v", "generation", "source_topic_id")
-"""What an event has by being sent: a backfill sends none, and writes down itself which telemetry it read."""
-
-
-def _fields(alarms: Sequence[Alarm]) -> Iterator[tuple[str, Column]]:
-    for one in fields(Alarm):
-        if one.name in _OF_THE_LOG:
-            continue
-        values = [getattr(alarm, one.name) for alarm in alarms]
-        dtype = _DTYPES.get(str(one.type))
-        # Enums are strings to the driver only once they are made so; None becomes NaN.
-        yield one.name, list(map(str, values)) if dtype is None else np.array(values, dtype=dtype)
 
 
 def _mark(service: Service, plan: Plan, this: Run, mark: str) -> None:

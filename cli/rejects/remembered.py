@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final, NamedTuple, Self
+from typing import Final, Literal, NamedTuple, Self
 
-import orjson
+import msgspec
 from aiokafka import TopicPartition
+from msgspec import Struct
 
 import streams.unpacking  # noqa: F401 - telemetry is anybody's
 from cli.rejects.stored import REPLAY_OF
+from schemas.events import Offset, Ts
 from schemas.topics import REPLAYS, TELEMETRY
 from streams.errors import OperatorError
 from streams.kafka import clients
@@ -34,33 +36,33 @@ SEND_MOST_S: Final = 15.0
 """From the note to the last acknowledgement of a batch; 16 MiB take a second [ours]."""
 SETTLE_S: Final = 20.0
 """How long after claiming a partition something may still come from a predecessor: `SEND_MOST_S` and some air."""
-SENDING, SENT = "sending", "sent"
+SENDING: Final = "sending"
+SENT: Final = "sent"
 VERSION: Final = 1
 
 
-class Note(NamedTuple):
+class Note(Struct, frozen=True):
     """What is known of a reject that was sent again, or was about to be.
 
     `offset` is where in telemetry it is when `state` is sent, and from where to look for it when it is sending.
     """
 
-    state: str
-    offset: int
-    at: int
+    v: Literal[1]
+    state: Literal["sending", "sent"]
+    offset: Offset
+    at: Ts
 
     def to_json(self) -> bytes:
-        return orjson.dumps({"v": VERSION} | self._asdict())
+        return msgspec.json.encode(self)
 
     @classmethod
     def from_json(cls, value: bytes) -> Self:
         """Read it back. Raises OperatorError if it is none of this version."""
         try:
-            fields = orjson.loads(value)
-            if fields.pop("v") == VERSION:
-                return cls(**fields)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            pass
-        raise OperatorError(f"{REPLAYS.name} holds what this version cannot read: {value[:100]!r}; is it newer?")
+            return msgspec.json.decode(value, type=cls)
+        except (ValueError, RecursionError):
+            message = f"{REPLAYS.name} holds what this version cannot read: {value[:100]!r}; is it newer?"
+            raise OperatorError(message) from None
 
 
 class Notebook:

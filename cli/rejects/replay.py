@@ -20,6 +20,7 @@ from cli.rejects.remembered import (
     SENDING,
     SENT,
     SETTLE_S,
+    VERSION,
     Note,
     Notebook,
     look_for,
@@ -132,7 +133,7 @@ async def settle(plan: Replay, notebook: Notebook, partition: int, notes: dict[s
     )
     await asyncio.sleep(plan.settle_s)
     looked = await look_for(plan.settings, partition, doubtful)
-    found = {full: Note(SENT, offset, now_ms()) for full, offset in looked.found.items()}
+    found = {full: Note(VERSION, SENT, offset, now_ms()) for full, offset in looked.found.items()}
     await notebook.write(found)
     plan.outcome.found += len(found)
     notes |= found
@@ -205,7 +206,7 @@ async def _replay_batch(
 
 def about_to_send(chosen: Sequence[tuple[Stored, Body]], end: int) -> dict[str, Note]:
     """The notes to write before sending."""
-    return {reject.id.full: Note(SENDING, end, now_ms()) for reject, _ in chosen}
+    return {reject.id.full: Note(VERSION, SENDING, end, now_ms()) for reject, _ in chosen}
 
 
 async def send(producer: AIOKafkaProducer, chosen: Sequence[tuple[Stored, Body]], began: float) -> dict[str, Note]:
@@ -233,7 +234,8 @@ async def send(producer: AIOKafkaProducer, chosen: Sequence[tuple[Stored, Body]]
             f"({error or 'no answer'}); run it again, and it finds out which of them arrived"
         ) from error
     return {
-        reject.id.full: Note(SENT, answer.offset, now_ms()) for (reject, _), answer in zip(chosen, answers, strict=True)
+        reject.id.full: Note(VERSION, SENT, answer.offset, now_ms())
+        for (reject, _), answer in zip(chosen, answers, strict=True)
     }
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import numpy as np
 import orjson
+from msgspec import structs
 
 from detectors.device_status import MISPLACED
 from detectors.limits import LimitTable
@@ -284,12 +285,12 @@ def oracle_events(records: Iterable[Record], limits: LimitTable, keys: bytes = b
 
 def timeless(alarms: Iterable[Alarm]) -> list[Alarm]:
     """The alarms less the one thing in which runs may differ: when they were detected."""
-    return [replace(bare(alarm), detected_ts=0) for alarm in alarms]
+    return [structs.replace(bare(alarm), detected_ts=0) for alarm in alarms]
 
 
 def bare(event: E) -> E:
     """An event less who sent it: its generation and the id of the topic it follows from."""
-    return replace(event, generation=0, source_topic_id="")
+    return structs.replace(event, generation=0, source_topic_id="")
 
 
 def _parsed(value: bytes | None, key: bytes | None) -> tuple[Any, str | None]:
@@ -357,8 +358,8 @@ def _closed(device: Device, place: Place, everything: bool = False) -> list[Aggr
     return found
 
 
-def _statistics(minute: dict[tuple[str, int], list[tuple[int, float]]]) -> dict[str, dict[str, list[Any]]]:
-    quantities: dict[str, dict[str, list[Any]]] = {}
+def _statistics(minute: dict[tuple[str, int], list[tuple[int, float]]]) -> dict[str, Any]:
+    quantities: dict[str, Any] = {}
     for name in (quantity.name for quantity in QUANTITIES):
         last = max((component for quantity, component in minute if quantity == name), default=-1)
         if last < 0:

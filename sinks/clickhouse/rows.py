@@ -6,10 +6,9 @@ but anybody may write to a topic: a record that is not what its topic carries is
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
-from typing import Any, Final, TypeVar
+from itertools import chain
+from typing import Final, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -17,13 +16,13 @@ import numpy as np
 from schemas import topics
 from schemas.absences import Absences
 from schemas.events import Aggregate, Alarm, DeviceStatus
-from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES
+from schemas.quantities import BY_NAME, DEVICE_KINDS, QUANTITIES
 from schemas.records import Records
 from schemas.rejects import RejectEvent, gateway_of, original_headers
 from schemas.report_fields import Marks
 from schemas.report_rules import Reason
 from schemas.reports import Ragged, decode
-from sinks.columns import Column, Labels, constant, uuids
+from sinks.columns import Column, Labels, columns_of, constant, uuids
 from sinks.contract import Block, Malformed
 
 T = TypeVar("T")
@@ -37,11 +36,8 @@ TABLES: Final[Mapping[str, str]] = {
 }
 """The table each topic's records go to."""
 
-_TIMES: Final = (0, 4_102_444_800_000)
-"""1970 and 2100, UTC: a time of an event outside is a mistake, and would open a table partition of its own [ours]."""
 STATISTICS: Final = ("count", "min", "max", "mean", "last")
 _KIND_NAMES: Final = (*(kind.name for kind in DEVICE_KINDS), "unknown")
-_MALFORMED: Final = (ValueError, KeyError, TypeError, AttributeError)
 
 
 def telemetry_block(records: Records, topic_id: UUID, absences: Absences | None = None) -> Block:
@@ -81,22 +77,22 @@ def _absent(marks: Marks, rows: int) -> dict[str, Column]:
 
 def alarms_block(records: Records, topic_id: UUID) -> Block:
     """One row a record: the event's own fields, but for the version."""
-    events, numbers, malformed = _read(records, lambda n: _checked(Alarm.from_json(_value(records, n))))
-    columns = _fields(Alarm, events)
+    events, numbers, malformed = _read(records, lambda n: Alarm.from_json(records.values[n]))
+    columns = columns_of(Alarm, events)
     return _one_a_record("alarm_events", records, topic_id, columns, numbers, malformed)
 
 
 def device_status_block(records: Records, topic_id: UUID) -> Block:
     """One row a record: the event's own fields, but for the version, and when it was published."""
-    events, numbers, malformed = _read(records, lambda n: _checked(DeviceStatus.from_json(_value(records, n))))
-    columns = _fields(DeviceStatus, events) | {"ingest_ts": records.timestamps[numbers]}
+    events, numbers, malformed = _read(records, lambda n: DeviceStatus.from_json(records.values[n]))
+    columns = columns_of(DeviceStatus, events) | {"ingest_ts": records.timestamps[numbers]}
     return _one_a_record("device_status_events", records, topic_id, columns, numbers, malformed)
 
 
 def rejects_block(records: Records, topic_id: UUID) -> Block:
     """One row a record: why it was rejected and whence and through which gateway it came, its bytes, its headers."""
-    events, numbers, malformed = _read(records, lambda n: _checked(RejectEvent.from_headers(records.headers[n])))
-    columns: dict[str, Column] = _fields(RejectEvent, events) | {
+    events, numbers, malformed = _read(records, lambda n: RejectEvent.from_headers(records.headers[n]))
+    columns: dict[str, Column] = columns_of(RejectEvent, events) | {
         "gateway": [gateway_of(records.headers[number]) for number in numbers],
         "key": [records.keys[number] for number in numbers],
         "value": [records.values[number] for number in numbers],
@@ -107,11 +103,11 @@ def rejects_block(records: Records, topic_id: UUID) -> Block:
 
 def aggregates_block(records: Records, topic_id: UUID) -> Block:
     """One row a quantity and component of each record, in the order of the record."""
-    events, numbers, malformed = _read(records, lambda n: _checked_aggregate(Aggregate.from_json(_value(records, n))))
+    events, numbers, malformed = _read(records, lambda n: _even(Aggregate.from_json(records.values[n])))
     shapes = [[(name, len(of["count"])) for name, of in event.quantities.items()] for event in events]
     components = np.array([sum(count for _, count in shape) for shape in shapes], dtype=np.int64)
     row_event = np.repeat(np.arange(len(events)), components)
-    of_event = _fields(Aggregate, events)
+    of_event = columns_of(Aggregate, events)
     columns: dict[str, Column] = {
         "device_id": [events[number].device_id for number in row_event.tolist()],
         "device_kind": [events[number].device_kind for number in row_event.tolist()],
@@ -120,7 +116,10 @@ def aggregates_block(records: Records, topic_id: UUID) -> Block:
         "component": _ramp(count for shape in shapes for _, count in shape),
         "minute_ts": np.asarray(of_event["minute_ts"])[row_event] // 1000,
         "ingest_ts": records.timestamps[numbers][row_event],
-        **{name: _statistic(name, events) for name in STATISTICS},
+        **{
+            name: _statistic(name, (of[name] for event in events for of in event.quantities.values()))
+            for name in STATISTICS
+        },
         "source_offset": np.asarray(of_event["source_offset"])[row_event],
         "source_ordinal": np.asarray(of_event["source_ordinal"])[row_event],
         "generation": np.asarray(of_event["generation"])[row_event],
@@ -172,36 +171,13 @@ def _read(records: Records, read: Callable[[int], T]) -> tuple[list[T], np.ndarr
         try:
             events.append(read(number))
             numbers.append(number)
-        except _MALFORMED as error:
+        except ValueError as error:
             malformed.append(Malformed(int(records.offsets[number]), f"{type(error).__name__}: {error}"[:200]))
     return events, np.array(numbers, dtype=np.int64), malformed
 
 
-def _value(records: Records, number: int) -> bytes:
-    value = records.values[number]
-    if value is None:
-        raise ValueError("the record has no value")
-    return value
-
-
-def _fields(kind: type[Any], events: Sequence[Any]) -> dict[str, Column]:
-    """A column a field: arrays of numbers, lists of all else."""
-    return {
-        field.name: _column(str(field.type), [getattr(event, field.name) for event in events])
-        for field in fields(kind)
-        if field.name not in ("v", "quantities")
-    }
-
-
-def _column(annotation: str, values: list[Any]) -> Column:
-    dtype = {"int": np.int64, "float": np.float64, "bool": np.bool_, "float | None": np.float64}.get(annotation)
-    # None becomes NaN in an array of floats.
-    return values if dtype is None else np.array(values, dtype=dtype)
-
-
-def _statistic(name: str, events: Sequence[Aggregate]) -> np.ndarray:
-    values = [value for event in events for of in event.quantities.values() for value in of[name]]
-    return np.array(values, dtype=np.int64 if name == "count" else np.float64)
+def _statistic(name: str, found: Iterable[Sequence[float | None]]) -> np.ndarray:
+    return np.array([*chain.from_iterable(found)], dtype=np.int64 if name == "count" else np.float64)
 
 
 def _ramp(counts: Iterable[int]) -> np.ndarray:
@@ -210,62 +186,11 @@ def _ramp(counts: Iterable[int]) -> np.ndarray:
     return np.arange(each.sum()) - np.repeat(np.cumsum(each) - each, each)
 
 
-def _is_integer(value: Any) -> bool:
-    return type(value) is int and -(2**53) < value < 2**53
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
-
-
-_CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "int": _is_integer,
-    "float": _is_number,
-    "float | None": lambda value: value is None or _is_number(value),
-    "str": lambda value: type(value) is str,
-    "bool": lambda value: type(value) is bool,
-    "list[str]": lambda value: type(value) is list and all(type(item) is str for item in value),
-}
-_BOUNDS: Final = {
-    "severity": (0, 127),
-    "component": (0, 255),
-    "source_ordinal": (0, 2**31 - 1),
-    "source_index": (-1, 2**31 - 1),
-    "generation": (0, 2**31 - 1),
-    "source_partition": (0, 2**31 - 1),
-    "source_offset": (0, 2**62),
-    "reports": (1, 2**32 - 1),
-    "cut": (-1, 2**62),
-}
-"""What the columns hold."""
-_OF_SILENCE: Final = (-(2**31), -1)
-"""Ordinals of statuses that silence tells."""
-
-
-def _checked(event: T) -> T:
-    """The event, if every field is of its type and fits its column. JSON says nothing of either."""
-    for field in fields(event):  # type: ignore[arg-type]
-        value = getattr(event, field.name)
-        check = _CHECKS.get(str(field.type))
-        if check is not None and not check(value):
-            raise ValueError(f"{field.name} is {str(value)[:64]!r}, expected {field.type}")
-        bounds = _TIMES if field.name.endswith("_ts") or field.name == "episode" else _BOUNDS.get(field.name)
-        told_by_silence = type(event) is DeviceStatus and field.name == "source_ordinal" and value < 0
-        bounds = _OF_SILENCE if told_by_silence else bounds
-        if bounds is not None and not bounds[0] <= value <= bounds[1]:
-            raise ValueError(f"{field.name} is {value}, expected {bounds[0]} to {bounds[1]}")
-    return event
-
-
-def _checked_aggregate(event: Aggregate) -> Aggregate:
-    for name, of in _checked(event).quantities.items():
+def _even(event: Aggregate) -> Aggregate:
+    """The aggregate, if its statistics are of quantities that we know and each has the same components."""
+    for name, of in event.quantities.items():
         if name not in BY_NAME:
             raise ValueError(f"unknown quantity {name[:64]!r}")
-        lengths = {len(of[statistic]) for statistic in STATISTICS}
-        if len(lengths) > 1 or max(lengths) > MAX_COMPONENTS:
-            raise ValueError(f"{name}: arrays differ in length or are longer than {MAX_COMPONENTS}")
-        if not all(_is_integer(value) and 0 <= value < 2**32 for value in of["count"]):
-            raise ValueError(f"{name}: a count is not a number of values")
-        if not all(value is None or _is_number(value) for statistic in STATISTICS[1:] for value in of[statistic]):
-            raise ValueError(f"{name}: a statistic is neither a number nor null")
+        if len({len(of[statistic]) for statistic in STATISTICS}) > 1:
+            raise ValueError(f"{name}: arrays differ in length")
     return event

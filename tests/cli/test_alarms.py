@@ -6,11 +6,11 @@ import asyncio
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import orjson
+from msgspec import structs
 
 from embedded.processes import running_broker, running_kafka
 from schemas.events import Alarm
@@ -53,16 +53,18 @@ ALARM: Final = Alarm(
 
 
 def alarm(message: str) -> bytes:
-    return replace(ALARM, message=message).to_json()
+    return structs.replace(ALARM, message=message).to_json()
 
 
 FOREIGN: Final[dict[str, bytes | None]] = {
     "it has no value": None,
-    "unexpected character": b"<alarm/>",
-    "expected an object, got list": b"[1]",
+    "JSON is malformed": b"<alarm/>",
+    "Expected `object`, got `array`": b"[1]",
+    "nested too deeply": b'{"x":' * 10_000,
     "version 2; this program reads version 1": alarm("x").replace(b'"v":1', b'"v":2'),
-    "alarm_id is missing": b'{"v": 1}',
-    "event_ts or message is of another type": alarm("x").replace(b'"message":"x"', b'"message":null'),
+    "missing required field `alarm_id`": b'{"v": 1}',
+    "Expected `str`, got `null` - at `$.message`": alarm("x").replace(b'"message":"x"', b'"message":null'),
+    "Expected `int` <= 4102444800000 - at `$.event_ts`": alarm("x").replace(b'"event_ts":', b'"event_ts":9'),
 }
 
 

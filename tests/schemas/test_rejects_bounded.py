@@ -4,13 +4,13 @@ sent and 1000 bytes more, and whatever is left out says so."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from uuid import UUID
 
 import orjson
 import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from schemas.records import Headers, Records
 from schemas.rejects import RejectEvent, event_of
@@ -28,7 +28,7 @@ LAST_OFFSET = 2**63 - 100
 def on_the_wire(reject: Reject) -> int:
     """Bytes of key, value and headers of a reject as it goes out."""
     event = event_of(reject, "emberline.telemetry", 2**31 - 1)
-    headers = replace(event, generation=2**31 - 1, source_topic_id=str(UUID(int=0))).to_headers(reject.headers)
+    headers = structs.replace(event, generation=2**31 - 1, source_topic_id=str(UUID(int=0))).to_headers(reject.headers)
     told = sum(len(name.encode()) + len(value or b"") for name, value in headers)
     return told + len(reject.key or b"") + len(reject.value or b"")
 

@@ -247,7 +247,10 @@ def smoke(*values: Any) -> bytes:
 
 MALFORMED: dict[str, list[bytes | None]] = {
     topics.ALARMS.name: [
-        None, b"", b"{", b"[]", b"7", b'{"v":1}', b'{"v":2}',
+        None, b"", b"{", b"[]", b"7", b'{"v":1}', b'{"v":2}', b"[" * 100_000, b'{"v":1,"x":' * 100_000,
+        alarm(alarm_id=5).to_json(), alarm(severity=3).to_json(), alarm(component=-1).to_json(),
+        alarm(generation=2**31).to_json(), alarm(source_offset=-1).to_json(),
+        alarm(device_id="\x7f").to_json().replace(b"\x7f", b"\xff"),
         alarm(component=256).to_json(), alarm(value="hot").to_json(), alarm(value=None).to_json(),
         alarm(ingest_ts=-5).to_json(), alarm(ingest_ts=2**62).to_json(), alarm(episode=2**62).to_json(),
         alarm(test=1).to_json(), alarm(late=None).to_json(), alarm(by_arrival=0).to_json(),
