@@ -231,9 +231,11 @@ def _limit(kind: AlarmKind, section: Section) -> tuple[float, ...]:
 
 def _level(section: Section, name: str) -> float:
     given = section.get(name, {})
+    if given == {}:
+        return math.inf
     value = given.get("value") if isinstance(given, dict) else given
     if value is None:
-        return math.inf
+        raise LimitsError(f"{name} has no value, found {given!r}; {name} = {{}} would switch it off")
     level = _number(name, value)
     low, high = section["settable"]
     if not low <= level <= high:

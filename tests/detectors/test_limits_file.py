@@ -117,6 +117,14 @@ REFUSED = [
     ("[default.temperature]\nalarm = 141", "the alarm level 141 lies outside what may be set, 45 to 140"),
     ("[default.arc_fault]\nwarning = 9", "the warning level 9 lies outside what may be set, 10 to 14"),
     ("[default.temperature]\nwarning = 71", "the warning level 71 lies above the alarm level 70"),
+    (
+        "[default.temperature]\nalarm = { valeu = 75 }",
+        r"\[default.temperature\]: alarm has no value, found {'valeu': 75}",
+    ),
+    (
+        "[default.temperature]\nwarning = { from = 'insurer' }",
+        r"warning has no value.*; warning = {} would switch it off",
+    ),
     ("[default.temperature]\nalarm = 'hot'", "alarm must be a number from 0 up to 1e\\+12, got 'hot'"),
     ("[default.temperature]\nalarm = true", "alarm must be a number from 0 up to 1e\\+12, got True"),
     ("[default.temperature]\nalarm = nan", "alarm must be a number from 0 up to 1e\\+12, got nan"),
