@@ -18,6 +18,7 @@ QUICK: Final = (
     "house",
     "schemas",
     "sinks/test_blocks.py",
+    "streams/test_generations.py",
     "streams/test_ledger.py",
     "streams/test_pulse.py",
     "streams/test_seals.py",
