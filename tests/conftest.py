@@ -7,6 +7,8 @@ from typing import Final
 
 import pytest
 
+pytest_plugins = ("tests.support.platform",)
+
 TESTS: Final = Path(__file__).parent
 QUICK: Final = (
     "cli/test_brokers.py",
@@ -23,7 +25,7 @@ QUICK: Final = (
     "streams/test_pulse.py",
     "streams/test_seals.py",
     "streams/test_settings.py",
-    "watching",
+    "streams/watching",
 )
 """Folders and files that start no server, whole: a file that starts one for a single test is not quick."""
 NIGHTLY: Final = {
@@ -40,10 +42,19 @@ NIGHTLY: Final = {
     )
 }
 """Tests that take long, each with why a day may pass before it is seen to fail."""
+SHARED: Final = {"broker", "clickhouse", "platform"}
+"""The servers that tests/cli and tests/streams share (tests/support/platform.py) run until the last test has ended."""
+
+
+def needs_shared_servers(item: pytest.Item) -> bool:
+    folder = item.path.relative_to(TESTS).parts[0]
+    return folder in {"cli", "streams"} and not SHARED.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every test the marker of its tier; those of `make test` alone have none."""
+    """Give every test the marker of its tier; those of `make test` alone have none. Tests that need the shared servers
+    come last, so that these run beside no others."""
+    items.sort(key=needs_shared_servers)
     for item in items:
         place = item.path.relative_to(TESTS)
         if any(place.is_relative_to(quick) for quick in QUICK):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks import attacks, page, senders
 from schemas.topics import ALARMS, REJECTS
-from tests.apache_kafka import kafka_for_tests
+from tests.support.apache_kafka import kafka_for_tests
 
 
 def test_attacks_are_measured_while_neighbours_catch_fire() -> None:

@@ -26,9 +26,9 @@ from embedded.kafka.jars import POM
 from fleet import Fleet, FleetConfig
 from fleet.bad import CASES
 from schemas.events import Alarm
-from tests.apache_kafka import kafka_for_tests, missing_tools, skip_but_in_ci
 from tests.detectors.given_reports import fleets
 from tests.detectors.test_process_equals_twin import quick_limits
+from tests.support.apache_kafka import kafka_for_tests, missing_tools, skip_but_in_ci
 
 PROFILE = settings(
     max_examples=40, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate, Phase.shrink)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import scale
-from tests.apache_kafka import kafka_for_tests
+from tests.support.apache_kafka import kafka_for_tests
 
 
 def test_every_number_of_devices_and_of_components_is_measured_in_a_process_of_its_own() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import stages
-from tests.apache_kafka import kafka_for_tests
+from tests.support.apache_kafka import kafka_for_tests
 
 
 def test_every_stage_is_measured_and_the_same_alarms_are_found_in_chunks_of_every_size() -> None:

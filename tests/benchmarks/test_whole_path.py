@@ -9,7 +9,7 @@ import pytest
 from benchmarks import response, throughput
 from cli.demo.account import demo_config
 from fleet import Fleet
-from tests.apache_kafka import kafka_for_tests
+from tests.support.apache_kafka import kafka_for_tests
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.streams.processes import REPOSITORY
+from tests.support.processes import REPOSITORY
 
 _COMMAND: Final = re.compile(r"(make|emberline|clickhouse-client|export|pip|python) ")
 

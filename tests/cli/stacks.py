@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from embedded.manners import CannotStartError, listen
-from tests.streams.processes import command_line
+from tests.support.processes import command_line
 
 
 def address() -> str:

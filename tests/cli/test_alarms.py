@@ -17,10 +17,10 @@ from schemas.events import Alarm
 from schemas.topics import ALARMS
 from streams.settings import Settings
 from streams.topics import make_topics
-from tests.apache_kafka import kafka_for_tests
 from tests.cli.stacks import address
-from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import command_line, environment_of, until
+from tests.support.apache_kafka import kafka_for_tests
+from tests.support.kafka_outside import Kafka, Sent
+from tests.support.processes import command_line, environment_of, until
 
 ALARM: Final = Alarm(
     v=1,

@@ -17,7 +17,7 @@ import pytest
 
 from streams.settings import Settings
 from tests.cli.stacks import address, started, until_it_runs
-from tests.streams.processes import alive, children_of, environment_of, run
+from tests.support.processes import alive, children_of, environment_of, run
 
 COMMANDS: Final = (
     ["alarms"],

@@ -22,13 +22,13 @@ from streams.times import now_ms
 from tests.cli.readme import CHINESE, ENGLISH, Shown, blocks, shown
 from tests.cli.stacks import address, started, until_it_runs
 from tests.cli.test_alarms import Following
-from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import command_line, environment_of, run, until, working
+from tests.support.kafka_outside import Kafka, Sent
+from tests.support.processes import command_line, environment_of, run, until, working
 
 NOT_RUN: Final = {
-    "make demo": "streams/test_demo.py runs the demo",
+    "make demo": "cli/test_demo.py runs the demo",
     "make test": "it runs this",
-    "emberline demo": "streams/test_demo.py runs it; its table is held against README's here",
+    "emberline demo": "cli/test_demo.py runs it; its table is held against README's here",
     "clickhouse-client": "no package of ours brings it; its query is run by our own client",
     "export": "three brokers and a server that nobody has here",
 }

@@ -18,7 +18,7 @@ from clickhouse_driver import Client
 
 from embedded.processes import Running, running_clickhouse
 from tests.embedded.http import ask
-from tests.streams.processes import until
+from tests.support.processes import until
 
 OWN, READERS = "of-the-program", "of-people"
 

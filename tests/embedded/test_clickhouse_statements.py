@@ -13,7 +13,7 @@ from clickhouse_driver.errors import ServerException
 from embedded.clickhouse import statements
 from embedded.processes import Running
 from tests.embedded.conftest import SLOW
-from tests.streams.processes import until
+from tests.support.processes import until
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from clickhouse_driver.errors import ServerException
 
 from embedded.processes import Running, StartFailedError, running_clickhouse
 from tests.embedded.conftest import SLOW
-from tests.streams.processes import until
+from tests.support.processes import until
 
 
 def _half_an_insert(client: Client) -> None:

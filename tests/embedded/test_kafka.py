@@ -21,8 +21,8 @@ from aiokafka.errors import RequestTimedOutError
 from embedded.kafka import LARGEST_BATCH_BYTES, Cluster
 from embedded.processes import StartFailedError, running_kafka
 from schemas.topics import REJECTS
-from tests.apache_kafka import kafka_for_tests
-from tests.streams.processes import until
+from tests.support.apache_kafka import kafka_for_tests
+from tests.support.processes import until
 
 _PARENT = """
 import signal, sys

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.streams.processes import until
+from tests.support.processes import until
 
 _PARENT = """
 import signal, sys

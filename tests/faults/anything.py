@@ -16,7 +16,7 @@ import cramjam
 import orjson
 
 from schemas.quantities import QUANTITIES
-from tests.streams.batches_by_hand import Given, batch, records_of, with_records
+from tests.support.batches_by_hand import Given, batch, records_of, with_records
 
 PACKED: Final[dict[int, Callable[[bytes], bytes]]] = {
     0: bytes,

@@ -27,8 +27,8 @@ from tests.faults.crew import Command, Crew, product
 from tests.faults.load import Load, Shape
 from tests.faults.verdict import Verdict, judge
 from tests.faults.watch import Look, Watch
-from tests.streams.processes import run, until
-from tests.streams.readings import quick_limits
+from tests.support.fleet_sends import quick_limits
+from tests.support.processes import run, until
 
 PARTITIONS: Final = 4
 ALL_TOPICS: Final = tuple(topic.name for topic in TOPICS)

@@ -13,7 +13,7 @@ from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS
 from streams.settings import Settings
 from tests.faults.beside import Beside
-from tests.streams.kafka_outside import rows_of
+from tests.support.kafka_outside import rows_of
 
 Device = tuple[str, bool]
 POLL_MS: Final = 250

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.apache_kafka import kafka_for_tests
 from tests.faults.arena import Arena, Servers, running_arena, running_servers
+from tests.support.apache_kafka import kafka_for_tests
 
 
 @pytest.fixture(scope="session")

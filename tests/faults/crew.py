@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from streams.settings import Settings
-from tests.streams.processes import READY_S, Worker, command_line, environment_of, free_port, until
+from tests.support.processes import READY_S, Worker, command_line, environment_of, free_port, until
 
 RESTART_S: Final = 0.2
 """A supervisor waits a little, so that a worker that cannot start does not take the whole machine."""

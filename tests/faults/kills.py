@@ -27,13 +27,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tests.apache_kafka import QUICK_JVM, missing_tools
 from tests.faults.arena import Arena, running_arena, running_servers
 from tests.faults.changes import Changes
 from tests.faults.crew import Post, product
 from tests.faults.load import Load
 from tests.faults.release_before import BEFORE, release_before
 from tests.faults.verdict import Verdict
+from tests.support.apache_kafka import QUICK_JVM, missing_tools
 
 APART_S: Final = (0.5, 5.0)
 """Between two kills: less than a restart takes, to more than a session and a rebalance."""

@@ -14,7 +14,7 @@ from schemas.events import Alarm
 from schemas.positions import Repeats
 from schemas.topics import ALARMS
 from streams.settings import Settings
-from tests.streams.processes import until
+from tests.support.processes import until
 
 ENOUGH: Final = 5
 """As many show that alarms go on."""

@@ -17,7 +17,7 @@ from fleet import Fleet, FleetConfig, Send
 from schemas.topics import TELEMETRY
 from streams.partitioner import partition_of
 from streams.settings import Settings
-from tests.streams.readings import LEARN_S
+from tests.support.fleet_sends import LEARN_S
 
 WINDOW_S: Final = 0.05
 EPISODE_S: Final = 30.0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.crew import Command
-from tests.streams.processes import REPOSITORY
+from tests.support.processes import REPOSITORY
 
 BEFORE: Final = "666a82c"
 """The release that is upgraded from: its checkpoints have a hash of their layout, its events no generation."""

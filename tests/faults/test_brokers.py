@@ -15,7 +15,7 @@ from embedded.kafka.brokers import Broker
 from streams.storage import run_migrations
 from tests.faults.arena import Arena, Servers, make_anew, running_arena, settings_for
 from tests.faults.crew import Crew, Post
-from tests.streams.processes import until
+from tests.support.processes import until
 
 Open = Callable[..., AbstractContextManager[Arena]]
 AWAY_S: Final = 6.0

@@ -17,7 +17,7 @@ from tests.faults.clickhouse import PASSWORD
 from tests.faults.crew import Post
 from tests.faults.listener import Listener
 from tests.faults.watch import TABLES
-from tests.streams.processes import READY_S, until
+from tests.support.processes import READY_S, until
 
 Open = Callable[..., AbstractContextManager[Arena]]
 Stay = Callable[[Arena], None]

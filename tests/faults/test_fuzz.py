@@ -18,8 +18,8 @@ from schemas.topics import ALARMS, DEVICE_STATUS, REJECTS, TELEMETRY
 from streams.times import now_ms
 from tests.faults.anything import Anything
 from tests.faults.arena import PARTITIONS, Arena
-from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import until
+from tests.support.kafka_outside import Kafka, Sent
+from tests.support.processes import until
 
 Open = Callable[..., AbstractContextManager[Arena]]
 ROUNDS = 5

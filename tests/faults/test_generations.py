@@ -17,8 +17,8 @@ from schemas.topics import ALARMS
 from streams.settings import host_port
 from streams.times import now_ms
 from tests.faults.arena import PARTITIONS, Arena
-from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import until
+from tests.support.kafka_outside import Kafka, Sent
+from tests.support.processes import until
 
 Open = Callable[..., AbstractContextManager[Arena]]
 NEVER_S: Final = 300.0

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 from tests.faults.arena import Arena
 from tests.faults.crew import Post
-from tests.streams.processes import until
+from tests.support.processes import until
 
 Open = Callable[..., AbstractContextManager[Arena]]
 

@@ -12,7 +12,7 @@ from schemas.topics import TELEMETRY
 from tests.faults.altered.dying import Deaths
 from tests.faults.arena import PARTITIONS, SETTLED_S, Arena
 from tests.faults.watch import Look
-from tests.streams.processes import until
+from tests.support.processes import until
 
 Open = Callable[..., AbstractContextManager[Arena]]
 TIMES: Final = 2

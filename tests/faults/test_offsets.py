@@ -18,9 +18,9 @@ from streams.settings import Settings, host_port
 from tests.faults.arena import PARTITIONS, Arena, configure, make_anew
 from tests.faults.crew import Command, product
 from tests.faults.watch import TABLES, Look
-from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import until
-from tests.streams.readings import fleet_sends
+from tests.support.fleet_sends import fleet_sends
+from tests.support.kafka_outside import Kafka, Sent
+from tests.support.processes import until
 
 Open = Callable[..., AbstractContextManager[Arena]]
 COMPACTED: Final = {

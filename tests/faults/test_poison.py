@@ -13,7 +13,7 @@ import orjson
 from streams.times import now_ms
 from tests.faults.altered.raising import FATAL_VALUE
 from tests.faults.arena import PARTITIONS, Arena
-from tests.streams.kafka_outside import Kafka, Sent
+from tests.support.kafka_outside import Kafka, Sent
 
 Open = Callable[..., AbstractContextManager[Arena]]
 TOO_LARGE: Final = b'{"v":1,"note":"' + b"x" * 5_000_000 + b'"}'

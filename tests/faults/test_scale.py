@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from streams.settings import Settings
 from tests.faults.arena import Arena
 from tests.faults.crew import Post
-from tests.streams.processes import until
+from tests.support.processes import until
 
 Open = Callable[..., AbstractContextManager[Arena]]
 

@@ -15,9 +15,9 @@ from aiokafka import AIOKafkaProducer
 from schemas.topics import ALARMS, REJECTS, TELEMETRY
 from streams.times import now_ms
 from tests.faults.arena import PARTITIONS, Arena
-from tests.streams.batches_by_hand import Given, batch, records_of, with_records
-from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import until
+from tests.support.batches_by_hand import Given, batch, records_of, with_records
+from tests.support.kafka_outside import Kafka, Sent
+from tests.support.processes import until
 
 Open = Callable[..., AbstractContextManager[Arena]]
 CODECS: Final = ("gzip", "snappy", "lz4", "zstd")

@@ -18,8 +18,8 @@ from streams.topics import count_partitions, make_topics
 from streams.watching.described import asking, described, nodes, settings_of
 from tests.faults.arena import ALL_TOPICS, PARTITIONS, Arena, Servers, configure, delete, make_anew, settings_for, widen
 from tests.faults.crew import Post
-from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import run, until, working
+from tests.support.kafka_outside import Kafka, Sent
+from tests.support.processes import run, until, working
 
 Open = Callable[..., AbstractContextManager[Arena]]
 SENDERS_CLOCK: Final = TELEMETRY.settings | {"message.timestamp.type": "CreateTime"}

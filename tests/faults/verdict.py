@@ -31,7 +31,7 @@ from streams.settings import Settings, host_port
 from streams.transport import to_records
 from tests.faults.checkpoints import Device, Row
 from tests.faults.watch import TABLES, Look, Place, Stored
-from tests.streams.readings import fed, rejects_of, without_repeats
+from tests.support.fleet_sends import fed, rejects_of, without_repeats
 
 StatusRow = tuple[str, bool, str, str, int, int]
 """Device, test, status, faults, offset and ordinal."""

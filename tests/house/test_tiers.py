@@ -9,8 +9,8 @@ from typing import Final
 
 from tests.conftest import NIGHTLY, QUICK, TESTS
 
-STARTERS: Final = {"embedded.kafka", "embedded.processes", "tests.apache_kafka", "tests.streams.processes"}
-"""The modules by which tests start servers. Every fixture of a conftest.py is, or needs, one that does."""
+STARTERS: Final = {"embedded.kafka", "embedded.processes", "tests.support.apache_kafka", "tests.support.processes"}
+"""The modules by which tests start servers. Every fixture of a conftest.py, or of tests/support, needs one of them."""
 
 
 def tree_of(file: Path) -> ast.Module:
@@ -30,7 +30,7 @@ def quick_files() -> list[Path]:
 
 def fixtures_of_servers() -> set[str]:
     found = set()
-    for file in TESTS.glob("*/conftest.py"):
+    for file in (*TESTS.glob("*/conftest.py"), *TESTS.glob("support/*.py")):
         for function in functions_of(file):
             if any("fixture" in ast.unparse(decorator) for decorator in function.decorator_list):
                 found.add(function.name)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.apache_kafka import skip_but_in_ci
+from tests.support.apache_kafka import skip_but_in_ci
 
 
 class Signed(NamedTuple):

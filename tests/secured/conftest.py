@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from embedded.processes import Running, running_clickhouse
-from tests.apache_kafka import kafka_for_tests
 from tests.secured.brokers import Secured, running_secured
 from tests.secured.certificates import Authority
 from tests.secured.tls_front import tls_front
+from tests.support.apache_kafka import kafka_for_tests
 
 PASSWORD = "s3cret of clickhouse, never told"
 

@@ -16,7 +16,7 @@ from streams.settings import Settings
 from streams.storage import asking, make_sink
 from tests.secured.certificates import Authority
 from tests.secured.conftest import PASSWORD, Fronted
-from tests.streams.processes import run
+from tests.support.processes import run
 
 
 def _settings(server: Fronted, **changes: Any) -> Settings:

@@ -19,7 +19,7 @@ from streams.settings import Settings
 from streams.topics import count_partitions, make_topics
 from tests.secured.brokers import Secured, password_of
 from tests.secured.certificates import Authority
-from tests.streams.processes import last_words, run
+from tests.support.processes import last_words, run
 
 Changed = Callable[[Secured, Authority, Path], Settings]
 

@@ -24,8 +24,8 @@ from streams.times import now_ms
 from streams.topics import make_topics
 from tests.secured.brokers import GROUP, Secured, user_of
 from tests.secured.conftest import PASSWORD, Fronted
-from tests.streams.kafka_outside import Kafka
-from tests.streams.processes import command_line, environment_of, last_words, run, until, working
+from tests.support.kafka_outside import Kafka
+from tests.support.processes import command_line, environment_of, last_words, run, until, working
 
 REPORTS: Final = 600
 

@@ -25,7 +25,7 @@ from sinks.clickhouse.rows import telemetry_block
 from sinks.clickhouse.writer import ClickHouseSink
 from sinks.contract import Block, SinkTakenOver
 from tests.sinks.samples import JULY, NOON, TOPIC_ID, report, telemetry
-from tests.streams.processes import until
+from tests.support.processes import until
 
 Query = Callable[..., list[tuple[Any, ...]]]
 TOPIC = topics.TELEMETRY.name

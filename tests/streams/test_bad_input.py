@@ -13,9 +13,9 @@ import orjson
 from schemas.rejects import RejectEvent, original_headers
 from schemas.topics import REJECTS, TELEMETRY
 from streams.times import now_ms
-from tests.streams.conftest import Platform, quick
-from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import until, working
+from tests.support.kafka_outside import Kafka, Sent
+from tests.support.platform import Platform, quick_settings
+from tests.support.processes import until, working
 
 HEADERS: Final = [("gateway", b"g-7"), ("trace", b"\xff\x00")]
 
@@ -118,7 +118,7 @@ def test_mostly_bad_input_is_said_loudly_with_its_gateway_and_stops_nobody(kafka
     gateway, other = ("gateway", "网关-7".encode()), ("gateway", b"\xff")
     bad = [Sent(0, b"BAD-1", b'{"v":1}', [gateway]) for _ in range(1_800)]
     good = [Sent(0, b"good", _bytes("GOOD"), [other]) for _ in range(600)]
-    with working("detect", quick(kafka.address), tmp_path / "detect") as worker:
+    with working("detect", quick_settings(kafka.address), tmp_path / "detect") as worker:
         kafka.send(good[:300] + bad + good[300:])
         worker.until(lambda: kafka.committed("emberline-detect") == kafka.ends(TELEMETRY.name), "all committed")
         worker.until(lambda: 'gateway_rejects_total{gateway="网关-7"} 1800.0' in worker.ask("/metrics")[1], "a count")

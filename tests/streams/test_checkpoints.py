@@ -31,11 +31,11 @@ from streams.errors import OperatorError
 from streams.seals import EPOCH_MOST, sealed
 from streams.settings import Settings
 from streams.topics import make_topics, topic_ids
-from tests.apache_kafka import kafka_for_tests
 from tests.detectors.given_reports import T0, contents, record, report, run
 from tests.detectors.rows_by_hand import device, layout_of, value_of
-from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import until
+from tests.support.apache_kafka import kafka_for_tests
+from tests.support.kafka_outside import Kafka, Sent
+from tests.support.processes import until
 
 PARTITIONS: Final = 64
 """Each test has one of its own."""

@@ -20,10 +20,10 @@ from schemas.reports import decode
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
 from streams.settings import Settings
 from streams.transport import to_records
-from tests.streams.conftest import PARTITIONS, quick
-from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import working
-from tests.streams.readings import fleet_sends, oracle_of, parts, quick_limits, rejects_of, without_repeats
+from tests.support.fleet_sends import fleet_sends, oracle_of, parts, quick_limits, rejects_of, without_repeats
+from tests.support.kafka_outside import Kafka, Sent
+from tests.support.platform import PARTITIONS, quick_settings
+from tests.support.processes import working
 
 GROUP = "emberline-detect"
 Device = tuple[str, bool]
@@ -32,7 +32,7 @@ Device = tuple[str, bool]
 @pytest.fixture
 def settings(kafka: Kafka, tmp_path: Path) -> Settings:
     """For a worker that needs no ClickHouse."""
-    return replace(quick(kafka.address), limits_file=str(quick_limits(tmp_path)))
+    return replace(quick_settings(kafka.address), limits_file=str(quick_limits(tmp_path)))
 
 
 class Look(NamedTuple):

@@ -16,9 +16,9 @@ from prometheus_client import CollectorRegistry, Counter
 from streams.errors import OperatorError
 from streams.health import STILL_S, Condition, HttpServer
 from streams.metrics import METRICS
-from tests.streams.conftest import Platform, quick
-from tests.streams.kafka_outside import Kafka
-from tests.streams.processes import free_port, until, working
+from tests.support.kafka_outside import Kafka
+from tests.support.platform import Platform, quick_settings
+from tests.support.processes import free_port, until, working
 
 ROLES = ["detect", "sink"]
 
@@ -43,7 +43,7 @@ def test_the_metrics_are_those_of_the_table(platform: Platform, role: str) -> No
 
 
 def test_a_worker_is_alive_but_not_ready_before_it_has_partitions(kafka: Kafka, tmp_path: Path) -> None:
-    with working("detect", quick(kafka.address), tmp_path / "detect", ready=False) as worker:
+    with working("detect", quick_settings(kafka.address), tmp_path / "detect", ready=False) as worker:
         answers: list[tuple[int, str]] = []
 
         def seen() -> bool:

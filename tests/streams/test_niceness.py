@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from embedded.processes import Running
-from tests.streams.conftest import Platform
+from tests.support.platform import Platform
 
 
 def test_a_sink_worker_and_the_embedded_clickhouse_are_nicer_than_a_detect_worker(

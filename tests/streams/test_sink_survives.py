@@ -25,10 +25,10 @@ from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS, 
 from streams.settings import Settings
 from streams.storage import run_migrations
 from streams.transport import to_records
-from tests.streams.conftest import PARTITIONS, Query, asking, quick
-from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import Worker, last_words, until, working
-from tests.streams.readings import fleet_sends, parts
+from tests.support.fleet_sends import fleet_sends, parts
+from tests.support.kafka_outside import Kafka, Sent
+from tests.support.platform import PARTITIONS, Query, asking, quick_settings
+from tests.support.processes import Worker, last_words, until, working
 
 GROUP = "emberline-sink"
 MALFORMED = [b"", b"{}", b"\xff\xfe", b"[1]", b'{"v":1}', b"null", None]
@@ -186,7 +186,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def test_every_record_is_stored_once_though_workers_and_clickhouse_are_killed(
     kafka: Kafka, server: Server, tmp_path: Path
 ) -> None:
-    settings = quick(kafka.address, server.running.address)
+    settings = quick_settings(kafka.address, server.running.address)
     run_migrations(settings)
     query, rng = asking(settings), random.Random(21)
     first, second, third, fourth = parts(fleet_sends(seed=6, seconds=160), 4)

@@ -20,8 +20,8 @@ from embedded.processes import Running
 from streams.settings import Settings
 from streams.transport import Chunk, Fetch, Transport
 from streams.worker import WorkerApp
-from tests.streams.conftest import PARTITIONS, quick
-from tests.streams.kafka_outside import Kafka, Outside, Sent
+from tests.support.kafka_outside import Kafka, Outside, Sent
+from tests.support.platform import PARTITIONS, quick_settings
 
 _numbers = itertools.count()
 
@@ -100,7 +100,7 @@ def topic(broker: Running) -> str:
 
 @pytest.fixture
 def settings(broker: Running) -> Settings:
-    return replace(quick(broker.address), group=f"group-{next(_numbers)}")
+    return replace(quick_settings(broker.address), group=f"group-{next(_numbers)}")
 
 
 @pytest.fixture

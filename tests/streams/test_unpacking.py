@@ -18,7 +18,7 @@ from schemas.records import Records
 from schemas.reports import decode
 from streams.transport import LATEST_TS, to_records
 from streams.unpacking import CHUNK_BYTES, CHUNK_RECORDS, HEADERS_MOST, MAX_BATCH_BYTES
-from tests.streams.batches_by_hand import Given, batch, records_of, with_records
+from tests.support.batches_by_hand import Given, batch, records_of, with_records
 
 TELEMETRY: Final = TP("emberline.telemetry", 3)
 GIVEN: Final[list[Given]] = [

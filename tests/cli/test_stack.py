@@ -15,8 +15,8 @@ import pytest
 
 from cli.passwords import kept_password
 from streams.settings import Settings
-from tests.streams.conftest import quick
-from tests.streams.processes import command_line, environment_of, free_port, run, until
+from tests.support.platform import quick_settings
+from tests.support.processes import command_line, environment_of, free_port, run, until
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Started:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     folder = tmp_path_factory.mktemp("stack")
-    settings = quick(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
+    settings = quick_settings(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
     settings = replace(settings, data_dir=str(folder / "data"))
     log = folder / "log"
     with log.open("wb") as output:

@@ -17,8 +17,8 @@ from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.positions import Repeats
 from schemas.rejects import RejectEvent
 from streams.partitioner import is_misplaced, partition_of
-from tests.streams.conftest import PARTITIONS
-from tests.streams.kafka_outside import Sent
+from tests.support.kafka_outside import Sent
+from tests.support.platform import PARTITIONS
 
 LEARN_S = 10
 Placed = TypeVar("Placed", Alarm, Aggregate, DeviceStatus)

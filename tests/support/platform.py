@@ -17,14 +17,14 @@ from embedded.processes import Running, running_broker, running_clickhouse
 from streams.settings import Settings, host_port
 from streams.storage import run_migrations
 from streams.topics import make_topics
-from tests.streams.kafka_outside import Kafka
-from tests.streams.processes import Worker, working
+from tests.support.kafka_outside import Kafka
+from tests.support.processes import Worker, working
 
 PARTITIONS = 2
 _numbers = itertools.count()
 
 
-def quick(kafka: str, clickhouse: str = "127.0.0.1:1") -> Settings:
+def quick_settings(kafka: str, clickhouse: str = "127.0.0.1:1") -> Settings:
     """Settings by which a worker is ready soon and notices a killed predecessor soon."""
     return Settings(
         kafka=kafka,
@@ -59,7 +59,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def kafka(tmp_path: Path) -> Iterator[Kafka]:
     """A broker of the test's own, with emberline's topics, all empty."""
     with running_broker(log=tmp_path / "broker.log") as running:
-        asyncio.run(make_topics(quick(running.address)))
+        asyncio.run(make_topics(quick_settings(running.address)))
         with Kafka(running.address, PARTITIONS) as outside:
             yield outside
 
@@ -67,7 +67,7 @@ def kafka(tmp_path: Path) -> Iterator[Kafka]:
 @pytest.fixture
 def settings(kafka: Kafka, clickhouse: Running) -> Settings:
     """Settings for workers on the test's own broker, and a database with emberline's tables."""
-    settings = quick(kafka.address, clickhouse.address)
+    settings = quick_settings(kafka.address, clickhouse.address)
     run_migrations(settings)
     return settings
 
@@ -104,7 +104,7 @@ def platform(clickhouse: Running, tmp_path_factory: pytest.TempPathFactory) -> I
     folder = tmp_path_factory.mktemp("platform")
     with ExitStack() as stack:
         running = stack.enter_context(running_broker(log=folder / "broker.log"))
-        settings = quick(running.address, clickhouse.address)
+        settings = quick_settings(running.address, clickhouse.address)
         asyncio.run(make_topics(settings))
         run_migrations(settings)
         kafka = stack.enter_context(Kafka(running.address, PARTITIONS))

@@ -11,8 +11,8 @@ from typing import Final
 import orjson
 import pytest
 
-from tests.streams.conftest import Platform, quick
-from tests.streams.processes import REPOSITORY, Ended, run
+from tests.support.platform import Platform, quick_settings
+from tests.support.processes import REPOSITORY, Ended, run
 
 NAB: Final = "nab/machine_temperature_system_failure.csv"
 LINES: Final = 500
@@ -83,7 +83,7 @@ def test_a_file_that_does_not_fit_is_refused_before_anything_is_sent(
 ) -> None:
     file = tmp_path / "readings.csv"
     file.write_text(text)
-    nowhere = quick("127.0.0.1:1")
+    nowhere = quick_settings("127.0.0.1:1")
     ended = run("replay", str(file), "--device", "CSV-3", "--time", "when", *arguments, settings=nowhere)
     assert sentence in ended.refusal
 

@@ -13,8 +13,8 @@ from typing import Final
 import orjson
 
 from streams.settings import Settings
-from tests.streams.conftest import quick
-from tests.streams.processes import alive, children_of, command_line, environment_of, until
+from tests.support.platform import quick_settings
+from tests.support.processes import alive, children_of, command_line, environment_of, until
 
 SIZE: Final = ["--devices", "60", "--rate", "100", "--json"]
 KEYS: Final = {
@@ -54,7 +54,10 @@ def _demo(settings: Settings, seconds: int) -> Iterator[subprocess.Popen[bytes]]
 def test_a_demo_stops_whole_at_ctrl_c_and_another_on_its_data_balances(tmp_path: Path) -> None:
     # Where settings are those of a secured cluster, the demo's own servers are plain all the same.
     settings = replace(
-        quick("127.0.0.1:9092", "127.0.0.1:9000"), data_dir=str(tmp_path / "data"), kafka_tls=True, clickhouse_tls=True
+        quick_settings("127.0.0.1:9092", "127.0.0.1:9000"),
+        data_dir=str(tmp_path / "data"),
+        kafka_tls=True,
+        clickhouse_tls=True,
     )
     with _demo(settings, 120) as process:
         log = tmp_path / "data" / "demo" / "logs" / "sink.log"

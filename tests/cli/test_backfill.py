@@ -28,9 +28,9 @@ from sinks.clickhouse.rows import telemetry_block
 from streams.errors import OperatorError
 from streams.storage import asking, make_sink, run_migrations
 from streams.times import now_ms
-from tests.streams.conftest import Platform, quick
-from tests.streams.kafka_outside import Sent
-from tests.streams.processes import Ended, run, until
+from tests.support.kafka_outside import Sent
+from tests.support.platform import Platform, quick_settings
+from tests.support.processes import Ended, run, until
 
 DEVICES: Final = 8
 REPORTS: Final = 300
@@ -171,7 +171,7 @@ def test_batches_of_any_size_give_the_same_reports(stored: Platform) -> None:
 
 
 def test_what_is_stored_comes_back_as_it_was_read(clickhouse: Running) -> None:
-    settings = replace(quick("127.0.0.1:1", clickhouse.address), clickhouse_database="backfill_reading")
+    settings = replace(quick_settings("127.0.0.1:1", clickhouse.address), clickhouse_database="backfill_reading")
     run_migrations(settings)
     rng, began = random.Random(7), now_ms()
     values = [orjson.dumps(report) for number in range(DEVICES) for report in _reports(f"BR-{number}", rng)]
@@ -246,11 +246,11 @@ def test_a_run_that_breaks_off_is_marked_unfinished(stored: Platform) -> None:
 def test_what_cannot_be_backfilled_is_refused(changed: dict[str, Any], sentence: str) -> None:
     good: dict[str, Any] = {"begin": BEGINNING, "end": "now", "limits": None, "devices": "", "warm_up": "2h"}
     with pytest.raises(OperatorError, match=sentence):
-        Plan.of(quick("127.0.0.1:1"), **(good | changed))
+        Plan.of(quick_settings("127.0.0.1:1"), **(good | changed))
 
 
 def test_bad_arguments_are_one_sentence() -> None:
-    assert "give --from and --to" in run("backfill", settings=quick("127.0.0.1:1")).refusal
+    assert "give --from and --to" in run("backfill", settings=quick_settings("127.0.0.1:1")).refusal
 
 
 def test_a_period_without_telemetry_is_said(platform: Platform) -> None:

@@ -25,9 +25,9 @@ from schemas.topics import ALARMS, TELEMETRY, TOPICS
 from sinks.clickhouse.migrate import migrations
 from streams.settings import Settings, described
 from streams.times import now_ms
-from tests.streams.conftest import Platform, asking, quick
-from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import command_line, environment_of, free_port, last_words, run, until
+from tests.support.kafka_outside import Kafka, Sent
+from tests.support.platform import Platform, asking, quick_settings
+from tests.support.processes import command_line, environment_of, free_port, last_words, run, until
 
 PIPE_LINES_BYTES: Final = 40_000
 """A pipe of 64 KiB holds more than that in whole lines, and less than these alarms of some 700 bytes each."""
@@ -88,13 +88,13 @@ def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     ids=" ".join,
 )
 def test_a_broker_that_is_away_is_said(arguments: list[str]) -> None:
-    settings = quick(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
+    settings = quick_settings(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
     assert settings.kafka in run(*arguments, settings=settings).refusal
 
 
 @pytest.mark.parametrize("role", ["detect", "sink"])
 def test_a_worker_without_a_broker_ends_with_one_sentence(role: str) -> None:
-    settings = quick(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
+    settings = quick_settings(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}")
     ended = run("worker", role, settings=settings)
     assert ended.status == 1
     assert settings.kafka in last_words(ended.err)
@@ -102,19 +102,19 @@ def test_a_worker_without_a_broker_ends_with_one_sentence(role: str) -> None:
 
 def test_topics_that_are_not_made_yet_are_asked_for(tmp_path: Path) -> None:
     with running_broker(tmp_path / "log") as empty:
-        ended = run("worker", "sink", settings=quick(empty.address))
+        ended = run("worker", "sink", settings=quick_settings(empty.address))
     assert ended.status == 1
     assert "`emberline topics`" in last_words(ended.err)
 
 
 def test_clickhouse_that_is_away_is_said() -> None:
-    settings = replace(quick("127.0.0.1:1", f"127.0.0.1:{free_port()}"), clickhouse_deadline_s=1)
+    settings = replace(quick_settings("127.0.0.1:1", f"127.0.0.1:{free_port()}"), clickhouse_deadline_s=1)
     assert f"ClickHouse at {settings.clickhouse} does not answer" in run("migrate", settings=settings).refusal
 
 
 def test_tables_that_are_not_made_yet_are_asked_for(kafka: Kafka, clickhouse: Running) -> None:
     kafka.send([Sent(0, b"LY-1", b"{}")])
-    ended = run("worker", "sink", settings=quick(kafka.address, clickhouse.address))
+    ended = run("worker", "sink", settings=quick_settings(kafka.address, clickhouse.address))
     assert ended.status == 1
     assert "`emberline migrate`" in last_words(ended.err)
 
@@ -128,20 +128,22 @@ def taken() -> Iterator[str]:
 
 
 def test_a_taken_port_is_said(taken: str, tmp_path: Path) -> None:
-    settings = replace(quick("127.0.0.1:1"), http=taken)
+    settings = replace(quick_settings("127.0.0.1:1"), http=taken)
     refusal = run("worker", "detect", settings=settings).refusal
     assert taken in refusal
     assert "EMBERLINE_HTTP" in refusal
-    refusal = run("run", "--broker", "embedded", settings=replace(quick(taken), data_dir=str(tmp_path))).refusal
+    refusal = run(
+        "run", "--broker", "embedded", settings=replace(quick_settings(taken), data_dir=str(tmp_path))
+    ).refusal
     assert taken in refusal
-    settings = replace(quick(f"127.0.0.1:{free_port()}", taken), data_dir=str(tmp_path))
+    settings = replace(quick_settings(f"127.0.0.1:{free_port()}", taken), data_dir=str(tmp_path))
     ended = run("run", "--broker", "embedded", settings=settings)
     assert taken in ended.refusal
 
 
 def test_a_limits_file_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     path = tmp_path / "limits.toml"
-    settings = replace(quick("127.0.0.1:1"), limits_file=str(path))
+    settings = replace(quick_settings("127.0.0.1:1"), limits_file=str(path))
     assert str(path) in run("worker", "detect", settings=settings).refusal
     for text, entry in (("[nonsense", str(path)), ("[default.temperature]\nwarming = 1\n", "warming")):
         path.write_text(text)
@@ -151,7 +153,7 @@ def test_a_limits_file_that_cannot_be_used_is_said(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" / "data"
-    settings = replace(quick(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"), data_dir=str(folder))
+    settings = replace(quick_settings(f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"), data_dir=str(folder))
     for arguments in (
         ["run", "--broker", "embedded"],
         ["demo", "--seconds", "2", "--devices", "20", "--rate", "10", "--json"],
@@ -160,7 +162,7 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_numbers_that_make_no_fleet_are_refused(broker: Running) -> None:
-    settings = quick(broker.address)
+    settings = quick_settings(broker.address)
     assert (
         "a device may report every 10 ms at most"
         in run("simulate", "--devices", "1", "--rate", "1000", settings=settings).refusal
@@ -170,7 +172,7 @@ def test_numbers_that_make_no_fleet_are_refused(broker: Running) -> None:
 
 def test_topics_are_made_once(tmp_path: Path) -> None:
     with running_broker(tmp_path / "log") as empty:
-        settings = quick(empty.address)
+        settings = quick_settings(empty.address)
         first, second = (run("topics", settings=settings) for _ in range(2))
         with Kafka(empty.address, settings.partitions) as kafka:
             assert kafka.ends(TELEMETRY.name) == [0, 0]
@@ -180,7 +182,7 @@ def test_topics_are_made_once(tmp_path: Path) -> None:
 
 
 def test_tables_are_made_once(clickhouse: Running) -> None:
-    settings = quick("127.0.0.1:1", clickhouse.address)
+    settings = quick_settings("127.0.0.1:1", clickhouse.address)
     first, second = (run("migrate", settings=settings) for _ in range(2))
     assert (first.status, second.status) == (0, 0)
     numbers = [f"{migration.number:04}" for migration in migrations()]

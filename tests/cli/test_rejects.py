@@ -30,10 +30,10 @@ from streams.settings import Settings
 from streams.storage import asking, run_migrations
 from streams.times import now_ms
 from streams.topics import make_topics, topic_ids
-from tests.apache_kafka import kafka_for_tests
-from tests.streams.conftest import Platform, quick
-from tests.streams.kafka_outside import Kafka, Sent
-from tests.streams.processes import Ended, run, until
+from tests.support.apache_kafka import kafka_for_tests
+from tests.support.kafka_outside import Kafka, Sent
+from tests.support.platform import Platform, quick_settings
+from tests.support.processes import Ended, run, until
 
 HEADERS: Final = [("gateway", b"g-7"), ("trace", b"\xff\x00"), ("gateway", b"again")]
 
@@ -272,7 +272,7 @@ def real(clickhouse: Running, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Apache Kafka, one broker, with emberline's topics."""
     folder = tmp_path_factory.mktemp("real")
     with kafka_for_tests(), running_kafka(folder / "data", folder / "logs", brokers=1) as cluster:
-        settings = replace(quick(cluster.bootstrap, clickhouse.address), fencing=True)
+        settings = replace(quick_settings(cluster.bootstrap, clickhouse.address), fencing=True)
         asyncio.run(make_topics(settings))
         run_migrations(settings)
         yield settings
@@ -383,4 +383,4 @@ def test_bad_arguments_are_one_sentence(platform: Platform, arguments: list[str]
 
 
 def test_a_database_without_tables_asks_for_them(clickhouse: Running) -> None:
-    assert "`emberline migrate`" in _rejects(quick("127.0.0.1:1", clickhouse.address), "list").refusal
+    assert "`emberline migrate`" in _rejects(quick_settings("127.0.0.1:1", clickhouse.address), "list").refusal
