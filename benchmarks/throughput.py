@@ -28,7 +28,7 @@ from benchmarks.processes import cpu_s, peak_mb
 from benchmarks.workload import PARTITIONS, Sent, Wanted
 from benchmarks.written import differences, written
 from cli.offsets import Offsets
-from cli.stack import Worker, running_worker, wait_until_ready
+from cli.stack import StackWorker, running_worker, wait_until_ready
 from embedded.processes import running_clickhouse, running_kafka
 from schemas.report_rules import fault_of
 from schemas.topics import AGGREGATES, ALARMS, REJECTS, TELEMETRY
@@ -183,7 +183,7 @@ async def _one(settings: Settings, folder: Path, crew: dict[str, int], reports: 
 
 async def _measured(
     session: aiohttp.ClientSession,
-    workers: Sequence[Worker],
+    workers: Sequence[StackWorker],
     groups: dict[str, Offsets],
     crew: dict[str, int],
     reports: int,
@@ -223,7 +223,7 @@ async def _measured(
     }
 
 
-async def _done(session: aiohttp.ClientSession, worker: Worker) -> int:
+async def _done(session: aiohttp.ClientSession, worker: StackWorker) -> int:
     """Reports it has worked off, or rows of them it has stored."""
     async with session.get(f"http://{worker.http}/metrics") as answer:
         families = text_string_to_metric_families(await answer.text())

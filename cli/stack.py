@@ -38,7 +38,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(slots=True)
-class Worker:
+class StackWorker:
     """A worker process of the stack."""
 
     role: str
@@ -79,7 +79,7 @@ class Stack:
 
     settings: Settings
     servers: list[Server]
-    workers: list[Worker]
+    workers: list[StackWorker]
 
     def check(self) -> None:
         """Raise OperatorError if a server or a worker has ended."""
@@ -178,7 +178,7 @@ def _with_clickhouse(
 
 
 @contextmanager
-def running_worker(role: str, settings: Settings, log: Path) -> Iterator[Worker]:
+def running_worker(role: str, settings: Settings, log: Path) -> Iterator[StackWorker]:
     """A worker as a child, until the block ends or this process does."""
     http = f"127.0.0.1:{free_port()}"
     environment = os.environ | replace(settings, http=http).to_environment()
@@ -192,7 +192,7 @@ def running_worker(role: str, settings: Settings, log: Path) -> Iterator[Worker]
             start_new_session=True,  # the terminal's Ctrl-C is ours to pass on, in order
         )
     try:
-        yield Worker(role, process, http, log)
+        yield StackWorker(role, process, http, log)
     finally:
         _stop(process)
 
@@ -206,7 +206,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-async def wait_until_ready(worker: Worker) -> None:
+async def wait_until_ready(worker: StackWorker) -> None:
     """Return once it says it is ready. Raises OperatorError if it ends, or takes too long."""
     deadline = time.monotonic() + READY_DEADLINE_S
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(ANSWER_S)) as session:
