@@ -52,7 +52,7 @@ class StackWorker:
 
 
 @dataclass(slots=True)
-class Server:
+class StackServer:
     """A server of the stack."""
 
     name: str
@@ -78,7 +78,7 @@ class Stack:
     """What runs, and where."""
 
     settings: Settings
-    servers: list[Server]
+    servers: list[StackServer]
     workers: list[StackWorker]
 
     def check(self) -> None:
@@ -118,7 +118,7 @@ async def running_stack(settings: Settings, say: Say, any_port: bool = False, ka
 
 def _with_kafka(
     stack: AsyncExitStack, settings: Settings, logs: Path, say: Say, any_port: bool, brokers: int
-) -> tuple[Settings, list[Server]]:
+) -> tuple[Settings, list[StackServer]]:
     host, port = host_port(settings.kafka.split(",")[0])
     if any_port:
         port = 0
@@ -131,17 +131,17 @@ def _with_kafka(
     broker = stack.enter_context(running_broker(logs / "broker.log", host, port))
     say(f"Kafka             {broker.address}  (embedded, in memory)")
     # The embedded broker has neither idempotent producers nor transactions.
-    server = Server("the broker", lambda: broker.status, logs / "broker.log", (broker.pid,))
+    server = StackServer("the broker", lambda: broker.status, logs / "broker.log", (broker.pid,))
     return replace(settings, kafka=broker.address, fencing=False), [server]
 
 
-def cluster_server(cluster: Cluster, logs: Path) -> Server:
+def cluster_server(cluster: Cluster, logs: Path) -> StackServer:
     """A cluster as one server: one broker of three may go, but one that has none left has ended."""
 
     def status() -> int | None:
         return None if any(one.running for one in cluster.brokers) else cluster.brokers[0].wait()
 
-    return Server("Kafka", status, logs / "broker-1.log", tuple(broker.pid for broker in cluster.brokers))
+    return StackServer("Kafka", status, logs / "broker-1.log", tuple(broker.pid for broker in cluster.brokers))
 
 
 def refused(error: Exception, any_port: bool = False) -> OperatorError:
@@ -155,7 +155,7 @@ def refused(error: Exception, any_port: bool = False) -> OperatorError:
 
 def _with_clickhouse(
     stack: AsyncExitStack, settings: Settings, logs: Path, say: Say, any_port: bool
-) -> tuple[Settings, Server]:
+) -> tuple[Settings, StackServer]:
     folder = Path(settings.data_dir) / "clickhouse"
     host, port = host_port(settings.clickhouse)
     readers = settings.clickhouse_password_path.with_name("clickhouse-reader-password")
@@ -173,7 +173,7 @@ def _with_clickhouse(
     clickhouse = stack.enter_context(server)
     say(f"ClickHouse        {clickhouse.address}  (embedded, data in {folder})")
     say(f"  for people      http://{host}:{clickhouse.http_port}  user {READER} may only read; password in {readers}")
-    ended = Server("ClickHouse", lambda: clickhouse.status, logs / "clickhouse.log", (clickhouse.pid,))
+    ended = StackServer("ClickHouse", lambda: clickhouse.status, logs / "clickhouse.log", (clickhouse.pid,))
     return replace(settings, clickhouse=clickhouse.address, clickhouse_password=password), ended
 
 
