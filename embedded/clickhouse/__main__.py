@@ -67,10 +67,10 @@ def _run(options: argparse.Namespace) -> int:
         from embedded.clickhouse.engine import Engine
     except ImportError as error:
         raise CannotStartError(f"chDB is missing ({error}); install it with: pip install chdb") from error
-    from embedded.clickhouse.server import Server
+    from embedded.clickhouse.server import ClickHouseServer
 
     engine = Engine(options.data_dir, lock)
-    server = Server(engine, native, http, users)
+    server = ClickHouseServer(engine, native, http, users)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
     if options.stop_with_stdin:

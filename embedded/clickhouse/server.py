@@ -31,7 +31,7 @@ _WRITES_END_SECONDS = 10.0  # The longest a stop waits for running writes.
 _THREADS_END_SECONDS = 1.0  # For clients to be let go after that; chDB is consistent without.
 
 
-class Server:
+class ClickHouseServer:
     """A ClickHouse server on two listening sockets, of the native protocol and of HTTP."""
 
     def __init__(self, engine: Engine, native: socket.socket, http: socket.socket, users: Users) -> None:
