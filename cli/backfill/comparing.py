@@ -65,7 +65,7 @@ _DIFFERENCES: Final = """
 """
 
 
-class Difference(NamedTuple):
+class AlarmDifference(NamedTuple):
     """An alarm on which the two sides differ; what a side does not have is None or empty."""
 
     category: str
@@ -89,7 +89,7 @@ class Compared(NamedTuple):
 
     counts: dict[str, dict[str, int]]
     moved: dict[str, int]
-    differences: list[Difference]
+    differences: list[AlarmDifference]
 
     def total(self, category: str) -> int:
         """How many, over all kinds."""
@@ -108,7 +108,7 @@ def compare(service: Service, plan: Plan, run_id: UUID) -> Compared:
         counts.setdefault(kind, {})[category] = count
         moved[kind] = moved.get(kind, 0) + moved_count
     rows: list[tuple[Any, ...]] = service.query(_DIFFERENCES.format(judged=judged), asked)
-    return Compared(counts, moved, [Difference(*row) for row in rows])
+    return Compared(counts, moved, [AlarmDifference(*row) for row in rows])
 
 
 def _at(ts: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from cli.backfill.comparing import CATEGORIES, Compared, Difference
+from cli.backfill.comparing import CATEGORIES, AlarmDifference, Compared
 from cli.backfill.finding import Run
 from cli.backfill.plan import Plan
 from streams.times import local, moment
@@ -78,13 +78,13 @@ def _remarks(compared: Compared) -> list[str]:
     return remarks
 
 
-def _examples(heading: str, some: Sequence[Difference], total: int) -> list[str]:
+def _examples(heading: str, some: Sequence[AlarmDifference], total: int) -> list[str]:
     shown = some[:EXAMPLES]
     more = [f"  and {total - len(shown)} more; --json names them"] if total > len(shown) else []
     return ["", f"{heading}:", *map(_example, shown), *more]
 
 
-def _example(one: Difference) -> str:
+def _example(one: AlarmDifference) -> str:
     onset = one.onset_backfill_ts if one.onset_live_ts is None else one.onset_live_ts
     when = "" if onset is None else local(onset)
     if one.severity_live is not None and one.severity_backfill is not None:
