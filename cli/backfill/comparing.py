@@ -81,7 +81,7 @@ class AlarmDifference(NamedTuple):
     message_backfill: str
 
 
-class Compared(NamedTuple):
+class Comparison(NamedTuple):
     """How many of each category, by kind, and the differences, up to `DIFFERENCES_MOST`.
 
     `moved` counts, by kind, those among the same whose onset differs.
@@ -96,7 +96,7 @@ class Compared(NamedTuple):
         return sum(of_kind.get(category, 0) for of_kind in self.counts.values())
 
 
-def compare(service: Service, plan: Plan, run_id: UUID) -> Compared:
+def compare(service: Service, plan: Plan, run_id: UUID) -> Comparison:
     """Compare a finished run with the live alarms of its period."""
     devices, asked = plan.devices.where()
     folded = _FOLDED.format(from_ts=_at(plan.from_ts), to_ts=_at(plan.to_ts), devices=devices)
@@ -108,7 +108,7 @@ def compare(service: Service, plan: Plan, run_id: UUID) -> Compared:
         counts.setdefault(kind, {})[category] = count
         moved[kind] = moved.get(kind, 0) + moved_count
     rows: list[tuple[Any, ...]] = service.query(_DIFFERENCES.format(judged=judged), asked)
-    return Compared(counts, moved, [AlarmDifference(*row) for row in rows])
+    return Comparison(counts, moved, [AlarmDifference(*row) for row in rows])
 
 
 def _at(ts: int) -> str:

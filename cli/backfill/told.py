@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from cli.backfill.comparing import CATEGORIES, AlarmDifference, Compared
+from cli.backfill.comparing import CATEGORIES, AlarmDifference, Comparison
 from cli.backfill.finding import Run
 from cli.backfill.plan import Plan
 from streams.times import local, moment
@@ -18,7 +18,7 @@ _HEADINGS: Final = {name: name.replace("_", " ") for name in CATEGORIES}
 _SEVERITIES: Final = ("notice", "warning", "alarm")
 
 
-def as_json(plan: Plan, run: Run, compared: Compared) -> dict[str, Any]:
+def as_json(plan: Plan, run: Run, compared: Comparison) -> dict[str, Any]:
     """Everything, as one JSON object."""
     return {
         "run_id": str(run.run_id),
@@ -44,11 +44,11 @@ def _reaches_to_now(plan: Plan) -> bool:
     return plan.to_ts > moment("now", "now") - RECENT_MS
 
 
-def _differing(compared: Compared) -> int:
+def _differing(compared: Comparison) -> int:
     return sum(compared.total(name) for name in ("only_live", "only_backfill", "other_severity"))
 
 
-def told(plan: Plan, run: Run, compared: Compared) -> list[str]:
+def told(plan: Plan, run: Run, compared: Comparison) -> list[str]:
     """A summary by kind, and examples."""
     limits = plan.limits_file or "the shipped limits"
     lines = [
@@ -69,7 +69,7 @@ def told(plan: Plan, run: Run, compared: Compared) -> list[str]:
     return [*lines, "", f"run {run.run_id}; what it found is in the table backfill_alarms"]
 
 
-def _remarks(compared: Compared) -> list[str]:
+def _remarks(compared: Comparison) -> list[str]:
     remarks = []
     if moved := sum(compared.moved.values()):
         remarks.append(f"{moved} of the same began at another time")
