@@ -18,7 +18,7 @@ DEVICES_MOST: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Devices:
+class DeviceFilter:
     """Which devices: ids, and prefixes (written with a `*` behind). All where both are empty."""
 
     ids: Sequence[str] = ()
@@ -56,7 +56,7 @@ class Plan:
     to_ts: int
     warm_up_ms: int
     devices_text: str
-    devices: Devices
+    devices: DeviceFilter
     limits: LimitTable
     limits_file: str
 
@@ -86,7 +86,7 @@ class Plan:
             to_ts=to_ts,
             warm_up_ms=duration_ms(warm_up, "--warm-up"),
             devices_text=devices,
-            devices=Devices.of(devices),
+            devices=DeviceFilter.of(devices),
             limits=table,
             limits_file="" if path is None else str(path),
         )
