@@ -38,7 +38,7 @@ _RUN_COLUMNS: Final = (
 
 
 @dataclass(slots=True)
-class Run:
+class BackfillRun:
     """One backfill and how far it is. Counts hold the warm-up too, but for `reports_in_period`."""
 
     run_id: UUID
@@ -47,13 +47,13 @@ class Run:
     alarm_events: int = 0
 
 
-def run(service: Service, plan: Plan, devices_most: int, quiet: bool) -> Run:
+def run(service: Service, plan: Plan, devices_most: int, quiet: bool) -> BackfillRun:
     """Detect over the plan's period. Raises OperatorError if there is nothing in it.
 
     Broken off, by Ctrl-C or otherwise, it leaves a run that is marked as started and never as finished.
     """
     found = spans(service, plan)
-    this = Run(uuid4(), reports_in_period=sum(span.in_period for span in found))
+    this = BackfillRun(uuid4(), reports_in_period=sum(span.in_period for span in found))
     if not this.reports_in_period:
         raise OperatorError("no telemetry of these devices arrived in this period, so there is nothing to detect over")
     _mark(service, plan, this, "started")
@@ -65,7 +65,7 @@ def run(service: Service, plan: Plan, devices_most: int, quiet: bool) -> Run:
     return this
 
 
-def _detect(service: Service, plan: Plan, span: Span, this: Run, devices_most: int) -> None:
+def _detect(service: Service, plan: Plan, span: Span, this: BackfillRun, devices_most: int) -> None:
     """Process a partition, with a state of its own, as one detect worker after the other would have."""
     state = PartitionState(devices_most)
     waiting: list[Alarm] = []
@@ -84,7 +84,7 @@ def _detect(service: Service, plan: Plan, span: Span, this: Run, devices_most: i
     _write_alarms(service, span, this, waiting)
 
 
-def _write_alarms(service: Service, span: Span, this: Run, alarms: Sequence[Alarm]) -> None:
+def _write_alarms(service: Service, span: Span, this: BackfillRun, alarms: Sequence[Alarm]) -> None:
     if not alarms:
         return
     rows = len(alarms)
@@ -104,7 +104,7 @@ def _write_alarms(service: Service, span: Span, this: Run, alarms: Sequence[Alar
     this.alarm_events += rows
 
 
-def _mark(service: Service, plan: Plan, this: Run, mark: str) -> None:
+def _mark(service: Service, plan: Plan, this: BackfillRun, mark: str) -> None:
     def number(value: int) -> np.ndarray:
         return np.array([value], dtype=np.int64)
 

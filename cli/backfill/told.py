@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from cli.backfill.comparing import CATEGORIES, AlarmDifference, Comparison
-from cli.backfill.finding import Run
+from cli.backfill.finding import BackfillRun
 from cli.backfill.plan import Plan
 from streams.times import local, moment
 
@@ -18,7 +18,7 @@ _HEADINGS: Final = {name: name.replace("_", " ") for name in CATEGORIES}
 _SEVERITIES: Final = ("notice", "warning", "alarm")
 
 
-def as_json(plan: Plan, run: Run, compared: Comparison) -> dict[str, Any]:
+def as_json(plan: Plan, run: BackfillRun, compared: Comparison) -> dict[str, Any]:
     """Everything, as one JSON object."""
     return {
         "run_id": str(run.run_id),
@@ -48,7 +48,7 @@ def _differing(compared: Comparison) -> int:
     return sum(compared.total(name) for name in ("only_live", "only_backfill", "other_severity"))
 
 
-def told(plan: Plan, run: Run, compared: Comparison) -> list[str]:
+def told(plan: Plan, run: BackfillRun, compared: Comparison) -> list[str]:
     """A summary by kind, and examples."""
     limits = plan.limits_file or "the shipped limits"
     lines = [
