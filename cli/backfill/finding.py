@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import numpy as np
 
 from cli.backfill.plan import Plan
-from cli.backfill.reading import Span, batches, spans
+from cli.backfill.reading import StoredPartition, batches, spans
 from cli.progress import progress
 from detectors.process import process
 from detectors.state import PartitionState
@@ -65,7 +65,7 @@ def run(service: Service, plan: Plan, devices_most: int, quiet: bool) -> Backfil
     return this
 
 
-def _detect(service: Service, plan: Plan, span: Span, this: BackfillRun, devices_most: int) -> None:
+def _detect(service: Service, plan: Plan, span: StoredPartition, this: BackfillRun, devices_most: int) -> None:
     """Process a partition, with a state of its own, as one detect worker after the other would have."""
     state = PartitionState(devices_most)
     waiting: list[Alarm] = []
@@ -84,7 +84,7 @@ def _detect(service: Service, plan: Plan, span: Span, this: BackfillRun, devices
     _write_alarms(service, span, this, waiting)
 
 
-def _write_alarms(service: Service, span: Span, this: BackfillRun, alarms: Sequence[Alarm]) -> None:
+def _write_alarms(service: Service, span: StoredPartition, this: BackfillRun, alarms: Sequence[Alarm]) -> None:
     if not alarms:
         return
     rows = len(alarms)

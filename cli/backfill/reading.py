@@ -54,7 +54,7 @@ _BEFORE_QUANTITIES: Final = _BEFORE_MARKS + len(Marks._fields) - 1
 _QUANTITIES: Final = ", ".join(f"arrayMap(value -> ifNull(value, nan), {quantity.name})" for quantity in QUANTITIES)
 
 
-class Span(NamedTuple):
+class StoredPartition(NamedTuple):
     """What there is of one partition of one incarnation of telemetry. `in_period` leaves out the warm-up."""
 
     topic_id: UUID
@@ -65,14 +65,14 @@ class Span(NamedTuple):
     in_period: int
 
 
-def spans(service: Service, plan: Plan) -> list[Span]:
+def spans(service: Service, plan: Plan) -> list[StoredPartition]:
     """What there is to read."""
     devices, asked = plan.devices.where()
     asked |= {"begin": plan.begin_ts, "from": plan.from_ts, "end": plan.to_ts}
-    return [Span(*row) for row in service.query(_SPANS.format(period=_PERIOD, devices=devices), asked)]
+    return [StoredPartition(*row) for row in service.query(_SPANS.format(period=_PERIOD, devices=devices), asked)]
 
 
-def batches(service: Service, plan: Plan, span: Span, rows: int = BATCH_ROWS) -> Iterator[Reports]:
+def batches(service: Service, plan: Plan, span: StoredPartition, rows: int = BATCH_ROWS) -> Iterator[Reports]:
     """The reports of a span in order, whole records, at most `rows` at a time (more than one record may hold)."""
     if rows <= MAX_REPORTS_PER_RECORD:
         raise ValueError(f"a batch of {rows} rows may be smaller than one record")
@@ -95,7 +95,9 @@ def _count_below(offsets: Sequence[int], beyond: int) -> int:
     return int(np.searchsorted(np.array(offsets), beyond))
 
 
-def _fetch(service: Service, plan: Plan, span: Span, first: int, last: int, rows: int) -> Sequence[Sequence[Any]]:
+def _fetch(
+    service: Service, plan: Plan, span: StoredPartition, first: int, last: int, rows: int
+) -> Sequence[Sequence[Any]]:
     devices, asked = plan.devices.where()
     sql = _ROWS.format(quantities=_QUANTITIES, period=_PERIOD, devices=devices)
     asked |= {"topic_id": str(span.topic_id), "partition": span.partition, "first": first, "last": last, "limit": rows}
