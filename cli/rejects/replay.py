@@ -26,7 +26,7 @@ from cli.rejects.remembered import (
     look_for,
     read_notes,
 )
-from cli.rejects.stored import REPLAY_OF, Body, RejectId, Span, Stored, Wanted, batches, bodies, of_span
+from cli.rejects.stored import REPLAY_OF, ArrivalPeriod, Body, RejectId, Stored, Wanted, batches, bodies, of_span
 from schemas.rejects import NOT_JUDGED
 from schemas.topics import MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
@@ -105,7 +105,7 @@ async def replay_all(plan: Replay) -> None:
         await _replay_partition(plan, partition, list(some))
 
 
-async def _replay_partition(plan: Replay, partition: int, spans: Sequence[Span]) -> None:
+async def _replay_partition(plan: Replay, partition: int, spans: Sequence[ArrivalPeriod]) -> None:
     if plan.outcome.dry_run:
         notes = await read_notes(plan.settings, [partition])
         for batch in _batches(plan, spans):
@@ -142,7 +142,7 @@ async def settle(plan: Replay, notebook: Notebook, partition: int, notes: dict[s
             del notes[full]
 
 
-def _batches(plan: Replay, spans: Sequence[Span]) -> Iterator[list[Stored]]:
+def _batches(plan: Replay, spans: Sequence[ArrivalPeriod]) -> Iterator[list[Stored]]:
     """Nothing else runs on the loop that would mind waiting for ClickHouse between two batches."""
     return batches(chain.from_iterable(of_span(plan.service, plan.wanted, span) for span in spans))
 

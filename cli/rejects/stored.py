@@ -91,7 +91,7 @@ class Body(NamedTuple):
     headers: Sequence[tuple[str, bytes | None]]
 
 
-class Span(NamedTuple):
+class ArrivalPeriod(NamedTuple):
     """Offsets of one partition of one incarnation of the topic, those after `after` up to `last`."""
 
     topic_id: UUID
@@ -117,7 +117,7 @@ class Wanted:
     topic: str | None = None
     from_ts: int | None = None
     to_ts: int | None = None
-    span: Span | None = None
+    span: ArrivalPeriod | None = None
     folded: bool = False
 
     @classmethod
@@ -180,7 +180,7 @@ def count(service: Service, wanted: Wanted) -> int:
     return int(service.query(f"SELECT count() FROM rejects{where}", asked)[0][0])  # noqa: S608
 
 
-def spans(service: Service, wanted: Wanted) -> list[Span]:
+def spans(service: Service, wanted: Wanted) -> list[ArrivalPeriod]:
     """Where the wanted are, as of now: what a replay of them adds to the rejects lies behind these spans."""
     where, asked = wanted.where()
     rows = service.query(
@@ -188,10 +188,10 @@ def spans(service: Service, wanted: Wanted) -> list[Span]:
         "GROUP BY topic_id, `partition` ORDER BY `partition`, topic_id",
         asked,
     )
-    return [Span(*row) for row in rows]
+    return [ArrivalPeriod(*row) for row in rows]
 
 
-def of_span(service: Service, wanted: Wanted, span: Span) -> Iterator[Stored]:
+def of_span(service: Service, wanted: Wanted, span: ArrivalPeriod) -> Iterator[Stored]:
     """The wanted of one span, in the order of their offsets, fetched a page at a time."""
     while True:
         where, asked = replace(wanted, span=span).where()
