@@ -16,7 +16,7 @@ from cli.progress import progress
 from cli.rejects import stored, told
 from cli.rejects.remembered import read_notes
 from cli.rejects.replay import Outcome, replay_all, start
-from cli.rejects.stored import Wanted
+from cli.rejects.stored import RejectFilter
 from schemas.topics import REPLAYS
 from streams.errors import OperatorError
 from streams.kafka.errors import why
@@ -110,13 +110,13 @@ def replay_rejects(ids: Sequence[str], every: bool, dry_run: bool, as_json: bool
     """Send rejects to telemetry again: those named, those of the filters, or all. Each is sent once, ever."""
     settings = read_settings()
     wanted = wanted_of(ids, filters)
-    unlimited = wanted == Wanted()
+    unlimited = wanted == RejectFilter()
     if every and not unlimited:
         raise OperatorError("give ids or filters, or --all, not both")
     outcome = Outcome(dry_run)
     with asking(settings) as service:
         if ids:
-            wanted = Wanted(tuple(one.id.full for one in stored.by_ids(service, ids)))
+            wanted = RejectFilter(tuple(one.id.full for one in stored.by_ids(service, ids)))
         total = stored.count(service, wanted)
         if total and unlimited and not (every or dry_run):
             confirm(total)
@@ -143,9 +143,9 @@ def confirm(total: int) -> None:
 
 
 def wanted_of(ids: Sequence[str], filters: dict[str, str | None]) -> Any:
-    """The `Wanted` that options and ids come to. Raises OperatorError."""
+    """The `RejectFilter` that options and ids come to. Raises OperatorError."""
     begin, end = filters.get("from_"), filters.get("to")
-    return Wanted.of(
+    return RejectFilter.of(
         ids,
         reason=filters.get("reason"),
         topic=filters.get("topic"),

@@ -26,7 +26,7 @@ from cli.rejects.remembered import (
     look_for,
     read_notes,
 )
-from cli.rejects.stored import REPLAY_OF, ArrivalPeriod, Body, RejectId, Stored, Wanted, batches, bodies, of_span
+from cli.rejects.stored import REPLAY_OF, ArrivalPeriod, Body, RejectFilter, RejectId, Stored, batches, bodies, of_span
 from schemas.rejects import NOT_JUDGED
 from schemas.topics import MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
@@ -83,7 +83,7 @@ class Replay:
 
     settings: Settings
     service: Service
-    wanted: Wanted
+    wanted: RejectFilter
     outcome: Outcome
     say: Say
     partitions: int
@@ -91,7 +91,7 @@ class Replay:
     settle_s: float = SETTLE_S
 
 
-async def start(settings: Settings, service: Service, wanted: Wanted, outcome: Outcome, say: Say) -> Replay:
+async def start(settings: Settings, service: Service, wanted: RejectFilter, outcome: Outcome, say: Say) -> Replay:
     """Learn what there is to know of the topics. Raises KafkaError where one is missing."""
     partitions = await count_partitions(settings, TELEMETRY.name)
     incarnation = (await topic_ids(settings, [REJECTS.name]))[REJECTS.name]

@@ -106,7 +106,7 @@ _SPAN: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RejectFilter:
     """Which rejects are meant; what is None is not asked for. `ids` are as people write them.
 
     `folded` leaves out those whose replay was rejected again: that later reject stands for them.
@@ -161,26 +161,26 @@ class Wanted:
 
 def _by_id(number: int, text: str, asked: dict[str, Any]) -> str:
     match = _ID.fullmatch(text)
-    assert match is not None  # noqa: S101 - checked by Wanted.of
+    assert match is not None  # noqa: S101 - checked by RejectFilter.of
     asked |= {f"t{number}": match[1], f"p{number}": int(match[2]), f"o{number}": int(match[3])}
     topic = f"endsWith(replaceAll(toString(topic_id), '-', ''), %(t{number})s)"
     return f"(`partition` = %(p{number})s AND `offset` = %(o{number})s AND {topic})"
 
 
-def newest(service: Service, wanted: Wanted, limit: int) -> list[Stored]:
+def newest(service: Service, wanted: RejectFilter, limit: int) -> list[Stored]:
     """The newest of the wanted, newest first."""
     where, asked = wanted.where()
     rows = service.query(f"{_META}{where} ORDER BY ingest_ts DESC, `offset` DESC LIMIT {limit}", asked)
     return [_stored(row) for row in rows]
 
 
-def count(service: Service, wanted: Wanted) -> int:
+def count(service: Service, wanted: RejectFilter) -> int:
     """How many are wanted."""
     where, asked = wanted.where()
     return int(service.query(f"SELECT count() FROM rejects{where}", asked)[0][0])  # noqa: S608
 
 
-def spans(service: Service, wanted: Wanted) -> list[ArrivalPeriod]:
+def spans(service: Service, wanted: RejectFilter) -> list[ArrivalPeriod]:
     """Where the wanted are, as of now: what a replay of them adds to the rejects lies behind these spans."""
     where, asked = wanted.where()
     rows = service.query(
@@ -191,7 +191,7 @@ def spans(service: Service, wanted: Wanted) -> list[ArrivalPeriod]:
     return [ArrivalPeriod(*row) for row in rows]
 
 
-def of_span(service: Service, wanted: Wanted, span: ArrivalPeriod) -> Iterator[Stored]:
+def of_span(service: Service, wanted: RejectFilter, span: ArrivalPeriod) -> Iterator[Stored]:
     """The wanted of one span, in the order of their offsets, fetched a page at a time."""
     while True:
         where, asked = replace(wanted, span=span).where()
@@ -205,7 +205,7 @@ def of_span(service: Service, wanted: Wanted, span: ArrivalPeriod) -> Iterator[S
 
 def by_ids(service: Service, ids: Sequence[str]) -> list[Stored]:
     """Exactly one reject for each id. Raises OperatorError where there is none, or more than one."""
-    found = newest(service, Wanted.of(ids), len(ids) + PAGE_ROWS) if ids else []
+    found = newest(service, RejectFilter.of(ids), len(ids) + PAGE_ROWS) if ids else []
     for text in ids:
         match = [one for one in found if _is(one.id, text)]
         if not match:

@@ -19,7 +19,7 @@ from cli.rejects import replay as sending
 from cli.rejects.command import wanted_of
 from cli.rejects.remembered import SEND_MOST_S, Notebook, read_notes
 from cli.rejects.replay import Outcome, about_to_send, replay_all, start
-from cli.rejects.stored import REPLAY_OF, Body, RejectId, Stored, Wanted, bodies, by_ids
+from cli.rejects.stored import REPLAY_OF, Body, RejectFilter, RejectId, Stored, bodies, by_ids
 from embedded.processes import Running, running_kafka
 from schemas.records import Records
 from schemas.rejects import RejectEvent
@@ -180,7 +180,7 @@ class Case:
         with asking(self.settings) as service:
 
             async def work() -> None:
-                plan = await start(self.settings, service, Wanted.of([self.full]), outcome, lambda text: None)
+                plan = await start(self.settings, service, RejectFilter.of([self.full]), outcome, lambda text: None)
                 await replay_all(replace(plan, settle_s=0.1))
 
             asyncio.run(work())
