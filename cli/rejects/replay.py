@@ -26,7 +26,17 @@ from cli.rejects.remembered import (
     look_for,
     read_notes,
 )
-from cli.rejects.stored import REPLAY_OF, ArrivalPeriod, Body, RejectFilter, RejectId, Stored, batches, bodies, of_span
+from cli.rejects.stored import (
+    REPLAY_OF,
+    ArrivalPeriod,
+    Body,
+    RejectFilter,
+    RejectId,
+    StoredReject,
+    batches,
+    bodies,
+    of_span,
+)
 from schemas.rejects import NOT_JUDGED
 from schemas.topics import MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
@@ -142,12 +152,14 @@ async def settle(plan: Replay, notebook: Notebook, partition: int, notes: dict[s
             del notes[full]
 
 
-def _batches(plan: Replay, spans: Sequence[ArrivalPeriod]) -> Iterator[list[Stored]]:
+def _batches(plan: Replay, spans: Sequence[ArrivalPeriod]) -> Iterator[list[StoredReject]]:
     """Nothing else runs on the loop that would mind waiting for ClickHouse between two batches."""
     return batches(chain.from_iterable(of_span(plan.service, plan.wanted, span) for span in spans))
 
 
-async def _to_send(plan: Replay, batch: Sequence[Stored], notes: dict[str, Note]) -> list[tuple[Stored, Body]]:
+async def _to_send(
+    plan: Replay, batch: Sequence[StoredReject], notes: dict[str, Note]
+) -> list[tuple[StoredReject, Body]]:
     """Those of a batch that can and may be sent, with their bytes; the others are counted."""
     fresh = []
     for reject in batch:
@@ -168,7 +180,7 @@ async def _to_send(plan: Replay, batch: Sequence[Stored], notes: dict[str, Note]
     return chosen
 
 
-def _why_not(plan: Replay, reject: Stored, note: Note | None) -> str:
+def _why_not(plan: Replay, reject: StoredReject, note: Note | None) -> str:
     """Why a reject cannot be sent again, or an empty text."""
     if note is not None and not plan.outcome.dry_run:
         return "an earlier replay broke off and telemetry no longer holds what would tell whether it was sent"
@@ -185,13 +197,13 @@ def _why_not(plan: Replay, reject: Stored, note: Note | None) -> str:
     return ""
 
 
-def _is_array_in_array(reject: Stored, body: Body) -> bool:
+def _is_array_in_array(reject: StoredReject, body: Body) -> bool:
     """The decoder stands the whole record in for a report that is nested too deeply to be written anew."""
     return reject.source_index >= 0 and body.value is not None and body.value.lstrip()[:1] == b"["
 
 
 async def _replay_batch(
-    plan: Replay, notebook: Notebook, producer: AIOKafkaProducer, chosen: Sequence[tuple[Stored, Body]], end: int
+    plan: Replay, notebook: Notebook, producer: AIOKafkaProducer, chosen: Sequence[tuple[StoredReject, Body]], end: int
 ) -> int:
     """Note, send, note; returns from where on to look for what is sent after this."""
     if not chosen:
@@ -204,12 +216,14 @@ async def _replay_batch(
     return max(note.offset for note in sent.values()) + 1
 
 
-def about_to_send(chosen: Sequence[tuple[Stored, Body]], end: int) -> dict[str, Note]:
+def about_to_send(chosen: Sequence[tuple[StoredReject, Body]], end: int) -> dict[str, Note]:
     """The notes to write before sending."""
     return {reject.id.full: Note(VERSION, SENDING, end, now_ms()) for reject, _ in chosen}
 
 
-async def send(producer: AIOKafkaProducer, chosen: Sequence[tuple[Stored, Body]], began: float) -> dict[str, Note]:
+async def send(
+    producer: AIOKafkaProducer, chosen: Sequence[tuple[StoredReject, Body]], began: float
+) -> dict[str, Note]:
     """Send to the original partitions, within `SEND_MOST_S` of `began`; returns the notes to write afterwards."""
     left_s = SEND_MOST_S - (time.monotonic() - began)
     if left_s <= 0:

@@ -59,7 +59,7 @@ def shortened(full: str) -> str:
     return head[-_SHOWN_DIGITS:] + dash + rest
 
 
-class Stored(NamedTuple):
+class StoredReject(NamedTuple):
     """A reject without its bytes. It stands for `reports` of them; `cut` is how many bytes its value had where they are
     not all stored, else -1. `replay_of` is the full id of the reject it was a replay of, or empty."""
 
@@ -167,7 +167,7 @@ def _by_id(number: int, text: str, asked: dict[str, Any]) -> str:
     return f"(`partition` = %(p{number})s AND `offset` = %(o{number})s AND {topic})"
 
 
-def newest(service: Service, wanted: RejectFilter, limit: int) -> list[Stored]:
+def newest(service: Service, wanted: RejectFilter, limit: int) -> list[StoredReject]:
     """The newest of the wanted, newest first."""
     where, asked = wanted.where()
     rows = service.query(f"{_META}{where} ORDER BY ingest_ts DESC, `offset` DESC LIMIT {limit}", asked)
@@ -191,7 +191,7 @@ def spans(service: Service, wanted: RejectFilter) -> list[ArrivalPeriod]:
     return [ArrivalPeriod(*row) for row in rows]
 
 
-def of_span(service: Service, wanted: RejectFilter, span: ArrivalPeriod) -> Iterator[Stored]:
+def of_span(service: Service, wanted: RejectFilter, span: ArrivalPeriod) -> Iterator[StoredReject]:
     """The wanted of one span, in the order of their offsets, fetched a page at a time."""
     while True:
         where, asked = replace(wanted, span=span).where()
@@ -203,7 +203,7 @@ def of_span(service: Service, wanted: RejectFilter, span: ArrivalPeriod) -> Iter
         span = span._replace(after=page[-1].id.offset)
 
 
-def by_ids(service: Service, ids: Sequence[str]) -> list[Stored]:
+def by_ids(service: Service, ids: Sequence[str]) -> list[StoredReject]:
     """Exactly one reject for each id. Raises OperatorError where there is none, or more than one."""
     found = newest(service, RejectFilter.of(ids), len(ids) + PAGE_ROWS) if ids else []
     for text in ids:
@@ -229,9 +229,9 @@ def bodies(service: Service, ids: Sequence[RejectId]) -> dict[RejectId, Body]:
     }
 
 
-def batches(rejects: Iterator[Stored]) -> Iterator[list[Stored]]:
+def batches(rejects: Iterator[StoredReject]) -> Iterator[list[StoredReject]]:
     """The rejects in lists small enough to fetch with their bytes."""
-    batch: list[Stored] = []
+    batch: list[StoredReject] = []
     size = 0
     for one in rejects:
         if batch and (len(batch) >= BATCH_ROWS or size + one.size > BATCH_BYTES):
@@ -243,5 +243,5 @@ def batches(rejects: Iterator[Stored]) -> Iterator[list[Stored]]:
         yield batch
 
 
-def _stored(row: tuple[Any, ...]) -> Stored:
-    return Stored(RejectId(*row[:3]), *row[3:])
+def _stored(row: tuple[Any, ...]) -> StoredReject:
+    return StoredReject(RejectId(*row[:3]), *row[3:])

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cli.rejects.remembered import SENT, Note
 from cli.rejects.replay import Outcome
-from cli.rejects.stored import Body, Stored, shortened
+from cli.rejects.stored import Body, StoredReject, shortened
 from streams.log import readable
 from streams.times import local
 
@@ -17,7 +17,7 @@ REASONS_SHOWN: Final = 10
 Notes = Mapping[str, Note]
 
 
-def line(reject: Stored, notes: Notes | None) -> str:
+def line(reject: StoredReject, notes: Notes | None) -> str:
     """One line of the list."""
     detail = readable(reject.detail)
     detail = detail if len(detail) <= DETAIL_SHOWN else detail[: DETAIL_SHOWN - 1] + "…"
@@ -33,7 +33,7 @@ def line(reject: Stored, notes: Notes | None) -> str:
 HEADING: Final = f"{'arrived (Shanghai)':<19}  {'id':<20} {'reason':<18} {'size':>10}  {'replayed':<9} detail"
 
 
-def _replayed(reject: Stored, notes: Notes | None) -> str:
+def _replayed(reject: StoredReject, notes: Notes | None) -> str:
     if notes is None:
         return "unknown"
     note = notes.get(reject.id.full)
@@ -42,7 +42,7 @@ def _replayed(reject: Stored, notes: Notes | None) -> str:
     return "yes" if note.state == SENT else "broke off"
 
 
-def as_json(reject: Stored, notes: Notes | None) -> dict[str, Any]:
+def as_json(reject: StoredReject, notes: Notes | None) -> dict[str, Any]:
     """All but the bytes."""
     note = None if notes is None else notes.get(reject.id.full)
     return {
@@ -77,7 +77,7 @@ def _both(value: bytes | None) -> dict[str, str | None] | None:
     return {"text": text, "base64": b64encode(value).decode()}
 
 
-def whole(reject: Stored, body: Body, notes: Notes | None) -> str:
+def whole(reject: StoredReject, body: Body, notes: Notes | None) -> str:
     """Everything, for a person."""
     note = None if notes is None else notes.get(reject.id.full)
     place = "the whole record" if reject.source_index < 0 else f"report {reject.source_index} of the record"

@@ -19,7 +19,7 @@ from cli.rejects import replay as sending
 from cli.rejects.command import wanted_of
 from cli.rejects.remembered import SEND_MOST_S, Notebook, read_notes
 from cli.rejects.replay import Outcome, about_to_send, replay_all, start
-from cli.rejects.stored import REPLAY_OF, Body, RejectFilter, RejectId, Stored, bodies, by_ids
+from cli.rejects.stored import REPLAY_OF, Body, RejectFilter, RejectId, StoredReject, bodies, by_ids
 from embedded.processes import Running, running_kafka
 from schemas.records import Records
 from schemas.rejects import RejectEvent
@@ -186,7 +186,7 @@ class Case:
             asyncio.run(work())
         return outcome
 
-    def chosen(self) -> list[tuple[Stored, Body]]:
+    def chosen(self) -> list[tuple[StoredReject, Body]]:
         with asking(self.settings) as service:
             (stored,) = by_ids(service, [self.full])
             return [(stored, bodies(service, [stored.id])[stored.id])]
