@@ -41,7 +41,7 @@ SENT: Final = "sent"
 VERSION: Final = 1
 
 
-class Note(Struct, frozen=True):
+class ReplayNote(Struct, frozen=True):
     """What is known of a reject that was sent again, or was about to be.
 
     `offset` is where in telemetry it is when `state` is sent, and from where to look for it when it is sending.
@@ -85,7 +85,7 @@ class Notebook:
     async def __aexit__(self, *exception: object) -> None:
         await self._producer.stop()
 
-    async def write(self, notes: Mapping[str, Note]) -> None:
+    async def write(self, notes: Mapping[str, ReplayNote]) -> None:
         """Write notes by full id; they are there when this returns. Raises OperatorError if another took over."""
         if not notes:
             return
@@ -93,7 +93,7 @@ class Notebook:
         async with whole(self._producer, self._settings.fencing, taken_over):
             await self._send(notes)
 
-    async def _send(self, notes: Mapping[str, Note]) -> None:
+    async def _send(self, notes: Mapping[str, ReplayNote]) -> None:
         sent = [
             await self._producer.send(REPLAYS.name, note.to_json(), full.encode(), partition=self._partition)
             for full, note in notes.items()
@@ -101,13 +101,13 @@ class Notebook:
         await asyncio.gather(*sent)
 
 
-async def read_notes(settings: Settings, partitions: list[int]) -> dict[str, Note]:
+async def read_notes(settings: Settings, partitions: list[int]) -> dict[str, ReplayNote]:
     """The newest note of every reject of these partitions, by full id."""
-    notes: dict[str, Note] = {}
+    notes: dict[str, ReplayNote] = {}
     async with reader(settings, "read_committed") as consumer:
         for number in partitions:
             async for records in batches(consumer, TopicPartition(REPLAYS.name, number)):
-                notes |= {one.key.decode(): Note.from_json(one.value) for one in records if one.key and one.value}
+                notes |= {one.key.decode(): ReplayNote.from_json(one.value) for one in records if one.key and one.value}
     return notes
 
 
@@ -118,7 +118,7 @@ class Looked(NamedTuple):
     beginning: int
 
 
-async def look_for(settings: Settings, partition: int, doubtful: Mapping[str, Note]) -> Looked:
+async def look_for(settings: Settings, partition: int, doubtful: Mapping[str, ReplayNote]) -> Looked:
     """Look in telemetry for records that were about to be sent, from the earliest offset noted to the end."""
     tp, found = TopicPartition(TELEMETRY.name, partition), dict[str, int]()
     async with reader(settings) as consumer:

@@ -21,8 +21,8 @@ from cli.rejects.remembered import (
     SENT,
     SETTLE_S,
     VERSION,
-    Note,
     Notebook,
+    ReplayNote,
     look_for,
     read_notes,
 )
@@ -132,7 +132,7 @@ async def _replay_partition(plan: Replay, partition: int, spans: Sequence[Arriva
                 end = await _replay_batch(plan, notebook, producer, chosen, end)
 
 
-async def settle(plan: Replay, notebook: Notebook, partition: int, notes: dict[str, Note]) -> None:
+async def settle(plan: Replay, notebook: Notebook, partition: int, notes: dict[str, ReplayNote]) -> None:
     """Find out of what an earlier replay was about to send whether it did; `notes` says so afterwards."""
     doubtful = {full: note for full, note in notes.items() if note.state == SENDING}
     if not doubtful:
@@ -143,7 +143,7 @@ async def settle(plan: Replay, notebook: Notebook, partition: int, notes: dict[s
     )
     await asyncio.sleep(plan.settle_s)
     looked = await look_for(plan.settings, partition, doubtful)
-    found = {full: Note(VERSION, SENT, offset, now_ms()) for full, offset in looked.found.items()}
+    found = {full: ReplayNote(VERSION, SENT, offset, now_ms()) for full, offset in looked.found.items()}
     await notebook.write(found)
     plan.outcome.found += len(found)
     notes |= found
@@ -158,7 +158,7 @@ def _batches(plan: Replay, spans: Sequence[ArrivalPeriod]) -> Iterator[list[Stor
 
 
 async def _to_send(
-    plan: Replay, batch: Sequence[StoredReject], notes: dict[str, Note]
+    plan: Replay, batch: Sequence[StoredReject], notes: dict[str, ReplayNote]
 ) -> list[tuple[StoredReject, Body]]:
     """Those of a batch that can and may be sent, with their bytes; the others are counted."""
     fresh = []
@@ -180,7 +180,7 @@ async def _to_send(
     return chosen
 
 
-def _why_not(plan: Replay, reject: StoredReject, note: Note | None) -> str:
+def _why_not(plan: Replay, reject: StoredReject, note: ReplayNote | None) -> str:
     """Why a reject cannot be sent again, or an empty text."""
     if note is not None and not plan.outcome.dry_run:
         return "an earlier replay broke off and telemetry no longer holds what would tell whether it was sent"
@@ -205,7 +205,7 @@ def _is_array_in_array(reject: StoredReject, body: Body) -> bool:
 async def _replay_batch(
     plan: Replay, notebook: Notebook, producer: AIOKafkaProducer, chosen: Sequence[tuple[StoredReject, Body]], end: int
 ) -> int:
-    """Note, send, note; returns from where on to look for what is sent after this."""
+    """ReplayNote, send, note; returns from where on to look for what is sent after this."""
     if not chosen:
         return end
     began = time.monotonic()
@@ -216,14 +216,14 @@ async def _replay_batch(
     return max(note.offset for note in sent.values()) + 1
 
 
-def about_to_send(chosen: Sequence[tuple[StoredReject, Body]], end: int) -> dict[str, Note]:
+def about_to_send(chosen: Sequence[tuple[StoredReject, Body]], end: int) -> dict[str, ReplayNote]:
     """The notes to write before sending."""
-    return {reject.id.full: Note(VERSION, SENDING, end, now_ms()) for reject, _ in chosen}
+    return {reject.id.full: ReplayNote(VERSION, SENDING, end, now_ms()) for reject, _ in chosen}
 
 
 async def send(
     producer: AIOKafkaProducer, chosen: Sequence[tuple[StoredReject, Body]], began: float
-) -> dict[str, Note]:
+) -> dict[str, ReplayNote]:
     """Send to the original partitions, within `SEND_MOST_S` of `began`; returns the notes to write afterwards."""
     left_s = SEND_MOST_S - (time.monotonic() - began)
     if left_s <= 0:
@@ -248,7 +248,7 @@ async def send(
             f"({error or 'no answer'}); run it again, and it finds out which of them arrived"
         ) from error
     return {
-        reject.id.full: Note(VERSION, SENT, answer.offset, now_ms())
+        reject.id.full: ReplayNote(VERSION, SENT, answer.offset, now_ms())
         for (reject, _), answer in zip(chosen, answers, strict=True)
     }
 

@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cli.rejects.remembered import SENT, Note
+from cli.rejects.remembered import SENT, ReplayNote
 from cli.rejects.replay import Outcome
 from cli.rejects.stored import Body, StoredReject, shortened
 from streams.log import readable
@@ -14,7 +14,7 @@ from streams.times import local
 
 DETAIL_SHOWN: Final = 70
 REASONS_SHOWN: Final = 10
-Notes = Mapping[str, Note]
+Notes = Mapping[str, ReplayNote]
 
 
 def line(reject: StoredReject, notes: Notes | None) -> str:

@@ -20,7 +20,7 @@ from jsonschema import Draft7Validator, ValidationError
 from jsonschema.validators import extend
 from msgspec import structs
 
-from cli.rejects.remembered import SENDING, SENT, Note
+from cli.rejects.remembered import SENDING, SENT, ReplayNote
 from cli.rejects.stored import REPLAY_OF, RejectId
 from detectors import device_status
 from detectors.checkpoints.encode import encode
@@ -395,7 +395,7 @@ def test_the_faults_of_a_status_name_every_finding_of_the_code() -> None:
 
 def test_a_note_of_a_replay_has_the_fields_states_and_key_of_the_code() -> None:
     shape = SHAPES["replay"]
-    assert list(shape["properties"]) == shape["required"] == list(Note.__struct_fields__)
+    assert list(shape["properties"]) == shape["required"] == list(ReplayNote.__struct_fields__)
     assert shape["properties"]["state"]["enum"] == [SENDING, SENT]
     key = "components/messages/replay/bindings/kafka/key"
     assert accepts(key, RejectId(UUID(int=1), 3, 7).full)
@@ -405,7 +405,7 @@ def test_a_note_of_a_replay_has_the_fields_states_and_key_of_the_code() -> None:
 
 @pytest.mark.parametrize("example", examples_of("replay"))
 def test_a_replay_example_is_read_and_written_back_the_same(example: dict[str, Any]) -> None:
-    assert Note.from_json(orjson.dumps(example["payload"])).to_json() == orjson.dumps(example["payload"])
+    assert ReplayNote.from_json(orjson.dumps(example["payload"])).to_json() == orjson.dumps(example["payload"])
 
 
 @pytest.mark.parametrize(
@@ -414,7 +414,7 @@ def test_a_replay_example_is_read_and_written_back_the_same(example: dict[str, A
 def test_a_note_of_a_replay_that_is_none_of_this_version_is_told(changed: dict[str, Any]) -> None:
     (example,) = MESSAGES["replay"]["examples"]
     with pytest.raises(OperatorError, match=r"emberline\.replays holds what this version cannot read"):
-        Note.from_json(orjson.dumps(example["payload"] | changed))
+        ReplayNote.from_json(orjson.dumps(example["payload"] | changed))
     assert not accepts("components/schemas/replay", example["payload"] | changed)
 
 
