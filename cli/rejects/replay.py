@@ -88,7 +88,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class RejectReplay:
     """What stays the same over all partitions of one replay."""
 
     settings: Settings
@@ -101,21 +101,21 @@ class Replay:
     settle_s: float = SETTLE_S
 
 
-async def start(settings: Settings, service: Service, wanted: RejectFilter, outcome: Outcome, say: Say) -> Replay:
+async def start(settings: Settings, service: Service, wanted: RejectFilter, outcome: Outcome, say: Say) -> RejectReplay:
     """Learn what there is to know of the topics. Raises KafkaError where one is missing."""
     partitions = await count_partitions(settings, TELEMETRY.name)
     incarnation = (await topic_ids(settings, [REJECTS.name]))[REJECTS.name]
-    return Replay(settings, service, wanted, outcome, say, partitions, incarnation)
+    return RejectReplay(settings, service, wanted, outcome, say, partitions, incarnation)
 
 
-async def replay_all(plan: Replay) -> None:
+async def replay_all(plan: RejectReplay) -> None:
     """Send the wanted rejects that were not sent yet, one partition after the other."""
     spans = await asyncio.to_thread(stored.spans, plan.service, plan.wanted)
     for partition, some in groupby(spans, key=lambda span: span.partition):
         await _replay_partition(plan, partition, list(some))
 
 
-async def _replay_partition(plan: Replay, partition: int, spans: Sequence[ArrivalPeriod]) -> None:
+async def _replay_partition(plan: RejectReplay, partition: int, spans: Sequence[ArrivalPeriod]) -> None:
     if plan.outcome.dry_run:
         notes = await read_notes(plan.settings, [partition])
         for batch in _batches(plan, spans):
@@ -132,7 +132,7 @@ async def _replay_partition(plan: Replay, partition: int, spans: Sequence[Arriva
                 end = await _replay_batch(plan, notebook, producer, chosen, end)
 
 
-async def settle(plan: Replay, notebook: Notebook, partition: int, notes: dict[str, ReplayNote]) -> None:
+async def settle(plan: RejectReplay, notebook: Notebook, partition: int, notes: dict[str, ReplayNote]) -> None:
     """Find out of what an earlier replay was about to send whether it did; `notes` says so afterwards."""
     doubtful = {full: note for full, note in notes.items() if note.state == SENDING}
     if not doubtful:
@@ -152,13 +152,13 @@ async def settle(plan: Replay, notebook: Notebook, partition: int, notes: dict[s
             del notes[full]
 
 
-def _batches(plan: Replay, spans: Sequence[ArrivalPeriod]) -> Iterator[list[StoredReject]]:
+def _batches(plan: RejectReplay, spans: Sequence[ArrivalPeriod]) -> Iterator[list[StoredReject]]:
     """Nothing else runs on the loop that would mind waiting for ClickHouse between two batches."""
     return batches(chain.from_iterable(of_span(plan.service, plan.wanted, span) for span in spans))
 
 
 async def _to_send(
-    plan: Replay, batch: Sequence[StoredReject], notes: dict[str, ReplayNote]
+    plan: RejectReplay, batch: Sequence[StoredReject], notes: dict[str, ReplayNote]
 ) -> list[tuple[StoredReject, Body]]:
     """Those of a batch that can and may be sent, with their bytes; the others are counted."""
     fresh = []
@@ -180,7 +180,7 @@ async def _to_send(
     return chosen
 
 
-def _why_not(plan: Replay, reject: StoredReject, note: ReplayNote | None) -> str:
+def _why_not(plan: RejectReplay, reject: StoredReject, note: ReplayNote | None) -> str:
     """Why a reject cannot be sent again, or an empty text."""
     if note is not None and not plan.outcome.dry_run:
         return "an earlier replay broke off and telemetry no longer holds what would tell whether it was sent"
@@ -203,7 +203,11 @@ def _is_array_in_array(reject: StoredReject, body: Body) -> bool:
 
 
 async def _replay_batch(
-    plan: Replay, notebook: Notebook, producer: AIOKafkaProducer, chosen: Sequence[tuple[StoredReject, Body]], end: int
+    plan: RejectReplay,
+    notebook: Notebook,
+    producer: AIOKafkaProducer,
+    chosen: Sequence[tuple[StoredReject, Body]],
+    end: int,
 ) -> int:
     """ReplayNote, send, note; returns from where on to look for what is sent after this."""
     if not chosen:
