@@ -15,7 +15,7 @@ from cli.output import say, say_json
 from cli.progress import progress
 from cli.rejects import stored, told
 from cli.rejects.remembered import read_notes
-from cli.rejects.replay import Outcome, replay_all, start
+from cli.rejects.replay import RejectReplayOutcome, replay_all, start
 from cli.rejects.stored import RejectFilter
 from schemas.topics import REPLAYS
 from streams.errors import OperatorError
@@ -113,7 +113,7 @@ def replay_rejects(ids: Sequence[str], every: bool, dry_run: bool, as_json: bool
     unlimited = wanted == RejectFilter()
     if every and not unlimited:
         raise OperatorError("give ids or filters, or --all, not both")
-    outcome = Outcome(dry_run)
+    outcome = RejectReplayOutcome(dry_run)
     with asking(settings) as service:
         if ids:
             wanted = RejectFilter(tuple(one.id.full for one in stored.by_ids(service, ids)))

@@ -54,7 +54,7 @@ _STOP_S: Final = 1.0
 
 
 @dataclass(slots=True)
-class Outcome:
+class RejectReplayOutcome:
     """What a replay came to. `found` are those that an earlier replay had sent and not remembered."""
 
     dry_run: bool
@@ -94,14 +94,16 @@ class RejectReplay:
     settings: Settings
     service: Service
     wanted: RejectFilter
-    outcome: Outcome
+    outcome: RejectReplayOutcome
     say: Say
     partitions: int
     incarnation: UUID
     settle_s: float = SETTLE_S
 
 
-async def start(settings: Settings, service: Service, wanted: RejectFilter, outcome: Outcome, say: Say) -> RejectReplay:
+async def start(
+    settings: Settings, service: Service, wanted: RejectFilter, outcome: RejectReplayOutcome, say: Say
+) -> RejectReplay:
     """Learn what there is to know of the topics. Raises KafkaError where one is missing."""
     partitions = await count_partitions(settings, TELEMETRY.name)
     incarnation = (await topic_ids(settings, [REJECTS.name]))[REJECTS.name]

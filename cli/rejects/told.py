@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cli.rejects.remembered import SENT, ReplayNote
-from cli.rejects.replay import Outcome
+from cli.rejects.replay import RejectReplayOutcome
 from cli.rejects.stored import Body, StoredReject, shortened
 from streams.log import readable
 from streams.times import local
@@ -104,7 +104,7 @@ def whole(reject: StoredReject, body: Body, notes: Notes | None) -> str:
     return "\n".join([*lines, "", value])
 
 
-def told(outcome: Outcome) -> Sequence[str]:
+def told(outcome: RejectReplayOutcome) -> Sequence[str]:
     """What a replay came to, for a person."""
     lines = [f"{'would send' if outcome.dry_run else 'sent'} {outcome.sent}, sent before {outcome.sent_before}"]
     if outcome.found:

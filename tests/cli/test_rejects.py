@@ -18,7 +18,7 @@ import pytest
 from cli.rejects import replay as sending
 from cli.rejects.command import wanted_of
 from cli.rejects.remembered import SEND_MOST_S, Notebook, read_notes
-from cli.rejects.replay import Outcome, about_to_send, replay_all, start
+from cli.rejects.replay import RejectReplayOutcome, about_to_send, replay_all, start
 from cli.rejects.stored import REPLAY_OF, Body, RejectFilter, RejectId, StoredReject, bodies, by_ids
 from embedded.processes import Running, running_kafka
 from schemas.records import Records
@@ -174,9 +174,9 @@ class Case:
     kafka: Kafka
     full: str
 
-    def replay(self) -> Outcome:
+    def replay(self) -> RejectReplayOutcome:
         """All of it, waiting hardly at all for what an earlier one may still send."""
-        outcome = Outcome(dry_run=False)
+        outcome = RejectReplayOutcome(dry_run=False)
         with asking(self.settings) as service:
 
             async def work() -> None:
