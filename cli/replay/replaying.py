@@ -29,7 +29,7 @@ LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class RecordingReplay:
     """What came out of a replay, as ClickHouse tells it."""
 
     device: str
@@ -55,7 +55,7 @@ class Replayed:
         return lines + [f"  {message}" for message in self.alarm_events]
 
 
-async def replay_recording(settings: Settings, recording: Recording, quiet: bool) -> Replayed:
+async def replay_recording(settings: Settings, recording: Recording, quiet: bool) -> RecordingReplay:
     """Send the recording's reports, wait until the workers have them all, and say what came out."""
     incarnation = str((await topic_ids(settings, [TELEMETRY.name]))[TELEMETRY.name])
     service = Service(config_of(settings))
@@ -66,7 +66,7 @@ async def replay_recording(settings: Settings, recording: Recording, quiet: bool
         sent_s = time.monotonic() - began
         await _worked_off(settings, quiet)
         stored, rejected, minutes, messages = await _settled(service, recording, incarnation, before)
-        return Replayed(
+        return RecordingReplay(
             device=recording.device_id,
             reports_sent=len(recording.readings),
             seconds=round(sent_s, 2),
