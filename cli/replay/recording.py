@@ -31,7 +31,7 @@ CONVERSIONS: Final[dict[str, Callable[[float], float]]] = {
 _MAPPING: Final = re.compile(r"(?P<column>.+)=(?P<quantity>[a-z_]+)(\[(?P<component>\d+)\])?(:(?P<conversion>\w+))?")
 
 
-class Mapping(NamedTuple):
+class ColumnMapping(NamedTuple):
     """Which column is which component of which quantity."""
 
     column: str
@@ -87,7 +87,7 @@ class Recording:
         except (ZoneInfoNotFoundError, ValueError):
             raise OperatorError(f"--zone {zone} is no time zone; Asia/Shanghai and UTC are") from None
         readings = sorted(
-            _read(file, time_column, [Mapping.of(text) for text in mappings], local), key=lambda one: one[0]
+            _read(file, time_column, [ColumnMapping.of(text) for text in mappings], local), key=lambda one: one[0]
         )
         if not readings:
             raise OperatorError(f"{file} holds no readings")
@@ -124,7 +124,7 @@ def _check_times(file: Path, first_ts: int, last_ts: int) -> None:
 
 
 def _read(
-    file: Path, time_column: str, mappings: Sequence[Mapping], zone: ZoneInfo
+    file: Path, time_column: str, mappings: Sequence[ColumnMapping], zone: ZoneInfo
 ) -> Iterator[tuple[int, dict[str, list[float]]]]:
     unread = _unread(mappings)
     try:
@@ -145,7 +145,7 @@ def _read(
         raise OperatorError(f"{file} is no CSV file in UTF-8: {error}") from error
 
 
-def _unread(mappings: Sequence[Mapping]) -> dict[str, list[float]]:
+def _unread(mappings: Sequence[ColumnMapping]) -> dict[str, list[float]]:
     """Every mapped quantity before its columns are read: a component that no column gives stays at the sentinel."""
     unread: dict[str, list[float]] = {}
     for name in {one.quantity: None for one in mappings}:
