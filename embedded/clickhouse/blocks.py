@@ -36,7 +36,7 @@ _TYPE = re.compile(r"(\w+)(?:\((.*)\))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Layout:
+class ColumnLayout:
     """How values of a type lie in a column: prefixes of all parts first, then the values."""
 
     prefix_bytes: int
@@ -60,7 +60,7 @@ class Column:
 
 
 @lru_cache(maxsize=1024)  # Types are few; the bound is for clients that invent them.
-def layout(type_name: str) -> Layout:
+def layout(type_name: str) -> ColumnLayout:
     """Return how values of a ClickHouse type lie in a column, or raise `ServerError`."""
     found = _TYPE.fullmatch(type_name.strip())
     name, inner = (found[1], found[2] or "") if found else ("", "")
@@ -157,8 +157,8 @@ def _skip_values(cursor: Cursor, type_name: str, rows: int) -> None:
         values.skip(cursor, rows)
 
 
-def _fixed(width_bytes: int) -> Layout:
-    return Layout(0, lambda cursor, rows: cursor.skip(rows * width_bytes))
+def _fixed(width_bytes: int) -> ColumnLayout:
+    return ColumnLayout(0, lambda cursor, rows: cursor.skip(rows * width_bytes))
 
 
 def _skip_strings(cursor: Cursor, rows: int) -> None:
@@ -183,34 +183,34 @@ def _skip_strings(cursor: Cursor, rows: int) -> None:
     cursor.need(0)
 
 
-def _nullable(inner: Layout) -> Layout:
+def _nullable(inner: ColumnLayout) -> ColumnLayout:
     def skip(cursor: Cursor, rows: int) -> None:
         cursor.skip(rows)  # a byte each: is it NULL?
         inner.skip(cursor, rows)
 
-    return Layout(inner.prefix_bytes, skip)
+    return ColumnLayout(inner.prefix_bytes, skip)
 
 
-def _array(inner: Layout) -> Layout:
+def _array(inner: ColumnLayout) -> ColumnLayout:
     def skip(cursor: Cursor, rows: int) -> None:
         if rows:
             cursor.skip(8 * (rows - 1))
             inner.skip(cursor, cursor.uint64())  # the last offset is the number of elements
 
-    return Layout(inner.prefix_bytes, skip)
+    return ColumnLayout(inner.prefix_bytes, skip)
 
 
-def _tuple(inner: str) -> Layout:
+def _tuple(inner: str) -> ColumnLayout:
     parts = [layout(_without_name(part)) for part in _parts(inner)]
 
     def skip(cursor: Cursor, rows: int) -> None:
         for part in parts:
             part.skip(cursor, rows)
 
-    return Layout(sum(part.prefix_bytes for part in parts), skip)
+    return ColumnLayout(sum(part.prefix_bytes for part in parts), skip)
 
 
-def _low_cardinality(inner: str) -> Layout:
+def _low_cardinality(inner: str) -> ColumnLayout:
     nullable = re.fullmatch(r"Nullable\((.*)\)", inner)
     keys = layout(nullable[1] if nullable else inner)  # NULL is a key like any other here
 
@@ -220,7 +220,7 @@ def _low_cardinality(inner: str) -> Layout:
             keys.skip(cursor, cursor.uint64())
             cursor.skip(cursor.uint64() * width_bytes)
 
-    return Layout(_LOW_CARDINALITY_PREFIX_BYTES, skip)
+    return ColumnLayout(_LOW_CARDINALITY_PREFIX_BYTES, skip)
 
 
 def _decimal_width_bytes(precision: int) -> int:
@@ -248,7 +248,7 @@ def _without_name(part: str) -> str:
     return named[1] if named else part
 
 
-_BUILDERS: dict[str, Callable[[str], Layout]] = {
+_BUILDERS: dict[str, Callable[[str], ColumnLayout]] = {
     "Array": lambda inner: _array(layout(inner)),
     "Decimal": lambda inner: _fixed(_decimal_width_bytes(int(inner.split(",")[0]))),
     "FixedString": lambda inner: _fixed(int(inner)),
@@ -257,6 +257,6 @@ _BUILDERS: dict[str, Callable[[str], Layout]] = {
     "Nested": lambda inner: _array(_tuple(inner)),
     "Nullable": lambda inner: _nullable(layout(inner)),
     "SimpleAggregateFunction": lambda inner: layout(_parts(inner)[-1]),
-    "String": lambda _: Layout(0, _skip_strings),
+    "String": lambda _: ColumnLayout(0, _skip_strings),
     "Tuple": _tuple,
 }
