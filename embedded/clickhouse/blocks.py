@@ -52,7 +52,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnHeader:
     """A column's name and ClickHouse type."""
 
     name: str
@@ -110,20 +110,20 @@ def rows_in(data: bytes) -> int:
     return _header(Cursor(data[:20])).rows
 
 
-def empty_block(columns: Sequence[Column]) -> bytes:
+def empty_block(columns: Sequence[ColumnHeader]) -> bytes:
     """Return a block of no rows: the header of a result, or the sample for an INSERT."""
     names = b"".join(string(column.name) + string(column.type) for column in columns)
     return varint(len(columns)) + varint(0) + names
 
 
-def columns_in(data: bytes) -> list[Column]:
+def columns_in(data: bytes) -> list[ColumnHeader]:
     """Return the columns of a block, walking its values."""
     cursor = Cursor(data)
     shape = _header(cursor)
     return [_skip_column(cursor, shape.rows) for _ in range(shape.columns)]
 
 
-def retype(data: bytes, columns: Sequence[Column]) -> bytes:
+def retype(data: bytes, columns: Sequence[ColumnHeader]) -> bytes:
     """Return a block with other type names over the same values."""
     cursor = Cursor(data)
     shape = _header(cursor)
@@ -144,8 +144,8 @@ def _header(cursor: Cursor) -> Shape:
     return shape
 
 
-def _skip_column(cursor: Cursor, rows: int) -> Column:
-    column = Column(name=cursor.string(), type=cursor.string())
+def _skip_column(cursor: Cursor, rows: int) -> ColumnHeader:
+    column = ColumnHeader(name=cursor.string(), type=cursor.string())
     _skip_values(cursor, column.type, rows)
     return column
 

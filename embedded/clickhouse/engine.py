@@ -23,7 +23,7 @@ from chdb.state import connect
 
 from embedded.clickhouse import blocks
 from embedded.clickhouse.access import write_config
-from embedded.clickhouse.blocks import Column
+from embedded.clickhouse.blocks import ColumnHeader
 from embedded.clickhouse.errors import UNKNOWN_SETTING, ServerError, from_chdb
 from embedded.clickhouse.statements import Insert, InsertInput, Other, Reading, Select
 from embedded.manners import CannotStartError
@@ -185,7 +185,7 @@ class EngineSession:
                     yield from (blocks.empty_block(blocks.columns_in(block)), block)
                 self._database = self.value("SELECT currentDatabase()")
 
-    def columns(self, insert: Insert | InsertInput) -> list[Column]:
+    def columns(self, insert: Insert | InsertInput) -> list[ColumnHeader]:
         """Return the columns an INSERT expects, in its order."""
         if isinstance(insert, InsertInput):
             return self._describe(f"SELECT * FROM null({_quoted(insert.columns)})")  # noqa: S608
@@ -240,7 +240,7 @@ class EngineSession:
 
     def _select(self, sql: str) -> Iterator[bytes]:
         stream = self._stream(sql)
-        header: list[Column] = []
+        header: list[ColumnHeader] = []
         try:
             while (chunk := _next(stream)) is not None:
                 data: bytes = chunk.bytes()
@@ -261,7 +261,7 @@ class EngineSession:
         except Exception as error:
             raise from_chdb(error) from error
 
-    def _header(self, sql: str, data: bytes) -> list[Column]:
+    def _header(self, sql: str, data: bytes) -> list[ColumnHeader]:
         """Return the columns of a query whose first data is `data`.
 
         `Native` without a client's revision leaves out the time zone of DateTime (not of
@@ -282,13 +282,13 @@ class EngineSession:
         finally:
             other.close()
 
-    def _describe(self, sql: str) -> list[Column]:
+    def _describe(self, sql: str) -> list[ColumnHeader]:
         rows = json.loads(str(self._query(f"DESCRIBE TABLE (\n{sql}\n)", "JSONCompact")))["data"]
-        return [Column(name=row[0], type=row[1]) for row in rows]
+        return [ColumnHeader(name=row[0], type=row[1]) for row in rows]
 
-    def _columns(self, sql: str) -> list[Column]:
+    def _columns(self, sql: str) -> list[ColumnHeader]:
         meta = json.loads(str(self._query(sql, "JSONCompact")))["meta"]
-        return [Column(name=column["name"], type=column["type"]) for column in meta]
+        return [ColumnHeader(name=column["name"], type=column["type"]) for column in meta]
 
     def _blocks(self, sql: str) -> list[bytes]:
         result = self._query(sql, "Native")
@@ -315,7 +315,7 @@ def _next(stream: Any) -> Any:
         raise from_chdb(error) from error
 
 
-def _has_zoned_date_time(columns: Sequence[Column]) -> bool:
+def _has_zoned_date_time(columns: Sequence[ColumnHeader]) -> bool:
     return any(column.type.startswith("DateTime(") for column in columns)
 
 
