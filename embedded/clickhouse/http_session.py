@@ -83,7 +83,7 @@ _WITH_ROWS: Final = re.compile(rb"\s*INSERT\s.*?\sFORMAT\s+\w+[ \t;]*(?:\r?\n|$)
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerParts:
     """What a conversation needs of its server."""
 
     engine: Engine
@@ -109,7 +109,7 @@ class HttpSession(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = _IDLE_SECONDS
 
-    def __init__(self, sock: socket.socket, place: Place) -> None:
+    def __init__(self, sock: socket.socket, place: ServerParts) -> None:
         self._place = place
         super().__init__(sock, sock.getpeername(), None)  # type: ignore[arg-type]  # it asks nothing of its server
 

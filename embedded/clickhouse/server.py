@@ -19,7 +19,7 @@ from embedded.clickhouse.errors import (
     ServerError,
     is_the_end,
 )
-from embedded.clickhouse.http_session import HttpSession, Place
+from embedded.clickhouse.http_session import HttpSession, ServerParts
 from embedded.clickhouse.session import Session, exception_packet
 from embedded.clickhouse.users import Users
 from embedded.clickhouse.watch import ClientWatch
@@ -39,7 +39,7 @@ class ClickHouseServer:
         for listener in self._listeners:
             listener.setblocking(False)  # a client may go between select and accept
         self._http = http
-        self._place = Place(engine, users, ClientWatch(engine.kill), self._writing)
+        self._place = ServerParts(engine, users, ClientWatch(engine.kill), self._writing)
         self._wake, self._woken = socket.socketpair()
         self._clients: dict[str, tuple[socket.socket, threading.Thread]] = {}
         self._changed = threading.Condition()
