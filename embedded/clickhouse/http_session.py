@@ -93,7 +93,7 @@ class ServerParts:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     """What goes back."""
 
     data: bytes
@@ -208,7 +208,7 @@ class HttpSession(BaseHTTPRequestHandler):
         name = self.headers.get("X-ClickHouse-User", name)
         return self._place.users.admit(name, self.headers.get("X-ClickHouse-Key", password))
 
-    def _execute(self, user: User, may_write: bool, parameters: dict[str, str], body: bytes) -> Answer:
+    def _execute(self, user: User, may_write: bool, parameters: dict[str, str], body: bytes) -> HttpAnswer:
         sql, data = _query_of(parameters.get("query", ""), body)
         if "1" in (parameters.get("compress"), parameters.get("decompress")):
             raise ServerError(NOT_IMPLEMENTED, "compress=1 and decompress=1 are not supported; use Content-Encoding.")
@@ -225,24 +225,24 @@ class HttpSession(BaseHTTPRequestHandler):
 
     def _run(
         self, engine: EngineSession, sql: str, data: bytes, default: str, values: dict[str, str], may_write: bool
-    ) -> Answer:
+    ) -> HttpAnswer:
         statement = statements.parse(sql, not may_write)
         told = statements.format_of(sql)
         match statement:
             case Insert():
                 with self._place.writing():
-                    return Answer(b"", told, engine.insert(statement, [data], told or "Values"))
+                    return HttpAnswer(b"", told, engine.insert(statement, [data], told or "Values"))
             case InsertInput():
                 raise ServerError(NOT_IMPLEMENTED, "input() is not supported over HTTP; use the native protocol.")
             case Select(text) if (told or default) == "Native" and not values:
                 with self._place.watch.over(self.connection, engine.tag):
-                    return Answer(b"".join(engine.run(Select(text))), "Native")
+                    return HttpAnswer(b"".join(engine.run(Select(text))), "Native")
             case Select():
                 with self._place.watch.over(self.connection, engine.tag):
-                    return Answer(engine.formatted(sql, default, values), told or default)
+                    return HttpAnswer(engine.formatted(sql, default, values), told or default)
             case _:
                 with self._place.writing(), self._place.watch.over(self.connection, engine.tag):
-                    return Answer(engine.formatted(sql, default, values), told or default)
+                    return HttpAnswer(engine.formatted(sql, default, values), told or default)
 
     def _packed(self, data: bytes, parameters: dict[str, str]) -> tuple[bytes, dict[str, str]]:
         wanted = parameters.get("enable_http_compression") == "1" and "gzip" in self.headers.get("Accept-Encoding", "")
