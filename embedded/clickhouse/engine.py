@@ -25,7 +25,7 @@ from embedded.clickhouse import blocks
 from embedded.clickhouse.access import write_config
 from embedded.clickhouse.blocks import ColumnHeader
 from embedded.clickhouse.errors import UNKNOWN_SETTING, ServerError, from_chdb
-from embedded.clickhouse.statements import Insert, InsertInput, Other, Reading, Select
+from embedded.clickhouse.statements import Insert, InsertInput, Other, ReadStatement, Select
 from embedded.manners import CannotStartError
 
 # When the disk fills up in the middle of an INSERT, chDB answers as if it were stored [seen in 26.9].
@@ -167,7 +167,7 @@ class EngineSession:
                 self._query(f"SET {name} = {_quoted(value)}")
                 self._applied[name] = value
 
-    def run(self, statement: Select | Reading | Other) -> Iterator[bytes]:
+    def run(self, statement: Select | ReadStatement | Other) -> Iterator[bytes]:
         """Run a statement and yield its result; nothing for a DDL.
 
         The first block is a header of no rows, which drivers take the columns' types from.
@@ -175,7 +175,7 @@ class EngineSession:
         match statement:
             case Select(sql):
                 yield from self._select(sql)
-            case Reading(sql):
+            case ReadStatement(sql):
                 data = self._blocks(sql)
                 yield blocks.empty_block(blocks.columns_in(data[0]) if data else self._columns(sql))
                 yield from data

@@ -44,7 +44,7 @@ class Select:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadStatement:
     """SHOW and the like: small results, not streamable, safe to run twice."""
 
     sql: str
@@ -81,7 +81,7 @@ class Other:
     sql: str
 
 
-Statement = Select | Reading | Insert | InsertInput | Other
+Statement = Select | ReadStatement | Insert | InsertInput | Other
 
 
 def parse(sql: str, reads_only: bool = False) -> Statement:
@@ -100,7 +100,7 @@ def parse(sql: str, reads_only: bool = False) -> Statement:
     text = _TRAILING_FORMAT.sub("", text)
     if keyword in _STREAMED:
         return Select(text)
-    return Reading(text) if keyword in _READING else Other(text)
+    return ReadStatement(text) if keyword in _READING else Other(text)
 
 
 def format_of(sql: str) -> str:

@@ -218,7 +218,7 @@ def test_a_slow_query_holds_up_neither_inserts_nor_queries(connect: Callable[...
     [
         ("/* a */ SELECT 1 FORMAT CSV;", statements.Select("SELECT 1")),
         ("-- a\n(SELECT 1)", statements.Select("(SELECT 1)")),
-        ("show tables", statements.Reading("show tables")),
+        ("show tables", statements.ReadStatement("show tables")),
         ("INSERT INTO t VALUES", statements.Insert("t", "*", "")),
         ("insert into d.`t x` (a, `b)`) values", statements.Insert("d.`t x`", "a, `b)`", "")),
         ("INSERT INTO t (a) FORMAT Native", statements.Insert("t", "a", "")),
