@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 
-class Layout(NamedTuple):
+class ReportLayout(NamedTuple):
     """The values of a report as one row of a matrix: `counts` components of each of `names`, one after another."""
 
     device_kind: str
@@ -37,19 +37,19 @@ _PER_UNIT: Final = {
 }
 """Steps of the device's converter in one unit: 0.1 mA, 0.1 ℃, 0.01 A, 0.1 V (domain.md, rule 9)."""
 
-MONITOR: Final = Layout(
+MONITOR: Final = ReportLayout(
     "electrical_monitor",
     ("residual_current_ma", "temperature_c", "current_a", "voltage_v", "arc_half_cycles", "insulation_mohm"),
     (1, 4, 3, 3, 1, 1),
 )
-PILE: Final = Layout(
+PILE: Final = ReportLayout(
     "charging_pile",
     ("power_w", "current_a", "residual_current_ma", "temperature_c", "voltage_v"),
     (10, 10, 1, 1, 1),
 )
 
 
-def rounded(layout: Layout, values: np.ndarray) -> np.ndarray:
+def rounded(layout: ReportLayout, values: np.ndarray) -> np.ndarray:
     """Values as the device's converter gives them: the double nearest to the decimal, so that JSON shows no tail."""
     steps = np.repeat([_PER_UNIT[name] for name in layout.names], layout.counts)
     return np.asarray(np.rint(values * steps) / steps)

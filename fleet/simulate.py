@@ -11,7 +11,7 @@ import orjson
 from fleet.bad import BadRecords
 from fleet.config import FleetConfig, Timeline
 from fleet.faults import ExpectedAlarm, Planted, plant
-from fleet.layout import MONITOR, PILE, Layout, rounded
+from fleet.layout import MONITOR, PILE, ReportLayout, rounded
 from fleet.links import BAD, Batch, Links
 from fleet.monitors import Monitors
 from fleet.noise import Noise
@@ -106,7 +106,7 @@ class Fleet:
         rendered: list[bytes] = texts.tolist()
         return rendered
 
-    def _render_kind(self, layout: Layout, kind: Monitors | Piles, n: np.ndarray) -> Iterator[bytes]:
+    def _render_kind(self, layout: ReportLayout, kind: Monitors | Piles, n: np.ndarray) -> Iterator[bytes]:
         device = n % self.config.devices
         ts = self._timeline.at(n)
         noise = self._noise.signed(n, layout.columns)
