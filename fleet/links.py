@@ -32,7 +32,7 @@ class Singles(NamedTuple):
     n: np.ndarray
 
 
-class Batch(NamedTuple):
+class CachedReports(NamedTuple):
     """One record of cached reports."""
 
     scheduled_ts: int
@@ -86,14 +86,14 @@ class Links:
         ranks = np.concatenate([np.full(len(n), rank) for _, rank, n in parts])
         return Singles(np.concatenate([ts for ts, _, _ in parts]), ranks, np.concatenate([n for _, _, n in parts]))
 
-    def batches(self, from_ts: int, to_ts: int) -> list[Batch]:
+    def batches(self, from_ts: int, to_ts: int) -> list[CachedReports]:
         """The caches handed in within the window, oldest first, and their repeats."""
-        found = [Batch(ts, FLUSHED, n) for ts, n in self._flushes(from_ts, to_ts)]
+        found = [CachedReports(ts, FLUSHED, n) for ts, n in self._flushes(from_ts, to_ts)]
         for times in (1, 2):
             delay_ms = times * REPEAT_AFTER_MS
             for ts, n in self._flushes(from_ts - delay_ms, to_ts - delay_ms):
                 if self._repeats(n[:1])[0] >= times:
-                    found.append(Batch(ts + delay_ms, REPEATED, n))
+                    found.append(CachedReports(ts + delay_ms, REPEATED, n))
         return found
 
     def _flushes(self, from_ts: int, to_ts: int) -> Iterator[tuple[int, np.ndarray]]:

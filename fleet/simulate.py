@@ -12,7 +12,7 @@ from fleet.bad import BadRecords
 from fleet.config import FleetConfig, Timeline
 from fleet.faults import ExpectedAlarm, Planted, plant
 from fleet.layout import MONITOR, PILE, ReportLayout, rounded
-from fleet.links import BAD, Batch, Links
+from fleet.links import BAD, CachedReports, Links
 from fleet.monitors import Monitors
 from fleet.noise import Noise
 from fleet.overlay import Overlay
@@ -81,7 +81,7 @@ class Fleet:
         )
         return [sends[index] for index in order.tolist()]
 
-    def _sends_of(self, scheduled_ts: np.ndarray, n: np.ndarray, batches: Sequence[Batch]) -> list[Send]:
+    def _sends_of(self, scheduled_ts: np.ndarray, n: np.ndarray, batches: Sequence[CachedReports]) -> list[Send]:
         numbers = np.concatenate([n, *(batch.n for batch in batches)])
         texts = self._render(numbers)
         keys = [self.device_ids[device].encode() for device in (n % self.config.devices).tolist()]
