@@ -22,7 +22,7 @@ TEMPERATURE_RISE_WINDOW_S: Final = 15
 Truth = tuple[tuple[AlarmKind, Severity], ...]
 
 
-class Limits(NamedTuple):
+class FaultLimits(NamedTuple):
     """Of one kind of device. Residual currents in mA, temperatures in ℃, a temperature alarm's confirm time in s."""
 
     residual_warning_ma: float | None
@@ -33,8 +33,8 @@ class Limits(NamedTuple):
     temperature_alarm_s: int
 
 
-MONITOR_LIMITS: Final = Limits(200, 300, 100, 60, 70, 5)
-PILE_LIMITS: Final = Limits(None, 30, 15, 70, 80, 30)
+MONITOR_LIMITS: Final = FaultLimits(200, 300, 100, 60, 70, 5)
+PILE_LIMITS: Final = FaultLimits(None, 30, 15, 70, 80, 30)
 
 
 class Draft(NamedTuple):
@@ -62,7 +62,7 @@ class Stage(NamedTuple):
     rng: random.Random
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> FaultLimits:
         return PILE_LIMITS if self.pile else MONITOR_LIMITS
 
     @property
