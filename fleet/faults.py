@@ -14,7 +14,7 @@ from fleet.config import FleetConfig, Timeline
 from fleet.layout import MONITOR, PILE
 from fleet.overlay import Curve
 from fleet.recipes import Recipe
-from fleet.stage import Draft, Stage
+from fleet.stage import Draft, FaultStage
 from schemas.events import AlarmKind, Severity
 
 MONITORS_ONLY: Final[tuple[Recipe, ...]] = (
@@ -87,9 +87,11 @@ def _wanted(copies: int, piles: bool) -> Iterator[tuple[Recipe, int, bool]]:
             yield recipe, copy, piles and copy % 2 == 1
 
 
-def _stage(config: FleetConfig, timeline: Timeline, rng: random.Random, device: int, pile: bool, copy: int) -> Stage:
+def _stage(
+    config: FleetConfig, timeline: Timeline, rng: random.Random, device: int, pile: bool, copy: int
+) -> FaultStage:
     spread = (copy + rng.random()) / config.faults_per_kind
-    return Stage(
+    return FaultStage(
         device=device,
         pile=pile,
         timeline=timeline,

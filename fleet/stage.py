@@ -1,4 +1,4 @@
-"""What a recipe for a fault is given (a `Stage`) and gives back (a `Draft`), and the rules the truth is reckoned by.
+"""What a recipe for a fault is given (a `FaultStage`) and gives back (a `Draft`), and the rules the truth is reckoned by.
 
 The limits and confirm times are copied from the detectors' defaults on purpose: the truth must not move when a detector
 does. Whatever a recipe plants stays clear of every limit it does not mean to pass, by the margins beside the numbers.
@@ -48,7 +48,7 @@ class Draft(NamedTuple):
     after_ms: int
 
 
-class Stage(NamedTuple):
+class FaultStage(NamedTuple):
     """One device, one run. `spread` in [0, 1) says where among possible onsets; `recovers` whether it falls back."""
 
     device: int
