@@ -1,4 +1,4 @@
-"""What a recipe for a fault is given (a `FaultStage`) and gives back (a `Draft`), and the rules the truth is reckoned by.
+"""What a recipe for a fault is given (`FaultStage`) and gives back (`Draft`), and the rules of the truth.
 
 The limits and confirm times are copied from the detectors' defaults on purpose: the truth must not move when a detector
 does. Whatever a recipe plants stays clear of every limit it does not mean to pass, by the margins beside the numbers.
