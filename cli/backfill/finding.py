@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import numpy as np
 
 from cli.backfill.plan import Plan
-from cli.backfill.reading import StoredPartition, batches, spans
+from cli.backfill.reading import StoredPartition, batches, stored_partitions
 from cli.progress import progress
 from detectors.process import process
 from detectors.state import PartitionState
@@ -52,39 +52,39 @@ def run(service: Service, plan: Plan, devices_most: int, quiet: bool) -> Backfil
 
     Broken off, by Ctrl-C or otherwise, it leaves a run that is marked as started and never as finished.
     """
-    found = spans(service, plan)
-    this = BackfillRun(uuid4(), reports_in_period=sum(span.in_period for span in found))
+    found = stored_partitions(service, plan)
+    this = BackfillRun(uuid4(), reports_in_period=sum(stored.in_period for stored in found))
     if not this.reports_in_period:
         raise OperatorError("no telemetry of these devices arrived in this period, so there is nothing to detect over")
     _mark(service, plan, this, "started")
-    total = sum(span.rows for span in found)
+    total = sum(stored.rows for stored in found)
     with progress("detecting", 0 if quiet else total, lambda: this.reports):
-        for span in found:
-            _detect(service, plan, span, this, devices_most)
+        for stored in found:
+            _detect(service, plan, stored, this, devices_most)
     _mark(service, plan, this, "finished")
     return this
 
 
-def _detect(service: Service, plan: Plan, span: StoredPartition, this: BackfillRun, devices_most: int) -> None:
+def _detect(service: Service, plan: Plan, stored: StoredPartition, this: BackfillRun, devices_most: int) -> None:
     """Process a partition, with a state of its own, as one detect worker after the other would have."""
     state = PartitionState(devices_most)
     waiting: list[Alarm] = []
-    for reports in batches(service, plan, span):
+    for reports in batches(service, plan, stored):
         result = process(reports, state, plan.limits, now_ms())
         waiting += result.alarms
         this.reports += len(reports)
         if any(fault.reason == DEVICE_REFUSED for fault in result.refused.values()):
             raise OperatorError(
-                f"partition {span.partition} has more devices than EMBERLINE_DEVICES_MOST allows ({devices_most}); "
+                f"partition {stored.partition} has more devices than EMBERLINE_DEVICES_MOST allows ({devices_most}); "
                 "raise it or choose some with --devices"
             )
         if len(waiting) >= INSERT_ROWS:
-            _write_alarms(service, span, this, waiting)
+            _write_alarms(service, stored, this, waiting)
             waiting = []
-    _write_alarms(service, span, this, waiting)
+    _write_alarms(service, stored, this, waiting)
 
 
-def _write_alarms(service: Service, span: StoredPartition, this: BackfillRun, alarms: Sequence[Alarm]) -> None:
+def _write_alarms(service: Service, stored: StoredPartition, this: BackfillRun, alarms: Sequence[Alarm]) -> None:
     if not alarms:
         return
     rows = len(alarms)
@@ -97,8 +97,8 @@ def _write_alarms(service: Service, span: StoredPartition, this: BackfillRun, al
     # What an event has by being sent: a backfill sends none, and writes down itself which telemetry it read.
     del columns["generation"]
     columns |= {
-        "source_topic_id": uuids(span.topic_id, rows),
-        "source_partition": np.full(rows, span.partition, dtype=np.int32),
+        "source_topic_id": uuids(stored.topic_id, rows),
+        "source_partition": np.full(rows, stored.partition, dtype=np.int32),
     }
     _insert(service, Block("backfill_alarms", columns, rows))
     this.alarm_events += rows

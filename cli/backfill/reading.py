@@ -31,7 +31,7 @@ _PERIOD: Final = (
     "ingest_ts >= fromUnixTimestamp64Milli(toInt64(%(begin)s)) "
     "AND ingest_ts < fromUnixTimestamp64Milli(toInt64(%(end)s))"
 )
-_SPANS: Final = """
+_PARTITIONS: Final = """
     SELECT topic_id, `partition`, min(`offset`), max(`offset`), count(),
         countIf(ingest_ts >= fromUnixTimestamp64Milli(toInt64(%(from)s)))
     FROM telemetry WHERE {period} AND {devices}
@@ -65,29 +65,29 @@ class StoredPartition(NamedTuple):
     in_period: int
 
 
-def spans(service: Service, plan: Plan) -> list[StoredPartition]:
+def stored_partitions(service: Service, plan: Plan) -> list[StoredPartition]:
     """What there is to read."""
     devices, asked = plan.devices.where()
     asked |= {"begin": plan.begin_ts, "from": plan.from_ts, "end": plan.to_ts}
-    return [StoredPartition(*row) for row in service.query(_SPANS.format(period=_PERIOD, devices=devices), asked)]
+    return [StoredPartition(*row) for row in service.query(_PARTITIONS.format(period=_PERIOD, devices=devices), asked)]
 
 
-def batches(service: Service, plan: Plan, span: StoredPartition, rows: int = BATCH_ROWS) -> Iterator[Reports]:
-    """The reports of a span in order, whole records, at most `rows` at a time (more than one record may hold)."""
+def batches(service: Service, plan: Plan, stored: StoredPartition, rows: int = BATCH_ROWS) -> Iterator[Reports]:
+    """The reports of a partition in order, whole records, at most `rows` at a time (more than one record may hold)."""
     if rows <= MAX_REPORTS_PER_RECORD:
         raise ValueError(f"a batch of {rows} rows may be smaller than one record")
-    width = max(1, rows * (span.last - span.first + 1) // span.rows)
-    first = span.first
-    while first <= span.last:
-        last = min(first + width - 1, span.last)
-        columns = _fetch(service, plan, span, first, last, rows)
+    width = max(1, rows * (stored.last - stored.first + 1) // stored.rows)
+    first = stored.first
+    while first <= stored.last:
+        last = min(first + width - 1, stored.last)
+        columns = _fetch(service, plan, stored, first, last, rows)
         offsets = columns[0] if columns else ()
         if len(offsets) == rows:
             # There may be more of the window, and of its last record: that one begins the next batch.
             last = offsets[-1] - 1
             columns = [column[: _count_below(offsets, last + 1)] for column in columns]
         if columns and columns[0]:
-            yield _reports(columns, span.partition)
+            yield _reports(columns, stored.partition)
         first = last + 1
 
 
@@ -96,11 +96,17 @@ def _count_below(offsets: Sequence[int], beyond: int) -> int:
 
 
 def _fetch(
-    service: Service, plan: Plan, span: StoredPartition, first: int, last: int, rows: int
+    service: Service, plan: Plan, stored: StoredPartition, first: int, last: int, rows: int
 ) -> Sequence[Sequence[Any]]:
     devices, asked = plan.devices.where()
     sql = _ROWS.format(quantities=_QUANTITIES, period=_PERIOD, devices=devices)
-    asked |= {"topic_id": str(span.topic_id), "partition": span.partition, "first": first, "last": last, "limit": rows}
+    asked |= {
+        "topic_id": str(stored.topic_id),
+        "partition": stored.partition,
+        "first": first,
+        "last": last,
+        "limit": rows,
+    }
     asked |= {"begin": plan.begin_ts, "end": plan.to_ts}
     found: Sequence[Sequence[Any]] = service.call(lambda client: client.execute(sql, asked, columnar=True))
     return found

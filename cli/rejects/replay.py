@@ -28,14 +28,14 @@ from cli.rejects.remembered import (
 )
 from cli.rejects.stored import (
     REPLAY_OF,
-    ArrivalPeriod,
     Body,
+    OffsetRange,
     RejectFilter,
     RejectId,
     StoredReject,
     batches,
     bodies,
-    of_span,
+    of_range,
 )
 from schemas.rejects import NOT_JUDGED
 from schemas.topics import MAX_REJECT_BYTES, REJECTS, TELEMETRY
@@ -112,15 +112,15 @@ async def start(
 
 async def replay_all(plan: RejectReplay) -> None:
     """Send the wanted rejects that were not sent yet, one partition after the other."""
-    spans = await asyncio.to_thread(stored.spans, plan.service, plan.wanted)
-    for partition, some in groupby(spans, key=lambda span: span.partition):
+    offset_ranges = await asyncio.to_thread(stored.offset_ranges, plan.service, plan.wanted)
+    for partition, some in groupby(offset_ranges, key=lambda offset_range: offset_range.partition):
         await _replay_partition(plan, partition, list(some))
 
 
-async def _replay_partition(plan: RejectReplay, partition: int, spans: Sequence[ArrivalPeriod]) -> None:
+async def _replay_partition(plan: RejectReplay, partition: int, offset_ranges: Sequence[OffsetRange]) -> None:
     if plan.outcome.dry_run:
         notes = await read_notes(plan.settings, [partition])
-        for batch in _batches(plan, spans):
+        for batch in _batches(plan, offset_ranges):
             plan.outcome.sent += len(await _to_send(plan, batch, notes))
         return
     async with Notebook(plan.settings, partition) as notebook:
@@ -129,7 +129,7 @@ async def _replay_partition(plan: RejectReplay, partition: int, spans: Sequence[
         await settle(plan, notebook, partition, notes)
         end = await end_of(plan.settings, TopicPartition(TELEMETRY.name, partition))
         async with _telemetry(plan.settings) as producer:
-            for batch in _batches(plan, spans):
+            for batch in _batches(plan, offset_ranges):
                 chosen = await _to_send(plan, batch, notes)
                 end = await _replay_batch(plan, notebook, producer, chosen, end)
 
@@ -154,9 +154,11 @@ async def settle(plan: RejectReplay, notebook: Notebook, partition: int, notes: 
             del notes[full]
 
 
-def _batches(plan: RejectReplay, spans: Sequence[ArrivalPeriod]) -> Iterator[list[StoredReject]]:
+def _batches(plan: RejectReplay, offset_ranges: Sequence[OffsetRange]) -> Iterator[list[StoredReject]]:
     """Nothing else runs on the loop that would mind waiting for ClickHouse between two batches."""
-    return batches(chain.from_iterable(of_span(plan.service, plan.wanted, span) for span in spans))
+    return batches(
+        chain.from_iterable(of_range(plan.service, plan.wanted, offset_range) for offset_range in offset_ranges)
+    )
 
 
 async def _to_send(

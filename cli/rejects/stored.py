@@ -91,7 +91,7 @@ class Body(NamedTuple):
     headers: Sequence[tuple[str, bytes | None]]
 
 
-class ArrivalPeriod(NamedTuple):
+class OffsetRange(NamedTuple):
     """Offsets of one partition of one incarnation of the topic, those after `after` up to `last`."""
 
     topic_id: UUID
@@ -100,7 +100,7 @@ class ArrivalPeriod(NamedTuple):
     last: int
 
 
-_SPAN: Final = (
+_OFFSET_RANGE: Final = (
     "topic_id = toUUID(%(topic_id)s) AND `partition` = %(partition)s AND `offset` > %(after)s AND `offset` <= %(last)s"
 )
 
@@ -117,7 +117,7 @@ class RejectFilter:
     topic: str | None = None
     from_ts: int | None = None
     to_ts: int | None = None
-    span: ArrivalPeriod | None = None
+    offset_range: OffsetRange | None = None
     folded: bool = False
 
     @classmethod
@@ -143,9 +143,11 @@ class RejectFilter:
                 asked[name] = value
         if self.ids:
             conditions.append("(" + " OR ".join(_by_id(*numbered, asked) for numbered in enumerate(self.ids)) + ")")
-        if self.span is not None:
-            conditions.append(_SPAN)
-            asked |= {name: str(value) if name == "topic_id" else value for name, value in self.span._asdict().items()}
+        if self.offset_range is not None:
+            conditions.append(_OFFSET_RANGE)
+            asked |= {
+                name: str(value) if name == "topic_id" else value for name, value in self.offset_range._asdict().items()
+            }
         if self.folded:
             conditions.append(f"{_FULL_ID} NOT IN (SELECT {_REPLAY_OF} FROM rejects WHERE {_REPLAY_OF} != '')")  # noqa: S608
         return " WHERE " + " AND ".join(conditions), asked
@@ -180,27 +182,27 @@ def count(service: Service, wanted: RejectFilter) -> int:
     return int(service.query(f"SELECT count() FROM rejects{where}", asked)[0][0])  # noqa: S608
 
 
-def spans(service: Service, wanted: RejectFilter) -> list[ArrivalPeriod]:
-    """Where the wanted are, as of now: what a replay of them adds to the rejects lies behind these spans."""
+def offset_ranges(service: Service, wanted: RejectFilter) -> list[OffsetRange]:
+    """Where the wanted are, as of now: what a replay of them adds to the rejects lies behind these ranges."""
     where, asked = wanted.where()
     rows = service.query(
         f"SELECT topic_id, `partition`, -1, max(`offset`) FROM rejects{where} "  # noqa: S608
         "GROUP BY topic_id, `partition` ORDER BY `partition`, topic_id",
         asked,
     )
-    return [ArrivalPeriod(*row) for row in rows]
+    return [OffsetRange(*row) for row in rows]
 
 
-def of_span(service: Service, wanted: RejectFilter, span: ArrivalPeriod) -> Iterator[StoredReject]:
-    """The wanted of one span, in the order of their offsets, fetched a page at a time."""
+def of_range(service: Service, wanted: RejectFilter, offset_range: OffsetRange) -> Iterator[StoredReject]:
+    """The wanted of one range, in the order of their offsets, fetched a page at a time."""
     while True:
-        where, asked = replace(wanted, span=span).where()
+        where, asked = replace(wanted, offset_range=offset_range).where()
         rows = service.query(f"{_META}{where} ORDER BY `offset` LIMIT {PAGE_ROWS}", asked)
         page = [_stored(row) for row in rows]
         yield from page
         if len(page) < PAGE_ROWS:
             return
-        span = span._replace(after=page[-1].id.offset)
+        offset_range = offset_range._replace(after=page[-1].id.offset)
 
 
 def by_ids(service: Service, ids: Sequence[str]) -> list[StoredReject]:

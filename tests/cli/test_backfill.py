@@ -15,7 +15,7 @@ import pytest
 from clickhouse_driver import Client
 
 from cli.backfill.plan import Plan
-from cli.backfill.reading import batches, spans, widened
+from cli.backfill.reading import batches, stored_partitions, widened
 from detectors.process import process
 from detectors.state import PartitionState
 from embedded.processes import Running
@@ -161,10 +161,10 @@ def test_what_opened_before_the_period_is_not_compared(stored: Platform) -> None
 def test_batches_of_any_size_give_the_same_reports(stored: Platform) -> None:
     plan = Plan.of(stored.settings, BEGINNING, "now", None, "BF-1,BF-2,BF-3*", "0")
     with asking(stored.settings) as service:
-        for span in spans(service, plan):
-            many = list(batches(service, plan, span, 1_001))
-            (whole,) = batches(service, plan, span)
-            assert sum(map(len, many)) == len(whole) == span.rows
+        for partition in stored_partitions(service, plan):
+            many = list(batches(service, plan, partition, 1_001))
+            (whole,) = batches(service, plan, partition)
+            assert sum(map(len, many)) == len(whole) == partition.rows
             assert np.array_equal(np.concatenate([part.offset for part in many]), whole.offset)
             edges = [set(part.offset.tolist()) for part in many]
             assert all(not one & other for one, other in pairwise(edges))
@@ -194,8 +194,8 @@ def test_what_is_stored_comes_back_as_it_was_read(clickhouse: Running) -> None:
     assert set(marks.reason.tolist()) == set(Reason) - {Reason.NOT_FITTED}
     plan = Plan.of(settings, BEGINNING, "now", None, "", "0")
     with asking(settings) as service:
-        (span,) = spans(service, plan)
-        (back,) = batches(service, plan, span)
+        (partition,) = stored_partitions(service, plan)
+        (back,) = batches(service, plan, partition)
     for name in (one.name for one in fields(Reports) if one.name not in ("marks", "quantities")):
         np.testing.assert_equal(getattr(back, name), getattr(read, name), name)
     for found, wanted in zip(back.marks, marks, strict=True):
