@@ -7,7 +7,7 @@ import numpy as np
 from detectors import aggregates
 from detectors.rounds import Chunk, Round
 from detectors.state import PartitionState
-from detectors.values import Measured, wanted_width
+from detectors.values import RoundValues, wanted_width
 from schemas.events import VERSION, Aggregate, Statistics
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 
@@ -83,7 +83,7 @@ def width_of(taken: Round, chunk: Chunk) -> np.ndarray:
     return enough
 
 
-def count(found: Measured, taken: Round, newest_ts: np.ndarray, sizes: np.ndarray, chunk: Chunk) -> None:
+def count(found: RoundValues, taken: Round, newest_ts: np.ndarray, sizes: np.ndarray, chunk: Chunk) -> None:
     """Count the values in their minute, where it is open."""
     minutes = chunk.state.minutes
     counting = aggregates.open_minutes(minutes, taken.rows, taken.ts, newest_ts, sizes)

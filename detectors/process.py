@@ -16,7 +16,7 @@ from detectors import aggregates, alarms, channels, device_status, minutes, orde
 from detectors.limits import LimitTable
 from detectors.rounds import IS_WATCHED, NOT_FITTED, Chunk, Result, Round, Seen, Shown, faulty_of, rounds_of
 from detectors.state import COLUMN, WATCHING, PartitionState
-from detectors.values import Measured, measured, values_of
+from detectors.values import RoundValues, measured, values_of
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.rejects import DEVICE_FLOODS, DEVICE_REFUSED
 from schemas.report_fields import Marks
@@ -200,7 +200,7 @@ def _take_on(taken: Round, chunk: Chunk) -> np.ndarray:
     return newest
 
 
-def _shown(found: Measured, taken: Round, chunk: Chunk) -> Iterator[Shown]:
+def _shown(found: RoundValues, taken: Round, chunk: Chunk) -> Iterator[Shown]:
     """The watched quantities that occur; all of their values for new as yet."""
     for place, code in enumerate(chunk.values.codes):
         part = slice(*found.bounds[place : place + 2])
@@ -265,7 +265,7 @@ def _note_judged(seen: Seen, taken: Round, state: PartitionState) -> None:
     rows["judged_ts"][taken.rows] = np.where(seen.live, ingest_ts, judged_ts)
 
 
-def _hide_power_on(shown: list[Shown], found: Measured, state: PartitionState) -> np.ndarray | None:
+def _hide_power_on(shown: list[Shown], found: RoundValues, state: PartitionState) -> np.ndarray | None:
     """Which of all values count for none, being what a sensor shows at power-on and no second one, bool[m]."""
     hidden = None
     for one in shown:

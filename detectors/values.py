@@ -31,7 +31,7 @@ class Values(NamedTuple):
     power_on: np.ndarray | None
 
 
-class Measured(NamedTuple):
+class RoundValues(NamedTuple):
     """The values of a round's k reports, in the order of `Values`: of the quantity q `bounds[q]` to `bounds[q + 1]`.
 
     `which` of the reports each is of, its component, that component's place among all of its device, and the value.
@@ -44,16 +44,16 @@ class Measured(NamedTuple):
     value: np.ndarray
     power_on: np.ndarray | None
 
-    def of(self, chosen: np.ndarray) -> Measured:
+    def of(self, chosen: np.ndarray) -> RoundValues:
         """Those of the reports that are `chosen`, bool[k]."""
         return self if np.count_nonzero(chosen) == len(chosen) else self.only(chosen[self.which])
 
-    def only(self, kept: np.ndarray) -> Measured:
+    def only(self, kept: np.ndarray) -> RoundValues:
         """Those values that are `kept`, bool[m]."""
         before = np.concatenate([[0], np.cumsum(kept)])
         power_on = None if self.power_on is None else self.power_on[kept]
         bounds, columns = before[self.bounds].tolist(), [column[kept] for column in self[1:5]]
-        return Measured._make([bounds, *columns, power_on])
+        return RoundValues._make([bounds, *columns, power_on])
 
 
 def values_of(reports: Reports) -> Values:
@@ -95,7 +95,7 @@ def wanted_width(values: Values, reports: np.ndarray) -> np.ndarray:
     return wanted
 
 
-def measured(values: Values, reports: np.ndarray, width: np.ndarray) -> Measured:
+def measured(values: Values, reports: np.ndarray, width: np.ndarray) -> RoundValues:
     """The values of some reports, whose devices have `width` components of each quantity, int64[k, quantities]."""
     counts, component, value, power_on = values.counts, values.component, values.value, values.power_on
     if len(reports) < counts.shape[1]:  # else they are all, in their order
@@ -106,4 +106,4 @@ def measured(values: Values, reports: np.ndarray, width: np.ndarray) -> Measured
     run = np.repeat(np.arange(counts.size), counts.ravel())
     within = offsets(width).T[values.codes].ravel()[run] + component
     bounds = [0, *counts.sum(axis=1).cumsum().tolist()]
-    return Measured(bounds, run % max(len(reports), 1), component, within, value, power_on)
+    return RoundValues(bounds, run % max(len(reports), 1), component, within, value, power_on)
