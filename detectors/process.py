@@ -16,7 +16,7 @@ from detectors import aggregates, alarms, channels, device_status, minutes, orde
 from detectors.limits import LimitTable
 from detectors.rounds import IS_WATCHED, NOT_FITTED, Chunk, Result, Round, Seen, Shown, faulty_of, rounds_of
 from detectors.state import COLUMN, WATCHING, PartitionState
-from detectors.values import RoundValues, measured, values_of
+from detectors.values import RoundValues, round_values, values_of
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.rejects import DEVICE_FLOODS, DEVICE_REFUSED
 from schemas.report_fields import Marks
@@ -170,7 +170,7 @@ def _take_on(taken: Round, chunk: Chunk) -> np.ndarray:
     state, rows, reports, result = chunk.state, chunk.state.rows, chunk.reports, chunk.result
     result.by_arrival += int(np.count_nonzero(reports.by_arrival[taken.reports]))
     width = minutes.width_of(taken, chunk)
-    found = measured(chunk.values, taken.reports, width)
+    found = round_values(chunk.values, taken.reports, width)
     shown = [_live(one, taken, state) for one in _shown(found, taken, chunk)]
     newest = taken.ts >= rows["newest_ts"][taken.rows]
     seen = _seen(shown, len(newest))

@@ -20,7 +20,7 @@ class Values(NamedTuple):
 
     `codes` are the quantities that occur. Of the quantity `codes[q]` report i has the `counts[q, i]` values from
     `starts[q, i]` on, and components below `width[q, i]`. `component`, `value` and `power_on` are arrays of length m;
-    the last says which are what a sensor shows before it has measured, and is None where none is."""
+    the last says which are what a sensor shows before it has round_values, and is None where none is."""
 
     codes: list[int]
     starts: np.ndarray
@@ -95,7 +95,7 @@ def wanted_width(values: Values, reports: np.ndarray) -> np.ndarray:
     return wanted
 
 
-def measured(values: Values, reports: np.ndarray, width: np.ndarray) -> RoundValues:
+def round_values(values: Values, reports: np.ndarray, width: np.ndarray) -> RoundValues:
     """The values of some reports, whose devices have `width` components of each quantity, int64[k, quantities]."""
     counts, component, value, power_on = values.counts, values.component, values.value, values.power_on
     if len(reports) < counts.shape[1]:  # else they are all, in their order
