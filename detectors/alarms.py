@@ -9,13 +9,13 @@ import numpy as np
 from detectors import channels, late
 from detectors.latch import EVENTS, Elements, Found
 from detectors.messages import alarm_message
-from detectors.rounds import Chunk, Round, Shown
+from detectors.rounds import Context, Round, Shown
 from detectors.state import DETECTORS, WATCHING
 from schemas.events import VERSION, Alarm, Severity, alarm_id
 from schemas.quantities import BY_NAME, DEVICE_KINDS
 
 
-def watch(shown: list[Shown], taken: Round, chunk: Chunk) -> None:
+def watch(shown: list[Shown], taken: Round, chunk: Context) -> None:
     """Show the detectors the values: the live ones in their time, the late ones by themselves."""
     if not shown:
         return
@@ -27,7 +27,7 @@ def watch(shown: list[Shown], taken: Round, chunk: Chunk) -> None:
             _watch_late(one.only(~one.live), profile, taken, chunk)
 
 
-def _profiles(rows: np.ndarray, chunk: Chunk) -> np.ndarray:
+def _profiles(rows: np.ndarray, chunk: Context) -> np.ndarray:
     """The profiles of devices in the limits, int64[k], looked up where that is still to be done."""
     state, profile = chunk.state, chunk.state.places["profile"]
     for row in rows[profile[rows] < 0].tolist():
@@ -36,7 +36,7 @@ def _profiles(rows: np.ndarray, chunk: Chunk) -> np.ndarray:
     return found
 
 
-def _watch_live(shown: list[Shown], profile: np.ndarray, taken: Round, chunk: Chunk) -> None:
+def _watch_live(shown: list[Shown], profile: np.ndarray, taken: Round, chunk: Context) -> None:
     which = np.concatenate([one.which for one in shown])
     ts, own_ts, ingest_ts = taken.ts[which], chunk.reports.event_ts[taken.reports][which], taken.ingest_ts[which]
     tables = chunk.state.channels
@@ -54,7 +54,7 @@ def _watch_live(shown: list[Shown], profile: np.ndarray, taken: Round, chunk: Ch
                 _raise_alarms(number, findings.each(), one, taken, chunk)
 
 
-def _watch_late(shown: Shown, profile: np.ndarray, taken: Round, chunk: Chunk) -> None:
+def _watch_late(shown: Shown, profile: np.ndarray, taken: Round, chunk: Context) -> None:
     state, table = chunk.state, chunk.state.channels[shown.code]
     if shown.power_on is not None:
         shown = shown.only(~shown.power_on)
@@ -75,7 +75,7 @@ def _watch_late(shown: Shown, profile: np.ndarray, taken: Round, chunk: Chunk) -
             _raise_alarms(number, found, shown, taken, chunk)
 
 
-def _raise_alarms(number: int, found: Iterable[Found], shown: Shown, taken: Round, chunk: Chunk) -> None:
+def _raise_alarms(number: int, found: Iterable[Found], shown: Shown, taken: Round, chunk: Context) -> None:
     """Tell what a detector found. Of one component it may be two things, one after the other."""
     before = -1
     for one in found:
@@ -87,7 +87,7 @@ def _raise_alarms(number: int, found: Iterable[Found], shown: Shown, taken: Roun
         chunk.result.alarms.append(_alarm(number, one, row, component, report, ordinal, chunk))
 
 
-def _alarm(number: int, one: Found, row: int, component: int, report: int, ordinal: int, chunk: Chunk) -> Alarm:
+def _alarm(number: int, one: Found, row: int, component: int, report: int, ordinal: int, chunk: Context) -> Alarm:
     reports, state = chunk.reports, chunk.state
     kind, quantity = DETECTORS[number].kind, BY_NAME[DETECTORS[number].quantity]
     device_id, test = state.device_ids[row], bool(state.rows["test"][row])

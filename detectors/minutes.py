@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from detectors import aggregates
-from detectors.rounds import Chunk, Round
+from detectors.rounds import Context, Round
 from detectors.state import PartitionState
 from detectors.values import RoundValues, wanted_width
 from schemas.events import VERSION, Aggregate, Statistics
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 
 
-def close_minutes(taken: Round, newest_ts: np.ndarray, chunk: Chunk) -> None:
+def close_minutes(taken: Round, newest_ts: np.ndarray, chunk: Context) -> None:
     close(aggregates.passed(chunk.state.minutes, taken.rows, newest_ts), taken, chunk)
 
 
-def close(closed: aggregates.Closed, taken: Round, chunk: Chunk) -> None:
+def close(closed: aggregates.Closed, taken: Round, chunk: Context) -> None:
     state, reports = chunk.state, chunk.reports
     if not len(closed.row):
         return
@@ -70,7 +70,7 @@ def _taken(closed: aggregates.Closed, state: PartitionState) -> list[dict[str, S
     return taken
 
 
-def width_of(taken: Round, chunk: Chunk) -> np.ndarray:
+def width_of(taken: Round, chunk: Context) -> np.ndarray:
     """How many components of each quantity the devices have, those of these reports among them."""
     width = chunk.state.rows["width"]
     held, wanted = width[taken.rows], wanted_width(chunk.values, taken.reports)
@@ -83,7 +83,7 @@ def width_of(taken: Round, chunk: Chunk) -> np.ndarray:
     return enough
 
 
-def count(found: RoundValues, taken: Round, newest_ts: np.ndarray, sizes: np.ndarray, chunk: Chunk) -> None:
+def count(found: RoundValues, taken: Round, newest_ts: np.ndarray, sizes: np.ndarray, chunk: Context) -> None:
     """Count the values in their minute, where it is open."""
     minutes = chunk.state.minutes
     counting = aggregates.open_minutes(minutes, taken.rows, taken.ts, newest_ts, sizes)

@@ -14,7 +14,7 @@ import numpy as np
 
 from detectors import aggregates, alarms, channels, device_status, minutes, order, statuses
 from detectors.limits import LimitTable
-from detectors.rounds import IS_WATCHED, NOT_FITTED, Chunk, Result, Round, Seen, Shown, faulty_of, rounds_of
+from detectors.rounds import IS_WATCHED, NOT_FITTED, Context, Result, Round, Seen, Shown, faulty_of, rounds_of
 from detectors.state import COLUMN, WATCHING, PartitionState
 from detectors.values import RoundValues, round_values, values_of
 from schemas.events import Aggregate, Alarm, DeviceStatus
@@ -70,7 +70,7 @@ def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: 
     if len(faulty):
         result.absent_values = int(np.count_nonzero(np.isin(faulty, fresh)))
     values = values_of(reports)
-    chunk = Chunk(
+    chunk = Context(
         reports, values, _odd(reports, faulty), _unfitted(reports), order.fingerprints(reports, values),
         values.counts.sum(axis=0) > 0, state, limits, now, result,
     )  # fmt: skip
@@ -118,7 +118,7 @@ def _place(event: Alarm | Aggregate | DeviceStatus) -> tuple[int, int]:
     return event.source_offset, event.source_ordinal
 
 
-def _process_round(batch: Round, chunk: Chunk) -> None:
+def _process_round(batch: Round, chunk: Context) -> None:
     reports, rows, result = chunk.reports, chunk.state.rows, chunk.result
     batch = batch.take(_within_flood(batch, chunk))
     if not len(batch.rows):
@@ -135,7 +135,7 @@ def _process_round(batch: Round, chunk: Chunk) -> None:
     result.statuses += statuses.tell(batch, newest, returned, chunk)
 
 
-def _within_flood(batch: Round, chunk: Chunk) -> np.ndarray:
+def _within_flood(batch: Round, chunk: Context) -> np.ndarray:
     """Which of the reports are among those of their devices and minutes that are judged, bool[k]."""
     rows, at, window = chunk.state.rows, batch.rows, batch.ingest_ts // _WINDOW_MS
     count = np.where(rows["window"][at] == window, rows["in_window"][at], 0).astype(np.int64)
@@ -154,7 +154,7 @@ def _within_flood(batch: Round, chunk: Chunk) -> np.ndarray:
     return within
 
 
-def _put_online(batch: Round, chunk: Chunk) -> np.ndarray:
+def _put_online(batch: Round, chunk: Context) -> np.ndarray:
     """Note that the devices were heard. Which of them were not online, bool[k]."""
     rows, at = chunk.state.rows, batch.rows
     rows["heard_ts"][at] = np.maximum(rows["heard_ts"][at], batch.ingest_ts)
@@ -165,7 +165,7 @@ def _put_online(batch: Round, chunk: Chunk) -> np.ndarray:
     return returned
 
 
-def _take_on(taken: Round, chunk: Chunk) -> np.ndarray:
+def _take_on(taken: Round, chunk: Context) -> np.ndarray:
     """Count and judge the values of new reports. Which of these are their devices' newest, bool[k]."""
     state, rows, reports, result = chunk.state, chunk.state.rows, chunk.reports, chunk.result
     result.by_arrival += int(np.count_nonzero(reports.by_arrival[taken.reports]))
@@ -200,7 +200,7 @@ def _take_on(taken: Round, chunk: Chunk) -> np.ndarray:
     return newest
 
 
-def _shown(found: RoundValues, taken: Round, chunk: Chunk) -> Iterator[Shown]:
+def _shown(found: RoundValues, taken: Round, chunk: Context) -> Iterator[Shown]:
     """The watched quantities that occur; all of their values for new as yet."""
     for place, code in enumerate(chunk.values.codes):
         part = slice(*found.bounds[place : place + 2])
@@ -223,7 +223,7 @@ def _seen(shown: list[Shown], reports: int) -> Seen:
     return found
 
 
-def _begin_anew(taken: Round, chunk: Chunk) -> None:
+def _begin_anew(taken: Round, chunk: Context) -> None:
     """The clocks of these devices were set back: their time, and that of all their components, begins anew."""
     state = chunk.state
     minutes.close(aggregates.all_open(state.minutes, taken.rows), taken, chunk)
@@ -234,7 +234,7 @@ def _begin_anew(taken: Round, chunk: Chunk) -> None:
         state.channels[code]["ts"][slots] = np.minimum(state.channels[code]["ts"][slots], ts)
 
 
-def _note_newest(taken: Round, chunk: Chunk) -> None:
+def _note_newest(taken: Round, chunk: Context) -> None:
     """Note what only the newest report of a device tells of it: its kind, clock, interval and sequence number."""
     state, rows, reports, at = chunk.state, chunk.state.rows, chunk.reports, taken.rows
     own_ts, kind = reports.event_ts[taken.reports], reports.device_kind[taken.reports]

@@ -54,7 +54,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class Context:
     """What is at hand while a chunk is processed. `odd`, bool[n], marks the reports about which something is to be
     told, `unfitted` are the marks of watched components that are not fitted, `prints` the reports' fingerprints, and
     `valued` says which have a value at all. `flooding` gets the reports that are the last to be judged of a minute."""

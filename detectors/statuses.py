@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors import device_status
 from detectors.device_status import NOTHING_TOLD, Told
-from detectors.rounds import NOT_FITTED, POWER_ON, WATCHED_CODES, Chunk, Round
+from detectors.rounds import NOT_FITTED, POWER_ON, WATCHED_CODES, Context, Round
 from detectors.state import COLUMN, PartitionState
 from schemas.events import VERSION, DeviceStatus
 from schemas.quantities import DEVICE_KINDS
@@ -31,7 +31,7 @@ class _Wrong(NamedTuple):
     not_judged: np.ndarray
 
 
-def tell(batch: Round, newest: np.ndarray, returned: np.ndarray, chunk: Chunk) -> list[DeviceStatus]:
+def tell(batch: Round, newest: np.ndarray, returned: np.ndarray, chunk: Context) -> list[DeviceStatus]:
     """Note what is wrong with the devices, and say of which something has changed."""
     state, reports = chunk.state, chunk.reports
     wrong, lost = _wrong(batch, chunk), _lost(batch, chunk)
@@ -83,7 +83,7 @@ def _measures(report: int, reports: Reports) -> Callable[[str, int], bool]:
     return measures
 
 
-def _notes(report: int, chunk: Chunk) -> list[str]:
+def _notes(report: int, chunk: Context) -> list[str]:
     """What is wrong with a report by itself."""
     reports = chunk.reports
     if not chunk.odd[report]:
@@ -101,7 +101,7 @@ def _notes(report: int, chunk: Chunk) -> list[str]:
     return [*reports.notes.get(report, ()), *faults, *flood]
 
 
-def _wrong(batch: Round, chunk: Chunk) -> _Wrong:
+def _wrong(batch: Round, chunk: Context) -> _Wrong:
     rows, at = chunk.state.rows, batch.rows
     after_ms = _offline_after(chunk.state, at)
     read, valued = ~chunk.reports.rejected[batch.reports], chunk.valued[batch.reports]
@@ -116,7 +116,7 @@ def _wrong(batch: Round, chunk: Chunk) -> _Wrong:
     return _Wrong(no_values, (judged_ts > 0) & (batch.ingest_ts[:, None] - judged_ts > bound_ms))
 
 
-def _lost(batch: Round, chunk: Chunk) -> dict[int, list[str]]:
+def _lost(batch: Round, chunk: Context) -> dict[int, list[str]]:
     """By the place in the round, notes of components that say they are not fitted though they have measured."""
     state, (report, quantity, component, *_) = chunk.state, chunk.unfitted
     if not len(report):
