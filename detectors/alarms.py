@@ -9,13 +9,13 @@ import numpy as np
 from detectors import channels, late
 from detectors.latch import EVENTS, Elements, Found
 from detectors.messages import alarm_message
-from detectors.rounds import Context, Round, Shown
+from detectors.rounds import Context, QuantityValues, Round
 from detectors.state import DETECTORS, WATCHING
 from schemas.events import VERSION, Alarm, Severity, alarm_id
 from schemas.quantities import BY_NAME, DEVICE_KINDS
 
 
-def watch(shown: list[Shown], taken: Round, chunk: Context) -> None:
+def watch(shown: list[QuantityValues], taken: Round, chunk: Context) -> None:
     """Show the detectors the values: the live ones in their time, the late ones by themselves."""
     if not shown:
         return
@@ -36,7 +36,7 @@ def _profiles(rows: np.ndarray, chunk: Context) -> np.ndarray:
     return found
 
 
-def _watch_live(shown: list[Shown], profile: np.ndarray, taken: Round, chunk: Context) -> None:
+def _watch_live(shown: list[QuantityValues], profile: np.ndarray, taken: Round, chunk: Context) -> None:
     which = np.concatenate([one.which for one in shown])
     ts, own_ts, ingest_ts = taken.ts[which], chunk.reports.event_ts[taken.reports][which], taken.ingest_ts[which]
     tables = chunk.state.channels
@@ -54,7 +54,7 @@ def _watch_live(shown: list[Shown], profile: np.ndarray, taken: Round, chunk: Co
                 _raise_alarms(number, findings.each(), one, taken, chunk)
 
 
-def _watch_late(shown: Shown, profile: np.ndarray, taken: Round, chunk: Context) -> None:
+def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, chunk: Context) -> None:
     state, table = chunk.state, chunk.state.channels[shown.code]
     if shown.power_on is not None:
         shown = shown.only(~shown.power_on)
@@ -75,7 +75,7 @@ def _watch_late(shown: Shown, profile: np.ndarray, taken: Round, chunk: Context)
             _raise_alarms(number, found, shown, taken, chunk)
 
 
-def _raise_alarms(number: int, found: Iterable[Found], shown: Shown, taken: Round, chunk: Context) -> None:
+def _raise_alarms(number: int, found: Iterable[Found], shown: QuantityValues, taken: Round, chunk: Context) -> None:
     """Tell what a detector found. Of one component it may be two things, one after the other."""
     before = -1
     for one in found:

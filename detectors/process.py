@@ -14,7 +14,7 @@ import numpy as np
 
 from detectors import aggregates, alarms, channels, device_status, minutes, order, statuses
 from detectors.limits import LimitTable
-from detectors.rounds import IS_WATCHED, NOT_FITTED, Context, Result, Round, Seen, Shown, faulty_of, rounds_of
+from detectors.rounds import IS_WATCHED, NOT_FITTED, Context, QuantityValues, Result, Round, Seen, faulty_of, rounds_of
 from detectors.state import COLUMN, WATCHING, PartitionState
 from detectors.values import RoundValues, round_values, values_of
 from schemas.events import Aggregate, Alarm, DeviceStatus
@@ -200,7 +200,7 @@ def _take_on(taken: Round, chunk: Context) -> np.ndarray:
     return newest
 
 
-def _shown(found: RoundValues, taken: Round, chunk: Context) -> Iterator[Shown]:
+def _shown(found: RoundValues, taken: Round, chunk: Context) -> Iterator[QuantityValues]:
     """The watched quantities that occur; all of their values for new as yet."""
     for place, code in enumerate(chunk.values.codes):
         part = slice(*found.bounds[place : place + 2])
@@ -208,14 +208,16 @@ def _shown(found: RoundValues, taken: Round, chunk: Context) -> Iterator[Shown]:
             which, component = found.which[part], found.component[part]
             slots = chunk.state.places["first"][taken.rows, COLUMN[code]][which] + component
             power_on = None if found.power_on is None else found.power_on[part]
-            yield Shown(code, part, which, slots, component, found.value[part], np.ones(len(which), np.bool_), power_on)
+            yield QuantityValues(
+                code, part, which, slots, component, found.value[part], np.ones(len(which), np.bool_), power_on
+            )
 
 
-def _live(one: Shown, taken: Round, state: PartitionState) -> Shown:
+def _live(one: QuantityValues, taken: Round, state: PartitionState) -> QuantityValues:
     return one._replace(live=taken.ts[one.which] >= state.channels[one.code]["ts"][one.slots])
 
 
-def _seen(shown: list[Shown], reports: int) -> Seen:
+def _seen(shown: list[QuantityValues], reports: int) -> Seen:
     found = Seen(*np.zeros((2, reports, len(WATCHING)), np.bool_))
     for one in shown:
         found.any[one.which, COLUMN[one.code]] = True
@@ -265,7 +267,7 @@ def _note_judged(seen: Seen, taken: Round, state: PartitionState) -> None:
     rows["judged_ts"][taken.rows] = np.where(seen.live, ingest_ts, judged_ts)
 
 
-def _hide_power_on(shown: list[Shown], found: RoundValues, state: PartitionState) -> np.ndarray | None:
+def _hide_power_on(shown: list[QuantityValues], found: RoundValues, state: PartitionState) -> np.ndarray | None:
     """Which of all values count for none, being what a sensor shows at power-on and no second one, bool[m]."""
     hidden = None
     for one in shown:

@@ -91,7 +91,7 @@ class Round:
         return Round(*(column[which] for column in columns))
 
 
-class Shown(NamedTuple):
+class QuantityValues(NamedTuple):
     """The values of one watched quantity in a round: its code and which they are among all, and of each the report
     within the round, the slot, the component and the value; whether it is its component's newest, and whether it is
     what sensors show at power-on."""
@@ -105,11 +105,11 @@ class Shown(NamedTuple):
     live: np.ndarray
     power_on: np.ndarray | None
 
-    def only(self, kept: np.ndarray) -> Shown:
+    def only(self, kept: np.ndarray) -> QuantityValues:
         """Those values that are `kept`, bool[m]."""
         which, slots, component, value, live = (column[kept] for column in self[2:7])
         power_on = None if self.power_on is None else self.power_on[kept]
-        return Shown(self.code, self.part, which, slots, component, value, live, power_on)
+        return QuantityValues(self.code, self.part, which, slots, component, value, live, power_on)
 
 
 class Seen(NamedTuple):
