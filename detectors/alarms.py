@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from detectors import channels, late
-from detectors.latch import EVENTS, Elements, Found
+from detectors.latch import EVENTS, Elements, Finding
 from detectors.messages import alarm_message
 from detectors.rounds import Context, QuantityValues, Round
 from detectors.state import DETECTORS, WATCHING
@@ -75,7 +75,7 @@ def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, chunk:
             _raise_alarms(number, found, shown, taken, chunk)
 
 
-def _raise_alarms(number: int, found: Iterable[Found], shown: QuantityValues, taken: Round, chunk: Context) -> None:
+def _raise_alarms(number: int, found: Iterable[Finding], shown: QuantityValues, taken: Round, chunk: Context) -> None:
     """Tell what a detector found. Of one component it may be two things, one after the other."""
     before = -1
     for one in found:
@@ -87,7 +87,7 @@ def _raise_alarms(number: int, found: Iterable[Found], shown: QuantityValues, ta
         chunk.result.alarms.append(_alarm(number, one, row, component, report, ordinal, chunk))
 
 
-def _alarm(number: int, one: Found, row: int, component: int, report: int, ordinal: int, chunk: Context) -> Alarm:
+def _alarm(number: int, one: Finding, row: int, component: int, report: int, ordinal: int, chunk: Context) -> Alarm:
     reports, state = chunk.reports, chunk.state
     kind, quantity = DETECTORS[number].kind, BY_NAME[DETECTORS[number].quantity]
     device_id, test = state.device_ids[row], bool(state.rows["test"][row])

@@ -86,7 +86,7 @@ class Elements(NamedTuple):
         return Elements._make([*(column[which] for column in columns), limits.take(which)])
 
 
-class Found(NamedTuple):
+class Finding(NamedTuple):
     """One thing that happened to an element. The fields are those of `Findings`."""
 
     element: int
@@ -122,9 +122,9 @@ class Findings(NamedTuple):
     ts: np.ndarray
     late: np.ndarray
 
-    def each(self) -> Iterator[Found]:
+    def each(self) -> Iterator[Finding]:
         """One by one."""
-        return map(Found._make, zip(*(column.tolist() for column in self), strict=True))
+        return map(Finding._make, zip(*(column.tolist() for column in self), strict=True))
 
 
 NOTHING: Final = Findings(*(np.empty(0, np.int64) for _ in Findings._fields))

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from detectors.latch import EVENTS, Elements, Found, Watched
+from detectors.latch import EVENTS, Elements, Finding, Watched
 from detectors.table import Blocks, Table
 from schemas.events import Severity
 
@@ -85,7 +85,7 @@ def run_of(points: Sequence[tuple[int, float]], ts: int, value: float, level: fl
 
 def judge(
     state: Watched, elements: Elements, baseline: np.ndarray | None, points: Blocks, channels: Table
-) -> Iterator[Found]:
+) -> Iterator[Finding]:
     """What late values of different components say, in the order of the elements.
 
     With a `baseline`, float64[m], it is compared what they lie over it; where that is NaN they are not judged.
@@ -128,10 +128,10 @@ class _Latch:
         if held["severity"] or held["warning_since"] or held["alarm_since"]:
             self._state.put_latch(self._slot, held)
 
-    def told(self, event: int, level: Severity, ts: int, value: float, baseline: float) -> Found:
+    def told(self, event: int, level: Severity, ts: int, value: float, baseline: float) -> Finding:
         """A finding."""
         limit = self.limits["alarm" if level is Severity.ALARM else "warning"]
-        return Found(
+        return Finding(
             self._number, event, self.held["severity"], level, value, limit, self.held["onset_ts"],
             self.held["episode"], self.held["peak"], baseline, ts, True,
         )  # fmt: skip
