@@ -26,7 +26,7 @@ class Value(NamedTuple):
     gap: bool = False
 
 
-class Finding(NamedTuple):
+class TwinFinding(NamedTuple):
     """One thing that happened to one latch."""
 
     event: AlarmEvent
@@ -66,7 +66,7 @@ class Latch:
         """Whether it holds nothing."""
         return self.severity is None and all(stretch.since is None for stretch in self.stretches.values())
 
-    def step(self, one: Value, limits: Limits) -> Finding | None:
+    def step(self, one: Value, limits: Limits) -> TwinFinding | None:
         """Move on by one live value."""
         if self.rests:
             if one.value < limits["lowest"]:
@@ -119,15 +119,15 @@ class Latch:
 
     def _told(
         self, event: AlarmEvent, level: Severity, value: float, ts: int, limits: Limits, late: bool = False
-    ) -> Finding:
+    ) -> TwinFinding:
         """A finding; a level that does not exist is that of the alarm."""
         if limits["warning"] == math.inf:
             level = Severity.ALARM
         limit = float(limits["alarm" if level is Severity.ALARM else "warning"])
         severity = self.severity or Severity.NOTICE
-        return Finding(event, severity, level, value, limit, self.onset_ts, self.episode, self.peak, ts, late)
+        return TwinFinding(event, severity, level, value, limit, self.onset_ts, self.episode, self.peak, ts, late)
 
-    def late(self, one: Value, points: list[tuple[int, float]], limits: Limits) -> Iterator[Finding]:
+    def late(self, one: Value, points: list[tuple[int, float]], limits: Limits) -> Iterator[TwinFinding]:
         """Take a late value on; `points` are those kept, it among them, as they are compared with the limits."""
         if one.value < limits["lowest"]:
             yield from self._late_under(one, limits)
@@ -155,7 +155,7 @@ class Latch:
             yield self._told(AlarmEvent.REACTIVATED, level, one.value, times[0], limits, late=True)
             yield from self._late_last(one, level, run, sorted(points), limits)
 
-    def _late_under(self, one: Value, limits: Limits) -> Iterator[Finding]:
+    def _late_under(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
         if self.severity is not None and one.ts < self.onset_ts:
             self.normal_ts = max(self.normal_ts, one.ts)
         if self.active and 0 < self.late_until_ts < one.ts and one.value < limits["recovery"]:
@@ -175,7 +175,7 @@ class Latch:
 
     def _late_open(
         self, one: Value, level: Severity, run: list[tuple[int, float]], points: list[tuple[int, float]], limits: Limits
-    ) -> Iterator[Finding]:
+    ) -> Iterator[TwinFinding]:
         live = not self.rests
         self.severity, self.active, self.episode = level, True, one.ingest_ts
         self.onset_ts = run[0][0]
@@ -188,7 +188,7 @@ class Latch:
 
     def _late_last(
         self, one: Value, level: Severity, run: list[tuple[int, float]], points: list[tuple[int, float]], limits: Limits
-    ) -> Iterator[Finding]:
+    ) -> Iterator[TwinFinding]:
         self.late_until_ts, self.late_heard_ts = run[-1][0], one.ingest_ts
         after = points[points.index(run[-1]) + 1 :]
         if after and after[0][1] < limits["recovery"]:
@@ -210,11 +210,11 @@ class Level:
 
     latch: Latch = field(default_factory=Latch)
 
-    def step(self, one: Value, limits: Limits) -> Finding | None:
+    def step(self, one: Value, limits: Limits) -> TwinFinding | None:
         """A live value."""
         return self.latch.step(one, limits)
 
-    def late(self, one: Value, points: list[tuple[int, float]], limits: Limits) -> Iterator[Finding]:
+    def late(self, one: Value, points: list[tuple[int, float]], limits: Limits) -> Iterator[TwinFinding]:
         """A late value."""
         return self.latch.late(one, points, limits)
 
@@ -229,7 +229,7 @@ class Rise:
         self.known_ms = 0
         self.unlearned_ms = 0
 
-    def step(self, one: Value, limits: Limits) -> Finding | None:
+    def step(self, one: Value, limits: Limits) -> TwinFinding | None:
         """A live value."""
         baseline = self.baseline
         self.known_ms += one.elapsed_ms
@@ -243,7 +243,7 @@ class Rise:
         finding = self.latch.step(one._replace(value=rise), limits)
         return finding and finding._replace(baseline=baseline)
 
-    def late(self, one: Value, points: list[tuple[int, float]], limits: Limits) -> Iterator[Finding]:
+    def late(self, one: Value, points: list[tuple[int, float]], limits: Limits) -> Iterator[TwinFinding]:
         """A late value: compared, but not learned from."""
         if self._learned(limits):
             over = [(ts, value - self.baseline) for ts, value in points]
@@ -268,7 +268,7 @@ class Rate:
         self.begin: float | None = None
         self.window_ms = 0
 
-    def step(self, one: Value, limits: Limits) -> Finding | None:
+    def step(self, one: Value, limits: Limits) -> TwinFinding | None:
         """A live value."""
         self.window_ms += one.elapsed_ms
         if self.begin is None:
@@ -281,6 +281,6 @@ class Rate:
         # Two windows confirm, however seldom a device reports.
         return self.latch.step(one._replace(value=rate, step_ms=lasted, credit_ms=0, gap=False), limits)
 
-    def late(self, one: Value, points: list[tuple[int, float]], limits: Limits) -> Iterator[Finding]:
+    def late(self, one: Value, points: list[tuple[int, float]], limits: Limits) -> Iterator[TwinFinding]:
         """A rate needs values one after the other."""
         return iter(())

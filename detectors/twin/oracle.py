@@ -42,7 +42,7 @@ from detectors.twin.devices import (
     values_of,
     within_flood,
 )
-from detectors.twin.latches import Finding, Level, Rate, Rise, Value
+from detectors.twin.latches import Level, Rate, Rise, TwinFinding, Value
 from schemas.control import is_control
 from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, DeviceStatus, alarm_id
 from schemas.quantities import BY_NAME, QUANTITIES
@@ -387,7 +387,7 @@ def _alarm(
     kind: AlarmKind,
     quantity: str,
     component: int,
-    finding: Finding,
+    finding: TwinFinding,
     source: str,
     turn: int,
 ) -> Alarm:
