@@ -29,7 +29,7 @@ LATE: Final = np.dtype([("ts", "i8", (POINTS,)), ("value", "f8", (POINTS,)), ("n
 _OPENED, _ESCALATED, _RECOVERED, _REACTIVATED, _AMENDED = range(len(EVENTS))
 
 
-class Run(NamedTuple):
+class LateRun(NamedTuple):
     """`size` late values over a level with none under between them. `first` and `last` are their times, `end` that of
     the first one after them, which is `normal`, and `before` that of the one before them; 0 where none is known."""
 
@@ -63,7 +63,7 @@ def level(state: Watched, elements: Elements) -> None:
     """The baseline of late values that are compared with a level by themselves: none."""
 
 
-def run_of(points: Sequence[tuple[int, float]], ts: int, value: float, level: float, recovery: float) -> Run:
+def run_of(points: Sequence[tuple[int, float]], ts: int, value: float, level: float, recovery: float) -> LateRun:
     """The run at or above `level` in which the value of `ts` lies, which is one of the points and reaches it."""
     ordered = sorted(points)
     first = last = ordered.index((ts, value))
@@ -72,7 +72,7 @@ def run_of(points: Sequence[tuple[int, float]], ts: int, value: float, level: fl
     while last + 1 < len(ordered) and ordered[last + 1][1] >= level:
         last += 1
     after = ordered[last + 1] if last + 1 < len(ordered) else (0, np.inf)
-    return Run(
+    return LateRun(
         size=last - first + 1,
         first=ordered[first][0],
         last=ordered[last][0],
@@ -167,9 +167,9 @@ class _Latch:
             yield _REACTIVATED, level, run.first, self.value
             yield from self._last(level, run)
 
-    def _reached(self, points: Sequence[tuple[int, float]]) -> tuple[Severity | None, Run]:
+    def _reached(self, points: Sequence[tuple[int, float]]) -> tuple[Severity | None, LateRun]:
         """The highest level that late values confirm, and their run."""
-        run = Run(0, 0, 0, 0, 0.0, 0, 0.0)
+        run = LateRun(0, 0, 0, 0, 0.0, 0, 0.0)
         for level, name in ((Severity.ALARM, "alarm"), (Severity.WARNING, "warning")):
             if self.value >= self.limits[name]:
                 run = run_of(points, self.ts, self.value, self.limits[name], self.limits["recovery"])
@@ -177,7 +177,7 @@ class _Latch:
                     return level, run
         return None, run
 
-    def _open(self, level: Severity, run: Run) -> Iterator[Said]:
+    def _open(self, level: Severity, run: LateRun) -> Iterator[Said]:
         held = self.held
         live = held["warning_since"] or held["alarm_since"]
         held["severity"], held["active"], held["episode"] = int(level), 1, self.ingest_ts
@@ -187,7 +187,7 @@ class _Latch:
         if not live:
             yield from self._last(level, run)
 
-    def _last(self, level: Severity, run: Run) -> Iterator[Said]:
+    def _last(self, level: Severity, run: LateRun) -> Iterator[Said]:
         """How long it lasts, which late values alone tell."""
         self.held["late_until_ts"], self.held["late_heard_ts"] = run.last, self.ingest_ts
         if run.end:
