@@ -95,7 +95,7 @@ def judge(
     reaches = rise >= elements.limits["lowest"]
     engaged = state["latch"][elements.slots] != 0
     for number in (reaches | (engaged & ~np.isnan(over))).nonzero()[0].tolist():
-        latch = _Latch(state, elements, number, float(rise[number]))
+        latch = _LateLatch(state, elements, number, float(rise[number]))
         found = latch.under()
         if reaches[number]:
             place = int(channels["late"][elements.slots[number]])
@@ -110,7 +110,7 @@ Said = tuple[int, Severity, int, float]
 """What happened, the level it was compared with, when it happened, and the value that tells."""
 
 
-class _Latch:
+class _LateLatch:
     """The latch of one component while a late value of it is judged."""
 
     def __init__(self, state: Watched, elements: Elements, number: int, value: float) -> None:
