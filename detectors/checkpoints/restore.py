@@ -1,4 +1,4 @@
-"""Rows of the checkpoints topic back into a state, whatever release wrote them."""
+"""CheckpointRows of the checkpoints topic back into a state, whatever release wrote them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from detectors.checkpoints.encode import BATCH_ROWS, parts_of
 from detectors.checkpoints.layout import KNOWN, OWN, Layout, begins
-from detectors.checkpoints.rows import DAMAGED, Rows, Wrong, taken_apart
+from detectors.checkpoints.rows import DAMAGED, CheckpointRows, Wrong, taken_apart
 from detectors.checkpoints.translate import differences, translated
 from detectors.latch import LATCH
 from detectors.late import LATE, POINTS
@@ -76,7 +76,7 @@ def _unknown(value: bytes) -> Aside:
 
 def _read(
     layout: Layout, keys: Sequence[bytes], values: Sequence[bytes], end: int | None, aside: dict[bytes, Aside]
-) -> Rows:
+) -> CheckpointRows:
     """The rows that are whole."""
     while True:
         try:
@@ -87,7 +87,7 @@ def _read(
             keys, values = [keys[number] for number in good], [values[number] for number in good]
 
 
-def _put(state: PartitionState, read: Rows) -> None:
+def _put(state: PartitionState, read: CheckpointRows) -> None:
     held = read.heads["row"]
     kinds = held["device_kind"].tolist()
     rows = np.array([state.row(*device, kind) for device, kind in zip(read.devices, kinds, strict=True)], np.int64)

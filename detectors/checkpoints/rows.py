@@ -1,4 +1,4 @@
-"""Rows of one layout taken apart: from bytes to arrays, each row checked."""
+"""CheckpointRows of one layout taken apart: from bytes to arrays, each row checked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEVER_MS: Final = 2**53
 """Later than any clock, and far from where silence after it would overflow."""
 
 
-class Rows(NamedTuple):
+class CheckpointRows(NamedTuple):
     """k rows of a layout, found whole. `latch_row` and `late_row` say which of them each latch and late value is of."""
 
     layout: Layout
@@ -41,14 +41,14 @@ class Rows(NamedTuple):
 
 
 class Wrong(Exception):  # noqa: N818 - it says which rows, and is always caught
-    """Rows that are not what this layout writes: by number a word for what is wrong, and why."""
+    """CheckpointRows that are not what this layout writes: by number a word for what is wrong, and why."""
 
     def __init__(self, found: Mapping[int, tuple[str, str]]) -> None:
         super().__init__()
         self.found = found
 
 
-def taken_apart(layout: Layout, keys: Sequence[bytes], values: Sequence[bytes], end: int | None) -> Rows:
+def taken_apart(layout: Layout, keys: Sequence[bytes], values: Sequence[bytes], end: int | None) -> CheckpointRows:
     """The rows. Raises Wrong where some are damaged, or reflect what lies at or beyond offset `end` of telemetry."""
     devices = _devices(keys)
     size, length = layout.head.itemsize, np.array([len(value) for value in values], np.int64)
@@ -72,7 +72,7 @@ def taken_apart(layout: Layout, keys: Sequence[bytes], values: Sequence[bytes], 
         )
         for dtype, begins, upto in zip(dtypes, columns[:-1], columns[1:], strict=True)
     )
-    rows = Rows(
+    rows = CheckpointRows(
         layout, devices, heads, dict(zip(layout.sections, parts, strict=True)),
         latches, np.repeat(np.arange(len(heads)), counts[:, -2]), late, np.repeat(np.arange(len(heads)), counts[:, -1]),
         _all_told(layout, values, columns[-1]),
@@ -136,7 +136,7 @@ def _check_heads(layout: Layout, tests: np.ndarray, heads: np.ndarray) -> None:
     _refuse(several.any(axis=1) | (is_open.any(axis=1) & ~row["width"].any(axis=1)), "its minutes are none")
 
 
-def _check_latches(rows: Rows) -> None:
+def _check_latches(rows: CheckpointRows) -> None:
     """Each is of a component that the device has, and there once, at a severity that there is."""
     layout, latches = rows.layout, rows.latches
     code = np.array([layout.quantities.index(detector.quantity) for detector in layout.detectors])
@@ -148,7 +148,7 @@ def _check_latches(rows: Rows) -> None:
     _refuse_owners(rows, bad | _again(whose), rows.latch_row, "it has a latch of a component that it has not, or two")
 
 
-def _check_late(rows: Rows) -> None:
+def _check_late(rows: CheckpointRows) -> None:
     layout, late = rows.layout, rows.late
     watched = np.array([quantity in layout.watched for quantity in layout.quantities])
     known = late["quantity"] < len(watched)
@@ -167,7 +167,7 @@ def _again(whose: np.ndarray) -> np.ndarray:
     return again
 
 
-def _refuse_owners(rows: Rows, bad: np.ndarray, owner: np.ndarray, why: str) -> None:
+def _refuse_owners(rows: CheckpointRows, bad: np.ndarray, owner: np.ndarray, why: str) -> None:
     if bad.any():
         _refuse(np.bincount(owner[bad], minlength=len(rows.heads)) > 0, why)
 

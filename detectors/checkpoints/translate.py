@@ -1,4 +1,4 @@
-"""Rows of another release's layout as rows of this one's, field by field and by their names."""
+"""CheckpointRows of another release's layout as rows of this one's, field by field and by their names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from detectors.checkpoints.layout import OWN, Keeper, Layout, Section
-from detectors.checkpoints.rows import Rows
+from detectors.checkpoints.rows import CheckpointRows
 from detectors.state import ROW_AT_REST, ROW_AXES
 from detectors.table import runs
 
@@ -16,7 +16,7 @@ AT_REST: Final[Mapping[str, Mapping[str, float]]] = {"row": ROW_AT_REST, "spread
 """By kind of entry, what is at rest where that is not 0."""
 
 
-def translated(rows: Rows) -> Rows:
+def translated(rows: CheckpointRows) -> CheckpointRows:
     """The rows by the layout of this release."""
     theirs = rows.layout
     heads = _heads(rows)
@@ -26,10 +26,10 @@ def translated(rows: Rows) -> Rows:
     detectors = _order([*map(_whose, OWN.detectors)], map(_whose, theirs.detectors))
     latches, latch_row = _numbered(rows.latches, rows.latch_row, "detector", detectors, "latch", theirs)
     late, late_row = _numbered(rows.late, rows.late_row, "quantity", late_of, "late", theirs)
-    return Rows(OWN, rows.devices, heads, parts, latches, latch_row, late, late_row, rows.told)
+    return CheckpointRows(OWN, rows.devices, heads, parts, latches, latch_row, late, late_row, rows.told)
 
 
-def _part(section: Section, rows: Rows, ours: Rows) -> np.ndarray:
+def _part(section: Section, rows: CheckpointRows, ours: CheckpointRows) -> np.ndarray:
     """Our entries of a section, row by row."""
     (kind, of), theirs, dtype = section, rows.layout, OWN.sections[section]
     found = rows.parts.get(section)
@@ -50,7 +50,7 @@ def _part(section: Section, rows: Rows, ours: Rows) -> np.ndarray:
     return _fitted(found, dtype, theirs, kind)
 
 
-def _heads(rows: Rows) -> np.ndarray:
+def _heads(rows: CheckpointRows) -> np.ndarray:
     theirs, before = rows.layout, rows.heads["row"]
     heads = np.zeros(len(before), OWN.head)
     row = _fitted(before, OWN.row, theirs, "row")
