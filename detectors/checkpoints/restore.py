@@ -11,7 +11,7 @@ import numpy as np
 
 from detectors.checkpoints.encode import BATCH_ROWS, parts_of
 from detectors.checkpoints.layout import KNOWN, OWN, Layout, begins
-from detectors.checkpoints.rows import DAMAGED, CheckpointRows, Wrong, taken_apart
+from detectors.checkpoints.rows import DAMAGED, CheckpointRows, WrongRows, taken_apart
 from detectors.checkpoints.translate import differences, translated
 from detectors.latch import LATCH
 from detectors.late import LATE, POINTS
@@ -81,7 +81,7 @@ def _read(
     while True:
         try:
             return taken_apart(layout, keys, values, end)
-        except Wrong as wrong:
+        except WrongRows as wrong:
             aside |= {keys[number]: Aside(*why) for number, why in wrong.found.items()}
             good = [number for number in range(len(keys)) if number not in wrong.found]
             keys, values = [keys[number] for number in good], [values[number] for number in good]

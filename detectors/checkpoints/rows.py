@@ -40,7 +40,7 @@ class CheckpointRows(NamedTuple):
         return width
 
 
-class Wrong(Exception):  # noqa: N818 - it says which rows, and is always caught
+class WrongRows(Exception):  # noqa: N818 - it says which rows, and is always caught
     """CheckpointRows that are not what this layout writes: by number a word for what is wrong, and why."""
 
     def __init__(self, found: Mapping[int, tuple[str, str]]) -> None:
@@ -49,7 +49,7 @@ class Wrong(Exception):  # noqa: N818 - it says which rows, and is always caught
 
 
 def taken_apart(layout: Layout, keys: Sequence[bytes], values: Sequence[bytes], end: int | None) -> CheckpointRows:
-    """The rows. Raises Wrong where some are damaged, or reflect what lies at or beyond offset `end` of telemetry."""
+    """The rows. Raises WrongRows where some are damaged, or reflect what lies at or beyond offset `end` of telemetry."""
     devices = _devices(keys)
     size, length = layout.head.itemsize, np.array([len(value) for value in values], np.int64)
     _refuse(length < size, lambda number: f"it is cut off after {length[number]} bytes")
@@ -97,14 +97,14 @@ def _devices(keys: Sequence[bytes]) -> list[tuple[str, bool]]:
         except ValueError as error:
             wrong[number] = DAMAGED, str(error)
     if wrong:
-        raise Wrong(wrong)
+        raise WrongRows(wrong)
     return devices
 
 
 def _refuse(found: Any, why: Callable[[int], str] | str, word: str = DAMAGED) -> None:
-    """Raise Wrong of the rows that are found, bool[k]."""
+    """Raise WrongRows of the rows that are found, bool[k]."""
     if numbers := np.flatnonzero(found).tolist():
-        raise Wrong({number: (word, why if isinstance(why, str) else why(number)) for number in numbers})
+        raise WrongRows({number: (word, why if isinstance(why, str) else why(number)) for number in numbers})
 
 
 def _expected(layout: Layout, heads: np.ndarray) -> tuple[list[np.dtype], np.ndarray]:
@@ -180,7 +180,7 @@ def _all_told(layout: Layout, values: Sequence[bytes], ends: Sequence[int]) -> l
         except (ValueError, TypeError) as error:
             wrong[number] = DAMAGED, f"what is told of it cannot be read: {error}"
     if wrong:
-        raise Wrong(wrong)
+        raise WrongRows(wrong)
     return told
 
 
