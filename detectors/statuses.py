@@ -23,7 +23,7 @@ FIRST_SILENT: Final = -1
 _OFFLINE_AFTER_MS: Final = np.array([device_status.OFFLINE_AFTER_MS[kind.name] for kind in DEVICE_KINDS])
 
 
-class _Wrong(NamedTuple):
+class _Unjudged(NamedTuple):
     """What is wrong with devices at the reports of a round, found for all of them at once: bool[k], and bool[k,
     watched]."""
 
@@ -101,7 +101,7 @@ def _notes(report: int, chunk: Context) -> list[str]:
     return [*reports.notes.get(report, ()), *faults, *flood]
 
 
-def _wrong(batch: Round, chunk: Context) -> _Wrong:
+def _wrong(batch: Round, chunk: Context) -> _Unjudged:
     rows, at = chunk.state.rows, batch.rows
     after_ms = _offline_after(chunk.state, at)
     read, valued = ~chunk.reports.rejected[batch.reports], chunk.valued[batch.reports]
@@ -113,7 +113,7 @@ def _wrong(batch: Round, chunk: Context) -> _Wrong:
     default_ms, every_ms = _OFFLINE_AFTER_MS[rows["device_kind"][at]][:, None], rows["judged_every_ms"][at]
     every_ms = np.where(every_ms > 0, every_ms, device_status.OFFLINE_MOST_MS)
     bound_ms = device_status.offline_after(default_ms, every_ms)
-    return _Wrong(no_values, (judged_ts > 0) & (batch.ingest_ts[:, None] - judged_ts > bound_ms))
+    return _Unjudged(no_values, (judged_ts > 0) & (batch.ingest_ts[:, None] - judged_ts > bound_ms))
 
 
 def _lost(batch: Round, chunk: Context) -> dict[int, list[str]]:
