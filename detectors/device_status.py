@@ -50,7 +50,7 @@ MAX_NOTES: Final = 32
 """Notes kept of a device; one with 64 probes off is told of as well by half of them [ours]."""
 
 
-class Told(NamedTuple):
+class DeviceFaults(NamedTuple):
     """What is wrong with a device: its own words, and notes of ours with the arrival at which each last held."""
 
     words: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Told(NamedTuple):
         return [*self.words, *sorted(self.notes)]
 
 
-NOTHING_TOLD: Final = Told()
+NOTHING_TOLD: Final = DeviceFaults()
 MISPLACED: Final = "misplaced"
 
 
@@ -85,12 +85,12 @@ def component_of(note: str) -> tuple[str, int] | None:
 
 
 def heard(
-    told: Told,
+    told: DeviceFaults,
     words: tuple[str, ...] | None,
     notes: Collection[str],
     ingest_ts: int,
     measures: Callable[[str, int], bool],
-) -> Told:
+) -> DeviceFaults:
     """What is wrong with a device after a report that arrived at `ingest_ts`.
 
     `words` are its own, None where the report is not its newest; such a report ends no note. `notes` are what is wrong
@@ -105,7 +105,7 @@ def heard(
     for note in sorted(notes):
         if note in kept or len(kept) < MAX_NOTES:
             kept[note] = ingest_ts
-    return Told(told.words if words is None else words, kept)
+    return DeviceFaults(told.words if words is None else words, kept)
 
 
 def offline_after(default_ms: np.ndarray, interval_ms: np.ndarray) -> np.ndarray:

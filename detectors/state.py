@@ -27,7 +27,7 @@ from detectors import (
     temperature,
     temperature_rise,
 )
-from detectors.device_status import Told
+from detectors.device_status import DeviceFaults
 from detectors.latch import Elements, Findings, Watched
 from detectors.log_time import LogTime
 from detectors.order import REMEMBERED
@@ -148,7 +148,7 @@ class PartitionState:
 
     def __init__(self, devices_most: int = DEVICES_MOST) -> None:
         self.device_ids: list[str] = []
-        self.told: dict[int, Told] = {}
+        self.told: dict[int, DeviceFaults] = {}
         self.forgotten: list[tuple[str, bool]] = []
         self.log = LogTime()
         self.dirty = np.zeros(0, np.bool_)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from detectors import device_status
-from detectors.device_status import NOTHING_TOLD, Told
+from detectors.device_status import NOTHING_TOLD, DeviceFaults
 from detectors.rounds import NOT_FITTED, POWER_ON, WATCHED_CODES, Context, Round
 from detectors.state import COLUMN, PartitionState
 from schemas.events import VERSION, DeviceStatus
@@ -63,7 +63,7 @@ def tell(batch: Round, newest: np.ndarray, returned: np.ndarray, chunk: Context)
     ]
 
 
-def _put_told(row: int, told: Told, state: PartitionState) -> None:
+def _put_told(row: int, told: DeviceFaults, state: PartitionState) -> None:
     if told == NOTHING_TOLD:
         state.told.pop(row, None)
     else:

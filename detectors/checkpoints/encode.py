@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from detectors.checkpoints.layout import OWN
-from detectors.device_status import Told
+from detectors.device_status import DeviceFaults
 from detectors.latch import LATCH
 from detectors.late import LATE
 from detectors.state import DETECTORS, WATCHING, PartitionState
@@ -76,7 +76,7 @@ def _encoded(state: PartitionState, rows: np.ndarray) -> Iterator[tuple[bytes, b
         yield key_of(state.device_ids[row], test), b"".join((*of_row, _json_of(told)) if told else of_row)
 
 
-def _json_of(told: Told) -> bytes:
+def _json_of(told: DeviceFaults) -> bytes:
     return orjson.dumps([told.words, told.notes])
 
 

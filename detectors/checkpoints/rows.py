@@ -10,7 +10,7 @@ import orjson
 
 from detectors.checkpoints.encode import ROW_OF, is_row
 from detectors.checkpoints.layout import WORDS_ONLY, Layout, Section
-from detectors.device_status import OVERDUE, UNKNOWN, Told, component_of
+from detectors.device_status import OVERDUE, UNKNOWN, DeviceFaults, component_of
 from schemas.events import Severity
 from schemas.quantities import MAX_COMPONENTS
 
@@ -31,7 +31,7 @@ class CheckpointRows(NamedTuple):
     latch_row: np.ndarray
     late: np.ndarray
     late_row: np.ndarray
-    told: Sequence[Told | None]
+    told: Sequence[DeviceFaults | None]
 
     @property
     def width(self) -> np.ndarray:
@@ -172,8 +172,8 @@ def _refuse_owners(rows: CheckpointRows, bad: np.ndarray, owner: np.ndarray, why
         _refuse(np.bincount(owner[bad], minlength=len(rows.heads)) > 0, why)
 
 
-def _all_told(layout: Layout, values: Sequence[bytes], ends: Sequence[int]) -> list[Told | None]:
-    told, wrong = list[Told | None](), dict[int, tuple[str, str]]()
+def _all_told(layout: Layout, values: Sequence[bytes], ends: Sequence[int]) -> list[DeviceFaults | None]:
+    told, wrong = list[DeviceFaults | None](), dict[int, tuple[str, str]]()
     for number, (value, end) in enumerate(zip(values, ends, strict=True)):
         try:
             told.append(_told_of(layout, value[end:]) if end < len(value) else None)
@@ -184,10 +184,10 @@ def _all_told(layout: Layout, values: Sequence[bytes], ends: Sequence[int]) -> l
     return told
 
 
-def _told_of(layout: Layout, text: bytes) -> Told:
+def _told_of(layout: Layout, text: bytes) -> DeviceFaults:
     parsed = orjson.loads(text)
     words, notes = (parsed, {}) if layout.version == WORDS_ONLY else parsed
-    told = Told(tuple(words), dict(notes))
+    told = DeviceFaults(tuple(words), dict(notes))
     if not all(type(word) is str for word in told.words) or not all(type(ts) is int for ts in told.notes.values()):
         raise ValueError("it is not words and notes")
     for note in told.notes:

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from detectors.checkpoints.layout import OWN, Layout, beginning_of, parsed
-from detectors.device_status import Told
+from detectors.device_status import DeviceFaults
 from detectors.latch import LATCH
 from detectors.late import LATE
 from detectors.state import COLUMN, DETECTORS, PartitionState
@@ -28,7 +28,7 @@ AT_REST: Final[Mapping[str, Mapping[str, Any]]] = {
 
 def device(state: PartitionState, row: int) -> Entry:
     """All there is to a device, by names."""
-    told = state.told.get(row, Told())
+    told = state.told.get(row, DeviceFaults())
     found: Entry = {"row": _row(state, row), "words": list(told.words), "notes": dict(told.notes)}
     found |= {"latches": {}, "late": {}}
     width = {quantity.name: int(state.rows["width"][row, quantity.code]) for quantity in QUANTITIES}

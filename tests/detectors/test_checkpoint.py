@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from detectors.checkpoints.encode import changed, encode, key_of
 from detectors.checkpoints.layout import OWN
 from detectors.checkpoints.restore import restore_all
-from detectors.device_status import Told as Faults
+from detectors.device_status import DeviceFaults as Faults
 from detectors.limits import LimitTable, load_limits
 from detectors.sift import sift
 from detectors.state import PartitionState
 from detectors.statuses import look
-from detectors.twin.oracle import Record, Told
+from detectors.twin.oracle import DeviceFaults, Record
 from schemas.quantities import CODES
 from schemas.reports import decode
 from tests.detectors.given_reports import (
@@ -70,9 +70,9 @@ def restore(state: PartitionState, key: bytes, value: bytes) -> None:
     assert not restore_all(state, {key: value}).aside
 
 
-def after(found: Told, offset: int) -> Told:
+def after(found: DeviceFaults, offset: int) -> DeviceFaults:
     """What follows from records past `offset`."""
-    return Told(
+    return DeviceFaults(
         [event for event in found.alarms if event.source_offset > offset],
         [event for event in found.aggregates if event.source_offset > offset],
         [event for event in found.statuses if event.source_offset > offset],
@@ -118,7 +118,7 @@ def test_what_changed_since_the_last_time_is_all_a_successor_needs(
     limits: LimitTable, records: list[Record], stop: int, again: int, most: int
 ) -> None:
     state, written = PartitionState(most), dict[bytes, bytes]()
-    found = Told()
+    found = DeviceFaults()
     for one in records[:stop]:
         found = together(found, told([[one]], state, limits))
         for key, value in changed(state):
@@ -130,14 +130,14 @@ def test_what_changed_since_the_last_time_is_all_a_successor_needs(
     restore_all(successor, written)
     repeated = records[max(stop - again, 0) : stop]
     if len(successor) < most:  # where nobody was refused or forgotten, what was done already may come again
-        assert told([repeated], successor, limits) == Told(rejects=told([repeated], state, limits).rejects)
+        assert told([repeated], successor, limits) == DeviceFaults(rejects=told([repeated], state, limits).rejects)
     found = together(found, told([records[stop:]], successor, limits))
     assert found == slowly(records, limits, devices_most=most)
 
 
-def together(one: Told, other: Told) -> Told:
+def together(one: DeviceFaults, other: DeviceFaults) -> DeviceFaults:
     """What was told first, and then."""
-    return Told(
+    return DeviceFaults(
         one.alarms + other.alarms,
         one.aggregates + other.aggregates,
         one.statuses + other.statuses,

@@ -13,7 +13,7 @@ import pytest
 
 from detectors.checkpoints.layout import KNOWN, OWN
 from detectors.checkpoints.restore import restore_all
-from detectors.device_status import Told
+from detectors.device_status import DeviceFaults
 from detectors.limits import load_limits
 from detectors.state import PartitionState
 from schemas.events import Alarm, alarm_id
@@ -126,7 +126,7 @@ def test_what_the_release_before_senders_had_not_is_at_rest() -> None:
         assert (row["latest_own_ts"], row["interval_ms"], row["next"], row["judged_ts"]) == (0, 0, 0, {})
         assert all(set(channel.values()) == {0} for of in one["channels"].values() for channel in of)
         assert one["late"] == {}
-    assert state.told == {list(devices(state)).index(("电-4", False)): Told(("sensor_open",), {})}
+    assert state.told == {list(devices(state)).index(("电-4", False)): DeviceFaults(("sensor_open",), {})}
 
 
 def test_a_row_of_before_layouts_is_the_row_of_now() -> None:
