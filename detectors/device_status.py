@@ -62,7 +62,7 @@ class DeviceFaults(NamedTuple):
         return [*self.words, *sorted(self.notes)]
 
 
-NOTHING_TOLD: Final = DeviceFaults()
+NO_FAULTS: Final = DeviceFaults()
 MISPLACED: Final = "misplaced"
 
 

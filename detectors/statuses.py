@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from detectors import device_status
-from detectors.device_status import NOTHING_TOLD, DeviceFaults
+from detectors.device_status import NO_FAULTS, DeviceFaults
 from detectors.rounds import NOT_FITTED, POWER_ON, WATCHED_CODES, Context, Round
 from detectors.state import COLUMN, PartitionState
 from schemas.events import VERSION, DeviceStatus
@@ -50,7 +50,7 @@ def tell(batch: Round, newest: np.ndarray, returned: np.ndarray, chunk: Context)
             notes.append("no_values")
         notes += [device_status.not_judged(int(WATCHED_CODES[at])) for at in wrong.not_judged[number].nonzero()[0]]
         words = reports.faults.get(report, ()) if newest[number] else None
-        before = state.told.get(row, NOTHING_TOLD)
+        before = state.told.get(row, NO_FAULTS)
         told = device_status.heard(before, words, notes, int(batch.ingest_ts[number]), _measures(report, reports))
         _put_told(row, told, state)
         if told.faults != before.faults:
@@ -64,11 +64,11 @@ def tell(batch: Round, newest: np.ndarray, returned: np.ndarray, chunk: Context)
 
 
 def _put_told(row: int, told: DeviceFaults, state: PartitionState) -> None:
-    if told == NOTHING_TOLD:
+    if told == NO_FAULTS:
         state.told.pop(row, None)
     else:
         state.told[row] = told
-    state.rows["told"][row] = told != NOTHING_TOLD
+    state.rows["told"][row] = told != NO_FAULTS
 
 
 def _measures(report: int, reports: Reports) -> Callable[[str, int], bool]:
@@ -192,7 +192,7 @@ def _status_event(state: PartitionState, row: int, offset: int, ordinal: int) ->
         device_kind=DEVICE_KINDS[rows["device_kind"][row]].name,
         test=bool(rows["test"][row]),
         status=device_status.LABELS[int(rows["status"][row])],
-        faults=state.told.get(row, NOTHING_TOLD).faults,
+        faults=state.told.get(row, NO_FAULTS).faults,
         since_ts=int(rows["since_ts"][row]),
         source_offset=offset,
         source_ordinal=ordinal,
