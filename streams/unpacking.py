@@ -44,7 +44,7 @@ _NEW_FORMAT: Final = 2
 """Older ones are of clients from before Kafka 0.11, and hold compressed records in one of their own."""
 
 
-class Record(NamedTuple):
+class BatchRecord(NamedTuple):
     """As the client's own, and what it took of its batch, in bytes; where it could not be read, why."""
 
     offset: int
@@ -113,12 +113,12 @@ class _Batch:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[BatchRecord]:
         if self._batch.is_control_batch:
             return iter(())
         if not self._is_new:
             fault = _unreadable("it is compressed in the format from before Kafka 0.11")
-            return iter([Record(self._batch.next_offset - 1, -1, 0, fault=fault)])
+            return iter([BatchRecord(self._batch.next_offset - 1, -1, 0, fault=fault)])
         try:
             return self._records()
         except TooLargeError:
@@ -128,12 +128,12 @@ class _Batch:
         except UnreadableError as error:
             return self._all_faulty(_unreadable(str(error)), self._batch.base_offset)
 
-    def _records(self) -> Iterator[Record]:
+    def _records(self) -> Iterator[BatchRecord]:
         codec, records = self._held[_CODEC_AT] & _CODEC, self._held[_HEADER.size :]
         plain = decompress(codec, records, MAX_BATCH_BYTES) if codec else records
         return self._shared(plain, len(records) / max(1, len(plain)))
 
-    def _shared(self, plain: bytes, share: float) -> Iterator[Record]:
+    def _shared(self, plain: bytes, share: float) -> Iterator[BatchRecord]:
         """The records, each with its share of the bytes; from the first one on that cannot be read, why."""
         next_offset, end = self._batch.base_offset, self._batch.next_offset
         try:
@@ -145,7 +145,7 @@ class _Batch:
         except (CorruptRecordException, ValueError, IndexError, struct.error) as error:
             yield from self._all_faulty(_unreadable(str(error)), next_offset)
 
-    def _read(self, plain: bytes) -> Iterator[tuple[Record, int]]:
+    def _read(self, plain: bytes) -> Iterator[tuple[BatchRecord, int]]:
         if len(plain) > LARGE_BYTES:
             yield from self._read_carefully(plain)
             return
@@ -155,12 +155,15 @@ class _Batch:
         read = 0
         try:
             for one in DefaultRecordBatch(bytes(held)):
-                yield Record(one.offset, one.timestamp, one.timestamp_type, one.key, one.value, one.headers), _size(one)
+                yield (
+                    BatchRecord(one.offset, one.timestamp, one.timestamp_type, one.key, one.value, one.headers),
+                    _size(one),
+                )
                 read += 1
         except UnicodeDecodeError:
             yield from islice(self._read_carefully(plain), read, None)
 
-    def _read_carefully(self, plain: bytes) -> Iterator[tuple[Record, int]]:
+    def _read_carefully(self, plain: bytes) -> Iterator[tuple[BatchRecord, int]]:
         batch, pos = self._batch, 0
         *_, first_ts, max_ts, _, _, _, count = _HEADER.unpack_from(self._held)
         type_of_time = int(bool(self._held[_CODEC_AT] & _LOG_APPEND_TIME))
@@ -175,10 +178,10 @@ class _Batch:
             value, pos = _bytes_at(plain, pos, end)
             timestamp = max_ts if type_of_time else min(first_ts + delta, _TIMESTAMP_MOST)
             headers = _headers_at(plain, pos, end)
-            yield Record(batch.base_offset + offset, timestamp, type_of_time, key, value, headers), length
+            yield BatchRecord(batch.base_offset + offset, timestamp, type_of_time, key, value, headers), length
             pos = end
 
-    def _all_faulty(self, fault: Fault, begin: int) -> Iterator[Record]:
+    def _all_faulty(self, fault: Fault, begin: int) -> Iterator[BatchRecord]:
         """The records from an offset on. A header that contradicts itself stands for one."""
         end = self._batch.next_offset if self._is_whole() else min(self._batch.next_offset, begin + 1)
         share = len(self._held) // max(1, self._count())
@@ -192,10 +195,10 @@ class _Batch:
         """Whether it has as many records as offsets: compaction may have taken some away, and a header may lie."""
         return bool(self._batch.next_offset - self._batch.base_offset == self._count())
 
-    def _faulty(self, offset: int, fault: Fault, sent_bytes: int = 0) -> Record:
+    def _faulty(self, offset: int, fault: Fault, sent_bytes: int = 0) -> BatchRecord:
         # Where the broker stamps batches, this is their arrival.
         batch = self._batch
-        return Record(offset, batch.max_timestamp, batch.timestamp_type, sent_bytes=sent_bytes, fault=fault)
+        return BatchRecord(offset, batch.max_timestamp, batch.timestamp_type, sent_bytes=sent_bytes, fault=fault)
 
 
 def _unreadable(why: str) -> Fault:
@@ -302,7 +305,7 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             -1 if value is None else len(value),
             tuple(record.headers),
         )
-        if type(record) is Record:
+        if type(record) is BatchRecord:
             return Unpacked(*known, sent_bytes=record.sent_bytes, fault=record.fault)
         return ConsumerRecord(*known)
 
