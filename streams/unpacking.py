@@ -93,16 +93,16 @@ class _Batches:
             codec_at = begin + (_OLD_CODEC_AT if self._fetched[begin + _FORMAT_AT] < _NEW_FORMAT else _CODEC_AT)
             if not self._fetched[codec_at] & _CODEC and length <= LARGE_BYTES:
                 return batch
-        self._last = _Batch(self._fetched[self._begin : self._end])
+        self._last = _RecordBatch(self._fetched[self._begin : self._end])
         return self._last
 
     def again(self) -> bool:
         """Let the batch that was taken last come once more, as one of ours. False if it was one already."""
-        self._again = self._last is not None and type(self._last) is not _Batch
+        self._again = self._last is not None and type(self._last) is not _RecordBatch
         return self._again
 
 
-class _Batch:
+class _RecordBatch:
     """One batch, as the client's `PartitionRecords` wants it. To iterate over it never raises."""
 
     def __init__(self, held: bytes) -> None:
