@@ -59,7 +59,7 @@ class Generation:
 
 
 @dataclass(slots=True)
-class Sent:
+class SentEvents:
     """The events that are on the output topics of records from some offset on, but for those that were found again
     since. An alarm's are known by id and kind of event, others by their place."""
 
@@ -151,9 +151,9 @@ async def _start(outputs: AIOKafkaConsumer, tp: TopicPartition, covered: int) ->
         step *= 2
 
 
-async def sent_since(generation: Generation, partition: int, outputs: AIOKafkaConsumer) -> Sent:
+async def sent_since(generation: Generation, partition: int, outputs: AIOKafkaConsumer) -> SentEvents:
     """What the output partitions hold of records that rows of these rules do not cover."""
-    sent = Sent()
+    sent = SentEvents()
     for topic, start in (generation.sent_from or {}).items():
         async for records in batches(outputs, TopicPartition(topic, partition), start):
             for record in records:
@@ -162,7 +162,7 @@ async def sent_since(generation: Generation, partition: int, outputs: AIOKafkaCo
     return sent
 
 
-def covered_to(generation: Generation, covered: int, sent: Sent | None) -> Generation:
+def covered_to(generation: Generation, covered: int, sent: SentEvents | None) -> Generation:
     """What a checkpoint says that covers records below the offset `covered`."""
     done = sent is None or covered > sent.last
     return replace(generation, covered=covered, sent_from=None if done else generation.sent_from)

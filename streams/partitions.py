@@ -13,7 +13,7 @@ import orjson
 from detectors.checkpoints.encode import encode, tombstones
 from detectors.log_time import LogTime
 from detectors.state import PartitionState
-from streams.generations import Generation, Sent
+from streams.generations import Generation, SentEvents
 from streams.ledger import Ledger
 from streams.slices import Slice
 from streams.transport import Chunk
@@ -53,7 +53,7 @@ class Partition:
     checkpointed_at: float = field(default_factory=time.monotonic)
     looked_after_at: float = field(default_factory=time.monotonic)
     generation: Generation = field(default_factory=Generation)
-    sent: Sent | None = None
+    sent: SentEvents | None = None
     recorded: tuple[bytes, bytes] | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
