@@ -33,7 +33,7 @@ DECODE_S: Final = 0.04
 """Parts are decoded for so long before what they held is processed."""
 
 
-class Look(NamedTuple):
+class SilenceCheck(NamedTuple):
     """Before which record devices are looked at for silence, and the log's time before it and by it, epoch ms."""
 
     before_ts: int
@@ -48,7 +48,7 @@ class Slice(NamedTuple):
     reports: Reports
     rejects: list[Reject]
     seconds: float
-    look: Look | None = None
+    look: SilenceCheck | None = None
     log_ts: int = 0
 
 
@@ -62,7 +62,7 @@ def slices(records: Records, absences: Absences, log: LogTime, partitions: int =
     misplaced = _misplaced(records, partitions)
     for begin, end in pairwise(sorted({0, *looks, len(newest)})):
         before_ts = int(newest[begin - 1]) if begin else log.ts
-        look = Look(before_ts, int(newest[begin]), int(records.offsets[begin])) if begin in looks else None
+        look = SilenceCheck(before_ts, int(newest[begin]), int(records.offsets[begin])) if begin in looks else None
         part = records if end - begin == len(newest) else records.between(begin, end)
         for piece in _pieces(part, absences):
             reports = _with_misplaced(piece.reports, records, misplaced)
