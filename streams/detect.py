@@ -44,7 +44,7 @@ from streams.partitioner import home_of
 from streams.partitions import RECORD, Partition, changed_rows, kept_in, record_of
 from streams.reject_share import RejectShare
 from streams.settings import Settings
-from streams.slices import Slice, slices
+from streams.slices import Piece, slices
 from streams.times import now_ms
 from streams.transport import Chunk, Fetch
 from streams.worker import WorkerApp
@@ -192,7 +192,7 @@ class DetectJob:
             self._app.metrics.observe("emberline_chunk_seconds", took, stage=stage)
         return True
 
-    async def _work_off_piece(self, piece: Slice, chunk: Chunk, partition: Partition) -> tuple[float, float]:
+    async def _work_off_piece(self, piece: Piece, chunk: Chunk, partition: Partition) -> tuple[float, float]:
         began, tp = time.perf_counter(), chunk.tp
         result, failed = await self._detect(piece, partition, tp.partition)
         rejects = _with_unjudged(piece.rejects, result.refused | failed, chunk.records)
@@ -207,7 +207,7 @@ class DetectJob:
         return detected - began, time.perf_counter() - detected
 
     async def _detect(
-        self, piece: Slice, partition: Partition, number: int
+        self, piece: Piece, partition: Partition, number: int
     ) -> tuple[Result, dict[tuple[int, int], Fault]]:
         """What the reports mean; by offset and index, what is told of those that a detector cannot stand."""
         if not partition.careful:
@@ -221,12 +221,12 @@ class DetectJob:
         result, failed = self._sift(piece, partition.state)
         return silent + result, {place: _failure(error) for place, error in failed.items()}
 
-    def _process(self, piece: Slice, state: PartitionState) -> Result:
+    def _process(self, piece: Piece, state: PartitionState) -> Result:
         result = process(piece.reports, state, self._limits, now_ms())
         state.log.reach(piece.log_ts)
         return result
 
-    def _sift(self, piece: Slice, state: PartitionState) -> Sifted:
+    def _sift(self, piece: Piece, state: PartitionState) -> Sifted:
         sifted = sift(piece.reports, state, self._limits, now_ms())
         state.log.reach(piece.log_ts)
         return sifted
@@ -451,7 +451,7 @@ class DetectJob:
         self._app.metrics.set("emberline_devices", len(partition.state), partition=str(tp.partition))
 
 
-def _look(piece: Slice, state: PartitionState) -> Result:
+def _look(piece: Piece, state: PartitionState) -> Result:
     """What silence means before a piece."""
     return Result(statuses=look(state, *piece.look) if piece.look else [])
 

@@ -15,7 +15,7 @@ from detectors.log_time import LogTime
 from detectors.state import PartitionState
 from streams.generations import Generation, SentEvents
 from streams.ledger import Ledger
-from streams.slices import Slice
+from streams.slices import Piece
 from streams.transport import Chunk
 
 RECORD: Final = b"partition"
@@ -44,7 +44,7 @@ class Partition:
     waiting_bytes: int = 0
     leaving: bool = False
     sending: list[asyncio.Future[Any]] = field(default_factory=list)
-    since: list[Slice] = field(default_factory=list)
+    since: list[Piece] = field(default_factory=list)
     uncovered: list[Chunk] = field(default_factory=list)
     careful: bool = False
     next_offset: int = 0

@@ -41,7 +41,7 @@ class SilenceCheck(NamedTuple):
     offset: int
 
 
-class Slice(NamedTuple):
+class Piece(NamedTuple):
     """What some consecutive reports of a chunk hold. `seconds` is what decoding them took, `look` comes before them,
     and `log_ts` is the log's time after them."""
 
@@ -52,7 +52,7 @@ class Slice(NamedTuple):
     log_ts: int = 0
 
 
-def slices(records: Records, absences: Absences, log: LogTime, partitions: int = 0) -> Iterator[Slice]:
+def slices(records: Records, absences: Absences, log: LogTime, partitions: int = 0) -> Iterator[Piece]:
     """The records piece by piece. What comes next is decoded when it is asked for.
 
     `partitions` is how many their topic has; by it reports that are in another partition than their keys belong to are
@@ -92,14 +92,14 @@ def _with_misplaced(reports: Reports, records: Records, misplaced: np.ndarray | 
     return replace(reports, notes={**reports.notes, **notes})
 
 
-def _reached(piece: Slice, part: Records, newest: np.ndarray) -> int:
+def _reached(piece: Piece, part: Records, newest: np.ndarray) -> int:
     """The log's time after a piece: at its last record that tells of anything."""
     reports, rejects = piece.reports.offset[-1:].tolist(), [reject.offset for reject in piece.rejects[-1:]]
     last = max([*reports, *rejects], default=int(part.offsets[-1]))
     return int(newest[np.searchsorted(part.offsets, last)])
 
 
-def _pieces(records: Records, absences: Absences) -> Iterator[Slice]:
+def _pieces(records: Records, absences: Absences) -> Iterator[Piece]:
     parts, rejects, count, seconds = list[Reports](), list[Reject](), 0, 0.0
     began = time.perf_counter()
     for reports, bad in decoded(records, absences):
@@ -108,14 +108,14 @@ def _pieces(records: Records, absences: Absences) -> Iterator[Slice]:
         rejects += bad
         count += len(reports)
         if count >= REPORTS_ENOUGH or seconds >= DECODE_S:
-            yield from _cut(Slice(Reports.joined(parts), rejects, seconds))
+            yield from _cut(Piece(Reports.joined(parts), rejects, seconds))
             parts, rejects, count, seconds = [], [], 0, 0.0
         began = time.perf_counter()
     if parts:
-        yield from _cut(Slice(Reports.joined(parts), rejects, seconds))
+        yield from _cut(Piece(Reports.joined(parts), rejects, seconds))
 
 
-def _cut(whole: Slice) -> Iterator[Slice]:
+def _cut(whole: Piece) -> Iterator[Piece]:
     """The piece, or as many as it takes."""
     reports = whole.reports
     begins = [0, *_begins(reports), len(reports)]
@@ -127,7 +127,7 @@ def _cut(whole: Slice) -> Iterator[Slice]:
     rejects = [0, *(bisect_left(places, place) for place in first_places), len(places)]
     for (first, beyond), (reject, next_reject) in zip(pairwise(begins), pairwise(rejects), strict=True):
         seconds = whole.seconds * (beyond - first) / len(reports)
-        yield Slice(reports.between(first, beyond), whole.rejects[reject:next_reject], seconds)
+        yield Piece(reports.between(first, beyond), whole.rejects[reject:next_reject], seconds)
 
 
 def _begins(reports: Reports) -> Iterator[int]:

@@ -20,7 +20,7 @@ from detectors.statuses import look
 from detectors.twin.oracle import Oracle, Record, Told, timeless
 from schemas.control import TIME_HEADERS
 from schemas.records import Headers, Records
-from streams.slices import Slice, slices
+from streams.slices import Piece, slices
 
 T0 = 1_790_000_040_000
 """The beginning of a minute."""
@@ -87,7 +87,7 @@ def run(chunk: Sequence[Record], state: PartitionState, limits: LimitTable, now:
 
 def _pieces(
     chunk: Sequence[Record], state: PartitionState, limits: LimitTable, now: int, cuts: Sequence[int] = ()
-) -> Iterator[tuple[Slice, Result]]:
+) -> Iterator[tuple[Piece, Result]]:
     """A chunk piece by piece, as a worker goes through it; the reports of each cut again at the numbers `cuts`."""
     for piece in slices(records_of(chunk), limits.absences, state.log):
         reports = piece.reports

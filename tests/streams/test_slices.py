@@ -12,7 +12,7 @@ from detectors.log_time import LogTime
 from schemas.absences import shipped
 from schemas.records import Records
 from schemas.reports import Reports, decode
-from streams.slices import OF_DEVICE_MOST, REPORTS_ENOUGH, Slice, slices
+from streams.slices import OF_DEVICE_MOST, REPORTS_ENOUGH, Piece, slices
 
 
 def _report(device: str, seq: int) -> dict[str, object]:
@@ -38,15 +38,15 @@ def _chunk(values: list[bytes]) -> Records:
     )
 
 
-def _pieces(records: Records) -> list[Slice]:
+def _pieces(records: Records) -> list[Piece]:
     return list(slices(records, shipped(), LogTime()))
 
 
-def _of_one_device(piece: Slice) -> int:
+def _of_one_device(piece: Piece) -> int:
     return max(Counter(piece.reports.device_id).values(), default=0)
 
 
-def _check(records: Records, pieces: list[Slice]) -> None:
+def _check(records: Records, pieces: list[Piece]) -> None:
     """Together they are the chunk, and each holds the rejects between its reports."""
     reports, rejects = decode(records)
     together = Reports.joined([piece.reports for piece in pieces])
