@@ -55,7 +55,7 @@ class _Progress:
 
 
 @dataclass(slots=True)
-class _Table:
+class _InsertQueue:
     """What waits to be inserted into one table. `wanted` wakes its writer."""
 
     topic: str
@@ -120,7 +120,7 @@ class SinkJob:
         }
         self._make_sink = make_sink
         self.finishes_every_s = settings.insert_interval_s
-        self._tables: dict[str, _Table] = {}
+        self._tables: dict[str, _InsertQueue] = {}
         self._asked: Mapping[TP, int] = {}
         """Partitions of which it is not known yet how far they are stored."""
         self._malformed = Seldom(log)
@@ -131,7 +131,7 @@ class SinkJob:
         self._sink = await asyncio.to_thread(self._make_sink)
         for topic in self.topics:
             threads = ThreadPoolExecutor(1, thread_name_prefix=topic)
-            table = self._tables[topic] = _Table(topic, app.topic_ids[topic], threads)
+            table = self._tables[topic] = _InsertQueue(topic, app.topic_ids[topic], threads)
             app.spawn(self._write_table(table))
 
     remark: str | None = None
@@ -210,7 +210,7 @@ class SinkJob:
                 begin - 1,
             )
 
-    async def _write_table(self, table: _Table) -> None:
+    async def _write_table(self, table: _InsertQueue) -> None:
         """Insert as soon as enough waits, or at the latest after the interval."""
         while True:
             await table.wanted.wait()
@@ -220,7 +220,7 @@ class SinkJob:
             if table.waiting:
                 table.wanted.set()
 
-    async def _wait_for_more(self, table: _Table) -> None:
+    async def _wait_for_more(self, table: _InsertQueue) -> None:
         deadline = time.monotonic() + self._settings.insert_interval_s
         while not self._is_enough(table) and (left := deadline - time.monotonic()) > 0:
             table.wanted.clear()
@@ -229,10 +229,10 @@ class SinkJob:
             except TimeoutError:
                 return
 
-    def _is_enough(self, table: _Table) -> bool:
+    def _is_enough(self, table: _InsertQueue) -> bool:
         return table.records >= self._settings.insert_rows or table.size >= INSERT_BYTES
 
-    async def _insert(self, table: _Table) -> None:
+    async def _insert(self, table: _InsertQueue) -> None:
         async with table.writing:
             waiting = [chunk for chunk in table.take() if self._app.holds(chunk)]
             if not waiting or self._app.crashed:
@@ -250,7 +250,7 @@ class SinkJob:
             self._app.progressed(*{chunk.tp for chunk in waiting})
             self._note(table, written, time.perf_counter() - began)
 
-    def _write(self, table: _Table, waiting: Sequence[Chunk]) -> _Written:
+    def _write(self, table: _InsertQueue, waiting: Sequence[Chunk]) -> _Written:
         """In the table's thread: make rows of the chunks, leave out what is stored already, store the rest."""
         blocks = []
         repeats = 0
@@ -271,12 +271,12 @@ class SinkJob:
             self._sink.write(merged)
         return _Written(merged.table, merged.rows, repeats, merged.malformed)
 
-    def _look_up(self, table: _Table, newest: Iterable[Chunk]) -> None:
+    def _look_up(self, table: _InsertQueue, newest: Iterable[Chunk]) -> None:
         """Ask how far the partitions that were newly taken over are stored."""
         ledgers = {chunk.tp.partition: chunk.ledger for chunk in newest if not _known(table, chunk)}
         table.progress.update(self._found(table, ledgers))
 
-    def _found(self, table: _Table, ledgers: Mapping[int, Ledger | None]) -> dict[int, _Progress]:
+    def _found(self, table: _InsertQueue, ledgers: Mapping[int, Ledger | None]) -> dict[int, _Progress]:
         """In the table's thread: take partitions over, and find how far they are stored."""
         if not ledgers:
             return {}
@@ -288,7 +288,7 @@ class SinkJob:
             for number, ledger in ledgers.items()
         }
 
-    def _note(self, table: _Table, written: _Written, seconds: float) -> None:
+    def _note(self, table: _InsertQueue, written: _Written, seconds: float) -> None:
         metrics = self._app.metrics
         metrics.observe("emberline_insert_seconds", seconds, table=written.table)
         metrics.add("emberline_inserted_rows_total", written.rows, table=written.table)
@@ -299,7 +299,7 @@ class SinkJob:
             self._malformed.warn(f"{table.topic} offset {offset} is no event of ours: {reason}", count)
 
 
-def _known(table: _Table, chunk: Chunk) -> bool:
+def _known(table: _InsertQueue, chunk: Chunk) -> bool:
     progress = table.progress.get(chunk.tp.partition)
     if progress is not None and progress.ledger is None:
         progress.ledger = chunk.ledger
