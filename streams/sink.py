@@ -93,7 +93,7 @@ class _InsertQueue:
         self.records = self.size = 0
 
 
-class _Written(NamedTuple):
+class _Inserted(NamedTuple):
     """What an insert came to."""
 
     table: str
@@ -250,7 +250,7 @@ class SinkJob:
             self._app.progressed(*{chunk.tp for chunk in waiting})
             self._note(table, written, time.perf_counter() - began)
 
-    def _write(self, table: _InsertQueue, waiting: Sequence[Chunk]) -> _Written:
+    def _write(self, table: _InsertQueue, waiting: Sequence[Chunk]) -> _Inserted:
         """In the table's thread: make rows of the chunks, leave out what is stored already, store the rest."""
         blocks = []
         repeats = 0
@@ -269,7 +269,7 @@ class SinkJob:
         if merged.rows:
             self._app.check_not_paused()
             self._sink.write(merged)
-        return _Written(merged.table, merged.rows, repeats, merged.malformed)
+        return _Inserted(merged.table, merged.rows, repeats, merged.malformed)
 
     def _look_up(self, table: _InsertQueue, newest: Iterable[Chunk]) -> None:
         """Ask how far the partitions that were newly taken over are stored."""
@@ -288,7 +288,7 @@ class SinkJob:
             for number, ledger in ledgers.items()
         }
 
-    def _note(self, table: _InsertQueue, written: _Written, seconds: float) -> None:
+    def _note(self, table: _InsertQueue, written: _Inserted, seconds: float) -> None:
         metrics = self._app.metrics
         metrics.observe("emberline_insert_seconds", seconds, table=written.table)
         metrics.add("emberline_inserted_rows_total", written.rows, table=written.table)
