@@ -52,7 +52,7 @@ _MOST: Final = 1e12
 _ABSENT: Final = "absent"
 _DEFAULTS: Final = Path(__file__).with_name("limits.toml")
 
-Section = Mapping[str, Any]
+LimitsTable = Mapping[str, Any]
 
 
 class LimitsError(ValueError):
@@ -164,7 +164,7 @@ def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
 
 
 def _table(document: Mapping[str, Any]) -> LimitTable:
-    overrides: Mapping[str, Section] = document.get("device", {})
+    overrides: Mapping[str, LimitsTable] = document.get("device", {})
     # A device's kind is not known from its id, so its own limits are laid over those of every kind.
     scopes = [(document.get(kind.name, {}), own) for own in ({}, *overrides.values()) for kind in DEVICE_KINDS]
     rows: list[list[tuple[float, ...]]] = []
@@ -206,7 +206,7 @@ def _entry(kind: AlarmKind, profile: int, document: Mapping[str, Any]) -> str:
     return f"[{of_kind if kind in document.get(of_kind, {}) else 'default'}.{kind}]"
 
 
-def _limit(kind: AlarmKind, section: Section) -> tuple[float, ...]:
+def _limit(kind: AlarmKind, section: LimitsTable) -> tuple[float, ...]:
     if unknown := section.keys() - {*_LEVELS, *_NUMBERS, "settable"}:
         raise LimitsError(f"{min(unknown)!r} is no setting; known are {', '.join((*_LEVELS, *_NUMBERS))}")
     warning, alarm = (_level(section, name) for name in _LEVELS)
@@ -229,7 +229,7 @@ def _limit(kind: AlarmKind, section: Section) -> tuple[float, ...]:
     return warning, alarm, lowest, recovery, confirm_warning, confirm_alarm, learn, samples, memory, window
 
 
-def _level(section: Section, name: str) -> float:
+def _level(section: LimitsTable, name: str) -> float:
     given = section.get(name, {})
     if given == {}:
         return math.inf
@@ -249,6 +249,6 @@ def _number(name: str, value: object) -> float:
     return float(value)
 
 
-def _source(section: Section, name: str) -> str:
+def _source(section: LimitsTable, name: str) -> str:
     entry = section.get(name, {})
     return str(entry.get("from", "set by the operator")) if isinstance(entry, dict) else "set by the operator"
