@@ -31,7 +31,7 @@ from schemas.report_rules import (
 )
 
 _NULL: Final = type(None)
-Note = Callable[[int, str], None]
+TakeNote = Callable[[int, str], None]
 """Takes a note down of the report of that number."""
 
 
@@ -168,7 +168,7 @@ class Arrays(NamedTuple):
 
 
 def arrays(
-    quantities: Sequence[Quantity], columns: Sequence[Sequence[Any]], reports: int, note: Note
+    quantities: Sequence[Quantity], columns: Sequence[Sequence[Any]], reports: int, note: TakeNote
 ) -> tuple[Arrays, list[tuple[int, Reason]]]:
     """The arrays of some quantities as they are, and what in them is no number, by its place in `values`."""
     lists = _lists(columns)
@@ -277,7 +277,7 @@ def _lengths(lists: Sequence[Any]) -> bytes | None:
     return lengths if max(lengths, default=0) <= MAX_COMPONENTS else None
 
 
-def _as_list(quantity: Quantity, value: Any, row: int, note: Note) -> Sequence[Any]:
+def _as_list(quantity: Quantity, value: Any, row: int, note: TakeNote) -> Sequence[Any]:
     """As `report_rules.read_values` reads it."""
     if value is None:
         return ()
