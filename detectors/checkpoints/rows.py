@@ -49,7 +49,7 @@ class WrongRows(Exception):  # noqa: N818 - it says which rows, and is always ca
 
 
 def taken_apart(layout: Layout, keys: Sequence[bytes], values: Sequence[bytes], end: int | None) -> CheckpointRows:
-    """The rows. Raises WrongRows where some are damaged, or reflect what lies at or beyond offset `end` of telemetry."""
+    """The rows. Raises WrongRows where some are damaged, or reflect offset `end` of telemetry or a later one."""
     devices = _devices(keys)
     size, length = layout.head.itemsize, np.array([len(value) for value in values], np.int64)
     _refuse(length < size, lambda number: f"it is cut off after {length[number]} bytes")

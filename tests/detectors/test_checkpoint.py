@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from detectors.checkpoints.encode import changed, encode, key_of
 from detectors.checkpoints.layout import OWN
 from detectors.checkpoints.restore import restore_all
-from detectors.device_status import DeviceFaults as Faults
+from detectors.device_status import DeviceFaults
 from detectors.limits import LimitTable, load_limits
 from detectors.sift import sift
 from detectors.state import PartitionState
 from detectors.statuses import look
-from detectors.twin.oracle import DeviceFaults, Record
+from detectors.twin.oracle import Told, Record
 from schemas.quantities import CODES
 from schemas.reports import decode
 from tests.detectors.given_reports import (
@@ -70,9 +70,9 @@ def restore(state: PartitionState, key: bytes, value: bytes) -> None:
     assert not restore_all(state, {key: value}).aside
 
 
-def after(found: DeviceFaults, offset: int) -> DeviceFaults:
+def after(found: Told, offset: int) -> Told:
     """What follows from records past `offset`."""
-    return DeviceFaults(
+    return Told(
         [event for event in found.alarms if event.source_offset > offset],
         [event for event in found.aggregates if event.source_offset > offset],
         [event for event in found.statuses if event.source_offset > offset],
@@ -118,7 +118,7 @@ def test_what_changed_since_the_last_time_is_all_a_successor_needs(
     limits: LimitTable, records: list[Record], stop: int, again: int, most: int
 ) -> None:
     state, written = PartitionState(most), dict[bytes, bytes]()
-    found = DeviceFaults()
+    found = Told()
     for one in records[:stop]:
         found = together(found, told([[one]], state, limits))
         for key, value in changed(state):
@@ -130,14 +130,14 @@ def test_what_changed_since_the_last_time_is_all_a_successor_needs(
     restore_all(successor, written)
     repeated = records[max(stop - again, 0) : stop]
     if len(successor) < most:  # where nobody was refused or forgotten, what was done already may come again
-        assert told([repeated], successor, limits) == DeviceFaults(rejects=told([repeated], state, limits).rejects)
+        assert told([repeated], successor, limits) == Told(rejects=told([repeated], state, limits).rejects)
     found = together(found, told([records[stop:]], successor, limits))
     assert found == slowly(records, limits, devices_most=most)
 
 
-def together(one: DeviceFaults, other: DeviceFaults) -> DeviceFaults:
+def together(one: Told, other: Told) -> Told:
     """What was told first, and then."""
-    return DeviceFaults(
+    return Told(
         one.alarms + other.alarms,
         one.aggregates + other.aggregates,
         one.statuses + other.statuses,
@@ -167,7 +167,7 @@ def monitor() -> PartitionState:
 def test_a_restored_row_is_clean_knows_its_offset_and_looks_its_limits_up_anew() -> None:
     restored = copied(monitor())
     assert (restored.rows["offset"][0], restored.places["profile"][0], restored.dirty[0]) == (7, -1, False)
-    assert restored.told == {0: Faults(("sensor_open",), {"sensor_fault:temperature_c[3]:sentinel": T0 + 1_000})}
+    assert restored.told == {0: DeviceFaults(("sensor_open",), {"sensor_fault:temperature_c[3]:sentinel": T0 + 1_000})}
 
 
 def test_a_later_checkpoint_of_a_device_takes_the_place_of_an_earlier_one() -> None:
