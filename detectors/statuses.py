@@ -138,7 +138,7 @@ def _offline_after(state: PartitionState, rows: np.ndarray) -> np.ndarray:
     return device_status.offline_after(default_ms, state.rows["interval_ms"][rows])
 
 
-def look(state: PartitionState, before_ts: int, ts: int, offset: int) -> list[DeviceStatus]:
+def check_silence(state: PartitionState, before_ts: int, ts: int, offset: int) -> list[DeviceStatus]:
     """Put devices offline that are silent for too long when the log's time goes from `before_ts` to `ts`, by the record
     at `offset`.
 

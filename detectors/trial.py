@@ -18,7 +18,7 @@ from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
 from detectors.state import PartitionState
-from detectors.statuses import look, silent_until
+from detectors.statuses import check_silence, silent_until
 from schemas.events import Alarm, DeviceStatus
 from schemas.records import Records
 from schemas.rejects import RejectEvent, event_of
@@ -93,7 +93,7 @@ class Trial:
     def _silence(self, until_ts: int) -> Iterator[Happening]:
         """Tell silence at each moment before `until_ts` at which it falls due, as if a record of time came then."""
         while (due_ts := silent_until(self._state)) is not None and due_ts < until_ts:
-            for status in look(self._state, due_ts, due_ts, self._offset):
+            for status in check_silence(self._state, due_ts, due_ts, self._offset):
                 self.summary.statuses += 1
                 yield Happening(DEVICE_STATUS.name, due_ts, status)
 

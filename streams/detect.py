@@ -24,7 +24,7 @@ from detectors.rounds import Result
 from detectors.rules import rules_of
 from detectors.sift import Sifted, sift
 from detectors.state import PartitionState
-from detectors.statuses import is_due, look
+from detectors.statuses import check_silence, is_due
 from schemas.control import TIME_HEADERS, TIME_KEY
 from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, event_of
@@ -453,7 +453,7 @@ class DetectJob:
 
 def _look(piece: Piece, state: PartitionState) -> Result:
     """What silence means before a piece."""
-    return Result(statuses=look(state, *piece.look) if piece.look else [])
+    return Result(statuses=check_silence(state, *piece.check) if piece.check else [])
 
 
 async def _stop(writers: Collection[CheckpointWriter]) -> None:

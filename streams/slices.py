@@ -1,6 +1,6 @@
 """A chunk in pieces short enough that the loop, and what else it has to do, need not wait: for detection.
 
-A chunk is cut where silence is looked for (`detectors.log_time`). What lies between is decoded by parts, as many as fit
+A chunk is cut where silence is checked (`detectors.log_time`). What lies between is decoded by parts, as many as fit
 the time; what comes of them is cut where it is too many reports of one device, which are processed one after the other.
 A piece may end between any two reports.
 """
@@ -34,7 +34,7 @@ DECODE_S: Final = 0.04
 
 
 class SilenceCheck(NamedTuple):
-    """Before which record devices are looked at for silence, and the log's time before it and by it, epoch ms."""
+    """Before which record silence is checked, and the log's time before it and by it, epoch ms."""
 
     before_ts: int
     ts: int
@@ -42,13 +42,13 @@ class SilenceCheck(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What some consecutive reports of a chunk hold. `seconds` is what decoding them took, `look` comes before them,
+    """What some consecutive reports of a chunk hold. `seconds` is what decoding them took, `check` comes before them,
     and `log_ts` is the log's time after them."""
 
     reports: Reports
     rejects: list[Reject]
     seconds: float
-    look: SilenceCheck | None = None
+    check: SilenceCheck | None = None
     log_ts: int = 0
 
 
@@ -58,16 +58,16 @@ def slices(records: Records, absences: Absences, log: LogTime, partitions: int =
     `partitions` is how many their topic has; by it reports that are in another partition than their keys belong to are
     told as misplaced. Without it none are.
     """
-    looks, newest = log.looks(records.timestamps)
+    checks, newest = log.checks(records.timestamps)
     misplaced = _misplaced(records, partitions)
-    for begin, end in pairwise(sorted({0, *looks, len(newest)})):
+    for begin, end in pairwise(sorted({0, *checks, len(newest)})):
         before_ts = int(newest[begin - 1]) if begin else log.ts
-        look = SilenceCheck(before_ts, int(newest[begin]), int(records.offsets[begin])) if begin in looks else None
+        check = SilenceCheck(before_ts, int(newest[begin]), int(records.offsets[begin])) if begin in checks else None
         part = records if end - begin == len(newest) else records.between(begin, end)
         for piece in _pieces(part, absences):
             reports = _with_misplaced(piece.reports, records, misplaced)
-            yield piece._replace(reports=reports, look=look, log_ts=_reached(piece, part, newest[begin:end]))
-            look = None
+            yield piece._replace(reports=reports, check=check, log_ts=_reached(piece, part, newest[begin:end]))
+            check = None
 
 
 def with_misplaced(reports: Reports, records: Records, partitions: int) -> Reports:

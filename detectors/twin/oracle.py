@@ -53,7 +53,7 @@ from schemas.report_rules import MAX_RECORD_BYTES, MAX_REPORTS_PER_RECORD, Fault
 from schemas.reports import decode
 
 LATENESS_MS: Final = 30_000
-LOOK_MS: Final = 5_000
+CHECK_MS: Final = 5_000
 HOLE_MS: Final = 60_000
 POINTS: Final = 8
 
@@ -146,7 +146,7 @@ class Oracle:
         if ingest_ts - before > HOLE_MS:
             self.awake_ts = ingest_ts
         self.log_ts = max(before, ingest_ts)
-        if self.log_ts // LOOK_MS > before // LOOK_MS:
+        if self.log_ts // CHECK_MS > before // CHECK_MS:
             ordered = sorted(self.devices.items())
             silent = [device for _, device in ordered if silenced(device, self.log_ts, self.awake_ts)]
             for number, device in enumerate(silent):

@@ -16,7 +16,7 @@ from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
 from detectors.state import PartitionState
-from detectors.statuses import look
+from detectors.statuses import check_silence
 from detectors.twin.oracle import Oracle, Record, Told, timeless
 from schemas.control import TIME_HEADERS
 from schemas.records import Headers, Records
@@ -91,7 +91,7 @@ def _pieces(
     """A chunk piece by piece, as a worker goes through it; the reports of each cut again at the numbers `cuts`."""
     for piece in slices(records_of(chunk), limits.absences, state.log):
         reports = piece.reports
-        result = Result(statuses=look(state, *piece.look) if piece.look else [])
+        result = Result(statuses=check_silence(state, *piece.check) if piece.check else [])
         edges = sorted({0, len(reports), *(min(one, len(reports)) for one in cuts)})
         for begin, end in pairwise(edges if len(edges) > 1 else [0, 0]):
             result += process(reports.between(begin, end), state, limits, now)

@@ -18,8 +18,8 @@ from detectors.device_status import DeviceFaults
 from detectors.limits import LimitTable, load_limits
 from detectors.sift import sift
 from detectors.state import PartitionState
-from detectors.statuses import look
-from detectors.twin.oracle import Told, Record
+from detectors.statuses import check_silence
+from detectors.twin.oracle import Record, Told
 from schemas.quantities import CODES
 from schemas.reports import decode
 from tests.detectors.given_reports import (
@@ -316,5 +316,5 @@ def test_garbage_is_set_aside_or_read_and_never_raises(
         ]
         found = sift(decode(records_of(chunk), load_limits().absences)[0], state, load_limits(), NOW)
         assert [alarm.kind for alarm in found.result.alarms if alarm.device_id == "LY-2"] == ["arc_fault"]
-        look(state, NOW, NOW + 86_400_000, 11)
+        check_silence(state, NOW, NOW + 86_400_000, 11)
         assert {key for key, _ in contents(state)} <= {b"0LY-1", b"0LY-2"}

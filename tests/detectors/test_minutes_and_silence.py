@@ -9,7 +9,7 @@ import pytest
 
 from detectors.device_status import OFFLINE_AFTER_MS
 from detectors.limits import load_limits
-from detectors.log_time import HOLE_MS, LOOK_MS
+from detectors.log_time import CHECK_MS, HOLE_MS
 from detectors.state import PartitionState
 from detectors.statuses import silent_until
 from detectors.twin.oracle import Record, Told
@@ -284,14 +284,14 @@ def test_a_device_is_offline_after_two_and_a_half_of_its_own_intervals_within_bo
 ) -> None:
     records = heard(*((n * interval_s, {"device_kind": kind}) for n in range(4)))
     assert silence(records, after_ms - 1) == []
-    ((name, _, since), *_) = silence(records, after_ms + LOOK_MS)
+    ((name, _, since), *_) = silence(records, after_ms + CHECK_MS)
     assert (name, since) == ("offline" if after_ms < 6 * HOUR_MS else "overdue_offline", after_ms)
 
 
 def test_an_outage_is_no_interval() -> None:
     records = heard(*((n, {}) for n in range(10)), (5 * 3_600, {}), (5 * 3_600 + 1, {}))
     assert silence(records, 899_999) == []
-    assert silence(records, 900_000 + LOOK_MS) == [("offline", [], 900_000)]
+    assert silence(records, 900_000 + CHECK_MS) == [("offline", [], 900_000)]
 
 
 def test_the_next_report_even_a_repeat_puts_a_device_online_again() -> None:

@@ -13,7 +13,7 @@ from detectors import process as fast
 from detectors.limits import LimitTable, load_limits
 from detectors.process import process
 from detectors.state import PartitionState
-from detectors.statuses import look, silent_until
+from detectors.statuses import check_silence, silent_until
 from detectors.twin import devices as twin_devices
 from detectors.twin.oracle import Record
 from schemas.reports import decode
@@ -192,16 +192,16 @@ def test_silence_is_told_exactly_when_it_was_said_to_be(limits: LimitTable, reco
     state = PartitionState()
     told([records], state, limits)
     now = max(arrival for _, arrival, _ in records)
-    look(state, now, now, 0)
+    check_silence(state, now, now, 0)
     for _ in range(2 * len(state)):
         if (due := silent_until(state)) is None:
             break
         assert due > now
-        assert look(state, due - 1, due - 1, 0) == []
-        assert look(state, due, due, 0)
+        assert check_silence(state, due - 1, due - 1, 0) == []
+        assert check_silence(state, due, due, 0)
         now = due
     assert silent_until(state) is None
-    assert look(state, now + 10**12, now + 10**12, 0) == []
+    assert check_silence(state, now + 10**12, now + 10**12, 0) == []
 
 
 def test_every_report_is_counted_once_as_skipped_repeated_or_late(limits: LimitTable) -> None:

@@ -21,7 +21,7 @@ LOOK_MS: Final = 1_000
 @contextmanager
 def hasty() -> Iterator[None]:
     """Within the block devices of this process, and of the twin, are silent after seconds."""
-    before = dict(device_status.OFFLINE_AFTER_MS), statuses.SOONEST_MS, log_time.LOOK_MS, detect.BEAT_DUE_S
+    before = dict(device_status.OFFLINE_AFTER_MS), statuses.SOONEST_MS, log_time.CHECK_MS, detect.BEAT_DUE_S
     _set(dict.fromkeys(before[0], OFFLINE_AFTER_MS), OFFLINE_AFTER_MS, LOOK_MS, LOOK_MS / 1_000)
     try:
         yield
@@ -33,7 +33,7 @@ def _set(offline_after_ms: dict[str, int], soonest_ms: int, look_ms: int, beat_d
     device_status.OFFLINE_AFTER_MS.update(offline_after_ms)
     statuses._OFFLINE_AFTER_MS[:] = list(device_status.OFFLINE_AFTER_MS.values())
     statuses.SOONEST_MS = soonest_ms  # type: ignore[misc]
-    log_time.LOOK_MS = oracle.LOOK_MS = look_ms  # type: ignore[misc]
+    log_time.CHECK_MS = oracle.CHECK_MS = look_ms  # type: ignore[misc]
     detect.BEAT_DUE_S = beat_due_s  # type: ignore[misc]
 
 
