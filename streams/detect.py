@@ -42,9 +42,9 @@ from streams.ledger import Ledger
 from streams.metrics import note_result
 from streams.partitioner import home_of
 from streams.partitions import RECORD, Partition, changed_rows, kept_in, record_of
+from streams.pieces import Piece, pieces_of
 from streams.reject_share import RejectShare
 from streams.settings import Settings
-from streams.slices import Piece, slices
 from streams.times import now_ms
 from streams.transport import Chunk, Fetch
 from streams.worker import WorkerApp
@@ -171,7 +171,7 @@ class DetectJob:
         await asyncio.sleep(0)
         paused_at = time.perf_counter()
         partitions = self._app.kafka.partitions(chunk.tp.topic)
-        for piece in slices(chunk.records, self._limits.absences, partition.state.log, partitions):
+        for piece in pieces_of(chunk.records, self._limits.absences, partition.state.log, partitions):
             if time.perf_counter() - paused_at >= TURN_S:
                 await asyncio.sleep(PAUSE_S)
                 paused_at = time.perf_counter()

@@ -15,7 +15,7 @@ from detectors.log_time import LogTime
 from detectors.state import PartitionState
 from streams.generations import Generation, SentEvents
 from streams.ledger import Ledger
-from streams.slices import Piece
+from streams.pieces import Piece
 from streams.transport import Chunk
 
 RECORD: Final = b"partition"

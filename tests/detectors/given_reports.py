@@ -20,7 +20,7 @@ from detectors.statuses import check_silence
 from detectors.twin.oracle import Oracle, Record, Told, timeless
 from schemas.control import TIME_HEADERS
 from schemas.records import Headers, Records
-from streams.slices import Piece, slices
+from streams.pieces import Piece, pieces_of
 
 T0 = 1_790_000_040_000
 """The beginning of a minute."""
@@ -89,7 +89,7 @@ def _pieces(
     chunk: Sequence[Record], state: PartitionState, limits: LimitTable, now: int, cuts: Sequence[int] = ()
 ) -> Iterator[tuple[Piece, Result]]:
     """A chunk piece by piece, as a worker goes through it; the reports of each cut again at the numbers `cuts`."""
-    for piece in slices(records_of(chunk), limits.absences, state.log):
+    for piece in pieces_of(records_of(chunk), limits.absences, state.log):
         reports = piece.reports
         result = Result(statuses=check_silence(state, *piece.check) if piece.check else [])
         edges = sorted({0, len(reports), *(min(one, len(reports)) for one in cuts)})

@@ -13,8 +13,8 @@ from schemas.rejects import UNKNOWN_GATEWAY, gateway_of
 from schemas.reports import decode
 from streams.metrics import Metrics
 from streams.partitioner import partition_of
+from streams.pieces import with_misplaced
 from streams.reject_share import GATEWAYS_MOST, OTHER, RejectShare
-from streams.slices import with_misplaced
 
 GOOD = orjson.dumps(
     {"v": 1, "device_id": "D", "device_kind": "electrical_monitor", "event_ts": 1_790_000_000_000}

@@ -52,7 +52,7 @@ class Piece(NamedTuple):
     log_ts: int = 0
 
 
-def slices(records: Records, absences: Absences, log: LogTime, partitions: int = 0) -> Iterator[Piece]:
+def pieces_of(records: Records, absences: Absences, log: LogTime, partitions: int = 0) -> Iterator[Piece]:
     """The records piece by piece. What comes next is decoded when it is asked for.
 
     `partitions` is how many their topic has; by it reports that are in another partition than their keys belong to are

@@ -12,7 +12,7 @@ from detectors.log_time import LogTime
 from schemas.absences import shipped
 from schemas.records import Records
 from schemas.reports import Reports, decode
-from streams.slices import OF_DEVICE_MOST, REPORTS_ENOUGH, Piece, slices
+from streams.pieces import OF_DEVICE_MOST, REPORTS_ENOUGH, Piece, pieces_of
 
 
 def _report(device: str, seq: int) -> dict[str, object]:
@@ -39,7 +39,7 @@ def _chunk(values: list[bytes]) -> Records:
 
 
 def _pieces(records: Records) -> list[Piece]:
-    return list(slices(records, shipped(), LogTime()))
+    return list(pieces_of(records, shipped(), LogTime()))
 
 
 def _of_one_device(piece: Piece) -> int:
