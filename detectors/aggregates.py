@@ -105,7 +105,7 @@ def count(
 ) -> None:
     """Count m finite values of reports that are in time, each of another component.
 
-    `which` of the k reports each value is of; `within` is the component's place in the device's blocks; `ts` and
+    `which` of the k reports each value is of; `within` is the component's index in the device's blocks; `ts` and
     `sizes` are those of the reports.
     """
     cell, again = counting.cell, counting.in_time & ~counting.opened

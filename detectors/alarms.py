@@ -15,31 +15,31 @@ from schemas.events import VERSION, Alarm, Severity, alarm_id
 from schemas.quantities import BY_NAME, DEVICE_KINDS
 
 
-def watch(shown: list[QuantityValues], taken: Round, chunk: Context) -> None:
+def watch(shown: list[QuantityValues], taken: Round, context: Context) -> None:
     """Show the detectors the values: the live ones in their time, the late ones by themselves."""
     if not shown:
         return
-    profile = _profiles(taken.rows, chunk)
+    profile = _profiles(taken.row, context)
     counted = [(one, np.count_nonzero(one.live)) for one in shown]
-    _watch_live([one.only(one.live) if live < len(one.live) else one for one, live in counted], profile, taken, chunk)
+    _watch_live([one.only(one.live) if live < len(one.live) else one for one, live in counted], profile, taken, context)
     for one, live in counted:
         if live < len(one.live):
-            _watch_late(one.only(~one.live), profile, taken, chunk)
+            _watch_late(one.only(~one.live), profile, taken, context)
 
 
-def _profiles(rows: np.ndarray, chunk: Context) -> np.ndarray:
+def _profiles(rows: np.ndarray, context: Context) -> np.ndarray:
     """The profiles of devices in the limits, int64[k], looked up where that is still to be done."""
-    state, profile = chunk.state, chunk.state.places["profile"]
+    state, profile = context.state, context.state.indices["profile"]
     for row in rows[profile[rows] < 0].tolist():
-        profile[row] = chunk.limits.profile(state.device_ids[row], int(state.rows["device_kind"][row]))
+        profile[row] = context.limits.profile(state.device_ids[row], int(state.rows["device_kind"][row]))
     found: np.ndarray = profile[rows]
     return found
 
 
-def _watch_live(shown: list[QuantityValues], profile: np.ndarray, taken: Round, chunk: Context) -> None:
+def _watch_live(shown: list[QuantityValues], profile: np.ndarray, taken: Round, context: Context) -> None:
     which = np.concatenate([one.which for one in shown])
-    ts, own_ts, ingest_ts = taken.ts[which], chunk.reports.event_ts[taken.reports][which], taken.ingest_ts[which]
-    tables = chunk.state.channels
+    ts, own_ts, ingest_ts = taken.ts[which], context.reports.event_ts[taken.report][which], taken.ingest_ts[which]
+    tables = context.state.channels
     passed = channels.advance([(tables[one.code], one.slots) for one in shown], ts, own_ts, ingest_ts)
     times, profile, begin = (ts, ingest_ts, *passed), profile[which], 0
     for one in shown:
@@ -47,15 +47,15 @@ def _watch_live(shown: list[QuantityValues], profile: np.ndarray, taken: Round, 
         if part.start == part.stop:
             continue
         for number in WATCHING[one.code]:
-            limits = chunk.limits.rows(DETECTORS[number].kind, profile[part])
+            limits = context.limits.rows(DETECTORS[number].kind, profile[part])
             elements = Elements._make((one.slots, one.value, *[column[part] for column in times], limits))
-            findings = DETECTORS[number].detect(chunk.state.watched[number], elements)
+            findings = DETECTORS[number].detect(context.state.watched[number], elements)
             if len(findings.element):
-                _raise_alarms(number, findings.each(), one, taken, chunk)
+                _raise_alarms(number, findings.each(), one, taken, context)
 
 
-def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, chunk: Context) -> None:
-    state, table = chunk.state, chunk.state.channels[shown.code]
+def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, context: Context) -> None:
+    state, table = context.state, context.state.channels[shown.code]
     if shown.power_on is not None:
         shown = shown.only(~shown.power_on)
     points = state.late[shown.code]
@@ -67,28 +67,28 @@ def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, chunk:
     for number in WATCHING[shown.code]:
         baseline = DETECTORS[number].late
         if baseline is not None:
-            limits = chunk.limits.rows(DETECTORS[number].kind, profile)
+            limits = context.limits.rows(DETECTORS[number].kind, profile)
             elements = Elements(shown.slots, shown.value, *times, limits)
             found = late.judge(
                 state.watched[number], elements, baseline(state.watched[number], elements), points, table
             )
-            _raise_alarms(number, found, shown, taken, chunk)
+            _raise_alarms(number, found, shown, taken, context)
 
 
-def _raise_alarms(number: int, found: Iterable[Finding], shown: QuantityValues, taken: Round, chunk: Context) -> None:
+def _raise_alarms(number: int, found: Iterable[Finding], shown: QuantityValues, taken: Round, context: Context) -> None:
     """Tell what a detector found. Of one component it may be two things, one after the other."""
     before = -1
     for one in found:
-        report = int(taken.reports[shown.which[one.element]])
-        row, component = int(taken.rows[shown.which[one.element]]), int(shown.component[one.element])
+        report = int(taken.report[shown.which[one.element]])
+        row, component = int(taken.row[shown.which[one.element]]), int(shown.component[one.element])
         turn = int(one.element == before)
         before = one.element
-        ordinal = max(int(chunk.reports.index[report]), 0) << 16 | number << 8 | component << 1 | turn
-        chunk.result.alarms.append(_alarm(number, one, row, component, report, ordinal, chunk))
+        ordinal = max(int(context.reports.index[report]), 0) << 16 | number << 8 | component << 1 | turn
+        context.result.alarms.append(_alarm(number, one, row, component, report, ordinal, context))
 
 
-def _alarm(number: int, one: Finding, row: int, component: int, report: int, ordinal: int, chunk: Context) -> Alarm:
-    reports, state = chunk.reports, chunk.state
+def _alarm(number: int, one: Finding, row: int, component: int, report: int, ordinal: int, context: Context) -> Alarm:
+    reports, state = context.reports, context.state
     kind, quantity = DETECTORS[number].kind, BY_NAME[DETECTORS[number].quantity]
     device_id, test = state.device_ids[row], bool(state.rows["test"][row])
     baseline = None if np.isnan(one.baseline) else one.baseline
@@ -108,14 +108,14 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
         event_ts=one.ts,
         onset_ts=one.onset_ts,
         ingest_ts=int(reports.ingest_ts[report]),
-        detected_ts=chunk.now,
+        detected_ts=context.now,
         by_arrival=bool(reports.by_arrival[report]),
         late=one.late,
         value=one.value,
         limit=one.limit,
         peak=one.peak,
         baseline=baseline,
-        limit_from=chunk.limits.source(kind, int(state.places["profile"][row]), one.level),
+        limit_from=context.limits.source(kind, int(state.indices["profile"][row]), one.level),
         test=test,
         message=alarm_message(
             kind, happened, reached, device_id, component, quantity, one.value, one.limit, baseline, test, one.late

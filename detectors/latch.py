@@ -138,43 +138,43 @@ class Watched(Table):
         super().__init__(state, size)
         self.latches = Blocks(LATCH)
 
-    def places(self, slots: np.ndarray) -> np.ndarray:
+    def entries(self, slots: np.ndarray) -> np.ndarray:
         """Where in `latches` those of `slots` are, 0 for one at rest."""
-        places: np.ndarray = np.abs(self["latch"][slots])
-        return places
+        entries: np.ndarray = np.abs(self["latch"][slots])
+        return entries
 
     def engage(self, slots: np.ndarray, latches: np.ndarray) -> None:
         """Let the components of `slots`, whose latches are at rest, have these, LATCH[m]."""
-        places = self.latches.allot(np.ones(len(slots), np.int64))
-        self.latches.unpack(places, latches)
-        self["latch"][slots] = places
+        entries = self.latches.allot(np.ones(len(slots), np.int64))
+        self.latches.unpack(entries, latches)
+        self["latch"][slots] = entries
 
     def let_rest(self, slots: np.ndarray) -> None:
         """Put the latches of `slots`, which are engaged, at rest."""
-        self.latches.room.release(self.places(slots), np.ones(len(slots), np.int64))
+        self.latches.room.release(self.entries(slots), np.ones(len(slots), np.int64))
         self["latch"][slots] = 0
 
     def latch_of(self, slot: int) -> dict[str, Any]:
         """The latch of one component, all 0 at rest."""
-        place = abs(int(self["latch"][slot]))
-        held = self.latches.packed(np.array([place])) if place else np.zeros(1, LATCH)
+        entry = abs(int(self["latch"][slot]))
+        held = self.latches.packed(np.array([entry])) if entry else np.zeros(1, LATCH)
         return dict(zip(LATCH.names or (), held[0].item(), strict=True))
 
     def put_latch(self, slot: int, held: Mapping[str, Any]) -> None:
         """Let one component have this latch, which is not at rest."""
         latches = np.array([tuple(held[name] for name in LATCH.names or ())], LATCH)
-        place = abs(int(self["latch"][slot]))
-        if place:
-            self.latches.unpack(np.array([place]), latches)
+        entry = abs(int(self["latch"][slot]))
+        if entry:
+            self.latches.unpack(np.array([entry]), latches)
         else:
             self.engage(np.array([slot]), latches)
-        place = abs(int(self["latch"][slot]))
+        entry = abs(int(self["latch"][slot]))
         quiet = not (held["active"] or held["warning_since"] or held["alarm_since"])
-        self["latch"][slot] = -place if quiet else place
+        self["latch"][slot] = -entry if quiet else entry
 
 
 def step(state: Watched, elements: Elements, baseline: np.ndarray | None = None) -> Findings:
-    """Move the latches of `elements.slots` on by one value each, in place, and say what happened.
+    """Move the latches of `elements.slots` on by one value each, in entry, and say what happened.
 
     `baseline`, float64[m], is only passed through to the findings.
     """
@@ -192,8 +192,8 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     was_at_rest = state["latch"][slots] == 0
     if was_at_rest.any():
         state.engage(slots[was_at_rest], np.zeros(np.count_nonzero(was_at_rest), LATCH))
-    places = state.places(slots)
-    held = state.latches.packed(places)
+    entries = state.entries(slots)
+    held = state.latches.packed(entries)
     # The peak is the worst since the onset, so it counts from the stretch that is yet to be confirmed.
     held["peak"] = np.where(was_at_rest, values, np.maximum(held["peak"], values))
     held["normal_ts"] = np.where(was_at_rest, elements.before_ts, held["normal_ts"])
@@ -218,10 +218,10 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     held["late_until_ts"] = np.where(recovered, 0, held["late_until_ts"])
     held["severity"] = np.maximum(before, reached)
     held["active"] = (was_active & ~recovered) | opened | escalated | reactivated
-    state.latches.unpack(places, held)
+    state.latches.unpack(entries, held)
     # A latch that no longer holds anything is one to which a normal value means nothing.
     normal = (held["warning_since"] == 0) & (held["alarm_since"] == 0)
-    state["latch"][slots] = np.where(normal & (held["active"] == 0), -places, places)
+    state["latch"][slots] = np.where(normal & (held["active"] == 0), -entries, entries)
     state.let_rest(slots[normal & (held["severity"] == 0)])
     # A reactivation may be at warning level while the alarm keeps the severity it once reached.
     compared = np.where(reached > 0, reached, _WARNING)
@@ -229,7 +229,7 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
 
 
 def _last(held: np.ndarray, level: str, elements: Elements) -> np.ndarray:
-    """Note how long each value has been at or above a level, in place, and say where that is confirmed, bool[m]."""
+    """Note how long each value has been at or above a level, in entry, and say where that is confirmed, bool[m]."""
     above = elements.values >= elements.limits[level]
     since, lasted = held[f"{level}_since"], held[f"{level}_ms"]
     begins = above & ((since == 0) | elements.gap)

@@ -24,7 +24,7 @@ POINTS: Final = 8
 gateway has mixed up a few more [ours]."""
 
 LATE: Final = np.dtype([("ts", "i8", (POINTS,)), ("value", "f8", (POINTS,)), ("next", "u1")])
-"""The last late values of a component, a ring; a `ts` of 0 is an empty place."""
+"""The last late values of a component, a ring; a `ts` of 0 is an empty one."""
 
 _OPENED, _ESCALATED, _RECOVERED, _REACTIVATED, _AMENDED = range(len(EVENTS))
 
@@ -46,14 +46,14 @@ def note(points: Blocks, channels: Table, slots: np.ndarray, ts: np.ndarray, val
     """Keep a late value of each of the distinct `slots`. Which of them are new, bool[m]: others were kept before."""
     lacking = channels["late"][slots] == 0
     if lacking.any():
-        places = points.allot(np.ones(np.count_nonzero(lacking), np.int64))
-        points.clear(places)
-        channels["late"][slots[lacking]] = places
-    places = channels["late"][slots]
-    new: np.ndarray = ~((points["ts"][places] == ts[:, None]) & (points["value"][places] == values[:, None])).any(
+        entries = points.allot(np.ones(np.count_nonzero(lacking), np.int64))
+        points.clear(entries)
+        channels["late"][slots[lacking]] = entries
+    entries = channels["late"][slots]
+    new: np.ndarray = ~((points["ts"][entries] == ts[:, None]) & (points["value"][entries] == values[:, None])).any(
         axis=1
     )
-    at, turn = places[new], points["next"][places[new]]
+    at, turn = entries[new], points["next"][entries[new]]
     points["ts"][at, turn], points["value"][at, turn] = ts[new], values[new]
     points["next"][at] = (turn + 1) % POINTS
     return new
@@ -98,8 +98,8 @@ def judge(
         latch = _LateLatch(state, elements, number, float(rise[number]))
         found = latch.under()
         if reaches[number]:
-            place = int(channels["late"][elements.slots[number]])
-            kept = zip(points["ts"][place].tolist(), points["value"][place].tolist(), strict=True)
+            entry = int(channels["late"][elements.slots[number]])
+            kept = zip(points["ts"][entry].tolist(), points["value"][entry].tolist(), strict=True)
             found = latch.over([(ts, value - float(over[number])) for ts, value in kept if ts])
         for event, level, ts, value in found:
             yield latch.told(event, level, ts, value, np.nan if baseline is None else float(baseline[number]))

@@ -1,7 +1,7 @@
 """Limits as configuration: per alarm kind, per kind of device, per device, each with the document it comes from.
 
 A `LimitTable` holds one profile a kind of device and one for each device that has limits of its own; a device's row in
-the state remembers its profile, so that a detector gathers the limits of a whole batch with one index.
+the state remembers its profile, so that a detector gathers the limits of a whole round with one index.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class LimitTable:
 
     @cached_property
     def columns(self) -> Mapping[AlarmKind, Mapping[str, np.ndarray]]:
-        """Of each kind each field of LIMIT, as an array by profile: gathered many times a chunk."""
+        """Of each kind each field of LIMIT, as an array by profile: gathered many times a piece."""
         return {
             kind: {name: np.ascontiguousarray(self.of(kind)[name]) for name in LIMIT.names or ()} for kind in AlarmKind
         }

@@ -1,7 +1,7 @@
 """The time of a partition's log, by which silence is judged: the newest arrival of any record, never a clock of ours.
 
 Silence is checked where a record is the first to arrive in another `CHECK_MS`, before what that record says. So a
-replay of the same records finds the same silence at the same places, whenever it runs. Where nothing is sent, the
+replay of the same records finds the same silence at the same offsets, whenever it runs. Where nothing is sent, the
 worker that holds the partition appends records that only say so (`schemas.control`); as long as one does, no two
 records are far apart. Where they are, Kafka or all workers were away, and silence counts anew from the record after.
 """

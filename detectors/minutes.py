@@ -12,16 +12,16 @@ from schemas.events import VERSION, Aggregate, Statistics
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 
 
-def close_minutes(taken: Round, newest_ts: np.ndarray, chunk: Context) -> None:
-    close(aggregates.passed(chunk.state.minutes, taken.rows, newest_ts), taken, chunk)
+def close_minutes(taken: Round, newest_ts: np.ndarray, context: Context) -> None:
+    close(aggregates.passed(context.state.minutes, taken.row, newest_ts), taken, context)
 
 
-def close(closed: aggregates.Closed, taken: Round, chunk: Context) -> None:
-    state, reports = chunk.state, chunk.reports
+def close(closed: aggregates.Closed, taken: Round, context: Context) -> None:
+    state, reports = context.state, context.reports
     if not len(closed.row):
         return
-    report = taken.reports[closed.report]
-    chunk.result.aggregates += [
+    report = taken.report[closed.report]
+    context.result.aggregates += [
         Aggregate(
             v=VERSION,
             device_id=state.device_ids[row],
@@ -70,22 +70,22 @@ def _taken(closed: aggregates.Closed, state: PartitionState) -> list[dict[str, S
     return taken
 
 
-def width_of(taken: Round, chunk: Context) -> np.ndarray:
+def width_of(taken: Round, context: Context) -> np.ndarray:
     """How many components of each quantity the devices have, those of these reports among them."""
-    width = chunk.state.rows["width"]
-    held, wanted = width[taken.rows], wanted_width(chunk.values, taken.reports)
+    width = context.state.rows["width"]
+    held, wanted = width[taken.row], wanted_width(context.values, taken.report)
     short = wanted > held
     if np.count_nonzero(short):
         wider = short.any(axis=1)
-        chunk.state.make_room(taken.rows[wider], wanted[wider])
-        held = width[taken.rows]
+        context.state.make_room(taken.row[wider], wanted[wider])
+        held = width[taken.row]
     enough: np.ndarray = held.astype(np.int64)
     return enough
 
 
-def count(found: RoundValues, taken: Round, newest_ts: np.ndarray, sizes: np.ndarray, chunk: Context) -> None:
+def count(found: RoundValues, taken: Round, newest_ts: np.ndarray, sizes: np.ndarray, context: Context) -> None:
     """Count the values in their minute, where it is open."""
-    minutes = chunk.state.minutes
-    counting = aggregates.open_minutes(minutes, taken.rows, taken.ts, newest_ts, sizes)
+    minutes = context.state.minutes
+    counting = aggregates.open_minutes(minutes, taken.row, taken.ts, newest_ts, sizes)
     counted = found.of(counting.in_time)
     aggregates.count(minutes, counting, sizes, counted.which, counted.within, taken.ts, counted.value)

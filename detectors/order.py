@@ -93,9 +93,9 @@ def arrive(
 
 
 def _remember(rows: Table, devices: np.ndarray, prints: np.ndarray, event_ts: np.ndarray) -> None:
-    place = rows["next"][devices]
-    rows["remembered"][devices, place] = prints
-    rows["next"][devices] = (place + 1) % REMEMBERED
+    turn = rows["next"][devices]
+    rows["remembered"][devices, turn] = prints
+    rows["next"][devices] = (turn + 1) % REMEMBERED
     rows["latest_own_ts"][devices] = np.maximum(rows["latest_own_ts"][devices], event_ts)
 
 

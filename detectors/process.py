@@ -1,6 +1,6 @@
 """The middle of emberline: one partition's reports in, what they mean out. Pure: no Kafka, no loop, no clock.
 
-A chunk is processed in rounds (`detectors.rounds`). Of each round it is told which reports are new and which are their
+A piece is processed in rounds (`detectors.rounds`). Of each round it is told which reports are new and which are their
 devices' newest (`order`), what is wrong with the devices (`statuses`), what their minutes hold (`minutes`) and what the
 detectors see (`alarms`).
 """
@@ -55,7 +55,7 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
 
 def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: LimitTable, now: int) -> Result:
     """`process` reports whose devices have these rows, -1 where one was refused."""
-    result = Result(reports=int(np.count_nonzero(~reports.rejected)))
+    result = Result(readable=int(np.count_nonzero(~reports.rejected)))
     known = rows >= 0
     for report in (~known & ~reports.rejected).nonzero()[0].tolist():
         result.refused[int(reports.offset[report]), int(reports.index[report])] = _REFUSED
@@ -70,7 +70,7 @@ def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: 
     if len(faulty):
         result.absent_values = int(np.count_nonzero(np.isin(faulty, fresh)))
     values = values_of(reports)
-    chunk = Context(
+    context = Context(
         reports, values, _odd(reports, faulty), _unfitted(reports), order.fingerprints(reports, values),
         values.counts.sum(axis=0) > 0, state, limits, now, result,
     )  # fmt: skip
@@ -78,12 +78,12 @@ def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: 
         which = fresh[chosen]
         ingest_ts, heard_ts = reports.ingest_ts[which], state.rows["heard_ts"][rows[which]]
         silent_ms = np.where(heard_ts > 0, np.maximum(ingest_ts - heard_ts, 0), 0)
-        _process_round(Round(which, rows[which], reports.ts[which], ingest_ts, silent_ms), chunk)
+        _process_round(Round(which, rows[which], reports.ts[which], ingest_ts, silent_ms), context)
     state.rows["offset"][rows[taken]] = offset[taken]
     state.rows["index"][rows[taken]] = reports.index[taken]
     state.dirty[rows[taken]] = True
     for events in (result.alarms, result.aggregates, result.statuses):
-        events.sort(key=_place)
+        events.sort(key=_source)
     return result
 
 
@@ -114,99 +114,99 @@ def _without_flood(
     return within
 
 
-def _place(event: Alarm | Aggregate | DeviceStatus) -> tuple[int, int]:
+def _source(event: Alarm | Aggregate | DeviceStatus) -> tuple[int, int]:
     return event.source_offset, event.source_ordinal
 
 
-def _process_round(batch: Round, chunk: Context) -> None:
-    reports, rows, result = chunk.reports, chunk.state.rows, chunk.result
-    batch = batch.take(_within_flood(batch, chunk))
-    if not len(batch.rows):
+def _process_round(arrived: Round, context: Context) -> None:
+    reports, rows, result = context.reports, context.state.rows, context.result
+    arrived = arrived.take(_within_flood(arrived, context))
+    if not len(arrived.row):
         return
-    returned = _put_online(batch, chunk)
-    fresh = ~reports.rejected[batch.reports]
-    taken = batch.take(fresh)
-    which = taken.reports
-    new = order.arrive(rows, taken.rows, chunk.prints[which], reports.event_ts[which], taken.silent_ms)
+    returned = _put_online(arrived, context)
+    fresh = ~reports.rejected[arrived.report]
+    taken = arrived.take(fresh)
+    which = taken.report
+    new = order.arrive(rows, taken.row, context.prints[which], reports.event_ts[which], taken.silent_ms)
     fresh[fresh] = new
     result.repeated += len(new) - int(np.count_nonzero(new))
-    newest = np.zeros(len(batch.rows), np.bool_)
-    newest[fresh] = _take_on(taken.take(new), chunk)
-    result.statuses += statuses.tell(batch, newest, returned, chunk)
+    newest = np.zeros(len(arrived.row), np.bool_)
+    newest[fresh] = _take_on(taken.take(new), context)
+    result.statuses += statuses.tell(arrived, newest, returned, context)
 
 
-def _within_flood(batch: Round, chunk: Context) -> np.ndarray:
+def _within_flood(arrived: Round, context: Context) -> np.ndarray:
     """Which of the reports are among those of their devices and minutes that are judged, bool[k]."""
-    rows, at, window = chunk.state.rows, batch.rows, batch.ingest_ts // _WINDOW_MS
+    rows, at, window = context.state.rows, arrived.row, arrived.ingest_ts // _WINDOW_MS
     count = np.where(rows["window"][at] == window, rows["in_window"][at], 0).astype(np.int64)
     rows["window"][at], rows["in_window"][at] = window, np.minimum(count + 1, FLOOD_REPORTS + 1)
     within: np.ndarray = count < FLOOD_REPORTS
-    last = batch.reports[count == FLOOD_REPORTS - 1]
+    last = arrived.report[count == FLOOD_REPORTS - 1]
     if len(last):
-        chunk.flooding.update(last.tolist())
-        chunk.odd[last] = True
+        context.flooding.update(last.tolist())
+        context.odd[last] = True
     if np.count_nonzero(within) < len(within):
-        chunk.result.flooded += int(np.count_nonzero(~within))
+        context.result.flooded += int(np.count_nonzero(~within))
         # The first of them tells of all: what a device floods with is not to flood the rejects.
-        first = batch.reports[count == FLOOD_REPORTS]
-        for report in first[~chunk.reports.rejected[first]].tolist():
-            chunk.result.refused[int(chunk.reports.offset[report]), int(chunk.reports.index[report])] = _FLOODS
+        first = arrived.report[count == FLOOD_REPORTS]
+        for report in first[~context.reports.rejected[first]].tolist():
+            context.result.refused[int(context.reports.offset[report]), int(context.reports.index[report])] = _FLOODS
     return within
 
 
-def _put_online(batch: Round, chunk: Context) -> np.ndarray:
+def _put_online(arrived: Round, context: Context) -> np.ndarray:
     """Note that the devices were heard. Which of them were not online, bool[k]."""
-    rows, at = chunk.state.rows, batch.rows
-    rows["heard_ts"][at] = np.maximum(rows["heard_ts"][at], batch.ingest_ts)
+    rows, at = context.state.rows, arrived.row
+    rows["heard_ts"][at] = np.maximum(rows["heard_ts"][at], arrived.ingest_ts)
     returned: np.ndarray = rows["status"][at] != device_status.ONLINE
     if np.count_nonzero(returned):
-        rows["since_ts"][at[returned]] = batch.ingest_ts[returned]
+        rows["since_ts"][at[returned]] = arrived.ingest_ts[returned]
         rows["status"][at[returned]] = device_status.ONLINE
     return returned
 
 
-def _take_on(taken: Round, chunk: Context) -> np.ndarray:
+def _take_on(taken: Round, context: Context) -> np.ndarray:
     """Count and judge the values of new reports. Which of these are their devices' newest, bool[k]."""
-    state, rows, reports, result = chunk.state, chunk.state.rows, chunk.reports, chunk.result
-    result.by_arrival += int(np.count_nonzero(reports.by_arrival[taken.reports]))
-    width = minutes.width_of(taken, chunk)
-    found = round_values(chunk.values, taken.reports, width)
-    shown = [_live(one, taken, state) for one in _shown(found, taken, chunk)]
-    newest = taken.ts >= rows["newest_ts"][taken.rows]
+    state, rows, reports, result = context.state, context.state.rows, context.reports, context.result
+    result.by_arrival += int(np.count_nonzero(reports.by_arrival[taken.report]))
+    width = minutes.width_of(taken, context)
+    found = round_values(context.values, taken.report, width)
+    shown = [_live(one, taken, state) for one in _shown(found, taken, context)]
+    newest = taken.ts >= rows["newest_ts"][taken.row]
     seen = _seen(shown, len(newest))
     newest = np.where(seen.any.any(axis=1), seen.live.any(axis=1), newest)
     anew = order.set_back(
-        rows, taken.rows, taken.ts, taken.ingest_ts, reports.seq[taken.reports], reports.has_seq[taken.reports], ~newest
+        rows, taken.row, taken.ts, taken.ingest_ts, reports.seq[taken.report], reports.has_seq[taken.report], ~newest
     )
     if np.count_nonzero(anew):
-        _begin_anew(taken.take(anew), chunk)
+        _begin_anew(taken.take(anew), context)
         shown = [one._replace(live=one.live | anew[one.which]) for one in shown]
         seen = _seen(shown, len(newest))
         newest |= anew
     result.late += len(newest) - int(np.count_nonzero(newest))
-    _note_newest(taken.take(newest), chunk)
+    _note_newest(taken.take(newest), context)
 
-    newest_ts = rows["newest_ts"][taken.rows] = np.maximum(rows["newest_ts"][taken.rows], taken.ts)
-    minutes.close_minutes(taken, newest_ts, chunk)
+    newest_ts = rows["newest_ts"][taken.row] = np.maximum(rows["newest_ts"][taken.row], taken.ts)
+    minutes.close_minutes(taken, newest_ts, context)
     hidden = _hide_power_on(shown, found, state)
     if hidden is not None:
         result.absent_values += int(np.count_nonzero(hidden))
         shown = [one.only(~hidden[one.part]) for one in shown]
         seen = _seen(shown, len(newest))
         found = found.only(~hidden)
-    minutes.count(found, taken, newest_ts, width.sum(axis=1), chunk)
+    minutes.count(found, taken, newest_ts, width.sum(axis=1), context)
     _note_judged(seen, taken, state)
-    alarms.watch(shown, taken, chunk)
+    alarms.watch(shown, taken, context)
     return newest
 
 
-def _shown(found: RoundValues, taken: Round, chunk: Context) -> Iterator[QuantityValues]:
+def _shown(found: RoundValues, taken: Round, context: Context) -> Iterator[QuantityValues]:
     """The watched quantities that occur; all of their values for new as yet."""
-    for place, code in enumerate(chunk.values.codes):
-        part = slice(*found.bounds[place : place + 2])
+    for number, code in enumerate(context.values.codes):
+        part = slice(*found.bounds[number : number + 2])
         if code in WATCHING and part.start < part.stop:
             which, component = found.which[part], found.component[part]
-            slots = chunk.state.places["first"][taken.rows, COLUMN[code]][which] + component
+            slots = context.state.indices["first"][taken.row, COLUMN[code]][which] + component
             power_on = None if found.power_on is None else found.power_on[part]
             yield QuantityValues(
                 code, part, which, slots, component, found.value[part], np.ones(len(which), np.bool_), power_on
@@ -225,31 +225,31 @@ def _seen(shown: list[QuantityValues], reports: int) -> Seen:
     return found
 
 
-def _begin_anew(taken: Round, chunk: Context) -> None:
+def _begin_anew(taken: Round, context: Context) -> None:
     """The clocks of these devices were set back: their time, and that of all their components, begins anew."""
-    state = chunk.state
-    minutes.close(aggregates.all_open(state.minutes, taken.rows), taken, chunk)
-    state.rows["newest_ts"][taken.rows] = taken.ts
+    state = context.state
+    minutes.close(aggregates.all_open(state.minutes, taken.row), taken, context)
+    state.rows["newest_ts"][taken.row] = taken.ts
     for code in WATCHING:
-        slots = state.slots(code, taken.rows)
-        ts = np.repeat(taken.ts, state.rows["width"][taken.rows, code])
+        slots = state.slots(code, taken.row)
+        ts = np.repeat(taken.ts, state.rows["width"][taken.row, code])
         state.channels[code]["ts"][slots] = np.minimum(state.channels[code]["ts"][slots], ts)
 
 
-def _note_newest(taken: Round, chunk: Context) -> None:
+def _note_newest(taken: Round, context: Context) -> None:
     """Note what only the newest report of a device tells of it: its kind, clock, interval and sequence number."""
-    state, rows, reports, at = chunk.state, chunk.state.rows, chunk.reports, taken.rows
-    own_ts, kind = reports.event_ts[taken.reports], reports.device_kind[taken.reports]
+    state, rows, reports, at = context.state, context.state.rows, context.reports, taken.row
+    own_ts, kind = reports.event_ts[taken.report], reports.device_kind[taken.report]
     first = rows["own_ts"][at] == 0
     elapsed = np.where(first, 0, channels.elapsed_ms(rows["own_ts"][at], own_ts, taken.silent_ms))
     rows["interval_ms"][at], rows["silence_ms"][at] = channels.usual_interval(
         rows["interval_ms"][at], rows["silence_ms"][at], elapsed
     )
     rows["own_ts"][at] = own_ts
-    has_seq = reports.has_seq[taken.reports]
+    has_seq = reports.has_seq[taken.report]
     rows["has_seq"][at] = has_seq
-    rows["seq"][at] = np.where(has_seq, reports.seq[taken.reports], 0)
-    profile = state.places["profile"]
+    rows["seq"][at] = np.where(has_seq, reports.seq[taken.report], 0)
+    profile = state.indices["profile"]
     other = (kind >= 0) & (kind != rows["device_kind"][at])
     rows["device_kind"][at[other]] = kind[other]
     profile[at[other]] = -1
@@ -258,13 +258,13 @@ def _note_newest(taken: Round, chunk: Context) -> None:
 def _note_judged(seen: Seen, taken: Round, state: PartitionState) -> None:
     """Note when detectors saw each watched quantity."""
     rows, ingest_ts = state.rows, taken.ingest_ts[:, None]
-    judged_ts, every_ms = rows["judged_ts"][taken.rows], rows["judged_every_ms"][taken.rows]
+    judged_ts, every_ms = rows["judged_ts"][taken.row], rows["judged_every_ms"][taken.row]
     judged_ts = np.where(seen.any & (judged_ts == 0), ingest_ts, judged_ts)
     every = every_ms.astype(np.int64)
     longer = np.maximum(ingest_ts - judged_ts, every - every // 16)
     usual_ms = np.minimum(np.maximum(longer, 0), np.iinfo(np.int32).max)
-    rows["judged_every_ms"][taken.rows] = np.where(seen.live, usual_ms, every_ms)
-    rows["judged_ts"][taken.rows] = np.where(seen.live, ingest_ts, judged_ts)
+    rows["judged_every_ms"][taken.row] = np.where(seen.live, usual_ms, every_ms)
+    rows["judged_ts"][taken.row] = np.where(seen.live, ingest_ts, judged_ts)
 
 
 def _hide_power_on(shown: list[QuantityValues], found: RoundValues, state: PartitionState) -> np.ndarray | None:

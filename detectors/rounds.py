@@ -1,4 +1,4 @@
-"""What is at hand while a chunk is processed, and what it comes to.
+"""What `process` works with: the context of a piece, the rounds it is processed in, and the result.
 
 A round holds at most one report of each device, in the order of the records, so that within a round every array
 operation touches each device and component once and the order of a device's reports stays.
@@ -30,14 +30,14 @@ IS_WATCHED: Final = np.isin(np.arange(len(QUANTITIES)), WATCHED_CODES)
 
 @dataclass(slots=True)
 class Result:
-    """What a chunk meant: events in the order of their places, what was not judged, by offset and index, and how many
-    reports were of which sort."""
+    """What a piece meant: events in the order of their positions; what was not judged, by offset and index; and counts
+    of reports by sort, `readable` of those that are not rejected."""
 
     alarms: list[Alarm] = field(default_factory=list)
     aggregates: list[Aggregate] = field(default_factory=list)
     statuses: list[DeviceStatus] = field(default_factory=list)
     refused: dict[tuple[int, int], Fault] = field(default_factory=dict)
-    reports: int = 0
+    readable: int = 0
     skipped: int = 0
     repeated: int = 0
     late: int = 0
@@ -55,7 +55,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is at hand while a chunk is processed. `odd`, bool[n], marks the reports about which something is to be
+    """What all rounds of a piece have in common. `odd`, bool[n], marks the reports about which something is to be
     told, `unfitted` are the marks of watched components that are not fitted, `prints` the reports' fingerprints, and
     `valued` says which have a value at all. `flooding` gets the reports that are the last to be judged of a minute."""
 
@@ -74,11 +74,11 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """k reports of k different devices: their index in the chunk, row in the state, moment, arrival; and the time since
-    their devices were heard before, by arrival."""
+    """k reports of k different devices: the index of each in the piece, its device's row in the state, its moment and
+    its arrival; and how long its device was silent before, by arrival."""
 
-    reports: np.ndarray
-    rows: np.ndarray
+    report: np.ndarray
+    row: np.ndarray
     ts: np.ndarray
     ingest_ts: np.ndarray
     silent_ms: np.ndarray
@@ -87,7 +87,7 @@ class Round:
         """Those that `which`, bool[k], selects."""
         if np.count_nonzero(which) == len(which):
             return self
-        columns = (self.reports, self.rows, self.ts, self.ingest_ts, self.silent_ms)
+        columns = (self.report, self.row, self.ts, self.ingest_ts, self.silent_ms)
         return Round(*(column[which] for column in columns))
 
 

@@ -67,19 +67,19 @@ DETECTORS: Final = (
     Detector(AlarmKind.TEMPERATURE_RISE, "temperature_c", temperature_rise.STATE, temperature_rise.detect, None),
     Detector(AlarmKind.ARC_FAULT, "arc_half_cycles", arc_fault.STATE, arc_fault.detect, late.level),
 )
-"""All detectors. The order is part of events' places: append, never reorder."""
+"""All detectors. The order is part of the positions of events: append, never reorder."""
 
 
 WATCHING: Final = {
     CODES[name]: tuple(number for number, detector in enumerate(DETECTORS) if detector.quantity == name)
     for name in dict.fromkeys(detector.quantity for detector in DETECTORS)
 }
-"""By code the quantities that are watched, and the places in `DETECTORS` of those that watch each."""
+"""By code the quantities that are watched, and the numbers in `DETECTORS` of those that watch each."""
 COLUMN: Final = {code: column for column, code in enumerate(WATCHING)}
 
-PLACE: Final = np.dtype([("profile", "i4"), ("first", "i4", (len(WATCHING),))])
-"""Where things of a device are in this process: its limits in the `LimitTable`, -1 until looked up; and where its slots
-of each watched quantity begin, by `COLUMN`."""
+INDICES: Final = np.dtype([("profile", "i4"), ("first", "i4", (len(WATCHING),))])
+"""Indices of a device, which hold in this process alone: of its limits in the `LimitTable`, -1 until looked up; and of
+its first slot of each watched quantity, by `COLUMN`."""
 
 
 ROW: Final = np.dtype(
@@ -141,7 +141,7 @@ _MINUTE_MS: Final = 60_000
 class PartitionState:
     """The state of all devices of one partition. Empty when made; `admit` makes a row for each device it first sees.
 
-    `rows` and `places` have an entry a device. `watched[n]` is the state of `DETECTORS[n]`, a slot a component; the
+    `rows` and `indices` have an entry a device. `watched[n]` is the state of `DETECTORS[n]`, a slot a component; the
     detectors of a quantity have the same slots, and so have `channels[code]`, by the code of the quantity. `late[code]`
     are what is kept of late values. `log` is how far the partition's log is. `dirty`, bool[rows], marks the rows that
     changed since they were last checkpointed, and `forgotten` are the keys of devices that were forgotten since."""
@@ -153,7 +153,7 @@ class PartitionState:
         self.log = LogTime()
         self.dirty = np.zeros(0, np.bool_)
         self.rows = Table(ROW)
-        self.places = Table(PLACE)
+        self.indices = Table(INDICES)
         self.minutes = aggregates.Minutes()
         self.watched = [Watched(detector.state) for detector in DETECTORS]
         self.channels = {code: Table(channels.CHANNEL) for code in WATCHING}
@@ -179,7 +179,7 @@ class PartitionState:
 
     def slots(self, code: int, rows: np.ndarray) -> np.ndarray:
         """The slots of all components of a watched quantity of some devices, row by row."""
-        first = self.places["first"][rows, COLUMN[code]].astype(np.int64)
+        first = self.indices["first"][rows, COLUMN[code]].astype(np.int64)
         return runs(first, self.rows["width"][rows, code].astype(np.int64))
 
     def make_room(self, rows: np.ndarray, width: np.ndarray) -> None:
@@ -197,15 +197,15 @@ class PartitionState:
         self.rows["width"][rows] = after
 
     def _widen(self, code: int, rows: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
-        room, places = self._rooms[code], self.places["first"][:, COLUMN[code]]
+        room, firsts = self._rooms[code], self.indices["first"][:, COLUMN[code]]
         first, held = room.allot(after), before > 0
-        old, new = runs(places[rows][held].astype(np.int64), before[held]), runs(first[held], before[held])
+        old, new = runs(firsts[rows][held].astype(np.int64), before[held]), runs(first[held], before[held])
         for table in (self.channels[code], *(self.watched[number] for number in WATCHING[code])):
             table.grow(room.used)
             table.clear(runs(first, after))
             table.copy(old, new)
-        room.release(places[rows][held], before[held])
-        places[rows] = first
+        room.release(firsts[rows][held], before[held])
+        firsts[rows] = first
 
     def clear(self, rows: np.ndarray) -> None:
         """Let the distinct `rows` have no component and nothing told of them. What was kept of them goes to others."""
@@ -219,7 +219,7 @@ class PartitionState:
             kept = self.channels[code]["late"][slots]
             self.late[code].room.release(kept[kept > 0], np.ones(np.count_nonzero(kept), np.int64))
             self._rooms[code].release(
-                self.places["first"][rows, COLUMN[code]].astype(np.int64)[there], width[there, code]
+                self.indices["first"][rows, COLUMN[code]].astype(np.int64)[there], width[there, code]
             )
         self.rows["width"][rows] = 0
         for row in rows.tolist():
@@ -284,7 +284,7 @@ class PartitionState:
         self._row_of[test][device_id] = row
         for name, value in ROW_AT_REST.items():
             self.rows[name][row] = value
-        self.places["profile"][row] = -1
+        self.indices["profile"][row] = -1
         self.rows["device_kind"][row], self.rows["test"][row] = max(device_kind, 0), test
         return row
 
@@ -292,7 +292,7 @@ class PartitionState:
         self.dirty = grown(self.dirty, size)
         # As many everywhere: each table grows by a rule of its own, and the cells, two a row, fell behind.
         self.rows.grow(len(self.dirty))
-        self.places.grow(len(self.dirty))
+        self.indices.grow(len(self.dirty))
         self.minutes.cells.grow(2 * len(self.dirty))
 
     def _forget(self, now: int) -> None:

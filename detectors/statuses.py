@@ -19,7 +19,7 @@ from schemas.reports import Reports
 SOONEST_MS: Final = min(device_status.OFFLINE_AFTER_MS.values())
 """No device is offline before."""
 FIRST_SILENT: Final = -1
-"""Statuses of silence have ordinals below this one: that of all of them before there were places for them."""
+"""Statuses of silence have ordinals below this one: that of all of them before they had positions."""
 _OFFLINE_AFTER_MS: Final = np.array([device_status.OFFLINE_AFTER_MS[kind.name] for kind in DEVICE_KINDS])
 
 
@@ -31,35 +31,35 @@ class _Unjudged(NamedTuple):
     not_judged: np.ndarray
 
 
-def tell(batch: Round, newest: np.ndarray, returned: np.ndarray, chunk: Context) -> list[DeviceStatus]:
+def tell(arrived: Round, newest: np.ndarray, returned: np.ndarray, context: Context) -> list[DeviceStatus]:
     """Note what is wrong with the devices, and say of which something has changed."""
-    state, reports = chunk.state, chunk.reports
-    wrong, lost = _wrong(batch, chunk), _lost(batch, chunk)
+    state, reports = context.state, context.reports
+    wrong, lost = _wrong(arrived, context), _lost(arrived, context)
     looked = (
-        (state.rows["told"][batch.rows] == 1)
-        | chunk.odd[batch.reports]
+        (state.rows["told"][arrived.row] == 1)
+        | context.odd[arrived.report]
         | wrong.no_values
         | wrong.not_judged.any(axis=1)
     )
     looked[list(lost)] = True
     changed = returned.copy()
     for number in looked.nonzero()[0].tolist():
-        row, report = int(batch.rows[number]), int(batch.reports[number])
-        notes = [*_notes(report, chunk), *lost.get(number, ())]
+        row, report = int(arrived.row[number]), int(arrived.report[number])
+        notes = [*_notes(report, context), *lost.get(number, ())]
         if wrong.no_values[number]:
             notes.append("no_values")
         notes += [device_status.not_judged(int(WATCHED_CODES[at])) for at in wrong.not_judged[number].nonzero()[0]]
         words = reports.faults.get(report, ()) if newest[number] else None
         before = state.told.get(row, NO_FAULTS)
-        told = device_status.heard(before, words, notes, int(batch.ingest_ts[number]), _measures(report, reports))
+        told = device_status.heard(before, words, notes, int(arrived.ingest_ts[number]), _measures(report, reports))
         _put_told(row, told, state)
         if told.faults != before.faults:
             changed[number] = True
-            state.rows["since_ts"][row] = batch.ingest_ts[number]
+            state.rows["since_ts"][row] = arrived.ingest_ts[number]
     return [
-        _status_event(state, int(batch.rows[number]), int(reports.offset[report]), max(int(reports.index[report]), 0))
+        _status_event(state, int(arrived.row[number]), int(reports.offset[report]), max(int(reports.index[report]), 0))
         for number in changed.nonzero()[0].tolist()
-        for report in (batch.reports[number],)
+        for report in (arrived.report[number],)
     ]
 
 
@@ -83,12 +83,12 @@ def _measures(report: int, reports: Reports) -> Callable[[str, int], bool]:
     return measures
 
 
-def _notes(report: int, chunk: Context) -> list[str]:
+def _notes(report: int, context: Context) -> list[str]:
     """What is wrong with a report by itself."""
-    reports = chunk.reports
-    if not chunk.odd[report]:
+    reports = context.reports
+    if not context.odd[report]:
         return []
-    flood = ["floods"] if report in chunk.flooding else []
+    flood = ["floods"] if report in context.flooding else []
     if reports.rejected[report]:
         return ["rejected", *flood]
     first, last = np.searchsorted(reports.marks.report, (report, report + 1)).tolist()
@@ -101,33 +101,33 @@ def _notes(report: int, chunk: Context) -> list[str]:
     return [*reports.notes.get(report, ()), *faults, *flood]
 
 
-def _wrong(batch: Round, chunk: Context) -> _Unjudged:
-    rows, at = chunk.state.rows, batch.rows
-    after_ms = _offline_after(chunk.state, at)
-    read, valued = ~chunk.reports.rejected[batch.reports], chunk.valued[batch.reports]
+def _wrong(arrived: Round, context: Context) -> _Unjudged:
+    rows, at = context.state.rows, arrived.row
+    after_ms = _offline_after(context.state, at)
+    read, valued = ~context.reports.rejected[arrived.report], context.valued[arrived.report]
     valued_ts = rows["valued_ts"][at]
-    no_values = read & ~valued & ((valued_ts == 0) | (batch.ingest_ts - valued_ts > after_ms))
-    rows["valued_ts"][at] = np.where(read & valued, batch.ingest_ts, valued_ts)
+    no_values = read & ~valued & ((valued_ts == 0) | (arrived.ingest_ts - valued_ts > after_ms))
+    rows["valued_ts"][at] = np.where(read & valued, arrived.ingest_ts, valued_ts)
     judged_ts = rows["judged_ts"][at]
     # A quantity may come more seldom than its device's reports; one that came once may be any seldom.
     default_ms, every_ms = _OFFLINE_AFTER_MS[rows["device_kind"][at]][:, None], rows["judged_every_ms"][at]
     every_ms = np.where(every_ms > 0, every_ms, device_status.OFFLINE_MOST_MS)
     bound_ms = device_status.offline_after(default_ms, every_ms)
-    return _Unjudged(no_values, (judged_ts > 0) & (batch.ingest_ts[:, None] - judged_ts > bound_ms))
+    return _Unjudged(no_values, (judged_ts > 0) & (arrived.ingest_ts[:, None] - judged_ts > bound_ms))
 
 
-def _lost(batch: Round, chunk: Context) -> dict[int, list[str]]:
-    """By the place in the round, notes of components that say they are not fitted though they have measured."""
-    state, (report, quantity, component, *_) = chunk.state, chunk.unfitted
+def _lost(arrived: Round, context: Context) -> dict[int, list[str]]:
+    """By number in the round, notes of components that say they are not fitted though they have measured."""
+    state, (report, quantity, component, *_) = context.state, context.unfitted
     if not len(report):
         return {}
-    place = np.full(len(chunk.reports), -1)
-    place[batch.reports] = np.arange(len(batch.reports))
-    number = place[report]
-    held = ((number >= 0) & (component < state.rows["width"][batch.rows[number], quantity])).nonzero()[0]
+    number_of = np.full(len(context.reports), -1)
+    number_of[arrived.report] = np.arange(len(arrived.report))
+    number = number_of[report]
+    held = ((number >= 0) & (component < state.rows["width"][arrived.row[number], quantity])).nonzero()[0]
     found: dict[int, list[str]] = {}
     for at, code, one in zip(*(column[held].tolist() for column in (number, quantity, component)), strict=True):
-        slot = int(state.places["first"][batch.rows[at], COLUMN[code]]) + one
+        slot = int(state.indices["first"][arrived.row[at], COLUMN[code]]) + one
         if state.channels[code]["ingest_ts"][slot] > 0:
             found.setdefault(at, []).append(device_status.sensor_fault(code, one, Reason.NOT_FITTED))
     return found
@@ -163,7 +163,9 @@ def check_silence(state: PartitionState, before_ts: int, ts: int, offset: int) -
     # Who is heard from now on is not silent for long enough before the shortest of all times.
     log.due_ts = min(log.ts + SOONEST_MS, log.ts + SOONEST_MS if due_ts is None else due_ts)
     ordered = sorted(silent.tolist(), key=lambda row: (state.device_ids[row], bool(rows["test"][row])))
-    return [_status_event(state, row, offset, place) for place, row in enumerate(ordered, FIRST_SILENT - len(ordered))]
+    return [
+        _status_event(state, row, offset, ordinal) for ordinal, row in enumerate(ordered, FIRST_SILENT - len(ordered))
+    ]
 
 
 def silent_until(state: PartitionState) -> int | None:

@@ -130,7 +130,7 @@ class Trial:
         )
 
     def _add(self, result: Result, rejects: Sequence[Reject]) -> None:
-        self.summary.reports += result.reports
+        self.summary.reports += result.readable
         self.summary.absent_values += result.absent_values
         self.summary.rejects += sum(reject.reports for reject in rejects)
         self.summary.alarms += len(result.alarms)

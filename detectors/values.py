@@ -1,4 +1,4 @@
-"""The values of a chunk's reports as flat arrays, so that a round touches all of its values at once."""
+"""The values of a piece's reports as flat arrays, so that a round touches all of its values at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Values(NamedTuple):
 class RoundValues(NamedTuple):
     """The values of a round's k reports, in the order of `Values`: of the quantity q `bounds[q]` to `bounds[q + 1]`.
 
-    `which` of the reports each is of, its component, that component's place among all of its device, and the value.
+    `which` of the reports each is of, its component, that component's index among all of its device, and the value.
     """
 
     bounds: list[int]

@@ -99,7 +99,7 @@ class Metrics:
 
 def note_result(metrics: Metrics, result: Result) -> None:
     """Note what detection made of telemetry."""
-    metrics.add("emberline_reports_total", result.reports)
+    metrics.add("emberline_reports_total", result.readable)
     metrics.add("emberline_repeated_reports_total", result.repeated)
     metrics.add("emberline_late_reports_total", result.late)
     metrics.add("emberline_flooded_reports_total", result.flooded)

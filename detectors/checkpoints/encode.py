@@ -122,12 +122,12 @@ def _engaged(state: PartitionState, rows: np.ndarray) -> tuple[np.ndarray, np.nd
         width, slots = state.rows["width"][rows, code].astype(np.int64), state.slots(code, rows)
         row, component = np.repeat(np.arange(len(rows)), width), runs(np.zeros_like(width), width)
         for number in numbers:
-            places = state.watched[number].places(slots)
-            held = places.nonzero()[0]
+            entries = state.watched[number].entries(slots)
+            held = entries.nonzero()[0]
             latches = np.empty(len(held), OWN.engaged)
             latches["detector"], latches["component"] = number, component[held]
             for name in LATCH.names or ():
-                latches[name] = state.watched[number].latches[name][places[held]]
+                latches[name] = state.watched[number].latches[name][entries[held]]
             owner.append(row[held])
             found.append(latches)
     owners = np.concatenate(owner)
@@ -140,12 +140,12 @@ def _late(state: PartitionState, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
     for code in WATCHING:
         width, slots = state.rows["width"][rows, code].astype(np.int64), state.slots(code, rows)
         row, component = np.repeat(np.arange(len(rows)), width), runs(np.zeros_like(width), width)
-        places = state.channels[code]["late"][slots]
-        held = places.nonzero()[0]
+        entries = state.channels[code]["late"][slots]
+        held = entries.nonzero()[0]
         kept = np.empty(len(held), OWN.late)
         kept["quantity"], kept["component"] = code, component[held]
         for name in LATE.names or ():
-            kept[name] = state.late[code][name][places[held]]
+            kept[name] = state.late[code][name][entries[held]]
         owner.append(row[held])
         found.append(kept)
     owners = np.concatenate(owner)

@@ -43,7 +43,7 @@ def restore_all(
     layouts: Mapping[bytes, Layout] = KNOWN,
     end: int | None = None,
 ) -> Restored:
-    """Put rows, by key, into `state`, in place of what it held of their devices. Limits are looked up anew.
+    """Put rows, by key, into `state`, in entry of what it held of their devices. Limits are looked up anew.
 
     A row that cannot be one is set aside, and the state is left as it was of its device. That is so too of a row which
     reflects what lies at or beyond offset `end` of telemetry, if that is given: its device would be deaf until then.
@@ -97,7 +97,7 @@ def _put(state: PartitionState, read: CheckpointRows) -> None:
     # Another release's ring may be larger.
     state.rows["next"][rows] = held["next"] % REMEMBERED
     state.rows["told"][rows] = [told is not None for told in read.told]
-    state.places["profile"][rows] = -1
+    state.indices["profile"][rows] = -1
     state.dirty[rows] = False
     _open_minutes(state, rows, read.heads)
     for part, entries in zip(parts_of(state, rows), read.parts.values(), strict=True):
@@ -121,15 +121,15 @@ def _open_minutes(state: PartitionState, rows: np.ndarray, heads: np.ndarray) ->
 def _put_latches(state: PartitionState, rows: np.ndarray, latches: np.ndarray) -> None:
     for number, detector in enumerate(DETECTORS):
         mine, watched = latches["detector"] == number, state.watched[number]
-        first = state.places["first"][rows[mine], COLUMN[CODES[detector.quantity]]]
+        first = state.indices["first"][rows[mine], COLUMN[CODES[detector.quantity]]]
         watched.engage(first + latches["component"][mine].astype(np.int64), latches[list(LATCH.names or ())][mine])
 
 
 def _put_late(state: PartitionState, rows: np.ndarray, late: np.ndarray) -> None:
     for code in WATCHING:
         mine = late["quantity"] == code
-        slots = state.places["first"][rows[mine], COLUMN[code]] + late["component"][mine].astype(np.int64)
-        places = state.late[code].allot(np.ones(len(slots), np.int64))
-        state.late[code].unpack(places, late[list(LATE.names or ())][mine])
-        state.late[code]["next"][places] %= POINTS
-        state.channels[code]["late"][slots] = places
+        slots = state.indices["first"][rows[mine], COLUMN[code]] + late["component"][mine].astype(np.int64)
+        entries = state.late[code].allot(np.ones(len(slots), np.int64))
+        state.late[code].unpack(entries, late[list(LATE.names or ())][mine])
+        state.late[code]["next"][entries] %= POINTS
+        state.channels[code]["late"][slots] = entries

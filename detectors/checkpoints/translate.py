@@ -68,8 +68,8 @@ def _heads(rows: CheckpointRows) -> np.ndarray:
 
 def _order(names: Sequence[object], wanted: Iterable[object]) -> np.ndarray:
     """Where in `names` each of the wanted is, -1 where it is not."""
-    place = {name: number for number, name in enumerate(names)}
-    return np.array([place.get(name, -1) for name in wanted], np.int64)
+    number_of = {name: number for number, name in enumerate(names)}
+    return np.array([number_of.get(name, -1) for name in wanted], np.int64)
 
 
 def _columns(array: np.ndarray, chosen: np.ndarray) -> np.ndarray:

@@ -198,9 +198,9 @@ class Latch:
 
 def _run(points: list[tuple[int, float]], one: tuple[int, float], level: float) -> list[tuple[int, float]]:
     """The points around one of them, in the order of time, with none under the level between."""
-    place = points.index(one)
-    first = max((number + 1 for number in range(place) if points[number][1] < level), default=0)
-    last = min((number for number in range(place, len(points)) if points[number][1] < level), default=len(points))
+    at = points.index(one)
+    first = max((number + 1 for number in range(at) if points[number][1] < level), default=0)
+    last = min((number for number in range(at, len(points)) if points[number][1] < level), default=len(points))
     return points[first:last]
 
 

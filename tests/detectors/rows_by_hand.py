@@ -34,7 +34,7 @@ def device(state: PartitionState, row: int) -> Entry:
     width = {quantity.name: int(state.rows["width"][row, quantity.code]) for quantity in QUANTITIES}
     channels, keeps = found.setdefault("channels", {}), found.setdefault("keeps", {})
     for code, column in COLUMN.items():
-        first, name = int(state.places["first"][row, column]), QUANTITIES[code].name
+        first, name = int(state.indices["first"][row, column]), QUANTITIES[code].name
         slots = range(first, first + width[name])
         channels[name] = [_entry(state.channels[code], slot, leave=("late",)) for slot in slots]
         for component, slot in enumerate(slots):

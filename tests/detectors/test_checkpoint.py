@@ -166,7 +166,7 @@ def monitor() -> PartitionState:
 
 def test_a_restored_row_is_clean_knows_its_offset_and_looks_its_limits_up_anew() -> None:
     restored = copied(monitor())
-    assert (restored.rows["offset"][0], restored.places["profile"][0], restored.dirty[0]) == (7, -1, False)
+    assert (restored.rows["offset"][0], restored.indices["profile"][0], restored.dirty[0]) == (7, -1, False)
     assert restored.told == {0: DeviceFaults(("sensor_open",), {"sensor_fault:temperature_c[3]:sentinel": T0 + 1_000})}
 
 

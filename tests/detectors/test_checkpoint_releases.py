@@ -86,7 +86,7 @@ def test_a_row_of_before_reports_had_a_place_in_their_record_reflects_the_whole_
         if not key[1]
     ]
     result = run(sorted(again), state, load_limits())
-    assert result.reports == result.skipped == len(again) * 2
+    assert result.readable == result.skipped == len(again) * 2
     assert contents(state) == before
 
 

@@ -202,8 +202,8 @@ def held(state: Watched, slot: int) -> list[bytes]:
     """All that a detector holds of a component, less where its latch lies."""
     entry = state.packed(np.array([slot]))
     entry["latch"] = entry["latch"] != 0
-    place = state.places(np.array([slot]))
-    return [entry.tobytes(), state.latches.packed(place[place > 0]).tobytes()]
+    latch = state.entries(np.array([slot]))
+    return [entry.tobytes(), state.latches.packed(latch[latch > 0]).tobytes()]
 
 
 def elements_of(values: Sequence[float], limits: LimitRows, ts: int = T0, *times: int) -> Elements:

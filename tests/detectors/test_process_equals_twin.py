@@ -127,7 +127,7 @@ def test_feeding_offsets_again_says_nothing_and_changes_nothing(
     before = contents(state)
     again = run(records[-back:], state, limits)
     assert (again.alarms, again.aggregates, again.statuses, again.refused) == ([], [], [], {})
-    assert again.skipped == again.reports
+    assert again.skipped == again.readable
     assert contents(state) == before
 
 
@@ -211,13 +211,13 @@ def test_every_report_is_counted_once_as_skipped_repeated_or_late(limits: LimitT
     state = PartitionState()
     run([first], state, limits)
     result = run(chunk, state, limits)
-    assert (result.reports, result.skipped, result.repeated, result.late, result.by_arrival) == (5, 1, 1, 1, 1)
+    assert (result.readable, result.skipped, result.repeated, result.late, result.by_arrival) == (5, 1, 1, 1, 1)
 
 
 def test_an_empty_chunk_means_nothing(limits: LimitTable) -> None:
     state = PartitionState()
     result = run([], state, limits)
-    assert (result.reports, result.alarms, len(state)) == (0, [], 0)
+    assert (result.readable, result.alarms, len(state)) == (0, [], 0)
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 300])

@@ -147,7 +147,7 @@ def _chunk(deaths: Deaths) -> None:
     async def send_half_and_die(self: DetectJob, result: Result, partition: Partition, number: int) -> None:
         half = _half_of(result)
         # What is sent for silent devices is no chunk's: it has no reports.
-        if result.reports and half != result and deaths.take(Moment.CHUNK):
+        if result.readable and half != result and deaths.take(Moment.CHUNK):
             await send(self, half, partition, number)
             await asyncio.gather(*partition.sending)
             # A checkpoint that wants to begin now must wait for the chunk.
