@@ -73,7 +73,7 @@ def run(rows: Sequence[int], say: Callable[[str], None], devices: int = DEVICES,
             run_migrations(settings)
             host, port = host_port(settings.clickhouse)
             sink = make_sink(settings)
-            sink.positions(TELEMETRY.name, TOPIC_ID, [0])
+            sink.stored_offsets(TELEMETRY.name, TOPIC_ID, [0])
             with Client(host, port, settings.clickhouse_database, send_receive_timeout=3_600) as client:
                 history = _History(client, sink, devices, rows[0] + len(rows) * new, settings.insert_rows)
                 cases = [_case(history, number, new, clickhouse.pid, say) for number in rows]

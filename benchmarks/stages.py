@@ -270,7 +270,7 @@ def _insert(given: Given) -> Iterator[Work]:
         sink.write(block)
         return block.rows
 
-    sink.positions(TELEMETRY.name, given.topic_ids()[TELEMETRY.name], [0])
+    sink.stored_offsets(TELEMETRY.name, given.topic_ids()[TELEMETRY.name], [0])
     for block in blocks:
         yield partial(work, block)
     sink.close()

@@ -13,8 +13,8 @@ from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.rejects import RejectEvent
 
 Event = Alarm | Aggregate | DeviceStatus | RejectEvent
-NO_PLACE = -1
-"""The ordinal of statuses of silence in releases that gave them no place: such an event is never known as a repeat."""
+NO_POSITION = -1
+"""The ordinal of statuses of silence in releases that gave them no position: such an event is never a repeat."""
 
 
 class Position(NamedTuple):
@@ -41,7 +41,7 @@ class Repeats:
     def is_new(self, partition: int, event: Event) -> bool:
         """Whether the event is none that was seen; from now on it is."""
         position, where = Position.of(event), (partition, event.source_topic_id)
-        if isinstance(event, DeviceStatus) and position.ordinal == NO_PLACE:
+        if isinstance(event, DeviceStatus) and position.ordinal == NO_POSITION:
             return True
         if where in self._highest and position <= self._highest[where]:
             return False

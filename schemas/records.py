@@ -55,7 +55,7 @@ class Records(NamedTuple):
             values=[self.values[number] for number in numbers],
             headers=[self.headers[number] for number in numbers],
             sent_bytes=None if self.sent_bytes is None else self.sent_bytes[chosen],
-            faults={place: self.faults[number] for place, number in enumerate(numbers) if number in self.faults},
+            faults={new: self.faults[number] for new, number in enumerate(numbers) if number in self.faults},
         )
 
     @classmethod

@@ -97,10 +97,10 @@ def flags(values: Sequence[Any]) -> np.ndarray | None:
 
 
 def faults(values: Sequence[Any]) -> dict[int, tuple[str, ...]] | None:
-    """The faults of those rows that have any."""
+    """The faults of those reports that have any."""
     if not _types_of(values) <= {list, _NULL}:
         return None
-    found = {row: tuple(some) for row, some in enumerate(values) if some} if any(values) else {}
+    found = {report: tuple(some) for report, some in enumerate(values) if some} if any(values) else {}
     texts = list(chain.from_iterable(found.values()))
     if not _types_of(texts) <= {str} or max(map(len, texts), default=0) > MAX_FAULT_LENGTH:
         return None
@@ -110,8 +110,8 @@ def faults(values: Sequence[Any]) -> dict[int, tuple[str, ...]] | None:
 class Marks(NamedTuple):
     """m components that have no value, or none yet, as arrays, in the order of report, quantity and component.
 
-    `report` is the number of the report, `quantity` a code, `reason` a `Reason`; `value` is what stands in the value's
-    place, NaN where that is no number.
+    `report` is the number of the report, `quantity` a code, `reason` a `Reason`; `value` is what stands
+    instead of the value, NaN where that is no number.
     """
 
     report: np.ndarray
@@ -158,27 +158,27 @@ class Arrays(NamedTuple):
     begins: Sequence[int]
     values: np.ndarray
 
-    def whose(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The place among `quantities`, the report and the component of values, by their places in `values`."""
+    def whose(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The number among `quantities`, the report and the component of values, by their indices in `values`."""
         counts = self.counts.ravel()
         ends = counts.cumsum(dtype=np.int64)
-        run = np.searchsorted(ends, places, side="right")
+        run = np.searchsorted(ends, indices, side="right")
         which, report = np.divmod(run, self.counts.shape[1])
-        return which, report, places - (ends - counts)[run]
+        return which, report, indices - (ends - counts)[run]
 
 
 def arrays(
     quantities: Sequence[Quantity], columns: Sequence[Sequence[Any]], reports: int, note: TakeNote
 ) -> tuple[Arrays, list[tuple[int, Reason]]]:
-    """The arrays of some quantities as they are, and what in them is no number, by its place in `values`."""
+    """The arrays of some quantities as they are, and what in them is no number, by its index in `values`."""
     lists = _lists(columns)
     lengths = None if lists is None else _lengths(lists)
     values, odd = _floats(reduce(iconcat, lists, [])) if lengths is not None and lists is not None else (None, [])
     if values is None or lengths is None or (odd and not _types_of(lists or ()) <= {list, tuple}):
         lists = [
-            _as_list(quantity, value, row, note)
+            _as_list(quantity, value, report, note)
             for quantity, column in zip(quantities, columns, strict=True)
-            for row, value in enumerate(column)
+            for report, value in enumerate(column)
         ]
         lengths = bytes(map(len, lists))
         values, odd = _floats(reduce(iconcat, lists, []))
@@ -193,7 +193,7 @@ def mark(
     found: Arrays, odd: Sequence[tuple[int, Reason]], kinds: np.ndarray, device_ids: Sequence[str], absences: Absences
 ) -> Marks:
     """Find the values that are none, put NaN in their place, and say which they are. Zero offsets become 0."""
-    parts = [_marks(found, np.array([place]), reason, np.array([np.nan])) for place, reason in odd]
+    parts = [_marks(found, np.array([index]), reason, np.array([np.nan])) for index, reason in odd]
     for k, (begin, end) in enumerate(pairwise(found.begins)):
         absent = found.quantities[k].absent
         if begin < end and absent is not None:
@@ -204,14 +204,14 @@ def mark(
                 parts.append(_marks(found, at + begin, Reason.NOT_FITTED, np.full(len(at), absent)))
     unusual = _unusual(found, absences)
     if len(unusual):
-        for place, k, report in zip(unusual.tolist(), *(one.tolist() for one in found.whose(unusual)[:2]), strict=True):
-            value = float(found.values[place])
-            found.values[place], reason = _judged(
+        for index, k, report in zip(unusual.tolist(), *(one.tolist() for one in found.whose(unusual)[:2]), strict=True):
+            value = float(found.values[index])
+            found.values[index], reason = _judged(
                 found.quantities[k], value, int(kinds[report]), device_ids[report], absences
             )
             if reason is not None:
                 told = np.nan if reason is Reason.NOT_FINITE else value
-                parts.append(_marks(found, np.array([place]), reason, np.array([told])))
+                parts.append(_marks(found, np.array([index]), reason, np.array([told])))
     return Marks.of(parts)
 
 
@@ -228,28 +228,28 @@ def _judged(
 
 
 def _marks(
-    found: Arrays, places: np.ndarray, reason: Reason, values: np.ndarray
+    found: Arrays, indices: np.ndarray, reason: Reason, values: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    which, report, component = found.whose(places)
+    which, report, component = found.whose(indices)
     codes = np.array([quantity.code for quantity in found.quantities])[which]
-    return report, codes, component, np.full(len(places), reason, np.int64), values
+    return report, codes, component, np.full(len(indices), reason, np.int64), values
 
 
 def _unusual(found: Arrays, absences: Absences) -> np.ndarray:
-    """The places in `values` of those outside the range in which none is special."""
+    """The indices in `values` of those outside the range in which none is special."""
     held = [(k, begin, end) for k, (begin, end) in enumerate(pairwise(found.begins)) if begin < end]
     if not held:
         return np.empty(0, np.int64)
     first = [begin for _, begin, _ in held]
     least, most = np.fmin.reduceat(found.values, first).tolist(), np.fmax.reduceat(found.values, first).tolist()
-    places = []
+    indices = []
     for (k, begin, end), low, high in zip(held, least, most, strict=True):
         lowest, highest = absences.usual[found.quantities[k].name]
         # All of a quantity may be absent: NaN is neither below nor above.
         if low < lowest or high > highest:
             part = found.values[begin:end]
-            places.append(((part < lowest) | (part > highest)).nonzero()[0] + begin)
-    return np.concatenate(places) if places else np.empty(0, np.int64)
+            indices.append(((part < lowest) | (part > highest)).nonzero()[0] + begin)
+    return np.concatenate(indices) if indices else np.empty(0, np.int64)
 
 
 def _lists(columns: Iterable[Sequence[Any]]) -> list[Any] | None:
@@ -277,20 +277,20 @@ def _lengths(lists: Sequence[Any]) -> bytes | None:
     return lengths if max(lengths, default=0) <= MAX_COMPONENTS else None
 
 
-def _as_list(quantity: Quantity, value: Any, row: int, note: TakeNote) -> Sequence[Any]:
+def _as_list(quantity: Quantity, value: Any, report: int, note: TakeNote) -> Sequence[Any]:
     """As `report_rules.read_values` reads it."""
     if value is None:
         return ()
     if type(value) is not list:
-        note(row, f"no_array:{quantity.name}")
+        note(report, f"no_array:{quantity.name}")
         value = [value] if type(value) in (int, float) else []
     if len(value) > MAX_COMPONENTS:
-        note(row, f"too_many_components:{quantity.name}")
+        note(report, f"too_many_components:{quantity.name}")
     return value[:MAX_COMPONENTS]  # type: ignore[no-any-return]
 
 
 def _floats(numbers: list[Any]) -> tuple[np.ndarray, list[tuple[int, Reason]]]:
-    """As float64, NaN where there is no number, and the places of what is none though it is not null."""
+    """As float64, NaN where there is no number, and the indices of what is none though it is not null."""
     found = np.empty(len(numbers))
     try:
         # Three times as fast as numpy's own conversion, which would also take texts for numbers.
@@ -299,7 +299,7 @@ def _floats(numbers: list[Any]) -> tuple[np.ndarray, list[tuple[int, Reason]]]:
         return _floats_one_by_one(numbers, found)
     # What it takes though it is no number are true and false.
     zeros_and_ones = ((found == 0.0) | (found == 1.0)).nonzero()[0]
-    if bool in {type(numbers[place]) for place in zeros_and_ones.tolist()}:
+    if bool in {type(numbers[index]) for index in zeros_and_ones.tolist()}:
         return _floats_one_by_one(numbers, found)
     return found, []
 
@@ -307,14 +307,14 @@ def _floats(numbers: list[Any]) -> tuple[np.ndarray, list[tuple[int, Reason]]]:
 def _floats_one_by_one(numbers: Sequence[Any], found: np.ndarray) -> tuple[np.ndarray, list[tuple[int, Reason]]]:
     odd = []
     values: list[float] = []
-    for place, number in enumerate(numbers):
+    for index, number in enumerate(numbers):
         if type(number) is float:
             values.append(number)
             continue
         value, reason = read_number(number)
         values.append(value)
         if reason is not None:
-            odd.append((place, reason))
+            odd.append((index, reason))
     found[:] = values
     return found, odd
 

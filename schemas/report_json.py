@@ -34,13 +34,14 @@ class Parsed(NamedTuple):
 
     `fields` has those of `FIELDS` that occur, with None where a report has none; what is no object has no fields.
     `unknown` has notes of fields that nobody knows, by report. `record`, int64[n], is the number of a report's record,
-    `place`, int64[n], its index in it, -1 where it stands for a record that holds none though its key names a device.
+    `index_in_record`, int64[n], its number there, -1 where it stands for a record that holds none though its key names
+    a device.
     """
 
     fields: Mapping[str, Sequence[Any]]
     unknown: Mapping[int, Sequence[str]]
     record: np.ndarray
-    place: np.ndarray
+    index_in_record: np.ndarray
     faults: Mapping[int, Fault]
 
 
@@ -52,14 +53,14 @@ def parse(
     usable = [None if number in faults else value for number, value in enumerate(values)] if faults else values
     sizes: dict[int, int] = {}
     fields, unknown = _fields_of(_reports(keys, usable, faults, sizes))
-    record, place = _whence(len(values), sizes)
+    record, index = _whence(len(values), sizes)
     if faults:
-        place[np.isin(record, list(faults))] = -1
-    return Parsed(fields, unknown, record, place, faults)
+        index[np.isin(record, list(faults))] = -1
+    return Parsed(fields, unknown, record, index, faults)
 
 
 def _whence(records: int, sizes: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Of every report its record's number and its place in it, where `sizes` tells the records of not one report."""
+    """Of every report its record's number and its index in it, where `sizes` tells the records of not one report."""
     if not sizes:
         return np.arange(records), np.zeros(records, dtype=np.int64)
     counts = np.ones(records, dtype=np.int64)
@@ -196,23 +197,23 @@ def _fields_of(reports: Iterator[dict[str, Any]]) -> tuple[dict[str, Sequence[An
         return {}, {}
     names = tuple(first) if 2 <= len(first) <= _MOST_IN_EXAMPLE else FIELDS
     pick, size = itemgetter(*names), len(names)
-    rows = [tuple(map(first.get, names))]
+    picked = [tuple(map(first.get, names))]
     others: dict[int, dict[str, Any]] = {}
     if names is FIELDS:
         others[0] = first
     for report in reports:
         if len(report) == size:
             try:
-                rows.append(pick(report))
+                picked.append(pick(report))
                 continue
             except KeyError:
                 pass
-        others[len(rows)] = report
-        rows.append(tuple(map(report.get, names)))
-    fields: dict[str, Sequence[Any]] = dict(zip(names, zip(*rows, strict=True), strict=True))
+        others[len(picked)] = report
+        picked.append(tuple(map(report.get, names)))
+    fields: dict[str, Sequence[Any]] = dict(zip(names, zip(*picked, strict=True), strict=True))
     unknown = _unknown_of_example(fields)
     if others:
-        _add_others(others, len(rows), fields, unknown)
+        _add_others(others, len(picked), fields, unknown)
     return fields, unknown
 
 
@@ -224,14 +225,14 @@ def _add_others(
 ) -> None:
     """Add what the example does not have of the reports that are not like it."""
     names = set(fields)
-    for row, report in others.items():
+    for number, report in others.items():
         # Among the fields of the example, None stands also for a field that is not there.
         if notes := () if report.keys() <= _KNOWN else unknown_quantities(report):
-            unknown[row] = notes
+            unknown[number] = notes
     for name in set().union(*others.values()).intersection(FIELDS).difference(names):
         column = fields[name] = [None] * size
-        for row, report in others.items():
-            column[row] = report.get(name)
+        for number, report in others.items():
+            column[number] = report.get(name)
 
 
 def _unknown_of_example(fields: Mapping[str, Sequence[Any]]) -> dict[int, Sequence[str]]:
@@ -241,7 +242,7 @@ def _unknown_of_example(fields: Mapping[str, Sequence[Any]]) -> dict[int, Sequen
         return {}
     columns = [fields[name] for name in names]
     told = {
-        row: unknown_quantities(dict(zip(names, values, strict=True)))
-        for row, values in enumerate(zip(*columns, strict=True))
+        number: unknown_quantities(dict(zip(names, values, strict=True)))
+        for number, values in enumerate(zip(*columns, strict=True))
     }
-    return {row: notes for row, notes in told.items() if notes}
+    return {number: notes for number, notes in told.items() if notes}

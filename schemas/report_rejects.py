@@ -25,7 +25,7 @@ REJECT_OVERHEAD_BYTES: Final = 360
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A rejected record, or one rejected report of a record (`index` is then its place, else -1).
+    """A rejected record, or one rejected report of a record (`index` is then its number in it, else -1).
 
     It stands for `reports` of them where there were too many to tell each. `cut` is how many bytes its value had, where
     there was no room for all of them, else -1.
@@ -63,9 +63,9 @@ def reject_reports(records: Records, faults: Mapping[tuple[int, int], Fault]) ->
     """The rejects of single reports that are good but were not judged, by the offset and the index of each, in their
     order. They hold no value: the reports are stored."""
     rejects: list[Reject] = []
-    for offset, places in groupby(sorted(faults), lambda place: place[0]):
+    for offset, reports in groupby(sorted(faults), lambda at: at[0]):
         number = int(np.searchsorted(records.offsets, offset))
-        told = [(index, faults[offset, index], None) for _, index in places]
+        told = [(index, faults[offset, index], None) for _, index in reports]
         share = len(told) / _reports_in(records.values[number] or b"")
         times, more = UNJUDGED_MOST
         rejects += _of_record(records, number, told, int(times * share * _bytes(records, number)) + more)
@@ -82,12 +82,12 @@ def _reports_in(record: bytes) -> int:
 
 def judged_reports(records: Records, parsed: Parsed, bad: np.ndarray) -> Iterator[Reject]:
     """The rejects of single reports. Their records are parsed once more, for of them only the columns are left."""
-    for number, rows in groupby(bad.nonzero()[0].tolist(), parsed.record.item):
+    for number, reports in groupby(bad.nonzero()[0].tolist(), parsed.record.item):
         record = records.values[number] or b""
         held = loads(record)
-        places = [parsed.place.item(row) for row in rows]
-        told = ((index, *_fault_and_bytes(held, index, record)) for index in places)
-        yield from _of_record(records, number, told, _allowance(records, number), len(places))
+        indices = [parsed.index_in_record.item(report) for report in reports]
+        told = ((index, *_fault_and_bytes(held, index, record)) for index in indices)
+        yield from _of_record(records, number, told, _allowance(records, number), len(indices))
 
 
 def _fault_and_bytes(held: Any, index: int, record: bytes) -> tuple[Fault, bytes]:

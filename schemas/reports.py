@@ -111,7 +111,7 @@ _ARRAYS: Final = (
 class Reports:
     """n reports as columns, in the order of their records. Times are int64 epoch milliseconds, UTC.
 
-    `index` is the report's place in its record. `event_ts` is when it was measured by its device's clock, `ts` the
+    `index` is the report's number in its record. `event_ts` is when it was measured by its device's clock, `ts` the
     moment it is judged by, which is its arrival where the clock is not credible (`by_arrival`). `seq` is uint64, meant
     only where `has_seq`. `device_kind` is a code, -1 where nobody knows it. `faults` and `notes` hold only the reports
     that have any, `marks` the components that have no value, or none yet; `quantities` holds only those that occur.
@@ -189,8 +189,8 @@ class Reports:
             partition=self.partition,
             **columns,
             device_id=list(compress(self.device_id, kept.tolist())),
-            faults={int(number[row]): found for row, found in self.faults.items() if kept[row]},
-            notes={int(number[row]): found for row, found in self.notes.items() if kept[row]},
+            faults={int(number[report]): found for report, found in self.faults.items() if kept[report]},
+            notes={int(number[report]): found for report, found in self.notes.items() if kept[report]},
             marks=self.marks.where(kept, number),
             quantities={name: ragged for name, ragged in quantities.items() if len(ragged.values)},
         )
@@ -202,7 +202,7 @@ class Reports:
 
 
 def _renumbered(parts: Iterable[tuple[int, Mapping[int, tuple[str, ...]]]]) -> dict[int, tuple[str, ...]]:
-    return {begin + row: held for begin, part in parts for row, held in part.items()}
+    return {begin + report: held for begin, part in parts for report, held in part.items()}
 
 
 def decode(records: Records, absences: Absences | None = None) -> tuple[Reports, list[Reject]]:
@@ -239,7 +239,7 @@ def _decode_part(whole: Records, absences: Absences) -> tuple[Reports, list[Reje
     reports, bad, named = _columns(records, parsed, absences)
     rejects = [reject_record(records, number, fault) for number, fault in parsed.faults.items()]
     if np.count_nonzero(bad):
-        rejects += judged_reports(records, parsed, bad & (parsed.place >= 0))
+        rejects += judged_reports(records, parsed, bad & (parsed.index_in_record >= 0))
         reports = reports.only(~bad | named)
     rejects.sort(key=lambda reject: (reject.offset, reject.index))
     return reports, rejects
@@ -263,12 +263,12 @@ def _columns(records: Records, parsed: Parsed, absences: Absences) -> tuple[Repo
     told = fields.faults()
     found, odd = fields.arrays()
     marks = mark(found, odd, device_kind, device_id, absences)
-    for row in _shapes_differ(found, device_kind, fields.components()).nonzero()[0].tolist():
-        fields.note(row, "components_differ")
+    for report in _shapes_differ(found, device_kind, fields.components()).nonzero()[0].tolist():
+        fields.note(report, "components_differ")
     reports = Reports(
         partition=records.partition,
         offset=records.offsets[parsed.record],
-        index=parsed.place,
+        index=parsed.index_in_record,
         ingest_ts=ingest_ts,
         event_ts=event_ts,
         ts=ts,
@@ -293,19 +293,19 @@ class _Fields:
     def __init__(self, parsed: Parsed) -> None:
         self._size = len(parsed.record)
         self.values: dict[str, Sequence[Any]] = dict(parsed.fields)
-        self._notes: dict[int, list[str]] = {row: list(notes) for row, notes in parsed.unknown.items()}
+        self._notes: dict[int, list[str]] = {report: list(notes) for report, notes in parsed.unknown.items()}
 
     def column(self, name: str) -> Sequence[Any]:
         """A field of all reports, None where there is none."""
         return self.values.get(name) or (None,) * self._size
 
-    def note(self, row: int, text: str) -> None:
+    def note(self, report: int, text: str) -> None:
         """Take a note down of one report."""
-        self._notes.setdefault(row, []).append(text)
+        self._notes.setdefault(report, []).append(text)
 
     def notes(self, bad: np.ndarray) -> dict[int, tuple[str, ...]]:
         """The notes of the reports that have any; of a bad one nothing is known but that its device talks."""
-        return {row: in_order(notes) for row, notes in sorted(self._notes.items()) if not bad[row]}
+        return {report: in_order(notes) for report, notes in sorted(self._notes.items()) if not bad[report]}
 
     def good(self, name: str, judge: Callable[[Sequence[Any]], np.ndarray], harmless: Any) -> np.ndarray:
         """Where a field is as it must be, bool[n]; elsewhere it is `harmless` from here on."""
@@ -319,12 +319,12 @@ class _Fields:
 
     def drop(self, bad: np.ndarray) -> None:
         """Let bad reports have no other field."""
-        rows = bad.nonzero()[0].tolist()
-        if rows:
+        without = bad.nonzero()[0].tolist()
+        if without:
             for name in self.values.keys() - {"device_id", "v"}:
                 column = self.values[name] = list(self.values[name])
-                for row in rows:
-                    column[row] = None
+                for report in without:
+                    column[report] = None
 
     def read(
         self, name: str, whole: Callable[[Sequence[Any]], np.ndarray | None], one: Callable[[Any], Any]
@@ -336,11 +336,11 @@ class _Fields:
 
     def _one_by_one(self, values: Sequence[Any], one: Callable[[Any], tuple[Any, str]]) -> list[Any]:
         found = []
-        for row, value in enumerate(values):
+        for report, value in enumerate(values):
             read, text = one(value)
             found.append(read)
             if text:
-                self.note(row, text)
+                self.note(report, text)
         return found
 
     def sequences(self) -> tuple[np.ndarray, np.ndarray]:
@@ -364,19 +364,19 @@ class _Fields:
             )
         odd = (event_ts > ingest_ts + AHEAD_MS) | (event_ts < ingest_ts - BEHIND_MS)
         ts, by_arrival = np.minimum(event_ts, ingest_ts), np.zeros(self._size, np.bool_)
-        for row in odd.nonzero()[0].tolist():
+        for report in odd.nonzero()[0].tolist():
             notes: list[str] = []
-            event_ts[row], ts[row], by_arrival[row] = read_times(values[row], int(ingest_ts[row]), notes)
+            event_ts[report], ts[report], by_arrival[report] = read_times(values[report], int(ingest_ts[report]), notes)
             for text in notes:
-                self.note(row, text)
+                self.note(report, text)
         return event_ts, ts, by_arrival
 
     def faults(self) -> dict[int, tuple[str, ...]]:
-        """The faults of those rows that have any."""
+        """The faults of those reports that have any."""
         values = self.column("faults")
         found = faults(values)
         if found is None:
-            found = {row: kept for row, kept in enumerate(self._one_by_one(values, read_faults)) if kept}
+            found = {report: kept for report, kept in enumerate(self._one_by_one(values, read_faults)) if kept}
         return found
 
     def components(self) -> np.ndarray:

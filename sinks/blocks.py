@@ -1,9 +1,9 @@
 """What one does with blocks before they are written: keep some rows, merge several, cut, drop repeats. Pure functions.
 
-Output topics repeat events after a crash, always at places at or below the highest seen in their partition (see
-`schemas.events`). `drop_repeats` keeps the records whose place is above all places before it.
+Output topics repeat events after a crash, always at positions at or below the highest seen in their partition (see
+`schemas.events`). `drop_repeats` keeps the records whose position is above all positions before it.
 
-An ordinal of -1 is no place: statuses of silence had none in releases before, and are stored as they come.
+An ordinal of -1 is no position: statuses of silence had none in releases before, and are stored as they come.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from itertools import chain, pairwise
 
 import numpy as np
 
+from schemas.positions import Position
 from sinks.columns import join, keep
-from sinks.contract import Block, Place
+from sinks.contract import Block
 
 
 def keep_rows(block: Block, rows: np.ndarray) -> Block:
@@ -50,38 +51,38 @@ def cut(block: Block, changes: np.ndarray) -> Iterator[Block]:
             yield keep_rows(block, (number >= first) & (number < beyond))
 
 
-def drop_repeats(block: Block, place: Place | None) -> tuple[Block, Place | None]:
-    """Drop the records at or below the highest place before them, of this block and, as `place`, of earlier ones.
+def drop_repeats(block: Block, position: Position | None) -> tuple[Block, Position | None]:
+    """Drop the records at or below the highest position before them, of this block and, as `position`, of earlier ones.
 
-    The block is of one partition of an output topic. All rows of a record share its place, and stay or go together.
-    Returns what is left and the place to hand in with the next block.
+    The block is of one partition of an output topic. All rows of a record share its position, and stay or go together.
+    Returns what is left and the position to hand in with the next block.
     """
     if block.rows == 0:
-        return block, place
-    places = _places(block)
+        return block, position
+    positions = _positions(block)
     record = _record_numbers(np.asarray(block.columns["offset"]))
     first_rows = np.flatnonzero(np.diff(record, prepend=-1))
-    before = np.array([place if place is not None else (-1, -1, -1)], dtype=np.int64)
-    rank = _rank(np.concatenate([before, places[first_rows]]))
-    unplaced = _unplaced(block)[first_rows]
-    rank[1:][unplaced] = 0
+    before = np.array([position if position is not None else (-1, -1, -1)], dtype=np.int64)
+    rank = _rank(np.concatenate([before, positions[first_rows]]))
+    without = _without_position(block)[first_rows]
+    rank[1:][without] = 0
     highest = np.maximum.accumulate(rank)
     rising = highest[1:] > highest[:-1]
-    kept = rising | unplaced
+    kept = rising | without
     left = block if kept.all() else keep_rows(block, kept[record])
     if not rising.any():
-        return left, place
-    last = places[first_rows[np.argmax(rank[1:])]]
-    return left, (int(last[0]), int(last[1]), int(last[2]))
+        return left, position
+    last = positions[first_rows[np.argmax(rank[1:])]]
+    return left, Position(*map(int, last))
 
 
-def _unplaced(block: Block) -> np.ndarray:
-    """Which rows are of events without a place, bool[rows]."""
+def _without_position(block: Block) -> np.ndarray:
+    """Which rows are of events without a position, bool[rows]."""
     ordinals = block.columns.get("source_ordinal")
     return np.zeros(block.rows, np.bool_) if ordinals is None else np.asarray(ordinals) == -1
 
 
-def _places(block: Block) -> np.ndarray:
+def _positions(block: Block) -> np.ndarray:
     """(generation, source_offset, source_ordinal or source_index) of each row, int64[rows, 3]."""
     last = "source_ordinal" if "source_ordinal" in block.columns else "source_index"
     columns = (block.columns[name] for name in ("generation", "source_offset", last))
@@ -93,11 +94,11 @@ def _record_numbers(offset: np.ndarray) -> np.ndarray:
     return np.cumsum(np.diff(offset, prepend=offset[:1]) != 0)
 
 
-def _rank(places: np.ndarray) -> np.ndarray:
-    """The dense rank of each place in lexicographic order; equal places rank equal. int64[n]."""
-    order = np.lexsort(places.T[::-1])
-    ordered = places[order]
+def _rank(positions: np.ndarray) -> np.ndarray:
+    """The dense rank of each position in lexicographic order; equal positions rank equal. int64[n]."""
+    order = np.lexsort(positions.T[::-1])
+    ordered = positions[order]
     steps = np.any(ordered[1:] != ordered[:-1], axis=1)
-    rank = np.zeros(len(places), dtype=np.int64)
+    rank = np.zeros(len(positions), dtype=np.int64)
     rank[order[1:]] = np.cumsum(steps)
     return rank

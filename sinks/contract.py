@@ -2,9 +2,9 @@
 
 The delivery argument, from the sink's side. Every row carries topic, topic_id, partition, offset and index. A block
 holds whole records, in the order of their offsets, and `write` stores it as a sequence of atomic pieces in that order,
-each cut between records. So what is stored of a partition is always a prefix, `positions` tells its last offset, and a
-worker that takes the partition over goes on behind it, whatever its predecessor died of. If it did not die but
-stood still, it finds when it wakes that the partition is another's: `positions` takes it away from whoever had it.
+each cut between records. So what is stored of a partition is always a prefix, `stored_offsets` tells its last offset,
+and a worker that takes the partition over goes on behind it, whatever its predecessor died of. If it did not die but
+stood still, it finds when it wakes that the partition is another's: `stored_offsets` takes it away from whoever had it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from schemas.positions import Position
 from sinks.columns import Column
-
-Place = tuple[int, int, int]
-"""Generation, source_offset and source_ordinal of an event, of a reject its source_index: see `schemas.positions`."""
 
 
 class Malformed(NamedTuple):
@@ -40,7 +38,7 @@ class SinkError(Exception):
 
 
 class SinkUnavailable(SinkError):  # noqa: N818
-    """Not now: the deadline passed. Nothing was lost; whoever asks for the positions anew may write the block again."""
+    """Not now: the deadline passed. Nothing was lost; who asks for the stored offsets anew may write it again."""
 
 
 class SinkRefused(SinkError):  # noqa: N818
@@ -48,7 +46,7 @@ class SinkRefused(SinkError):  # noqa: N818
 
 
 class SinkTakenOver(SinkError):  # noqa: N818
-    """Not you: another has asked for the position since. Ask for it anew, if the partition is yours, or end."""
+    """Not you: another has asked for the stored offsets since. Ask for them anew, if the partition is yours, or end."""
 
 
 class Sink(Protocol):
@@ -58,7 +56,7 @@ class Sink(Protocol):
     One sink may be used by several threads at once, one partition by one thread at a time.
     """
 
-    def positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, int]:
+    def stored_offsets(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, int]:
         """The highest offset stored of each partition; one of which nothing is stored is left out. Ask it when taking
         partitions over, before writing to them, and of all at once: it takes as long for one as for many.
 
@@ -66,16 +64,16 @@ class Sink(Protocol):
         """
         ...
 
-    def source_positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, Place]:
-        """The highest place stored of each of an output topic's partitions; one of which nothing is stored is left out.
-        Ask it after `positions`.
+    def stored_positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, Position]:
+        """The highest position stored of each partition of an output topic; one of which nothing is stored is left
+        out. Ask it after `stored_offsets`.
 
         See `sinks.blocks`.
         """
         ...
 
     def write(self, block: Block) -> None:
-        """Store the block, but for records that are stored already; takes over what nobody asked the position of.
+        """Store the block, but for records that are stored already; takes over what nobody asked the stored offset of.
 
         Returns only when it is durable; if it raises, a prefix of it may be stored.
         """

@@ -101,7 +101,7 @@ class DetectJob:
         self._producer = clients.producer(
             self._settings,
             acks="all",
-            # Without it a batch may fail and the next one go through: events would be missing between two places.
+            # Without it a batch may fail and the next one go through: events would be missing between two positions.
             enable_idempotence=self._settings.fencing,
             linger_ms=0,
             max_batch_size=MAX_BATCH_BYTES,
@@ -219,7 +219,7 @@ class DetectJob:
                 partition.careful = True
         silent = _look(piece, partition.state)
         result, failed = self._sift(piece, partition.state)
-        return silent + result, {place: _failure(error) for place, error in failed.items()}
+        return silent + result, {at: _failure(error) for at, error in failed.items()}
 
     def _process(self, piece: Piece, state: PartitionState) -> Result:
         result = process(piece.reports, state, self._limits, now_ms())
@@ -479,7 +479,7 @@ async def _ended(partitions: Collection[Partition]) -> None:
 
 
 def _with_unjudged(rejects: list[Reject], unjudged: Mapping[tuple[int, int], Fault], records: Records) -> list[Reject]:
-    """The rejects, and the reports that were not judged, in the order of their places."""
+    """The rejects, and the reports that were not judged, in the order of their offsets and indices."""
     if not unjudged:
         return rejects
     return sorted([*rejects, *reject_reports(records, unjudged)], key=lambda reject: (reject.offset, reject.index))

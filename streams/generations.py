@@ -1,9 +1,10 @@
 """Which generation of events a worker sends, and what of it is on the output topics already.
 
 Events follow from telemetry by rules: limits, and this program. While the rules are those that the checkpoint was
-written by, what is sent again after a crash stands at the places it had, and is known as repeats. A worker that comes
-with other rules may find other events in the same records, at the same places. So it begins a generation of its own,
-whose events stand above all before (`schemas.positions`); it says so in the checkpoint before it processes a record.
+written by, what is sent again after a crash stands at the positions it had, and is known as repeats. A worker that
+comes with other rules may find other events in the same records, at the same positions. So it begins a generation of
+its own, whose events stand above all before (`schemas.positions`); it says so in the checkpoint before it processes a
+record.
 What its predecessor sent of records that no checkpoint covers it would send again: so it reads what the output
 partitions hold of them, and sends only what is not there, until a checkpoint covers all of these records.
 """
@@ -61,10 +62,10 @@ class Generation:
 @dataclass(slots=True)
 class SentEvents:
     """The events that are on the output topics of records from some offset on, but for those that were found again
-    since. An alarm's are known by id and kind of event, others by their place."""
+    since. An alarm's are known by id and kind of event, others by their source."""
 
     alarms: Counter[tuple[str, str]] = field(default_factory=Counter)
-    places: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
+    sources: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
     last: int = -1
     """The highest offset of telemetry from which any follows."""
 
@@ -76,7 +77,7 @@ class SentEvents:
         if isinstance(event, Alarm):
             self.alarms[event.alarm_id, event.event] += 1
         else:
-            self.places.setdefault(topic, set()).add(_place(event))
+            self.sources.setdefault(topic, set()).add(_source(event))
 
     def new(self, topic: str, events: Sequence[E]) -> Sequence[E]:
         """Those of the events, which follow in order, that are not on the topic."""
@@ -86,14 +87,15 @@ class SentEvents:
 
     def _is_there(self, topic: str, event: Event) -> bool:
         if not isinstance(event, Alarm):
-            return _place(event) in self.places.get(topic, ())
+            return _source(event) in self.sources.get(topic, ())
         if not self.alarms[event.alarm_id, event.event]:
             return False
         self.alarms[event.alarm_id, event.event] -= 1
         return True
 
 
-def _place(event: Event) -> tuple[int, int]:
+def _source(event: Event) -> tuple[int, int]:
+    """Offset and ordinal: the position in any generation."""
     _, offset, ordinal = Position.of(event)
     return offset, ordinal
 

@@ -122,9 +122,9 @@ def _cut(whole: Piece) -> Iterator[Piece]:
     if len(begins) == 2:
         yield whole
         return
-    places = [(reject.offset, reject.index) for reject in whole.rejects]
-    first_places = [(int(reports.offset[begin]), int(reports.index[begin])) for begin in begins[1:-1]]
-    rejects = [0, *(bisect_left(places, place) for place in first_places), len(places)]
+    rejected_at = [(reject.offset, reject.index) for reject in whole.rejects]
+    first_at = [(int(reports.offset[begin]), int(reports.index[begin])) for begin in begins[1:-1]]
+    rejects = [0, *(bisect_left(rejected_at, at) for at in first_at), len(rejected_at)]
     for (first, beyond), (reject, next_reject) in zip(pairwise(begins), pairwise(rejects), strict=True):
         seconds = whole.seconds * (beyond - first) / len(reports)
         yield Piece(reports.between(first, beyond), whole.rejects[reject:next_reject], seconds)

@@ -23,11 +23,12 @@ import numpy as np
 from faust.types import TP
 
 from schemas.absences import Absences
+from schemas.positions import Position
 from schemas.records import Records
 from schemas.topics import OUTPUTS, TELEMETRY
 from sinks.blocks import drop_repeats, merge
 from sinks.clickhouse.rows import BLOCKS, telemetry_block
-from sinks.contract import Block, Malformed, Place, Sink, SinkError
+from sinks.contract import Block, Malformed, Sink, SinkError
 from streams.errors import OperatorError
 from streams.ledger import Ledger
 from streams.seldom import Seldom
@@ -37,8 +38,8 @@ from streams.worker import WorkerApp
 
 log = logging.getLogger("emberline.sink")
 
-_PLACED: Final = {topic.name for topic in OUTPUTS}
-"""Topics whose events come in rising places, so that a repeat is known."""
+_WITH_POSITIONS: Final = {topic.name for topic in OUTPUTS}
+"""Topics whose events come at rising positions, so that a repeat is known."""
 WAITING_BYTES: Final = 32 * 1_048_576
 """Once so much waits for a table, no more is fetched for it [ours]: an insert in hand and the next one."""
 INSERT_BYTES: Final = 16 * 1_048_576
@@ -46,12 +47,12 @@ INSERT_BYTES: Final = 16 * 1_048_576
 
 
 @dataclass(slots=True)
-class _Progress:
+class _StoredSoFar:
     """How far one partition is stored, for as long as this worker holds it."""
 
     ledger: Ledger | None  # that of the first chunk, once it has come
-    position: int
-    place: Place | None
+    offset: int
+    position: Position | None
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ class _InsertQueue:
     waiting: deque[Chunk] = field(default_factory=deque)
     records: int = 0
     size: int = 0
-    progress: dict[int, _Progress] = field(default_factory=dict)
+    progress: dict[int, _StoredSoFar] = field(default_factory=dict)
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -120,7 +121,7 @@ class SinkJob:
         }
         self._make_sink = make_sink
         self.finishes_every_s = settings.insert_interval_s
-        self._tables: dict[str, _InsertQueue] = {}
+        self._queues: dict[str, _InsertQueue] = {}
         self._asked: Mapping[TP, int] = {}
         """Partitions of which it is not known yet how far they are stored."""
         self._malformed = Seldom(log)
@@ -131,8 +132,8 @@ class SinkJob:
         self._sink = await asyncio.to_thread(self._make_sink)
         for topic in self.topics:
             threads = ThreadPoolExecutor(1, thread_name_prefix=topic)
-            table = self._tables[topic] = _InsertQueue(topic, app.topic_ids[topic], threads)
-            app.spawn(self._write_table(table))
+            queue = self._queues[topic] = _InsertQueue(topic, app.topic_ids[topic], threads)
+            app.spawn(self._empty_queue(queue))
 
     remark: str | None = None
 
@@ -145,30 +146,30 @@ class SinkJob:
         """Whether little enough waits for the partition's table, and it is known how far that is."""
         if tp in self._asked:
             return False
-        table = self._tables[tp.topic]
-        return table.size < WAITING_BYTES and table.records <= 2 * self._settings.insert_rows
+        queue = self._queues[tp.topic]
+        return queue.size < WAITING_BYTES and queue.records <= 2 * self._settings.insert_rows
 
     def handle(self, chunk: Chunk) -> None:
         """Let a chunk wait for the next insert."""
-        self._tables[chunk.tp.topic].put(chunk)
+        self._queues[chunk.tp.topic].put(chunk)
 
     async def release(self, revoked: set[TP]) -> None:
         """Forget what waits: whoever has the partitions next asks ClickHouse. A running insert is waited for."""
         self._asked = {}
-        for table in self._tables.values():
-            table.clear()
-            async with table.writing:
-                table.progress.clear()
+        for queue in self._queues.values():
+            queue.clear()
+            async with queue.writing:
+                queue.progress.clear()
 
     async def stop(self) -> None:
         """Insert what waits, then let go. If that takes too long this is cancelled, and what still waits gives up."""
         try:
-            for table in self._tables.values():
-                while table.waiting:
-                    await self._insert(table)
+            for queue in self._queues.values():
+                while queue.waiting:
+                    await self._insert(queue)
         finally:
-            for table in self._tables.values():
-                table.threads.shutdown(wait=False)
+            for queue in self._queues.values():
+                queue.threads.shutdown(wait=False)
             # The interpreter does not end before the threads have.
             self._sink.close()
 
@@ -181,22 +182,22 @@ class SinkJob:
         nothing tells a partition whose rows have expired from one whose rows were lost, and what Kafka still has of it
         is stored again: rows that have expired expire again, none is there twice.
         """
-        for table in self._tables.values():
-            wanted = {tp: offset for tp, offset in offsets.items() if tp.topic == table.topic}
+        for queue in self._queues.values():
+            wanted = {tp: offset for tp, offset in offsets.items() if tp.topic == queue.topic}
             ledgers: dict[int, Ledger | None] = dict.fromkeys(tp.partition for tp in wanted)
             try:
                 loop = asyncio.get_running_loop()
-                found = await loop.run_in_executor(table.threads, self._found, table, ledgers)
+                found = await loop.run_in_executor(queue.threads, self._found, queue, ledgers)
             except SinkError as error:
                 raise OperatorError(str(error)) from error
             for tp, offset in wanted.items():
                 if self._asked is not offsets:
                     return  # the group has changed meanwhile, and asks anew
-                if (stored := found[tp.partition].position + 1) < offset:
+                if (stored := found[tp.partition].offset + 1) < offset:
                     self._tell(tp, stored, offset, await self._app.consumer.go_back(tp, stored))
             if self._asked is not offsets:
                 return
-            table.progress.update(found)
+            queue.progress.update(found)
             self._asked = offsets = {tp: offset for tp, offset in offsets.items() if tp not in wanted}
 
     def _tell(self, tp: TP, stored: int, committed: int, begin: int) -> None:
@@ -210,59 +211,59 @@ class SinkJob:
                 begin - 1,
             )
 
-    async def _write_table(self, table: _InsertQueue) -> None:
+    async def _empty_queue(self, queue: _InsertQueue) -> None:
         """Insert as soon as enough waits, or at the latest after the interval."""
         while True:
-            await table.wanted.wait()
-            await self._wait_for_more(table)
-            table.wanted.clear()
-            await self._insert(table)
-            if table.waiting:
-                table.wanted.set()
+            await queue.wanted.wait()
+            await self._wait_for_more(queue)
+            queue.wanted.clear()
+            await self._insert(queue)
+            if queue.waiting:
+                queue.wanted.set()
 
-    async def _wait_for_more(self, table: _InsertQueue) -> None:
+    async def _wait_for_more(self, queue: _InsertQueue) -> None:
         deadline = time.monotonic() + self._settings.insert_interval_s
-        while not self._is_enough(table) and (left := deadline - time.monotonic()) > 0:
-            table.wanted.clear()
+        while not self._is_enough(queue) and (left := deadline - time.monotonic()) > 0:
+            queue.wanted.clear()
             try:
-                await asyncio.wait_for(table.wanted.wait(), left)
+                await asyncio.wait_for(queue.wanted.wait(), left)
             except TimeoutError:
                 return
 
-    def _is_enough(self, table: _InsertQueue) -> bool:
-        return table.records >= self._settings.insert_rows or table.size >= INSERT_BYTES
+    def _is_enough(self, queue: _InsertQueue) -> bool:
+        return queue.records >= self._settings.insert_rows or queue.size >= INSERT_BYTES
 
-    async def _insert(self, table: _InsertQueue) -> None:
-        async with table.writing:
-            waiting = [chunk for chunk in table.take() if self._app.holds(chunk)]
+    async def _insert(self, queue: _InsertQueue) -> None:
+        async with queue.writing:
+            waiting = [chunk for chunk in queue.take() if self._app.holds(chunk)]
             if not waiting or self._app.crashed:
                 # After an insert that failed a later one would make its gap look stored.
                 return
             began = time.perf_counter()
             try:
                 loop = asyncio.get_running_loop()
-                written = await loop.run_in_executor(table.threads, self._write, table, waiting)
+                written = await loop.run_in_executor(queue.threads, self._write, queue, waiting)
             except SinkError as error:
                 raise OperatorError(str(error)) from error
             for chunk in waiting:
                 chunk.finish()
-                self._app.metrics.add("emberline_records_total", len(chunk.records.offsets), topic=table.topic)
+                self._app.metrics.add("emberline_records_total", len(chunk.records.offsets), topic=queue.topic)
             self._app.progressed(*{chunk.tp for chunk in waiting})
-            self._note(table, written, time.perf_counter() - began)
+            self._note(queue, written, time.perf_counter() - began)
 
-    def _write(self, table: _InsertQueue, waiting: Sequence[Chunk]) -> _Inserted:
+    def _write(self, queue: _InsertQueue, waiting: Sequence[Chunk]) -> _Inserted:
         """In the table's thread: make rows of the chunks, leave out what is stored already, store the rest."""
         blocks = []
         repeats = 0
         parts = _by_partition(waiting)
-        self._look_up(table, (chunks[-1] for chunks in parts))
+        self._look_up(queue, (chunks[-1] for chunks in parts))
         for chunks in parts:
-            progress = table.progress[chunks[-1].tp.partition]
-            block = self._blocks[table.topic](_after(_joined(chunks), progress.position), table.topic_id)
-            progress.position = chunks[-1].range.last
+            progress = queue.progress[chunks[-1].tp.partition]
+            block = self._blocks[queue.topic](_after(_joined(chunks), progress.offset), queue.topic_id)
+            progress.offset = chunks[-1].range.last
             kept = block
-            if table.topic in _PLACED:
-                kept, progress.place = drop_repeats(block, progress.place)
+            if queue.topic in _WITH_POSITIONS:
+                kept, progress.position = drop_repeats(block, progress.position)
             repeats += block.rows - kept.rows
             blocks.append(kept)
         merged = merge(blocks)
@@ -271,36 +272,38 @@ class SinkJob:
             self._sink.write(merged)
         return _Inserted(merged.table, merged.rows, repeats, merged.malformed)
 
-    def _look_up(self, table: _InsertQueue, newest: Iterable[Chunk]) -> None:
+    def _look_up(self, queue: _InsertQueue, newest: Iterable[Chunk]) -> None:
         """Ask how far the partitions that were newly taken over are stored."""
-        ledgers = {chunk.tp.partition: chunk.ledger for chunk in newest if not _known(table, chunk)}
-        table.progress.update(self._found(table, ledgers))
+        ledgers = {chunk.tp.partition: chunk.ledger for chunk in newest if not _known(queue, chunk)}
+        queue.progress.update(self._found(queue, ledgers))
 
-    def _found(self, table: _InsertQueue, ledgers: Mapping[int, Ledger | None]) -> dict[int, _Progress]:
+    def _found(self, queue: _InsertQueue, ledgers: Mapping[int, Ledger | None]) -> dict[int, _StoredSoFar]:
         """In the table's thread: take partitions over, and find how far they are stored."""
         if not ledgers:
             return {}
         self._app.check_not_paused()  # who slept through a takeover would take everything back, only to end
-        positions = self._sink.positions(table.topic, table.topic_id, ledgers)
-        places = self._sink.source_positions(table.topic, table.topic_id, ledgers) if table.topic in _PLACED else {}
+        offsets = self._sink.stored_offsets(queue.topic, queue.topic_id, ledgers)
+        positions = (
+            self._sink.stored_positions(queue.topic, queue.topic_id, ledgers) if queue.topic in _WITH_POSITIONS else {}
+        )
         return {
-            number: _Progress(ledger, positions.get(number, -1), places.get(number))
+            number: _StoredSoFar(ledger, offsets.get(number, -1), positions.get(number))
             for number, ledger in ledgers.items()
         }
 
-    def _note(self, table: _InsertQueue, written: _Inserted, seconds: float) -> None:
+    def _note(self, queue: _InsertQueue, written: _Inserted, seconds: float) -> None:
         metrics = self._app.metrics
         metrics.observe("emberline_insert_seconds", seconds, table=written.table)
         metrics.add("emberline_inserted_rows_total", written.rows, table=written.table)
         metrics.add("emberline_repeated_rows_total", written.repeats, table=written.table)
         if count := len(written.malformed):
-            metrics.add("emberline_malformed_events_total", count, topic=table.topic)
+            metrics.add("emberline_malformed_events_total", count, topic=queue.topic)
             offset, reason = written.malformed[-1]
-            self._malformed.warn(f"{table.topic} offset {offset} is no event of ours: {reason}", count)
+            self._malformed.warn(f"{queue.topic} offset {offset} is no event of ours: {reason}", count)
 
 
-def _known(table: _InsertQueue, chunk: Chunk) -> bool:
-    progress = table.progress.get(chunk.tp.partition)
+def _known(queue: _InsertQueue, chunk: Chunk) -> bool:
+    progress = queue.progress.get(chunk.tp.partition)
     if progress is not None and progress.ledger is None:
         progress.ledger = chunk.ledger
     return progress is not None and progress.ledger is chunk.ledger
@@ -321,7 +324,7 @@ def _joined(chunks: Sequence[Chunk]) -> Records:
     return Records.joined([chunk.records for chunk in chunks])
 
 
-def _after(records: Records, position: int) -> Records:
+def _after(records: Records, offset: int) -> Records:
     """The records after an offset."""
-    first = int(np.searchsorted(records.offsets, position, side="right"))
+    first = int(np.searchsorted(records.offsets, offset, side="right"))
     return records.between(first, len(records.offsets)) if first else records

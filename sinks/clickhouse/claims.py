@@ -6,7 +6,7 @@ side closes that gap; the server must refuse. A sink that takes partitions over
 1. *claims* them: a row in `claims`, higher than all before, its own name in it;
 2. *settles* what runs: waits until the INSERTs into these partitions that the server lists now have gone from its
    list; those that do not end soon it kills;
-3. only then reads the position.
+3. only then reads the highest offset stored.
 
 Every INSERT carries the claims of its sink, and the server, which lists an INSERT before it evaluates any of it, lets
 it fail unless these are the highest claims there are.
@@ -21,7 +21,7 @@ again, whole or in part, by anybody.
 
 **Nothing missing.** Rows are left out only if they are stored; whoever has lost his claim gets an error, never an empty
 success, so nothing is acknowledged that is not there. It does not matter which of two workers is the group's rightful
-one: the one whose claim is lower fails and must ask for its position again. Two claims of the same height are told
+one: the one whose claim is lower fails and must ask for the stored offset again. Two claims of the same height are told
 apart by name, and an equal or late claim can at worst displace a sink, which then fails.
 
 **Nothing lost for good.** A server that is restored from an older backup, or emptied, has forgotten rows that were

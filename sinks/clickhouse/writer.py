@@ -18,6 +18,7 @@ from uuid import UUID
 
 import numpy as np
 
+from schemas.positions import Position
 from sinks.blocks import cut
 from sinks.clickhouse.claims import HIGHEST, Claims, Whence
 from sinks.clickhouse.config import Config
@@ -25,7 +26,7 @@ from sinks.clickhouse.rows import TABLES
 from sinks.clickhouse.service import ROWS_GONE, Service
 from sinks.clickhouse.wire import BlockClient
 from sinks.columns import Labels
-from sinks.contract import Block, Place
+from sinks.contract import Block
 
 log = logging.getLogger("emberline.clickhouse")
 
@@ -47,7 +48,7 @@ SETTINGS: Final = {
     # The list of what runs must show the whole statement: it names the partitions.
     "log_queries_cut_to_length": 1_000_000,
 }
-_POSITIONS: Final = """
+_STORED: Final = """
     SELECT `partition`, {what} FROM {table}
     WHERE topic = %(topic)s AND topic_id = %(topic_id)s AND `partition` IN %(partitions)s
     GROUP BY topic, topic_id, `partition`
@@ -80,7 +81,7 @@ class ClickHouseSink:
         self._known: dict[tuple[str, UUID, int], int] = {}
         """Beyond which offset a partition was stored when we last knew; less is stored only if it was taken away."""
 
-    def positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, int]:
+    def stored_offsets(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, int]:
         whence = Whence(TABLES[topic], topic, topic_id, tuple(partitions))
 
         def ask(client: BlockClient) -> dict[int, int]:
@@ -92,11 +93,12 @@ class ClickHouseSink:
 
         return self._service.call(ask)
 
-    def source_positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, Place]:
+    def stored_positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, Position]:
         whence = Whence(TABLES[topic], topic, topic_id, tuple(partitions))
         second = "source_index" if whence.table == "rejects" else "source_ordinal"
         what = f"max((generation, source_offset, {second}))"
-        return self._service.call(lambda client: _highest(client, what, whence))
+        found = self._service.call(lambda client: _highest(client, what, whence))
+        return {partition: Position(*highest) for partition, highest in found.items()}
 
     def write(self, block: Block) -> None:
         for run in runs(block):
@@ -136,7 +138,7 @@ class ClickHouseSink:
         types = self._types_of(client, run.table)
         # What the table lacks is left out here too, so that the server says so.
         structure = ", ".join(f"`{name}` {types[name]}" for name in run.columns if name in types)
-        stored = _POSITIONS.format(what=_BEYOND, table=run.table)
+        stored = _STORED.format(what=_BEYOND, table=run.table)
         sql = _INSERT.format(table=run.table, names=names, claims=HIGHEST, stored=stored, rows_gone=ROWS_GONE).strip()
         known = {
             partition: self._known.get((whence.topic, whence.topic_id, partition)) for partition in whence.partitions
@@ -190,4 +192,4 @@ def _whence(run: Block) -> Whence:
 
 
 def _highest(client: BlockClient, what: str, whence: Whence) -> dict[int, Any]:
-    return dict(client.execute(_POSITIONS.format(what=what, table=whence.table), whence.params))
+    return dict(client.execute(_STORED.format(what=what, table=whence.table), whence.params))

@@ -84,7 +84,7 @@ def test_a_sink_does_not_try_for_long_what_only_a_person_can_mend(clickhouse: Fr
     sink = make_sink(settings)
     try:
         with pytest.raises(SinkRefused, match="its certificate is not trusted"):
-            sink.positions(TELEMETRY.name, UUID(int=1), [0])
+            sink.stored_offsets(TELEMETRY.name, UUID(int=1), [0])
     finally:
         sink.close()
 

@@ -7,69 +7,70 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.positions import Position
 from schemas.reports import Ragged
 from sinks.blocks import drop_repeats, keep_rows, merge
 from sinks.clickhouse.rows import BLOCKS, aggregates_block, rejects_block, telemetry_block
 from sinks.clickhouse.writer import runs
 from sinks.columns import Labels
-from sinks.contract import Block, Place
+from sinks.contract import Block
 from tests.sinks.samples import JULY, TOPIC_ID, aggregate, aggregates, reject, rejects, report, telemetry
 
-Rows = list[tuple[int, Place]]
+Rows = list[tuple[int, Position]]
 
 
 def block_of(rows: Rows) -> Block:
-    """Rows of (offset, place)."""
+    """Rows of (offset, position)."""
     columns = {
         "offset": np.array([offset for offset, _ in rows], dtype=np.int64),
-        "generation": np.array([place[0] for _, place in rows], dtype=np.int64),
-        "source_offset": np.array([place[1] for _, place in rows], dtype=np.int64),
-        "source_ordinal": np.array([place[2] for _, place in rows], dtype=np.int64),
+        "generation": np.array([position[0] for _, position in rows], dtype=np.int64),
+        "source_offset": np.array([position[1] for _, position in rows], dtype=np.int64),
+        "source_ordinal": np.array([position[2] for _, position in rows], dtype=np.int64),
     }
     return Block("t", columns, len(rows))
 
 
 def rows_of(block: Block) -> Rows:
-    offset, *place = (np.asarray(block.columns[name]).tolist() for name in block.columns)
-    return [(at, (one, two, three)) for at, one, two, three in zip(offset, *place, strict=True)]
+    offset, *position = (np.asarray(block.columns[name]).tolist() for name in block.columns)
+    return [(at, Position(one, two, three)) for at, one, two, three in zip(offset, *position, strict=True)]
 
 
-def slowly(rows: Rows, place: Place | None) -> tuple[Rows, Place | None]:
+def slowly(rows: Rows, position: Position | None) -> tuple[Rows, Position | None]:
     """The twin: record by record, row by row."""
     kept: Rows = []
     for offset in sorted({offset for offset, _ in rows}):
         record = [row for row in rows if row[0] == offset]
-        if record[0][1][2] == -1:  # no place
+        if record[0][1][2] == -1:  # no position
             kept += record
-        elif place is None or record[0][1] > place:
-            place = record[0][1]
+        elif position is None or record[0][1] > position:
+            position = record[0][1]
             kept += record
-    return kept, place
+    return kept, position
 
 
-places = st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(-3, 3))
-records_of_rows = st.lists(st.tuples(places, st.integers(1, 3)), max_size=12)
+positions = st.builds(Position, st.integers(0, 2), st.integers(0, 4), st.integers(-3, 3))
+records_of_rows = st.lists(st.tuples(positions, st.integers(1, 3)), max_size=12)
 
 
-def unfold(records: list[tuple[Place, int]]) -> Rows:
-    return [(offset, place) for offset, (place, count) in enumerate(records) for _ in range(count)]
+def unfold(records: list[tuple[Position, int]]) -> Rows:
+    return [(offset, position) for offset, (position, count) in enumerate(records) for _ in range(count)]
 
 
-@given(records_of_rows, st.none() | places)
-def test_drop_repeats_equals_its_slow_twin(records: list[tuple[Place, int]], place: Place | None) -> None:
+@given(records_of_rows, st.none() | positions)
+def test_drop_repeats_equals_its_slow_twin(records: list[tuple[Position, int]], position: Position | None) -> None:
     rows = unfold(records)
-    kept, new = drop_repeats(block_of(rows), place)
-    assert (rows_of(kept), new) == slowly(rows, place)
+    kept, new = drop_repeats(block_of(rows), position)
+    assert (rows_of(kept), new) == slowly(rows, position)
     assert kept.rows == len(rows_of(kept))
 
 
-@given(records_of_rows, st.integers(0, 12), st.none() | places)
+@given(records_of_rows, st.integers(0, 12), st.none() | positions)
 def test_drop_repeats_of_two_blocks_equals_that_of_one(
-    records: list[tuple[Place, int]], split: int, place: Place | None
+    records: list[tuple[Position, int]], split: int, position: Position | None
 ) -> None:
     rows = unfold(records)
-    whole, last = drop_repeats(block_of(rows), place)
-    first, between = drop_repeats(block_of([row for row in rows if row[0] < split]), place)
+    whole, last = drop_repeats(block_of(rows), position)
+    first, between = drop_repeats(block_of([row for row in rows if row[0] < split]), position)
     second, end = drop_repeats(block_of([row for row in rows if row[0] >= split]), between)
     assert rows_of(first) + rows_of(second) == rows_of(whole)
     assert end == last
@@ -77,9 +78,9 @@ def test_drop_repeats_of_two_blocks_equals_that_of_one(
 
 def test_rows_of_one_aggregate_stay_together_and_go_together() -> None:
     block = aggregates_block(aggregates(aggregate(), aggregate(), aggregate(source_ordinal=2)), TOPIC_ID)
-    kept, place = drop_repeats(block, None)
+    kept, position = drop_repeats(block, None)
     assert np.asarray(kept.columns["offset"]).tolist() == [100] * 3 + [102] * 3
-    assert place == (0, 40, 2)
+    assert position == (0, 40, 2)
 
 
 def test_rejects_repeat_by_their_index() -> None:
@@ -87,9 +88,9 @@ def test_rejects_repeat_by_their_index() -> None:
         rejects(reject(), reject(), reject(source_offset=42, source_index=0), reject(source_offset=42, source_index=7)),
         TOPIC_ID,
     )
-    kept, place = drop_repeats(block, (0, 41, -1))
+    kept, position = drop_repeats(block, Position(0, 41, -1))
     assert np.asarray(kept.columns["source_index"]).tolist() == [0, 7]
-    assert place == (0, 42, 7)
+    assert position == (0, 42, 7)
 
 
 def test_a_merged_block_holds_the_rows_of_its_parts_whatever_quantities_they_have() -> None:
@@ -147,4 +148,4 @@ def test_a_run_too_long_for_one_insert_is_cut_between_records(monkeypatch: pytes
 def test_no_records_make_no_rows_and_no_runs() -> None:
     for topic, make in BLOCKS.items():
         block = make(telemetry()._replace(topic=topic), TOPIC_ID)
-        assert (block.rows, list(runs(block)), drop_repeats(block, (0, 1, 1))[1]) == (0, [], (0, 1, 1))
+        assert (block.rows, list(runs(block)), drop_repeats(block, Position(0, 1, 1))[1]) == (0, [], (0, 1, 1))

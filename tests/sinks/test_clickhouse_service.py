@@ -93,7 +93,7 @@ def test_missing_tables_are_refused_with_what_to_run(empty: Config) -> None:
         ClickHouseSink(empty).write(BLOCK)
     migrate(empty, [])
     with pytest.raises(SinkRefused, match="run `emberline migrate`"):
-        ClickHouseSink(empty).positions("emberline.telemetry", TOPIC_ID, [0])
+        ClickHouseSink(empty).stored_offsets("emberline.telemetry", TOPIC_ID, [0])
 
 
 def test_a_sentence_holds_no_password_and_no_stack_trace(config: Config) -> None:

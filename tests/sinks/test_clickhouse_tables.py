@@ -290,24 +290,24 @@ def test_a_reject_without_our_headers_is_malformed() -> None:
 def test_position_is_the_highest_offset_of_that_topic_incarnation_and_partition(
     topic: str, sink: ClickHouseSink
 ) -> None:
-    assert sink.positions(topic, TOPIC_ID, [3]) == {}
+    assert sink.stored_offsets(topic, TOPIC_ID, [3]) == {}
     sink.write(BLOCKS[topic](SAMPLES[topic], TOPIC_ID))
     sink.write(BLOCKS[topic](SAMPLES[topic]._replace(offsets=np.array([2**40])), TOPIC_ID))
-    assert sink.positions(topic, TOPIC_ID, [3]) == {3: 2**40}
-    assert sink.positions(topic, TOPIC_ID, [4, 3]) == {3: 2**40}
-    assert sink.positions(topic, TOPIC_ID, [4]) == {}
-    assert sink.positions(topic, UUID(int=1), [3]) == {}
+    assert sink.stored_offsets(topic, TOPIC_ID, [3]) == {3: 2**40}
+    assert sink.stored_offsets(topic, TOPIC_ID, [4, 3]) == {3: 2**40}
+    assert sink.stored_offsets(topic, TOPIC_ID, [4]) == {}
+    assert sink.stored_offsets(topic, UUID(int=1), [3]) == {}
 
 
 def test_source_position_is_the_highest_place_not_the_highest_of_each_number(sink: ClickHouseSink) -> None:
-    assert sink.source_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {}
+    assert sink.stored_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {}
     events = alarms(alarm(source_offset=7, source_ordinal=9), alarm(source_offset=8, source_ordinal=2))
     sink.write(BLOCKS[topics.ALARMS.name](events, TOPIC_ID))
-    assert sink.source_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {3: (0, 8, 2)}
+    assert sink.stored_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {3: (0, 8, 2)}
     sink.write(BLOCKS[topics.REJECTS.name](rejects(reject()), TOPIC_ID))
-    assert sink.source_positions(topics.REJECTS.name, TOPIC_ID, [3]) == {3: (0, 41, -1)}
+    assert sink.stored_positions(topics.REJECTS.name, TOPIC_ID, [3]) == {3: (0, 41, -1)}
     sink.write(BLOCKS[topics.ALARMS.name](alarms(alarm(source_offset=2, generation=1), first=300), TOPIC_ID))
-    assert sink.source_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {3: (1, 2, 0)}
+    assert sink.stored_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {3: (1, 2, 0)}
 
 
 @pytest.mark.parametrize("topic", BLOCKS)
@@ -331,7 +331,7 @@ def test_a_block_over_a_month_boundary_is_stored_whole_one_part_a_run(sink: Clic
     sink.write(block)
     parts = query("SELECT partition, rows FROM system.parts WHERE database = currentDatabase() AND table = 'telemetry'")
     assert sorted(parts) == [("202607", 2), ("202608", 2)]
-    assert sink.positions(topics.TELEMETRY.name, TOPIC_ID, [3]) == {3: 103}
+    assert sink.stored_offsets(topics.TELEMETRY.name, TOPIC_ID, [3]) == {3: 103}
 
 
 def test_a_large_block_becomes_one_part(sink: ClickHouseSink, query: Query) -> None:

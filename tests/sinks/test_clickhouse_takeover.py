@@ -78,7 +78,7 @@ def test_whoever_takes_over_and_whoever_writes_late_every_row_is_there_once(
     beyond = 0
     for who, what, back, records in steps:
         if what == "take":
-            positions = two[who].positions(TOPIC, TOPIC_ID, [partition])
+            positions = two[who].stored_offsets(TOPIC, TOPIC_ID, [partition])
             assert positions == ({partition: beyond - 1} if beyond else {})
             owner, beliefs[who] = who, beyond
             continue
@@ -111,9 +111,9 @@ def test_a_zombies_run_leaves_nothing_twice_and_nothing_of_its_own(
     overlap: str, two: tuple[ClickHouseSink, ClickHouseSink], query: Query
 ) -> None:
     zombie, successor = two
-    zombie.positions(TOPIC, TOPIC_ID, [3])
+    zombie.stored_offsets(TOPIC, TOPIC_ID, [3])
     zombie.write(block(0, 3))
-    assert successor.positions(TOPIC, TOPIC_ID, [3]) == {3: 2}
+    assert successor.stored_offsets(TOPIC, TOPIC_ID, [3]) == {3: 2}
     successor.write(block(3, 6))
     if OVERLAPS[overlap][1] > 6:
         with pytest.raises(SinkTakenOver, match="another worker has taken over"):
@@ -139,10 +139,10 @@ def test_whoever_was_displaced_goes_on_once_it_has_asked_again(
 ) -> None:
     first, second = two
     for sink in two:
-        sink.positions(TOPIC, TOPIC_ID, [3])
+        sink.stored_offsets(TOPIC, TOPIC_ID, [3])
     with pytest.raises(SinkTakenOver):
         first.write(block(0, 2))
-    assert first.positions(TOPIC, TOPIC_ID, [3]) == {}
+    assert first.stored_offsets(TOPIC, TOPIC_ID, [3]) == {}
     first.write(block(0, 2))
     with pytest.raises(SinkTakenOver):
         second.write(block(0, 4))
@@ -154,7 +154,7 @@ def test_a_lost_claim_is_not_taken_back_with_a_new_partition(
 ) -> None:
     first, second = two
     for sink in two:
-        sink.positions(TOPIC, TOPIC_ID, [3])
+        sink.stored_offsets(TOPIC, TOPIC_ID, [3])
     with pytest.raises(SinkTakenOver):
         first.write(merge([block(0, 2), block(0, 2, partition=4)]))
     second.write(block(0, 2))
@@ -164,20 +164,20 @@ def test_a_lost_claim_is_not_taken_back_with_a_new_partition(
 def test_the_higher_of_two_claims_wins_also_when_it_comes_later(sink: ClickHouseSink, query: Query) -> None:
     claim = "INSERT INTO claims SELECT %(topic)s, %(id)s, 3, %(claim)s"
     params = {"topic": TOPIC, "id": str(TOPIC_ID)}
-    sink.positions(TOPIC, TOPIC_ID, [3])
+    sink.stored_offsets(TOPIC, TOPIC_ID, [3])
     query(claim, params | {"claim": "00000000-ffffffffffffffff"})
     sink.write(block(0, 1))
     query(claim, params | {"claim": "00000001-zzzzzzzzzzzzzzzz"})
     with pytest.raises(SinkTakenOver):
         sink.write(block(1, 2))
-    assert sink.positions(TOPIC, TOPIC_ID, [3]) == {3: 0}
+    assert sink.stored_offsets(TOPIC, TOPIC_ID, [3]) == {3: 0}
 
 
 def test_offset_zero_is_stored_once(sink: ClickHouseSink, query: Query) -> None:
-    assert sink.positions(TOPIC, TOPIC_ID, [0]) == {}
+    assert sink.stored_offsets(TOPIC, TOPIC_ID, [0]) == {}
     for _ in range(2):
         sink.write(block(0, 1, partition=0))
-    assert sink.positions(TOPIC, TOPIC_ID, [0]) == {0: 0}
+    assert sink.stored_offsets(TOPIC, TOPIC_ID, [0]) == {0: 0}
     assert stored(query, 0) == [0, 0]
 
 
@@ -192,7 +192,7 @@ def test_partitions_asked_for_at_once_are_all_taken_over(
 ) -> None:
     zombie, successor = two
     zombie.write(merge([block(0, 4, partition=1), block(0, 2, partition=2)]))
-    assert successor.positions(TOPIC, TOPIC_ID, [1, 2, 3]) == {1: 3, 2: 1}
+    assert successor.stored_offsets(TOPIC, TOPIC_ID, [1, 2, 3]) == {1: 3, 2: 1}
     for partition in (1, 2):
         with pytest.raises(SinkTakenOver):
             zombie.write(block(0, 9, partition))
@@ -201,9 +201,9 @@ def test_partitions_asked_for_at_once_are_all_taken_over(
 
 
 def test_as_many_partitions_as_a_topic_may_have_are_asked_for_at_once(sink: ClickHouseSink) -> None:
-    assert sink.positions(TOPIC, TOPIC_ID, range(1024)) == {}
+    assert sink.stored_offsets(TOPIC, TOPIC_ID, range(1024)) == {}
     sink.write(merge([block(0, 1, partition) for partition in range(1024)]))
-    assert sink.positions(TOPIC, TOPIC_ID, range(1024)) == dict.fromkeys(range(1024), 0)
+    assert sink.stored_offsets(TOPIC, TOPIC_ID, range(1024)) == dict.fromkeys(range(1024), 0)
 
 
 def test_of_two_incarnations_of_a_topic_in_one_block_each_is_whole(sink: ClickHouseSink, query: Query) -> None:
@@ -219,9 +219,9 @@ def test_a_block_over_a_month_boundary_is_finished_by_whoever_comes_after(
 ) -> None:
     times = [JULY - 1, JULY, JULY + 1000, JULY + 1001]
     zombie, successor = two
-    zombie.positions(TOPIC, TOPIC_ID, [3])
+    zombie.stored_offsets(TOPIC, TOPIC_ID, [3])
     zombie.write(block(0, 2, timestamps=times[:2]))
-    assert successor.positions(TOPIC, TOPIC_ID, [3]) == {3: 1}
+    assert successor.stored_offsets(TOPIC, TOPIC_ID, [3]) == {3: 1}
     successor.write(block(0, 4, timestamps=times))
     with suppress(SinkTakenOver):
         zombie.write(block(0, 4, timestamps=times))
@@ -294,7 +294,7 @@ def test_a_worker_paused_in_the_middle_of_sending_writes_nothing_when_it_wakes(
     raised: list[BaseException] = []
 
     def write() -> None:
-        zombie.positions(TOPIC, TOPIC_ID, [3])
+        zombie.stored_offsets(TOPIC, TOPIC_ID, [3])
         try:
             zombie.write(block(0, records))
         except SinkTakenOver as error:
@@ -303,7 +303,7 @@ def test_a_worker_paused_in_the_middle_of_sending_writes_nothing_when_it_wakes(
     paused = threading.Thread(target=write)
     paused.start()
     assert proxy.held.wait(30)
-    assert sink.positions(TOPIC, TOPIC_ID, [3]) == {}
+    assert sink.stored_offsets(TOPIC, TOPIC_ID, [3]) == {}
     sink.write(block(0, 4))
     proxy.release.set()
     paused.join(30)
@@ -358,13 +358,13 @@ def predecessors(query: Query) -> list[tuple[str]]:
 
 def test_position_waits_for_what_a_predecessor_left_running(sink: ClickHouseSink, query: Query) -> None:
     left = predecessor(query, rows=8, seconds_a_row=0.1)
-    assert sink.positions(TOPIC, TOPIC_ID, [4, 3]) == {3: 7}
+    assert sink.stored_offsets(TOPIC, TOPIC_ID, [4, 3]) == {3: 7}
     left.join()
 
 
 def test_position_ends_what_a_predecessor_left_running_and_does_not_end(sink: ClickHouseSink, query: Query) -> None:
     left = predecessor(query, rows=FOR_A_DAY, seconds_a_row=0.1)
-    positions = sink.positions(TOPIC, TOPIC_ID, [4, 3])
+    positions = sink.stored_offsets(TOPIC, TOPIC_ID, [4, 3])
     assert predecessors(query) == []
     left.join()
     sink.write(block(positions.get(3, -1) + 1, 40))
@@ -373,7 +373,7 @@ def test_position_ends_what_a_predecessor_left_running_and_does_not_end(sink: Cl
 
 def test_inserts_into_other_partitions_are_left_alone(sink: ClickHouseSink, query: Query) -> None:
     other = predecessor(query, rows=FOR_A_DAY, seconds_a_row=0.1)
-    assert sink.positions(TOPIC, TOPIC_ID, [33, 34]) == {}
+    assert sink.stored_offsets(TOPIC, TOPIC_ID, [33, 34]) == {}
     ((running,),) = predecessors(query)
     query("KILL QUERY WHERE query_id = %(id)s SYNC", {"id": running})
     other.join()
@@ -407,7 +407,7 @@ def test_nothing_is_stored_behind_a_hole_where_rows_are_gone(left: int, sink: Cl
     with pytest.raises(SinkTakenOver, match="holds fewer rows than this worker has stored"):
         sink.write(of_now(8, 9))
     assert stored(query) == rows_of(0, left)
-    assert sink.positions(TOPIC, TOPIC_ID, [3]) == ({3: left - 1} if left else {})
+    assert sink.stored_offsets(TOPIC, TOPIC_ID, [3]) == ({3: left - 1} if left else {})
     sink.write(of_now(left, 9))
     assert stored(query) == rows_of(0, 9)
 
@@ -416,7 +416,7 @@ def test_rows_that_are_gone_before_the_first_insert_are_missed_too(
     two: tuple[ClickHouseSink, ClickHouseSink], query: Query
 ) -> None:
     two[0].write(of_now(0, 6))
-    assert two[1].positions(TOPIC, TOPIC_ID, [3]) == {3: 5}
+    assert two[1].stored_offsets(TOPIC, TOPIC_ID, [3]) == {3: 5}
     take_away(query, 2)
     with pytest.raises(SinkTakenOver, match="holds fewer rows"):
         two[1].write(of_now(6, 7))

@@ -1,4 +1,4 @@
-"""The sink job over a real ClickHouse: whom it asks for the positions of which partitions, and when."""
+"""The sink job over a real ClickHouse: whom it asks for the stored offsets of which partitions, and when."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Asked(ClickHouseSink):
         super().__init__(config)
         self.asked: list[list[int]] = []
 
-    def positions(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, int]:
+    def stored_offsets(self, topic: str, topic_id: UUID, partitions: Collection[int]) -> dict[int, int]:
         self.asked.append(sorted(partitions))
-        return super().positions(topic, topic_id, partitions)
+        return super().stored_offsets(topic, topic_id, partitions)
 
 
 class Worker:

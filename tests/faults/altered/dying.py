@@ -52,7 +52,7 @@ class Moment(Enum):
     CHECKPOINT = "half of a checkpoint's rows acknowledged, their transaction open"
     CHECKPOINTED = "a checkpoint's transaction committed, its chunks not finished"
 
-    PARTITION_CLAIMED = "a partition claimed in ClickHouse, its position not asked for"
+    PARTITION_CLAIMED = "a partition claimed in ClickHouse, its stored offset not asked for"
     INSERT = "some columns of an INSERT sent, others not"
     INSERT_SENT = "an INSERT sent to its end, no answer awaited"
     INSERTED = "an INSERT answered, its chunks not finished"
