@@ -62,8 +62,8 @@ class Sender:
         """The partition that every Kafka client would choose for the key; a record without one goes to the first."""
         known = self._partition_of.get(key)
         if known is None:
-            place = 0 if key is None else partition_of(key, len(self._partitions))
-            known = self._partition_of[key] = self._partitions[place]
+            number = 0 if key is None else partition_of(key, len(self._partitions))
+            known = self._partition_of[key] = self._partitions[number]
         return known
 
     async def _send_batch(self, batch: Any, partition: int) -> None:

@@ -1,8 +1,8 @@
-"""How much electricity a place draws over the day, and how warm that makes its cables.
+"""How much electricity a site draws over the day, and how warm that makes its cables.
 
-Tables of one row a kind of place and one column a minute of the Asia/Shanghai day (UTC+8, no summer time since 1991).
+Tables of one row a kind of site and one column a minute of the Asia/Shanghai day (UTC+8, no summer time since 1991).
 Heat follows load squared through a first-order lag of 15 minutes (a distribution cable's own is 10 to 30), so that even
-a place that switches on at once heats by far less than the 2 ℃/min a healthy cable may show.
+a site that switches on at once heats by far less than the 2 ℃/min a healthy cable may show.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def minute_of_day(ts: np.ndarray, shift_min: np.ndarray) -> np.ndarray:
     return minute
 
 
-def look_up(table: np.ndarray, place: np.ndarray, minute: np.ndarray) -> np.ndarray:
-    """The table at a place and time, linear between minutes. float64[m]."""
+def look_up(table: np.ndarray, site: np.ndarray, minute: np.ndarray) -> np.ndarray:
+    """The table at a site and time, linear between minutes. float64[m]."""
     whole = minute.astype(np.int64)
-    before = table[place, whole]
-    return np.asarray(before + (minute - whole) * (table[place, whole + 1] - before))
+    before = table[site, whole]
+    return np.asarray(before + (minute - whole) * (table[site, whole + 1] - before))

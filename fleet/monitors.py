@@ -24,7 +24,7 @@ _TEMPERATURE_NOISE_C = 0.05
 class Monitors:
     """n monitors as columns; each array has one row a device."""
 
-    place: np.ndarray
+    site: np.ndarray
     shift_min: np.ndarray
     leakage_ma: np.ndarray
     leakage_by_load_ma: np.ndarray
@@ -39,7 +39,7 @@ class Monitors:
     def draw(cls, count: int, rng: np.random.Generator) -> Self:
         """`count` different monitors."""
         return cls(
-            place=rng.choice([load.HOME, load.SHOP, load.PLANT, load.SCHOOL], count, p=[0.5, 0.3, 0.12, 0.08]),
+            site=rng.choice([load.HOME, load.SHOP, load.PLANT, load.SCHOOL], count, p=[0.5, 0.3, 0.12, 0.08]),
             shift_min=rng.uniform(-45, 45, count),
             leakage_ma=rng.uniform(20, 95, count),
             leakage_by_load_ma=rng.uniform(5, 40, count),
@@ -53,10 +53,10 @@ class Monitors:
 
     def values(self, row: np.ndarray, ts: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """What the devices `row` measure at `ts`, float64[m, 13]. `noise` is in [-1, 1), one a value."""
-        place = self.place[row]
+        site = self.site[row]
         minute = load.minute_of_day(ts, self.shift_min[row])
-        drawn = load.look_up(load.LOAD, place, minute)
-        heat = load.look_up(load.HEAT, place, minute)
+        drawn = load.look_up(load.LOAD, site, minute)
+        heat = load.look_up(load.HEAT, site, minute)
         out = np.empty((len(row), MONITOR.columns))
         leakage = self.leakage_ma[row] + self.leakage_by_load_ma[row] * drawn
         out[:, 0] = leakage + _LEAKAGE_NOISE_MA * noise[:, 0]

@@ -24,7 +24,7 @@ class Piles:
     """n piles as columns; each array has one row a device."""
 
     noise: Noise
-    place: np.ndarray
+    site: np.ndarray
     shift_min: np.ndarray
     leakage_ma: np.ndarray
     leakage_by_load_ma: np.ndarray
@@ -38,7 +38,7 @@ class Piles:
         """`count` different piles."""
         return cls(
             noise=noise,
-            place=np.full(count, load.CHARGING),
+            site=np.full(count, load.CHARGING),
             shift_min=rng.uniform(-60, 60, count),
             leakage_ma=rng.uniform(2.5, 7.5, count),
             leakage_by_load_ma=rng.uniform(0.5, 3.0, count),
@@ -50,15 +50,15 @@ class Piles:
 
     def values(self, row: np.ndarray, ts: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """What the devices `row` measure at `ts`, float64[m, 23]. `noise` is in [-1, 1), one a value."""
-        place = self.place[row]
+        site = self.site[row]
         minute = load.minute_of_day(ts, self.shift_min[row])
-        drawn = load.look_up(load.LOAD, place, minute)
+        drawn = load.look_up(load.LOAD, site, minute)
         out = np.empty((len(row), PILE.columns))
         voltage = self.voltage_v[row] - 2 * drawn + 1.2 * noise[:, 22]
         out[:, 0:10] = self._busy(row, ts, drawn) * self.charger_w[row] * (1 + 0.02 * noise[:, 0:10])
         out[:, 10:20] = out[:, 0:10] / voltage[:, None]
         out[:, 20] = self.leakage_ma[row] + self.leakage_by_load_ma[row] * drawn + 0.4 * noise[:, 20]
-        heat = load.look_up(load.HEAT, place, minute)
+        heat = load.look_up(load.HEAT, site, minute)
         out[:, 21] = self.ambient_c[row] + self.heating_c[row] * heat + 0.05 * noise[:, 21]
         out[:, 22] = voltage
         return out

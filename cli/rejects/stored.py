@@ -1,7 +1,7 @@
 """Rejects as ClickHouse holds them.
 
-A reject's id is its place on `emberline.rejects`: the topic's incarnation, partition and offset (a record there is one
-reject). People see the last 8 digits of the incarnation: those are random in every kind of UUID, the first are not.
+A reject's id names its record on `emberline.rejects`: the topic's incarnation, partition and offset (a record there is
+one reject). People see the last 8 digits of the incarnation: those are random in every kind of UUID, the first are not.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _BODIES: Final = """
 
 
 class RejectId(NamedTuple):
-    """A place on the rejects topic."""
+    """Where a reject is on its topic."""
 
     topic_id: UUID
     partition: int

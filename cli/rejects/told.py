@@ -80,7 +80,7 @@ def _both(value: bytes | None) -> dict[str, str | None] | None:
 def whole(reject: StoredReject, body: Body, notes: Notes | None) -> str:
     """Everything, for a person."""
     note = None if notes is None else notes.get(reject.id.full)
-    place = "the whole record" if reject.source_index < 0 else f"report {reject.source_index} of the record"
+    which = "the whole record" if reject.source_index < 0 else f"report {reject.source_index} of the record"
     replayed = _replayed(reject, notes)
     if note and note.state == SENT:
         replayed = f"{local(note.at)} (Shanghai), offset {note.offset}"
@@ -88,7 +88,7 @@ def whole(reject: StoredReject, body: Body, notes: Notes | None) -> str:
     rows = [
         ("id", f"{reject.id}  ({reject.id.full})"),
         ("arrived", f"{local(reject.ingest_ts)} (Shanghai)"),
-        ("from", f"{reject.source}, {place}"),
+        ("from", f"{reject.source}, {which}"),
         ("gateway", reject.gateway),
         ("stands for", f"{reject.reports} report{'s' * (reject.reports > 1)}"),
         ("reason", reject.reason),

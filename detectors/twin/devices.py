@@ -41,9 +41,9 @@ class Channel:
     points: list[tuple[int, float]] = field(default_factory=list)
     twins: dict[AlarmKind, Twin] = field(default_factory=dict)
 
-    def advance(self, place: Place, value: float) -> Value:
+    def advance(self, report: TwinReport, value: float) -> Value:
         """Take a live value on, and say what time has passed."""
-        own, arrived = place.reading.event_ts - self.own_ts, max(place.ingest_ts - self.ingest_ts, 0)
+        own, arrived = report.reading.event_ts - self.own_ts, max(report.ingest_ts - self.ingest_ts, 0)
         first, usable = self.ingest_ts == 0, _usable(own, self.filled_ms + arrived)
         elapsed = max(own - self.filled_ms, 0) if usable else arrived
         each = own // (self.equal + 1) if usable else arrived
@@ -54,7 +54,7 @@ class Channel:
         most = 2 * self.interval_ms * (self.equal + 1 if usable else 1) if known else elapsed
         credit = 0 if gap else min(each, self.interval_ms) if known else each
         passed = Value(
-            value, place.ts, place.ingest_ts, self.ts, elapsed, 0 if gap else min(elapsed, most), credit, gap
+            value, report.ts, report.ingest_ts, self.ts, elapsed, 0 if gap else min(elapsed, most), credit, gap
         )
         stands = own == 0 and not first
         self.filled_ms = min(self.filled_ms + arrived, 2**31 - 1) if stands else 0
@@ -62,18 +62,19 @@ class Channel:
         if not (stands and self.filled_ms <= MINUTE_MS):
             self.interval_ms -= self.interval_ms // 4
         self.interval_ms = min(max(each, self.interval_ms), 2**31 - 1)
-        self.ts, self.own_ts, self.ingest_ts = place.ts, place.reading.event_ts, place.ingest_ts
+        self.ts, self.own_ts, self.ingest_ts = report.ts, report.reading.event_ts, report.ingest_ts
         return passed
 
 
 @dataclass
 class Device:
-    """Everything known of one device; its test data are another device."""
+    """Everything known of one device; its test data are another device. `reflects` is the offset and index of its last
+    report."""
 
     device_id: str
     kind: int
     test: bool
-    place: tuple[int, int] = (-1, -1)
+    reflects: tuple[int, int] = (-1, -1)
     heard_ts: int = 0
     valued_ts: int = 0
     newest_ts: int = 0
@@ -114,7 +115,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Place:
+class TwinReport:
     """One report, where it stands, and how long its device was silent before."""
 
     reading: Reading
@@ -155,17 +156,17 @@ def put_online(device: Device, ingest_ts: int) -> bool:
     return True
 
 
-def repeated(device: Device, place: Place) -> bool:
+def repeated(device: Device, report: TwinReport) -> bool:
     """Whether the report equals one of the last ones, and is not one of a clock that is stuck."""
-    reading = place.reading
+    reading = report.reading
     print_ = (reading.event_ts, reading.seq, reading.device_kind, reading.faults, sorted(values_of(reading).items()))
     again = print_ in device.seen
     if again:
         usual = device.interval_ms or device.equal_ms
-        if 2 * place.silent_ms >= usual:  # else it came together with the one before
-            in_pace = 0 < place.silent_ms <= 2 * usual
+        if 2 * report.silent_ms >= usual:  # else it came together with the one before
+            in_pace = 0 < report.silent_ms <= 2 * usual
             device.equal_count = device.equal_count + 1 if in_pace or usual == 0 else 0
-            device.equal_ms = min(place.silent_ms, 2**31 - 1)
+            device.equal_ms = min(report.silent_ms, 2**31 - 1)
         if device.equal_count < STUCK_REPORTS:
             return True
     else:
@@ -174,7 +175,7 @@ def repeated(device: Device, place: Place) -> bool:
     return False
 
 
-def set_back(device: Device, place: Place, behind: bool) -> bool:
+def set_back(device: Device, report: TwinReport, behind: bool) -> bool:
     """Whether the device's clock was set back: its sequence number goes on, it is the third in a row in pace, or it
     stands still since."""
     if not behind:
@@ -183,11 +184,11 @@ def set_back(device: Device, place: Place, behind: bool) -> bool:
         return False
     if device.behind:
         before_ts, before_ingest_ts = device.behind[-1]
-        dated, arrived = place.ts - before_ts, place.ingest_ts - before_ingest_ts
+        dated, arrived = report.ts - before_ts, report.ingest_ts - before_ingest_ts
         if not (dated > 0 and dated <= 2 * arrived and arrived <= 2 * dated):
             device.behind = []
-    device.behind.append((place.ts, place.ingest_ts))
-    seq, newest = place.reading.seq, device.seq
+    device.behind.append((report.ts, report.ingest_ts))
+    seq, newest = report.reading.seq, device.seq
     asks = seq is not None and newest is not None and 1 <= (seq - newest) % 2**64 <= SEQ_AHEAD
     goes_on = asks and device.seq_wait == 0
     if asks:
@@ -214,11 +215,11 @@ def _note_interval(device: Device, elapsed: int) -> None:
     device.interval_ms = min(max(elapsed, interval - interval // 16), 2**31 - 1)
 
 
-def note_newest(device: Device, place: Place) -> None:
-    reading = place.reading
+def note_newest(device: Device, report: TwinReport) -> None:
+    reading = report.reading
     if device.own_ts:
         own = reading.event_ts - device.own_ts
-        _note_interval(device, own if _usable(own, place.silent_ms) else place.silent_ms)
+        _note_interval(device, own if _usable(own, report.silent_ms) else report.silent_ms)
     device.own_ts = reading.event_ts
     device.seq = reading.seq
     if reading.device_kind >= 0:
@@ -275,7 +276,7 @@ def tell(
     if device.faults != before:
         device.since_ts = ingest_ts
     if returned or device.faults != before:
-        yield status(device, device.place[0], ordinal)
+        yield status(device, device.reflects[0], ordinal)
 
 
 def _may_end(note: str, reading: Reading) -> bool:

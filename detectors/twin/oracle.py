@@ -24,8 +24,8 @@ from detectors.twin.devices import (
     MINUTE_MS,
     Channel,
     Device,
-    Place,
     Twin,
+    TwinReport,
     first_not_judged,
     floods,
     lost_sensors,
@@ -79,7 +79,7 @@ TWINS: Final[dict[AlarmKind, type[Twin]]] = {
 
 @dataclass
 class Told:
-    """What the records meant: events in the order of their places, rejects as (offset, index, reason)."""
+    """What the records meant: events in the order of their positions, rejects as (offset, index, reason)."""
 
     alarms: list[Alarm] = field(default_factory=list)
     aggregates: list[Aggregate] = field(default_factory=list)
@@ -171,17 +171,17 @@ class Oracle:
         elif not within_flood(device, ingest_ts):
             if first_not_judged(device):
                 now.rejects.append((offset, index, "device_floods"))
-            device.place = (offset, index)
+            device.reflects = (offset, index)
         else:
             silent_ms = max(ingest_ts - device.heard_ts, 0) if device.heard_ts else 0
-            self._process(device, Place(reading, offset, index, ingest_ts, silent_ms), now)
+            self._process(device, TwinReport(reading, offset, index, ingest_ts, silent_ms), now)
 
     def _talks(self, device_id: str | None, offset: int, index: int, ingest_ts: int, now: Told) -> None:
         """A report that is rejected tells that its device talks."""
         device = self.devices.get((device_id, False)) if device_id else None
         if device is not None and within_flood(device, ingest_ts):
             returned = put_online(device, ingest_ts)
-            device.place = (offset, index)
+            device.reflects = (offset, index)
             notes = ["rejected", *not_judged(device, ingest_ts), *floods(device)]
             now.statuses += tell(device, None, notes, ingest_ts, returned, None, max(index, 0))
 
@@ -199,13 +199,13 @@ class Oracle:
         self.devices[key] = Device(reading.device_id, max(reading.device_kind, 0), reading.test)
         return self.devices[key]
 
-    def _process(self, device: Device, place: Place, now: Told) -> None:
-        reading, ingest_ts = place.reading, place.ingest_ts
+    def _process(self, device: Device, report: TwinReport, now: Told) -> None:
+        reading, ingest_ts = report.reading, report.ingest_ts
         returned = put_online(device, ingest_ts)
-        device.place = place.offset, place.index
+        device.reflects = report.offset, report.index
         newest, lost = False, lost_sensors(device, reading)
-        if not repeated(device, place):
-            newest = self._take_on(device, place, now)
+        if not repeated(device, report):
+            newest = self._take_on(device, report, now)
             lost = lost_sensors(device, reading)
         valued = any(not math.isnan(value) for values in reading.quantities.values() for value in values)
         notes = [
@@ -221,49 +221,51 @@ class Oracle:
         if valued:
             device.valued_ts = ingest_ts
         words = list(reading.faults) if newest else None
-        now.statuses += tell(device, words, notes, ingest_ts, returned, reading, place.index)
+        now.statuses += tell(device, words, notes, ingest_ts, returned, reading, report.index)
 
-    def _take_on(self, device: Device, place: Place, now: Told) -> bool:
+    def _take_on(self, device: Device, report: TwinReport, now: Told) -> bool:
         """Count and judge the values of a new report, and say whether it is its device's newest."""
-        reading, ts = place.reading, place.ts
+        reading, ts = report.reading, report.ts
         values = values_of(reading)
         watched = {where: value for where, value in values.items() if where[0] in WATCHED}
         live = {where for where in watched if ts >= device.channels.setdefault(where, Channel()).ts}
         newest = bool(live) if watched else ts >= device.newest_ts
-        if set_back(device, place, not newest):
-            now.aggregates += _closed(device, place, everything=True)
+        if set_back(device, report, not newest):
+            now.aggregates += _closed(device, report, everything=True)
             device.newest_ts = ts
             for channel in device.channels.values():
                 channel.ts = min(channel.ts, ts)
             live, newest = set(watched), True
         if newest:
-            note_newest(device, place)
+            note_newest(device, report)
         device.newest_ts = max(device.newest_ts, ts)
-        now.aggregates += _closed(device, place)
+        now.aggregates += _closed(device, report)
         for where in _hidden(device, reading, watched, live):
             del values[where]
             watched.pop(where)
-        _count(device, place, values)
+        _count(device, report, values)
         for quantity in dict.fromkeys(quantity for quantity, _ in watched):
-            device.judged_ts.setdefault(quantity, place.ingest_ts)
+            device.judged_ts.setdefault(quantity, report.ingest_ts)
             if any(where[0] == quantity and where in live for where in watched):
-                elapsed = max(place.ingest_ts - device.judged_ts[quantity], 0)
+                elapsed = max(report.ingest_ts - device.judged_ts[quantity], 0)
                 every = device.judged_every_ms.get(quantity, 0)
                 device.judged_every_ms[quantity] = min(max(elapsed, every - every // 16), 2**31 - 1)
-                device.judged_ts[quantity] = place.ingest_ts
+                device.judged_ts[quantity] = report.ingest_ts
         for where, value in watched.items():
-            now.alarms += self._watch(device, place, where, value, where in live)
+            now.alarms += self._watch(device, report, where, value, where in live)
         return newest
 
-    def _watch(self, device: Device, place: Place, where: tuple[str, int], value: float, live: bool) -> Iterable[Alarm]:
+    def _watch(
+        self, device: Device, report: TwinReport, where: tuple[str, int], value: float, live: bool
+    ) -> Iterable[Alarm]:
         channel, (quantity, component) = device.channels[where], where
         if live:
-            one = channel.advance(place, value)
+            one = channel.advance(report, value)
         else:
-            one = Value(value, place.ts, place.ingest_ts)
-            if (place.ts, value) in channel.points:
+            one = Value(value, report.ts, report.ingest_ts)
+            if (report.ts, value) in channel.points:
                 return
-            channel.points = [*channel.points, (place.ts, value)][-POINTS:]
+            channel.points = [*channel.points, (report.ts, value)][-POINTS:]
         profile = self.limits.profile(device.device_id, device.kind)
         for kind in WATCHED[quantity]:
             held = self.limits.of(kind)[profile]
@@ -272,7 +274,7 @@ class Oracle:
             found = [twin.step(one, limits)] if live else list(twin.late(one, channel.points, limits))
             for turn, finding in enumerate(one for one in found if one is not None):
                 source = self.limits.source(kind, profile, finding.level)
-                yield _alarm(device, place, kind, quantity, component, finding, source, turn)
+                yield _alarm(device, report, kind, quantity, component, finding, source, turn)
 
 
 def oracle_events(records: Iterable[Record], limits: LimitTable, keys: bytes = b"key") -> Told:
@@ -326,17 +328,17 @@ def _hidden(
     return hidden
 
 
-def _count(device: Device, place: Place, values: dict[tuple[str, int], float]) -> None:
+def _count(device: Device, report: TwinReport, values: dict[tuple[str, int], float]) -> None:
     """Count the values in their minute, unless that has closed."""
-    minute_ts = place.ts - place.ts % MINUTE_MS
+    minute_ts = report.ts - report.ts % MINUTE_MS
     if minute_ts + MINUTE_MS + LATENESS_MS <= device.newest_ts:
         return
     minute = device.minutes.setdefault(minute_ts, {})
     for where, value in values.items():
-        minute.setdefault(where, []).append((place.ts, value))
+        minute.setdefault(where, []).append((report.ts, value))
 
 
-def _closed(device: Device, place: Place, everything: bool = False) -> list[Aggregate]:
+def _closed(device: Device, report: TwinReport, everything: bool = False) -> list[Aggregate]:
     """The minutes that the device's newest time has left behind by more than the lateness, or all."""
     found = []
     for minute_ts in sorted(device.minutes):
@@ -351,8 +353,8 @@ def _closed(device: Device, place: Place, everything: bool = False) -> list[Aggr
                     test=device.test,
                     minute_ts=minute_ts,
                     quantities=_statistics(minute),
-                    source_offset=place.offset,
-                    source_ordinal=place.index * 2 + minute_ts // MINUTE_MS % 2,
+                    source_offset=report.offset,
+                    source_ordinal=report.index * 2 + minute_ts // MINUTE_MS % 2,
                 )
             )
     return found
@@ -383,7 +385,7 @@ def _statistic(held: list[tuple[int, float]]) -> dict[str, Any]:
 
 def _alarm(
     device: Device,
-    place: Place,
+    report: TwinReport,
     kind: AlarmKind,
     quantity: str,
     component: int,
@@ -405,9 +407,9 @@ def _alarm(
         episode=finding.episode,
         event_ts=finding.ts,
         onset_ts=finding.onset_ts,
-        ingest_ts=place.ingest_ts,
+        ingest_ts=report.ingest_ts,
         detected_ts=0,
-        by_arrival=place.reading.by_arrival,
+        by_arrival=report.reading.by_arrival,
         late=finding.late,
         value=finding.value,
         limit=finding.limit,
@@ -428,8 +430,8 @@ def _alarm(
             device.test,
             finding.late,
         ),
-        source_offset=place.offset,
-        source_ordinal=place.index * 65_536 + NUMBERS[kind] * 256 + component * 2 + turn,
+        source_offset=report.offset,
+        source_ordinal=report.index * 65_536 + NUMBERS[kind] * 256 + component * 2 + turn,
     )
 
 
