@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -33,6 +33,7 @@ from benchmarks.processes import ROOT, cpu_s, peak_mb
 from benchmarks.senders import ATTACKS, Attack, Burst, report_of
 from benchmarks.workload import forget, make_emberline_anew
 from cli.offsets import Offsets
+from cli.output import Say
 from cli.stack import STOP_DEADLINE_S, free_port, last_line
 from embedded.processes import running_clickhouse, running_kafka
 from schemas.topics import ALARMS, DEVICE_STATUS, REJECTS, TELEMETRY
@@ -41,7 +42,6 @@ from streams.settings import PREFIX, Settings
 from streams.times import now_ms
 
 Result = dict[str, Any]
-Say = Callable[[str], None]
 
 SEED: Final = 17
 PARTITIONS: Final = 2

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from benchmarks.processes import cpu_s, peak_mb
 from benchmarks.workload import PARTITIONS, Sent, Wanted
 from benchmarks.written import differences, written
 from cli.offsets import Offsets
+from cli.output import Say
 from cli.stack import StackWorker, running_worker, wait_until_ready
 from embedded.processes import running_clickhouse, running_kafka
 from schemas.report_rules import fault_of
@@ -37,7 +38,6 @@ from streams.settings import Settings, host_port
 from streams.storage import run_migrations
 
 Result = dict[str, Any]
-Say = Callable[[str], None]
 
 FORMS: Final = {"one report a record": 1, "50 reports a record": 50}
 MANY_PARTITIONS: Final = (16, 64)

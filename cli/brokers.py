@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from cli.stack import Say
+from cli.output import Say
 from embedded.kafka.jars import default_cache, find_jars, find_java
 from embedded.manners import CannotStartError
 from streams.errors import OperatorError

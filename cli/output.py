@@ -6,12 +6,16 @@ titles, forge a line, or turn the order of what is read (bidirectional controls)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 import orjson
 
 from streams.log import readable
+
+Say = Callable[[str], None]
+"""Tells a person one line."""
 
 
 def say(line: str, *, err: bool = False, keep: str = "") -> None:

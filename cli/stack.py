@@ -17,6 +17,7 @@ from typing import Final
 
 import aiohttp
 
+from cli.output import Say
 from cli.passwords import kept_password
 from embedded.clickhouse.users import READER
 from embedded.kafka import Cluster
@@ -33,8 +34,6 @@ HTTP_PORT: Final = 8123
 ANSWER_S: Final = 5.0
 STOP_DEADLINE_S: Final = 20.0
 """A worker leaves within 10 s (streams.worker); as much again for a busy machine."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(slots=True)

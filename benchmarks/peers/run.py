@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from benchmarks.peers.race import RaceError, race
 from benchmarks.peers.records import plain
 from benchmarks.peers.rivals import RIVALS, Rival
 from benchmarks.written import differences, written
+from cli.output import Say
 from embedded.manners import CannotStartError
 from embedded.processes import running_kafka
 
@@ -27,7 +28,6 @@ FIGURES: Final = (
     "cpu_seconds",
     "seconds_to_committed",
 )
-Say = Callable[[str], None]
 SLOWEST: Final = 50.0
 """Reports a second; who is slower than that, and be it for a busy machine, is given up."""
 

@@ -18,9 +18,10 @@ from uuid import UUID
 import numpy as np
 from aiokafka import TopicPartition
 
+from cli.output import Say
 from cli.send import Sender
 from cli.simulate import Sent, send_fleet
-from cli.stack import Say, Stack, running_stack
+from cli.stack import Stack, running_stack
 from fleet import Fleet, FleetConfig
 from fleet.bad import CASES
 from schemas.events import Alarm, AlarmEvent, AlarmKind

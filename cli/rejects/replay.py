@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain, groupby
@@ -14,6 +14,7 @@ from uuid import UUID
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from cli.output import Say
 from cli.rejects import stored
 from cli.rejects.remembered import (
     SEND_MOST_S,
@@ -47,7 +48,6 @@ from streams.settings import Settings
 from streams.times import now_ms
 from streams.topics import count_partitions, topic_ids
 
-Say = Callable[[str], None]
 LEFT_OUT_MOST: Final = 1_000
 """Rejects left out that are named one by one; beyond that they are only counted."""
 _STOP_S: Final = 1.0
