@@ -28,7 +28,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from benchmarks.machine import machine, versions
+from benchmarks.machine import Measured, machine, versions
 from benchmarks.processes import ROOT, cpu_s, peak_mb
 from benchmarks.senders import ATTACKS, Attack, Burst, report_of
 from benchmarks.workload import forget, make_emberline_anew
@@ -40,8 +40,6 @@ from schemas.topics import ALARMS, DEVICE_STATUS, REJECTS, TELEMETRY
 from streams.partitioner import partition_of
 from streams.settings import PREFIX, Settings
 from streams.times import now_ms
-
-Result = dict[str, Any]
 
 SEED: Final = 17
 PARTITIONS: Final = 2
@@ -78,7 +76,7 @@ FULL: Final = Scale(smoke=False, fires=8, fire_every_s=1.0, patience_s=90.0)
 SMOKE: Final = Scale(smoke=True, fires=2, fire_every_s=0.5, patience_s=60.0)
 
 
-def run(scale: Scale, say: Say, attacks: Sequence[Attack] = ATTACKS, tree: Path = ROOT) -> Result:
+def run(scale: Scale, say: Say, attacks: Sequence[Attack] = ATTACKS, tree: Path = ROOT) -> Measured:
     """Every attack on workers, topics and tables of its own; one JSON object."""
     for name in ("aiokafka", "clickhouse_driver"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # a new broker's first "not yet" is no news
@@ -124,7 +122,7 @@ def _program(tree: Path) -> str:
     return "cli" if (tree / "cli").exists() else "streams"
 
 
-async def _case(attack: Attack, scale: Scale, settings: Settings, folder: Path, kafka: Path, tree: Path) -> Result:
+async def _case(attack: Attack, scale: Scale, settings: Settings, folder: Path, kafka: Path, tree: Path) -> Measured:
     await forget(settings.kafka, TELEMETRY.name)
     await make_emberline_anew(settings)
     environment = _environment(settings, tree)
@@ -193,24 +191,24 @@ def _environment(settings: Settings, tree: Path) -> dict[str, str]:
     return others | {name: value for name, value in ours.items() if value != default[name]} | {"PYTHONPATH": str(tree)}
 
 
-class _Batch(NamedTuple):
+class _TimedBatch(NamedTuple):
     after_s: float
     builder: Any
     size: int
 
 
-def _batches(producer: AIOKafkaProducer, attack: Attack, scale: Scale) -> list[_Batch]:
+def _batches(producer: AIOKafkaProducer, attack: Attack, scale: Scale) -> list[_TimedBatch]:
     """The bursts, compressed before anything is timed."""
     return [_batch(producer, burst) for burst in attack.sends(Random(SEED), scale.of(attack))]  # noqa: S311
 
 
-def _batch(producer: AIOKafkaProducer, burst: Burst) -> _Batch:
+def _batch(producer: AIOKafkaProducer, burst: Burst) -> _TimedBatch:
     builder = producer.create_batch()
     for value in burst.values:
         if builder.append(timestamp=None, key=burst.key, value=value) is None:
             raise RuntimeError("a burst is larger than a batch may be")
     builder.close()
-    return _Batch(burst.after_s, builder, len(builder._build()))
+    return _TimedBatch(burst.after_s, builder, len(builder._build()))
 
 
 async def _sent(producer: AIOKafkaProducer, burst: Burst) -> None:
@@ -251,7 +249,7 @@ def _task(coroutine: Any) -> Iterator[asyncio.Task[None]]:
 
 
 @dataclass(slots=True)
-class _Post:
+class _MeasuredWorker:
     """A worker and whoever takes its place; what they used since `begin`."""
 
     role: str
@@ -314,7 +312,7 @@ class _Post:
             self._used[self.process.pid] = cpu_s(self.process.pid)
             self._peak_mb = max(self._peak_mb, peak_mb(self.process.pid))
 
-    def figures(self) -> Result:
+    def figures(self) -> Measured:
         """What it and its successors took."""
         return {
             "cpu_seconds": round(sum(self._used.values()) - self._before, 2),
@@ -325,11 +323,13 @@ class _Post:
 
 
 @contextmanager
-def _posted(role: str, attack: Attack, environment: dict[str, str], folder: Path, tree: Path) -> Iterator[_Post]:
+def _posted(
+    role: str, attack: Attack, environment: dict[str, str], folder: Path, tree: Path
+) -> Iterator[_MeasuredWorker]:
     module = "tests.faults.altered.raising" if attack.raising else _program(tree)
     http = f"127.0.0.1:{free_port()}"
     own = environment | {f"{PREFIX}HTTP": http}
-    post = _Post(
+    post = _MeasuredWorker(
         role, [sys.executable, "-m", module, "worker", role, "--with-parent"], own, tree, folder / f"{role}.log", http
     )
     post.start()
@@ -396,9 +396,9 @@ class _Neighbours:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    def delays(self) -> Result:
+    def delays(self) -> Measured:
         """By place, from the first report of a fire to its alarm on the topic, and how many were not seen."""
-        told: Result = {}
+        told: Measured = {}
         for place in PLACES:
             of = [device for device, (where, _) in self._devices.items() if where == place]
             ms = [round((self._seen[one] - self._caught[one]) * 1_000) for one in of if one in self._seen]
@@ -463,7 +463,7 @@ def _read(url: str, readers: int) -> None:
     asyncio.run(all_of_them())
 
 
-def _told(case: Result) -> str:
+def _told(case: Measured) -> str:
     told = [
         f"{place} partition p50 {one['delay_ms_p50']} ms, max {one['delay_ms_max']}, missed {one['missed']}"
         for place, one in case["neighbours"].items()
@@ -476,7 +476,7 @@ def _told(case: Result) -> str:
     return f"{case['attack']}: {'; '.join(told)}; caught up after {case['caught_up_s']} s"
 
 
-def good(result: Result) -> bool:
+def good(result: Measured) -> bool:
     """Whether no fire was missed, no worker ended, and all were done in time."""
     return all(
         case["caught_up_s"] is not None

@@ -19,6 +19,10 @@ import orjson
 from benchmarks.processes import ROOT
 from streams.settings import PREFIX
 
+Measured = dict[str, Any]
+"""What a benchmark found: a line of a JSONL file in benchmarks/results."""
+
+
 _CODE: Final = (".", ":!benchmarks/results")
 _REPORT: Final = orjson.dumps(
     {

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-Result = dict[str, Any]
+from benchmarks.machine import Measured
 
 FOLDER: Final = Path(__file__).with_name("results")
 ORDER: Final = ("response", "throughput", "attacks", "peers", "stages", "scale", "history", "soak")
@@ -17,19 +17,19 @@ _INK: Final = "#c2410c"
 _PALE: Final = "#94a3b8"
 
 
-def keep(result: Result) -> None:
+def keep(result: Measured) -> None:
     """Append it to the results of its benchmark."""
     FOLDER.mkdir(exist_ok=True)
     with (FOLDER / f"{result['benchmark']}.jsonl").open("ab") as file:
         file.write(orjson.dumps(result) + b"\n")
 
 
-def newest() -> dict[str, Result]:
+def newest() -> dict[str, Measured]:
     """The last result of each benchmark that has one."""
     return {name: results[-1] for name in ORDER if (results := _all(name))}
 
 
-def _all(name: str) -> list[Result]:
+def _all(name: str) -> list[Measured]:
     file = FOLDER / f"{name}.jsonl"
     return [orjson.loads(line) for line in file.read_bytes().splitlines()] if file.exists() else []
 
@@ -53,7 +53,7 @@ def write() -> list[Path]:
     return [page, *plots]
 
 
-def table(result: Result) -> list[str]:
+def table(result: Measured) -> list[str]:
     """A result as lines of a Markdown table."""
     return list(_lines(*_TABLES[result["benchmark"]](result)))
 
@@ -71,7 +71,7 @@ def _lines(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
         yield "| " + " | ".join(cells) + " |"
 
 
-def _where(result: Result) -> list[str]:
+def _where(result: Measured) -> list[str]:
     machine, versions = result.get("machine"), result.get("versions", {})
     if not isinstance(machine, dict):
         return []
@@ -82,7 +82,7 @@ def _where(result: Result) -> list[str]:
     return [f"{when}{processor}; load average at the end {machine['load_average'][0]}{pace}; {told}."]
 
 
-Rows = tuple[Sequence[str], Iterable[Sequence[Any]]]
+PageTable = tuple[Sequence[str], Iterable[Sequence[Any]]]
 _WRONG: Final = ("reports_lost", "reports_duplicated", "alarms_missed", "alarms_false")
 
 
@@ -90,7 +90,7 @@ def _yes(good: bool) -> str:
     return "yes" if good else "no"
 
 
-def _response(result: Result) -> Rows:
+def _response(result: Measured) -> PageTable:
     head = (
         "reports/s",
         "incident",
@@ -124,7 +124,7 @@ def _response(result: Result) -> Rows:
     )
 
 
-def _throughput(result: Result) -> Rows:
+def _throughput(result: Measured) -> PageTable:
     head = ("workers", "form", "partitions", "role", "reports/s", "reports/CPU s", "MB a worker", "right")
     return head, (
         (
@@ -142,7 +142,7 @@ def _throughput(result: Result) -> Rows:
     )
 
 
-def _peers(result: Result) -> Rows:
+def _peers(result: Measured) -> PageTable:
     head = (
         "rival",
         "reports/CPU s",
@@ -171,12 +171,12 @@ def _equal(runs: Sequence[dict[str, Any]]) -> str:
     return _yes(all(run["equal"] for run in runs)) if "equal" in runs[0] else "-"
 
 
-def _longest_peers() -> Result:
+def _longest_peers() -> Measured:
     """The newest of them."""
     return max(reversed(_all("peers")), key=lambda one: int(one["reports"]))
 
 
-def _warm_peers(result: Result) -> list[str]:
+def _warm_peers(result: Measured) -> list[str]:
     """The longest run, where it is another."""
     longest = _longest_peers()
     if longest["reports"] <= result["reports"]:
@@ -189,7 +189,7 @@ def _of(spread: dict[str, float] | None, which: str) -> Any:
     return "-" if spread is None else round(spread[which], 2) if spread[which] < 1_000 else round(spread[which])
 
 
-def _attacks(result: Result) -> Rows:
+def _attacks(result: Measured) -> PageTable:
     head = (
         "attack",
         "alarm of a neighbour p50 ms",
@@ -231,13 +231,13 @@ def _given(figure: float | None) -> Any:
     return "-" if figure is None else figure
 
 
-def _stages(result: Result) -> Rows:
+def _stages(result: Measured) -> PageTable:
     head = ("stage", "rows a chunk", "row", "us of CPU a row", "rows/s by the clock", "most B held a row")
     names = ("stage", "chunk", "of", "us_per_row", "rows_per_second", "bytes_per_row")
     return head, ([one[name] or "as fetched" for name in names] for one in result["stages"])
 
 
-def _scale(result: Result) -> Rows:
+def _scale(result: Measured) -> PageTable:
     head = (
         "",
         "decode us/report",
@@ -268,7 +268,7 @@ def _scale(result: Result) -> Rows:
     return head, [*devices, *rates, *sizes, *orders, restored]
 
 
-def _history(result: Result) -> Rows:
+def _history(result: Measured) -> PageTable:
     questions = list(result["cases"][0]["question_ms"])
     head = ("reports", "B on disk/report", "sink rows/s", *(f"{question}, ms" for question in questions))
     names = ("rows", "bytes_per_report", "sink_rows_per_second")
@@ -277,13 +277,13 @@ def _history(result: Result) -> Rows:
     )
 
 
-def _soak(result: Result) -> Rows:
+def _soak(result: Measured) -> PageTable:
     told = f"{result['minutes']:g} min, {result['devices']} devices, {result['rate']:g} reports/s"
     rows = ((name, f"{rise:+.1%}") for name, rise in result["rise_share"].items())
     return (told, "rise over the last three quarters"), rows
 
 
-_TABLES: Final[dict[str, Callable[[Result], Rows]]] = {
+_TABLES: Final[dict[str, Callable[[Measured], PageTable]]] = {
     "response": _response,
     "throughput": _throughput,
     "attacks": _attacks,
@@ -295,7 +295,7 @@ _TABLES: Final[dict[str, Callable[[Result], Rows]]] = {
 }
 
 
-def _attacks_before(result: Result) -> list[str]:
+def _attacks_before(result: Measured) -> list[str]:
     """The newest of another commit's workers, to compare with."""
     others = [one for one in _all("attacks") if one["of"] != result["of"] and not one["smoke"]]
     if not others:
@@ -304,7 +304,7 @@ def _attacks_before(result: Result) -> list[str]:
     return ["", f"The same against the workers of commit {before['of']}:", "", *table(before), "", *_where(before)]
 
 
-def _profiles(result: Result) -> list[str]:
+def _profiles(result: Measured) -> list[str]:
     """The functions of the stages that were profiled."""
     lines = []
     for stage, functions in result["profiles"].items():
@@ -314,14 +314,14 @@ def _profiles(result: Result) -> list[str]:
     return lines
 
 
-_MORE: Final[dict[str, Callable[[Result], list[str]]]] = {
+_MORE: Final[dict[str, Callable[[Measured], list[str]]]] = {
     "attacks": _attacks_before,
     "peers": _warm_peers,
     "stages": _profiles,
 }
 
 
-def _draw_response(result: Result) -> Path:
+def _draw_response(result: Measured) -> Path:
     cases = [case for case in result["cases"] if case["incident"] == "none"]
 
     def draw(axes: Any) -> None:
@@ -342,7 +342,7 @@ def _draw_response(result: Result) -> Path:
     return _plot("response", "Response by rate", draw)
 
 
-def _draw_peers(result: Result) -> Path:
+def _draw_peers(result: Measured) -> Path:
     longest = _longest_peers()
     warm = _medians(longest, "second_half_reports_per_cpu_second")
     held = _medians(result, "reports_per_cpu_second") | {f"{name}, warm": value for name, value in warm.items()}
@@ -352,13 +352,13 @@ def _draw_peers(result: Result) -> Path:
     return _plot("peers", "The same detection beside its peers", _bars(held, ours, "{:,.0f}", what))
 
 
-def _medians(result: Result, figure: str) -> dict[str, float]:
+def _medians(result: Measured, figure: str) -> dict[str, float]:
     """By rival, of those that detect and have the figure."""
     held = {name: one[figure] for name, one in result["summary"].items() if not name.startswith("ceiling")}
     return {name: spread["median"] for name, spread in held.items() if spread}
 
 
-def _draw_scale(result: Result) -> Path:
+def _draw_scale(result: Measured) -> Path:
     cases = result["cases"]
 
     def draw(axes: Any) -> None:
@@ -374,7 +374,7 @@ def _draw_scale(result: Result) -> Path:
     return _plot("scale", "Cost of a report by the number of devices", draw)
 
 
-def _draw_stages(result: Result) -> Path:
+def _draw_stages(result: Measured) -> Path:
     # Each with its largest chunk, as where a worker is behind. Devices and events are few beside reports.
     held = {one["stage"]: one["us_per_row"] for one in result["stages"] if one["of"] in ("record", "report")}
     ours = ("fetch", "decode", "detect")
@@ -413,7 +413,7 @@ def _plot(name: str, title: str, draw: Callable[[Any], None]) -> Path:
     return path
 
 
-_PLOTS: Final[dict[str, Callable[[Result], Path]]] = {
+_PLOTS: Final[dict[str, Callable[[Measured], Path]]] = {
     "response": _draw_response,
     "peers": _draw_peers,
     "stages": _draw_stages,

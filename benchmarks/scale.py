@@ -24,7 +24,7 @@ import orjson
 
 from benchmarks.machine import machine, versions
 from benchmarks.processes import in_one_of_its_own, resident_bytes
-from benchmarks.workload import ARRIVES_MS, START_TS, Sent, arrived, make_emberline_anew, records_of
+from benchmarks.workload import ARRIVES_MS, START_TS, SentRecord, arrived, make_emberline_anew, records_of
 from detectors.checkpoints.encode import encode
 from detectors.checkpoints.restore import restore_all
 from detectors.limits import LimitTable, load_limits
@@ -223,7 +223,7 @@ class _Path:
         self._offset = 0
         self.aggregates = 0
 
-    def feed(self, sent: Sequence[Sent]) -> tuple[float, float, int]:
+    def feed(self, sent: Sequence[SentRecord]) -> tuple[float, float, int]:
         """CPU seconds of decoding and of detecting, and how many reports there were."""
         records = records_of(sent, self._offset)
         self._offset += len(sent)
@@ -235,12 +235,12 @@ class _Path:
         self.aggregates += len(result.aggregates)
         return decoded - began, ended - decoded, len(reports)
 
-    def feed_all(self, chunks: Iterable[Sequence[Sent]]) -> None:
+    def feed_all(self, chunks: Iterable[Sequence[SentRecord]]) -> None:
         """What comes before that which is measured."""
         for chunk in chunks:
             self.feed(chunk)
 
-    def cost_of(self, chunks: Iterator[Sequence[Sent]]) -> dict[str, float]:
+    def cost_of(self, chunks: Iterator[Sequence[SentRecord]]) -> dict[str, float]:
         """Microseconds of CPU a report."""
         decode_s, detect_s, reports = map(sum, zip(*map(self.feed, chunks), strict=True))
         return {
@@ -250,7 +250,7 @@ class _Path:
         }
 
 
-def _fleet_chunks(devices: int, size: int, count: int, rate: float = 0) -> Iterator[list[Sent]]:
+def _fleet_chunks(devices: int, size: int, count: int, rate: float = 0) -> Iterator[list[SentRecord]]:
     """At a rate, or where that is 0 every device every `PERIOD_S`."""
     rate = rate or devices / PERIOD_S
     config = FleetConfig(
@@ -264,7 +264,7 @@ def _fleet_chunks(devices: int, size: int, count: int, rate: float = 0) -> Itera
         share_repeated=0,
         faults_per_kind=0,
     )
-    fleet, waiting = Fleet(config), list[Sent]()
+    fleet, waiting = Fleet(config), list[SentRecord]()
     step = max(1, int(size / rate * 1_000))
     for from_ts in range(config.start_ts, config.end_ts, step):
         waiting += map(arrived, fleet.due(from_ts, min(from_ts + step, config.end_ts)))
@@ -274,14 +274,14 @@ def _fleet_chunks(devices: int, size: int, count: int, rate: float = 0) -> Itera
             count -= 1
 
 
-def _temperature_chunks(components: int, devices: int, count: int) -> Iterator[list[Sent]]:
+def _temperature_chunks(components: int, devices: int, count: int) -> Iterator[list[SentRecord]]:
     """Every chunk is a report of every device."""
     for number in range(count):
         event_ts = START_TS + number * PERIOD_S * 1_000
         yield [_temperatures(device, event_ts, number, components) for device in range(devices)]
 
 
-def _ordered_chunks(order: str, devices: int, count: int) -> Iterator[list[Sent]]:
+def _ordered_chunks(order: str, devices: int, count: int) -> Iterator[list[SentRecord]]:
     """Chunks of as many reports as there are devices; after the first, of which every device has one, in this order."""
     chance, few = np.random.default_rng(SEED), max(1, devices // 100)
     for number in range(count):
@@ -297,8 +297,8 @@ def _ordered_chunks(order: str, devices: int, count: int) -> Iterator[list[Sent]
         ]
 
 
-def _temperatures(device: int, event_ts: int, number: int, components: int) -> Sent:
-    return Sent(
+def _temperatures(device: int, event_ts: int, number: int, components: int) -> SentRecord:
+    return SentRecord(
         event_ts + ARRIVES_MS,
         b"key",
         orjson.dumps(

@@ -24,7 +24,7 @@ class Burst(NamedTuple):
     values: Sequence[bytes]
 
 
-Made = Iterator[Burst]
+Bursts = Iterator[Burst]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Attack:
     before; `readers` ask for /metrics all the while; `raising` has detectors raise on `FATAL_VALUE`."""
 
     name: str
-    sends: Callable[[Random, int], Made]
+    sends: Callable[[Random, int], Bursts]
     full: int = 0
     smoke: int = 0
     known: bool = False
@@ -52,22 +52,22 @@ def report_of(device: str, ts: int, value: float = 20.0, **fields: Any) -> dict[
     } | fields
 
 
-def _nothing(_: Random, __: int) -> Made:
+def _nothing(_: Random, __: int) -> Bursts:
     yield from ()
 
 
-def _share_of_bad(random: Random, size: int) -> Made:
+def _share_of_bad(random: Random, size: int) -> Bursts:
     bad = set(random.sample(range(size), size * 44 // 1_000))
     values = [_JSON(report_of(f"S-{number % 500}", now_ms(), v=2 if number in bad else 1)) for number in range(size)]
     yield Burst(0, b"S", values)
 
 
-def _gateway(_: Random, seconds: int) -> Made:
+def _gateway(_: Random, seconds: int) -> Bursts:
     for turn in range(seconds * 5):
         yield Burst(turn / 5, b"G", [_JSON(report_of(f"G-{number}", now_ms(), v=2)) for number in range(60)])
 
 
-def _ids(random: Random, size: int) -> Made:
+def _ids(random: Random, size: int) -> Bursts:
     begin, ts = random.randrange(16**7), now_ms()
     # Batch by batch: what a batch holds is bounded too.
     for first in range(0, size, 100_000):
@@ -75,27 +75,27 @@ def _ids(random: Random, size: int) -> Made:
         yield Burst(0, b"R", [_JSON(reports[at : at + 500]) for at in range(0, len(reports), 500)])
 
 
-def _bomb(_: Random, megabytes: int) -> Made:
+def _bomb(_: Random, megabytes: int) -> Bursts:
     yield Burst(0, b"B", [b" " * 1_000_000] * megabytes)
 
 
-def _nesting(_: Random, size: int) -> Made:
+def _nesting(_: Random, size: int) -> Bursts:
     nested = b"[" * 260 + b"]" * 260
     report = b'{"v":2,"device_id":"N-1","x":' + nested + b',"y":%b}' % nested[20:-20]
     yield Burst(0, b"N", [b"[" + b",".join([report] * size) + b"]"])
 
 
-def _one_device(random: Random, size: int) -> Made:
+def _one_device(random: Random, size: int) -> Bursts:
     ts = now_ms() - size
     yield Burst(0, b"O", [_JSON(report_of("O-1", ts + at, random.randrange(400) / 10, seq=at)) for at in range(size)])
 
 
-def _poison(_: Random, __: int) -> Made:
+def _poison(_: Random, __: int) -> Bursts:
     for turn in range(3):
         yield Burst(turn, b"P", [_JSON(report_of("P-1", now_ms(), FATAL_VALUE, seq=turn))])
 
 
-def _large_records(random: Random, size: int) -> Made:
+def _large_records(random: Random, size: int) -> Bursts:
     for first in range(0, size, 50):
         values = []
         for turn in range(first, min(first + 50, size)):

@@ -26,7 +26,7 @@ from faust.types import TP
 from benchmarks.machine import machine, versions
 from benchmarks.processes import in_one_of_its_own
 from benchmarks.profiles import shares
-from benchmarks.workload import START_TS, Sent, arrived, fill, hash_of, records_of
+from benchmarks.workload import START_TS, SentRecord, arrived, fill, hash_of, records_of
 from detectors.checkpoints.encode import encode
 from detectors.limits import load_limits
 from detectors.process import process
@@ -63,10 +63,10 @@ Work = Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class StageInput:
     """What a stage gets: the fleet's records in chunks of `size`, and the servers. It may say what it `found`."""
 
-    sent: Sequence[Sent]
+    sent: Sequence[SentRecord]
     size: int
     settings: Settings
     found: list[str] = field(default_factory=list)
@@ -101,17 +101,17 @@ class Stage:
     found_hash: str = ""
 
 
-def _fetch(given: Given) -> Iterator[Work]:
+def _fetch(given: StageInput) -> Iterator[Work]:
     """The client, and what it fetched as columns."""
     return _fetched(given, lambda tp, records: len(to_records(tp, records).offsets))
 
 
-def _count(given: Given) -> Iterator[Work]:
+def _count(given: StageInput) -> Iterator[Work]:
     """The ceiling of fetch: the client alone, whose records are counted and let go of."""
     return _fetched(given, lambda _, records: len(records))
 
 
-def _fetched(given: Given, taken: Callable[[TP, Sequence[ConsumerRecord]], int]) -> Iterator[Work]:
+def _fetched(given: StageInput, taken: Callable[[TP, Sequence[ConsumerRecord]], int]) -> Iterator[Work]:
     tp = TopicPartition(TELEMETRY.name, 0)
 
     async def opened() -> AIOKafkaConsumer:
@@ -133,7 +133,7 @@ def _fetched(given: Given, taken: Callable[[TP, Sequence[ConsumerRecord]], int])
         runner.run(consumer.stop())
 
 
-def _loads(given: Given) -> Iterator[Work]:
+def _loads(given: StageInput) -> Iterator[Work]:
     """The ceiling of decode: parsed, and let go of."""
     loads = orjson.loads
 
@@ -149,7 +149,7 @@ def _loads(given: Given) -> Iterator[Work]:
         yield partial(work, chunk.values)
 
 
-def _decode(given: Given) -> Iterator[Work]:
+def _decode(given: StageInput) -> Iterator[Work]:
     """Bytes to columns and rejects."""
     for chunk in given.chunks():
         yield partial(_decoded, chunk)
@@ -159,7 +159,7 @@ def _decoded(chunk: Records) -> int:
     return len(decode(chunk)[0])
 
 
-def _slots(given: Given) -> Iterator[Work]:
+def _slots(given: StageInput) -> Iterator[Work]:
     """The devices' rows in the state."""
     state = PartitionState()
 
@@ -171,7 +171,7 @@ def _slots(given: Given) -> Iterator[Work]:
         yield partial(work, reports)
 
 
-def _detect(given: Given) -> Iterator[Work]:
+def _detect(given: StageInput) -> Iterator[Work]:
     """Columns to events, slots included."""
     limits, state = load_limits(), PartitionState()
 
@@ -185,7 +185,7 @@ def _detect(given: Given) -> Iterator[Work]:
         yield partial(work, reports)
 
 
-def _publish(given: Given) -> Iterator[Work]:
+def _publish(given: StageInput) -> Iterator[Work]:
     """Events to bytes, sent and acknowledged."""
     _, results = given.results()
     events = [
@@ -221,14 +221,14 @@ def _publish(given: Given) -> Iterator[Work]:
         runner.run(producer.stop())
 
 
-def _encode(given: Given) -> Iterator[Work]:
+def _encode(given: StageInput) -> Iterator[Work]:
     """The state of all devices as rows of a checkpoint."""
     state, _ = given.results()
     for _ in range(WRITES):
         yield lambda: len(list(encode(state, range(len(state)))))
 
 
-def _checkpoint(given: Given) -> Iterator[Work]:
+def _checkpoint(given: StageInput) -> Iterator[Work]:
     """Rows of a checkpoint, written in one transaction."""
     state, _ = given.results()
     rows = list(encode(state, range(len(state))))
@@ -245,12 +245,12 @@ def _checkpoint(given: Given) -> Iterator[Work]:
         runner.run(writer.stop())
 
 
-def _blocks(given: Given) -> list[Block]:
+def _blocks(given: StageInput) -> list[Block]:
     topic_id = given.topic_ids()[TELEMETRY.name]
     return [telemetry_block(chunk, topic_id) for chunk in given.chunks()]
 
 
-def _columns(given: Given) -> Iterator[Work]:
+def _columns(given: StageInput) -> Iterator[Work]:
     """Bytes to the columns of the table, decode included."""
     topic_id = given.topic_ids()[TELEMETRY.name]
     for chunk in given.chunks():
@@ -261,7 +261,7 @@ def _rows_of(chunk: Records, topic_id: UUID) -> int:
     return telemetry_block(chunk, topic_id).rows
 
 
-def _insert(given: Given) -> Iterator[Work]:
+def _insert(given: StageInput) -> Iterator[Work]:
     """Columns to rows in ClickHouse, each once."""
     blocks = _blocks(given)
     sink = make_sink(given.settings)
@@ -276,7 +276,7 @@ def _insert(given: Given) -> Iterator[Work]:
     sink.close()
 
 
-def _insert_nothing(given: Given) -> Iterator[Work]:
+def _insert_nothing(given: StageInput) -> Iterator[Work]:
     """The ceiling of insert: the same columns, which the server throws away unseen."""
     blocks = _blocks(given)
     names = ", ".join(f"`{name}`" for name in blocks[0].columns)
@@ -292,8 +292,8 @@ def _insert_nothing(given: Given) -> Iterator[Work]:
 
 
 CHUNKS: Final = (10, 40, 160, 640, 2560)
-Case = tuple[str, str, Callable[[Given], Iterator[Work]], Sequence[int]]
-CASES: Final[Sequence[Case]] = (
+StageCase = tuple[str, str, Callable[[StageInput], Iterator[Work]], Sequence[int]]
+CASES: Final[Sequence[StageCase]] = (
     ("fetch", "record", _fetch, (0,)),
     ("ceiling: bare client", "record", _count, (0,)),
     ("ceiling: orjson.loads", "record", _loads, (640,)),
@@ -313,7 +313,7 @@ PROFILED: Final = {"decode": 2_560, "detect": 2_560, "columns": 10_000}
 """Of these the functions are told too, at this size of chunks."""
 
 
-def run(seconds: float, say: Callable[[str], None], cases: Sequence[Case] = CASES) -> dict[str, Any]:
+def run(seconds: float, say: Callable[[str], None], cases: Sequence[StageCase] = CASES) -> dict[str, Any]:
     """The stages on `seconds` of the fleet; one JSON object."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new broker's first "not yet" is no news
     config = FleetConfig(seed=SEED, devices=DEVICES, rate=DEVICES / PERIOD_S, seconds=seconds, start_ts=START_TS)
@@ -330,11 +330,11 @@ def run(seconds: float, say: Callable[[str], None], cases: Sequence[Case] = CASE
             run_migrations(settings)
             for stage, _, _, sizes in cases:
                 for size in sizes:
-                    stages.append(in_one_of_its_own(measure, stage, Given(sent, size, settings)))
+                    stages.append(in_one_of_its_own(measure, stage, StageInput(sent, size, settings)))
                     say(_told(stages[-1]))
             profiles = {}
             for stage, size in PROFILED.items():
-                profiles[stage] = in_one_of_its_own(profiled, stage, Given(sent, size, settings))
+                profiles[stage] = in_one_of_its_own(profiled, stage, StageInput(sent, size, settings))
                 say(f"{stage}: most of its own time takes {profiles[stage][0]['function']}")
     return {
         "benchmark": "stages",
@@ -349,12 +349,12 @@ def run(seconds: float, say: Callable[[str], None], cases: Sequence[Case] = CASE
     }
 
 
-async def _prepare(settings: Settings, sent: Sequence[Sent]) -> None:
+async def _prepare(settings: Settings, sent: Sequence[SentRecord]) -> None:
     await fill(settings.kafka, [sent, [], [], []])
     await make_topics(settings)
 
 
-def measure(stage: str, given: Given) -> Stage:
+def measure(stage: str, given: StageInput) -> Stage:
     """One stage, in this process."""
     collect_seldom()  # as a worker does
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -381,7 +381,7 @@ def measure(stage: str, given: Given) -> Stage:
     )
 
 
-def profiled(stage: str, given: Given) -> list[dict[str, Any]]:
+def profiled(stage: str, given: StageInput) -> list[dict[str, Any]]:
     """What a stage's functions take, in this process."""
     collect_seldom()
     _, works = _of(stage)
@@ -391,7 +391,7 @@ def profiled(stage: str, given: Given) -> list[dict[str, Any]]:
     return shares(warm)
 
 
-def _of(stage: str) -> tuple[str, Callable[[Given], Iterator[Work]]]:
+def _of(stage: str) -> tuple[str, Callable[[StageInput], Iterator[Work]]]:
     ((of, works),) = [(of, works) for name, of, works, _ in CASES if name == stage]
     return of, works
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import orjson
@@ -23,9 +23,9 @@ from clickhouse_driver import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import workload
-from benchmarks.machine import machine, versions
+from benchmarks.machine import Measured, machine, versions
 from benchmarks.processes import cpu_s, peak_mb
-from benchmarks.workload import PARTITIONS, Sent, Wanted
+from benchmarks.workload import PARTITIONS, SentRecord, Wanted
 from benchmarks.written import differences, written
 from cli.offsets import Offsets
 from cli.output import Say
@@ -36,8 +36,6 @@ from schemas.topics import AGGREGATES, ALARMS, REJECTS, TELEMETRY
 from streams.errors import OperatorError
 from streams.settings import Settings, host_port
 from streams.storage import run_migrations
-
-Result = dict[str, Any]
 
 FORMS: Final = {"one report a record": 1, "50 reports a record": 50}
 MANY_PARTITIONS: Final = (16, 64)
@@ -57,7 +55,7 @@ SLOWEST: Final = 200.0
 _DONE_METRIC: Final = {"detect": "emberline_reports", "sink": "emberline_inserted_rows"}
 
 
-def run(reports: int, devices: int, crews: Sequence[dict[str, int]], say: Say) -> Result:
+def run(reports: int, devices: int, crews: Sequence[dict[str, int]], say: Say) -> Measured:
     """All crews on both forms; one JSON object."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new broker's first "not yet" is no news
     with tempfile.TemporaryDirectory(prefix="emberline-throughput-") as name:
@@ -88,7 +86,7 @@ def run(reports: int, devices: int, crews: Sequence[dict[str, int]], say: Say) -
 
 async def _cases(
     settings: Settings, folder: Path, reports: int, devices: int, crews: Sequence[dict[str, int]], say: Say
-) -> list[Result]:
+) -> list[Measured]:
     fleet = workload.fleet_of(reports, devices)
     done = []
     for form, size, partitions, of_these in _layouts(crews):
@@ -117,11 +115,11 @@ def _layouts(crews: Sequence[dict[str, int]]) -> Iterator[tuple[str, int, int, S
         yield form, size, partitions, crews[:1]
 
 
-def joined(records: Sequence[Sent], size: int) -> list[Sent]:
+def joined(records: Sequence[SentRecord], size: int) -> list[SentRecord]:
     """Good single reports put together into arrays of `size`; all else stays as it is."""
 
-    def arrays() -> Iterator[Sent]:
-        waiting: list[Sent] = []
+    def arrays() -> Iterator[SentRecord]:
+        waiting: list[SentRecord] = []
         for one in records:
             if _may_be_joined(one):
                 waiting.append(one)
@@ -137,7 +135,7 @@ def joined(records: Sequence[Sent], size: int) -> list[Sent]:
     return [*sorted(arrays(), key=lambda one: one.arrival_ts)]
 
 
-def _may_be_joined(record: Sent) -> bool:
+def _may_be_joined(record: SentRecord) -> bool:
     if len(record.value) > MOST_BYTES:
         return False
     try:
@@ -147,11 +145,11 @@ def _may_be_joined(record: Sent) -> bool:
     return record.key is not None and fault_of(report) is None
 
 
-def _array(records: Sequence[Sent]) -> Sent:
-    return Sent(records[-1].arrival_ts, b"gateway", b"[" + b",".join(one.value for one in records) + b"]")
+def _array(records: Sequence[SentRecord]) -> SentRecord:
+    return SentRecord(records[-1].arrival_ts, b"gateway", b"[" + b",".join(one.value for one in records) + b"]")
 
 
-async def _one(settings: Settings, folder: Path, crew: dict[str, int], reports: int, wanted: Wanted) -> Result:
+async def _one(settings: Settings, folder: Path, crew: dict[str, int], reports: int, wanted: Wanted) -> Measured:
     """One crew on topics and tables made anew."""
     await workload.make_emberline_anew(settings)
     await asyncio.to_thread(run_migrations, settings)
@@ -187,7 +185,7 @@ async def _measured(
     groups: dict[str, Offsets],
     crew: dict[str, int],
     reports: int,
-) -> Result:
+) -> Measured:
     # Twice, for one that was ready is not while another joins.
     for worker in (*workers, *workers):
         await wait_until_ready(worker)
@@ -245,7 +243,7 @@ def _rows(settings: Settings) -> tuple[int, int]:
         return rows, twice
 
 
-def _told(result: Result) -> str:
+def _told(result: Measured) -> str:
     told = [
         f"{result['crew'][role]} {role}: {one['reports_per_second']} reports/s, "
         f"{one['reports_per_cpu_second']} a CPU second, {one['peak_mb']:.0f} MB"

@@ -37,7 +37,7 @@ ARRIVES_MS: Final = 5
 TOPICS_S: Final = 30.0
 
 
-class Sent(NamedTuple):
+class SentRecord(NamedTuple):
     """A record of the telemetry topic; its offset is its place in its partition's list."""
 
     arrival_ts: int
@@ -94,26 +94,26 @@ def fleet_of(reports: int, devices: int) -> Fleet:
     )
 
 
-def partitioned(fleet: Fleet, count: int = PARTITIONS) -> list[list[Sent]]:
+def partitioned(fleet: Fleet, count: int = PARTITIONS) -> list[list[SentRecord]]:
     """The fleet's records, by partition as Kafka's clients choose it; the last of each is a bad one.
 
     So the last reject of a partition shows when its last record had been worked on.
     """
-    partitions: list[list[Sent]] = [[] for _ in range(count)]
+    partitions: list[list[SentRecord]] = [[] for _ in range(count)]
     for one in fleet.due(fleet.config.start_ts, fleet.config.end_ts):
         number = 0 if one.key is None else partition_of(one.key, count)
         partitions[number].append(arrived(one))
     for records in partitions:
-        records.append(Sent(fleet.config.end_ts, b"last", b"the last one"))
+        records.append(SentRecord(fleet.config.end_ts, b"last", b"the last one"))
     return partitions
 
 
-def arrived(send: Send) -> Sent:
+def arrived(send: Send) -> SentRecord:
     """What a device sends, as it lies on the topic."""
-    return Sent(send.scheduled_ts + ARRIVES_MS, send.key, send.value)
+    return SentRecord(send.scheduled_ts + ARRIVES_MS, send.key, send.value)
 
 
-def records_of(sent: Sequence[Sent], first: int = 0) -> Records:
+def records_of(sent: Sequence[SentRecord], first: int = 0) -> Records:
     """Consecutive records of a partition, from the offset `first` on, as columns."""
     return Records(
         topic=TELEMETRY.name,
@@ -126,7 +126,7 @@ def records_of(sent: Sequence[Sent], first: int = 0) -> Records:
     )
 
 
-def wanted_of(partitions: Sequence[Sequence[Sent]], limits: Path) -> Wanted:
+def wanted_of(partitions: Sequence[Sequence[SentRecord]], limits: Path) -> Wanted:
     """What the records mean, by the slow twin."""
     alarms: set[bytes] = set()
     aggregates: set[bytes] = set()
@@ -152,12 +152,12 @@ def comparable(value: bytes) -> bytes:
     return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
 
 
-def good_reports(partitions: Sequence[Sequence[Sent]]) -> int:
+def good_reports(partitions: Sequence[Sequence[SentRecord]]) -> int:
     """How many reports the records hold that are no rejects, those that come again among them."""
     return sum(len(decode(records_of(records))[0].good) for records in partitions)
 
 
-async def fill(kafka: str, partitions: Sequence[Sequence[Sent]]) -> None:
+async def fill(kafka: str, partitions: Sequence[Sequence[SentRecord]]) -> None:
     """Make the telemetry topic and write the records to it, with the fleet's times as those of arrival."""
     kept = TELEMETRY.settings | {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
     await _make(kafka, [NewTopic(TELEMETRY.name, len(partitions), 1, topic_configs=kept)])

@@ -19,10 +19,10 @@ _LARGE_BYTES: Final = 1_100_000
 _YEAR_2090_TS: Final = 3_786_912_000_000
 _JUST_1970_TS: Final = 86_400_000
 
-Report = dict[str, Any]
+RawReport = dict[str, Any]
 
 
-Made = Callable[[Report, random.Random], bytes]
+Maker = Callable[[RawReport, random.Random], bytes]
 
 
 class BadRecord(NamedTuple):
@@ -35,20 +35,20 @@ class BadRecord(NamedTuple):
     rejects: int
 
 
-class _Case(NamedTuple):
+class _BadCase(NamedTuple):
     """`reason` is empty where nothing is rejected."""
 
     reason: str
-    value: Made
+    value: Maker
     key: bool = True
     reports: int = 0
 
 
-def _odd(value: Made) -> _Case:
-    return _Case("", value, reports=1)
+def _odd(value: Maker) -> _BadCase:
+    return _BadCase("", value, reports=1)
 
 
-def _good(device_id: str, ts: int) -> Report:
+def _good(device_id: str, ts: int) -> RawReport:
     return {
         "v": 1,
         "device_id": device_id,
@@ -64,71 +64,71 @@ def _good(device_id: str, ts: int) -> Report:
     }
 
 
-def _with(**changed: Any) -> Made:
+def _with(**changed: Any) -> Maker:
     return lambda report, rng: orjson.dumps(report | changed)
 
 
-def _without(name: str) -> Made:
+def _without(name: str) -> Maker:
     return lambda report, rng: orjson.dumps({key: value for key, value in report.items() if key != name})
 
 
-def _written(value: bytes) -> Made:
+def _written(value: bytes) -> Maker:
     return lambda report, rng: value
 
 
-def _spelled(number: bytes) -> Made:
+def _spelled(number: bytes) -> Maker:
     return lambda report, rng: orjson.dumps(report).replace(b"61.5", number)
 
 
-def _truncated(report: Report, rng: random.Random) -> bytes:
+def _truncated(report: RawReport, rng: random.Random) -> bytes:
     text = orjson.dumps(report)
     return text[: rng.randrange(1, len(text))]
 
 
-def _random_bytes(report: Report, rng: random.Random) -> bytes:
+def _random_bytes(report: RawReport, rng: random.Random) -> bytes:
     return b"\xff" + rng.randbytes(rng.randrange(20, 300))  # 0xff begins no UTF-8 text, so it can never be JSON
 
 
-def _one_bad_of_five(report: Report, rng: random.Random) -> bytes:
+def _one_bad_of_five(report: RawReport, rng: random.Random) -> bytes:
     reports = [report | {"event_ts": report["event_ts"] - 1_000 * back, "seq": 4 - back} for back in range(4, -1, -1)]
     reports[2]["v"] = "1"
     return orjson.dumps(reports)
 
 
-def _in_gb_18030(report: Report, rng: random.Random) -> bytes:
+def _in_gb_18030(report: RawReport, rng: random.Random) -> bytes:
     return orjson.dumps(report | {"faults": ["探头故障"]}).decode().encode("gb18030")
 
 
-def _padded(size_bytes: int) -> Made:
+def _padded(size_bytes: int) -> Maker:
     return lambda report, rng: orjson.dumps(report | {"note": "x" * size_bytes})
 
 
 CASES: Final = (
-    _Case("not_json", _truncated),
+    _BadCase("not_json", _truncated),
     _odd(_spelled(b"NaN")),
     _odd(_with(event_ts=_JUST_1970_TS)),
-    _Case("null_key", _with(), key=False),
+    _BadCase("null_key", _with(), key=False),
     _odd(_with(temperature_c=[31.0, 30.5, 32.1])),
-    _Case("wrong_type", _one_bad_of_five, reports=4),
+    _BadCase("wrong_type", _one_bad_of_five, reports=4),
     _odd(_with(temperature_c=[-127.0, 99_999.0, 85.0, None])),
-    _Case("not_json", _random_bytes),
+    _BadCase("not_json", _random_bytes),
     _odd(_spelled(b"-Infinity")),
-    _Case("missing_field", _without("device_id")),
+    _BadCase("missing_field", _without("device_id")),
     _odd(_with(event_ts=_YEAR_2090_TS)),
-    _Case("unknown_version", _with(v=9)),
+    _BadCase("unknown_version", _with(v=9)),
     _odd(_with(device_kind="toaster")),
-    _Case("bad_device_id", _with(device_id="LY 000123")),
+    _BadCase("bad_device_id", _with(device_id="LY 000123")),
     _odd(_with(current_a=["12.1", True, 12.4], voltage_v=230)),
-    _Case("missing_field", _without("v")),
+    _BadCase("missing_field", _without("v")),
     _odd(_with(event_ts="yesterday", seq=-1, test="no", faults=["x" * 100] * 17)),
-    _Case("wrong_type", _with(device_id=4711)),
+    _BadCase("wrong_type", _with(device_id=4711)),
     _odd(_with(temperature_c=[31.0] * (MAX_COMPONENTS + 1), humidity_pct=[40.0])),
-    _Case("not_json", _in_gb_18030),
-    _Case("empty_record", _written(b"")),
-    _Case("empty_record", _written(b"[]")),
-    _Case("not_a_report", _written(b"42")),
-    _Case("too_many_reports", _written(orjson.dumps([0] * (MAX_REPORTS_PER_RECORD + 1)))),
-    _Case("record_too_large", _padded(_LARGE_BYTES)),
+    _BadCase("not_json", _in_gb_18030),
+    _BadCase("empty_record", _written(b"")),
+    _BadCase("empty_record", _written(b"[]")),
+    _BadCase("not_a_report", _written(b"42")),
+    _BadCase("too_many_reports", _written(orjson.dumps([0] * (MAX_REPORTS_PER_RECORD + 1)))),
+    _BadCase("record_too_large", _padded(_LARGE_BYTES)),
 )
 """Taken in turn, so that a run with as many bad records has every one."""
 
@@ -147,7 +147,7 @@ class BadRecords:
         found = [self._make(number, CASES[number % len(CASES)], self._at(number)) for number in range(first, last)]
         middle_ts = self._start_ts + self._run_ms // 2
         if self._huge_bytes and from_ts <= middle_ts < to_ts:
-            found.append(self._make(self._count, _Case("record_too_large", _padded(self._huge_bytes)), middle_ts))
+            found.append(self._make(self._count, _BadCase("record_too_large", _padded(self._huge_bytes)), middle_ts))
         return found
 
     def rejects_by_reason(self) -> Counter[str]:
@@ -163,7 +163,7 @@ class BadRecords:
     def _at(self, number: int) -> int:
         return self._start_ts + (2 * number + 1) * self._run_ms // (2 * self._count)
 
-    def _make(self, number: int, case: _Case, ts: int) -> BadRecord:
+    def _make(self, number: int, case: _BadCase, ts: int) -> BadRecord:
         rng = random.Random(self._seed * 1_000_003 + number)
         # What is kept is a device's own: a healthy device's numbers would repeat, and its values leap.
         own = case.reports > 0 or rng.random() < 0.5 or not self._names

@@ -24,30 +24,30 @@ from benchmarks.peers.given import (
     LARGEST_BYTES,
     LINGER_MS,
     Beginning,
-    Given,
+    PeerConfig,
     given,
     say,
 )
 from benchmarks.peers.records import Rejected, Source, read
-from benchmarks.peers.rules import Device, Devices, Event, Report, key_of
+from benchmarks.peers.rules import PeerDevice, PeerDevices, PeerEvent, Report, key_of
 
-Placed = tuple[Report, int, int, int]
+SourcedReport = tuple[Report, int, int, int]
 """A report, the offset and index of its record, the time of its arrival."""
 
 
 class DeviceLogic(StatefulBatchLogic):
     """One device; Bytewax makes one for each key, and shows it what a batch holds for it."""
 
-    def __init__(self, devices: Devices, state: bytes | None) -> None:
+    def __init__(self, devices: PeerDevices, state: bytes | None) -> None:
         self._devices = devices
-        self._device: Device | None = None if state is None else devices.restored(state)
+        self._device: PeerDevice | None = None if state is None else devices.restored(state)
 
-    def on_batch(self, values: list[Placed]) -> tuple[Iterable[Event], bool]:
+    def on_batch(self, values: list[SourcedReport]) -> tuple[Iterable[PeerEvent], bool]:
         """Take the reports in."""
         device = self._device
         if device is None:
             device = self._device = self._devices.make(values[0][0])
-        events: list[Event] = []
+        events: list[PeerEvent] = []
         for report, offset, index, ingest_ts in values:
             events += device.take(report, offset, index, ingest_ts)
         return events, StatefulBatchLogic.RETAIN
@@ -57,13 +57,15 @@ class DeviceLogic(StatefulBatchLogic):
         return b"" if self._device is None else self._device.dump()
 
 
-class Reading:
+class ReadReports:
     """From batches of records to keyed reports and rejects."""
 
     def __init__(self) -> None:
         self._beginning = Beginning()
 
-    def __call__(self, messages: list[KafkaSourceMessage[Any, Any]]) -> Iterable[tuple[str, Placed] | KafkaSinkMessage]:
+    def __call__(
+        self, messages: list[KafkaSourceMessage[Any, Any]]
+    ) -> Iterable[tuple[str, SourcedReport] | KafkaSinkMessage]:
         if messages:
             self._beginning.note()
         for message in messages:
@@ -80,11 +82,11 @@ def _message_of(key: bytes | None, reject: Rejected) -> KafkaSinkMessage:
     return KafkaSinkMessage(key=key, value=reject.value, headers=reject.headers)
 
 
-def _is_reject(item: tuple[str, Placed] | KafkaSinkMessage) -> bool:
+def _is_reject(item: tuple[str, SourcedReport] | KafkaSinkMessage) -> bool:
     return type(item) is KafkaSinkMessage
 
 
-def make_flow(given: Given) -> Dataflow:
+def make_flow(given: PeerConfig) -> Dataflow:
     """Read, judge, key, detect, send."""
     brokers, devices = [given.kafka], given.devices()
     producing = {"linger.ms": LINGER_MS, "message.max.bytes": LARGEST_BYTES}
@@ -92,11 +94,11 @@ def make_flow(given: Given) -> Dataflow:
     telemetry = kop.input(
         "telemetry", flow, brokers=brokers, topics=[given.telemetry], tail=False, add_config={"fetch.wait.max.ms": 50}
     )
-    found = op.flat_map_batch("read", telemetry.oks, Reading())
+    found = op.flat_map_batch("read", telemetry.oks, ReadReports())
     judged = op.branch("judge", found, _is_reject)
     events = op.stateful_batch("detect", judged.falses, lambda state: DeviceLogic(devices, state))
 
-    def outgoing(keyed: tuple[str, Event]) -> KafkaSinkMessage:
+    def outgoing(keyed: tuple[str, PeerEvent]) -> KafkaSinkMessage:
         event = keyed[1]
         return KafkaSinkMessage(key=event.device_id.encode(), value=event.to_json(), topic=given.topic_of(event))
 
@@ -105,7 +107,7 @@ def make_flow(given: Given) -> Dataflow:
     return flow
 
 
-def run(given: Given) -> None:
+def run(given: PeerConfig) -> None:
     """Run it as `python -m bytewax.run` does, with one worker: more would share one interpreter lock."""
     recovery = None
     if given.state:

@@ -10,9 +10,9 @@ from contextlib import suppress
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
-from benchmarks.peers.given import COMMIT_INTERVAL_S, LARGEST_BYTES, Beginning, Given, given
+from benchmarks.peers.given import COMMIT_INTERVAL_S, LARGEST_BYTES, Beginning, PeerConfig, given
 
-Work = Callable[[list[ConsumerRecord]], object]
+Handle = Callable[[list[ConsumerRecord]], object]
 
 
 def _parse(records: list[ConsumerRecord]) -> None:
@@ -22,7 +22,7 @@ def _parse(records: list[ConsumerRecord]) -> None:
             loads(record.value)
 
 
-async def _consume(given: Given, work: Work) -> None:
+async def _consume(given: PeerConfig, work: Handle) -> None:
     consumer = AIOKafkaConsumer(
         given.telemetry,
         bootstrap_servers=given.kafka,

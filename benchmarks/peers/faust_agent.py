@@ -13,25 +13,25 @@ from typing import Any, Final
 
 import faust
 
-from benchmarks.peers.given import COMMIT_INTERVAL_S, LARGEST_BYTES, LINGER_MS, Beginning, Given, given
+from benchmarks.peers.given import COMMIT_INTERVAL_S, LARGEST_BYTES, LINGER_MS, Beginning, PeerConfig, given
 from benchmarks.peers.records import Source, read
-from benchmarks.peers.rules import Device, Report, key_of
+from benchmarks.peers.rules import PeerDevice, Report, key_of
 from benchmarks.workload import PARTITIONS
 
 TAKEN: Final = 1_000
 TAKEN_WITHIN_S: Final = 0.1
 
-Changed = tuple[bool, bytes, Device]
+Changed = tuple[bool, bytes, PeerDevice]
 """Of test data or not, the key in the table, and the device."""
 
 
-class Detect:
+class FaustDetect:
     """What the agent does with records."""
 
-    def __init__(self, app: Any, given: Given) -> None:
+    def __init__(self, app: Any, given: PeerConfig) -> None:
         self._given = given
         self._devices = given.devices()
-        self._live: dict[str, Device] = {}
+        self._live: dict[str, PeerDevice] = {}
         self._beginning = Beginning()
         self._topics = {name: bytes_topic(app, name) for name in given.outputs}
         self._tables = [self._table(app, "devices"), self._table(app, "test-devices")] if given.state else []
@@ -83,7 +83,7 @@ class Detect:
             await topic.send(key=event.key, value=reject.value, partition=partition, headers=reject.headers)
         return changed
 
-    def _device(self, report: Report, test: bool, key: bytes) -> Device:
+    def _device(self, report: Report, test: bool, key: bytes) -> PeerDevice:
         name = key_of(report)
         device = self._live.get(name)
         if device is None:
@@ -99,7 +99,7 @@ def bytes_topic(app: Any, name: str) -> Any:
     )
 
 
-def make_app(given: Given) -> Any:
+def make_app(given: PeerConfig) -> Any:
     """The worker's app."""
     app = faust.App(
         given.group,
@@ -117,7 +117,7 @@ def make_app(given: Given) -> Any:
         producer_max_batch_size=131_072,
         producer_max_request_size=LARGEST_BYTES,
     )
-    detect = Detect(app, given)
+    detect = FaustDetect(app, given)
 
     async def forget(*args: object, **kwargs: object) -> None:
         detect.forget()

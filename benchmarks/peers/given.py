@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.peers.rules import Devices, Event
+from benchmarks.peers.rules import PeerDevices, PeerEvent
 from detectors.limits import load_limits
 from schemas.events import Alarm
 from streams.garbage import collect_seldom
@@ -23,7 +23,7 @@ LINGER_MS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class PeerConfig:
     """Where to read and write, and whether the devices' state is to survive the process."""
 
     kafka: str
@@ -39,16 +39,16 @@ class Given:
         """The topics of alarms, aggregates and rejects."""
         return f"{self.group}.alarms", f"{self.group}.aggregates", f"{self.group}.rejects"
 
-    def topic_of(self, event: Event) -> str:
+    def topic_of(self, event: PeerEvent) -> str:
         """The topic an event goes to."""
         return self.outputs[0] if isinstance(event, Alarm) else self.outputs[1]
 
-    def devices(self) -> Devices:
+    def devices(self) -> PeerDevices:
         """What makes devices, with the limits of this run."""
-        return Devices(load_limits(self.limits))
+        return PeerDevices(load_limits(self.limits))
 
 
-def given() -> Given:
+def given() -> PeerConfig:
     """Read the command line, and let the garbage collector look as seldom as it does in emberline's workers."""
     collect_seldom()
     parser = argparse.ArgumentParser()
@@ -58,7 +58,7 @@ def given() -> Given:
         parser.add_argument(name, required=True, type=Path)
     parser.add_argument("--form", default="")
     parser.add_argument("--no-state", dest="state", action="store_false")
-    return Given(**vars(parser.parse_args()))
+    return PeerConfig(**vars(parser.parse_args()))
 
 
 class Beginning:

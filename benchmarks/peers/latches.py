@@ -29,7 +29,7 @@ class Limit(NamedTuple):
     sources: tuple[str, str]
 
 
-class Limits(NamedTuple):
+class PeerLimits(NamedTuple):
     """The limits of one device."""
 
     residual_current: Limit
@@ -39,7 +39,7 @@ class Limits(NamedTuple):
     arc_fault: Limit
 
 
-def limits_by_profile(table: LimitTable) -> list[Limits]:
+def limits_by_profile(table: LimitTable) -> list[PeerLimits]:
     """The whole table, once, so that no report has to ask numpy."""
     by_kind = [
         [
@@ -48,10 +48,10 @@ def limits_by_profile(table: LimitTable) -> list[Limits]:
         ]
         for kind in AlarmKind
     ]
-    return [Limits(*row) for row in zip(*by_kind, strict=True)]
+    return [PeerLimits(*row) for row in zip(*by_kind, strict=True)]
 
 
-class Finding(NamedTuple):
+class PeerFinding(NamedTuple):
     """One thing that happened to one latch."""
 
     event: AlarmEvent
@@ -76,7 +76,7 @@ class Time(NamedTuple):
     gap: bool
 
 
-class Latch:
+class PeerLatch:
     """An alarm that is on its way, or open. A component at rest has none."""
 
     __slots__ = (
@@ -107,7 +107,7 @@ class Latch:
         return [getattr(self, name) for name in self.__slots__]
 
     @classmethod
-    def load(cls, state: list[Any]) -> Latch:
+    def load(cls, state: list[Any]) -> PeerLatch:
         """The latch that was dumped."""
         latch = cls()
         for name, value in zip(cls.__slots__, state, strict=True):
@@ -119,7 +119,7 @@ class Latch:
         """Whether it can be forgotten."""
         return self.severity == NEVER and self.warning_since == NEVER and self.alarm_since == NEVER
 
-    def step(self, time: Time, value: float, limit: Limit) -> Finding | None:
+    def step(self, time: Time, value: float, limit: Limit) -> PeerFinding | None:
         """Take a value in; what happened, if anything."""
         self._track(time, value, limit)
         reached = self._reached(time.credit_ms, limit)
@@ -128,7 +128,7 @@ class Latch:
             return None
         of_alarm = reached == Severity.ALARM or limit.warning == float("inf")
         level, source = limit.alarm if of_alarm else limit.warning, limit.sources[of_alarm]
-        return Finding(event, Severity(self.severity), value, level, source, self.onset_ts, self.episode, self.peak)
+        return PeerFinding(event, Severity(self.severity), value, level, source, self.onset_ts, self.episode, self.peak)
 
     def _track(self, time: Time, value: float, limit: Limit) -> None:
         if self.at_rest or value > self.peak:

@@ -7,39 +7,39 @@ from typing import Any, NamedTuple
 from quixstreams import Application, State, message_context
 from quixstreams.models import Serializer
 
-from benchmarks.peers.given import COMMIT_INTERVAL_S, LARGEST_BYTES, LINGER_MS, Beginning, Given, given
+from benchmarks.peers.given import COMMIT_INTERVAL_S, LARGEST_BYTES, LINGER_MS, Beginning, PeerConfig, given
 from benchmarks.peers.records import Source, read
-from benchmarks.peers.rules import Device, Devices, Report, key_of
+from benchmarks.peers.rules import PeerDevice, PeerDevices, Report, key_of
 
-Headers = list[tuple[str, bytes]]
+QuixHeaders = list[tuple[str, bytes]]
 
 
-class Outgoing(NamedTuple):
+class QuixRecord(NamedTuple):
     """One record to be produced."""
 
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: Headers
+    headers: QuixHeaders
 
 
 class Payload(Serializer):
     """The bytes of an outgoing record as they are."""
 
-    def __call__(self, value: Outgoing, ctx: Any) -> bytes:
+    def __call__(self, value: QuixRecord, ctx: Any) -> bytes:
         return value.value or b""
 
 
-class Detect:
+class QuixDetect:
     """The step's function, with state and without."""
 
-    def __init__(self, given: Given) -> None:
+    def __init__(self, given: PeerConfig) -> None:
         self._given = given
-        self._devices: Devices = given.devices()
-        self._memory: dict[str, Device] = {}
+        self._devices: PeerDevices = given.devices()
+        self._memory: dict[str, PeerDevice] = {}
         self._beginning = Beginning()
 
-    def stored(self, value: bytes, key: bytes | None, ingest_ts: int, headers: Any, state: State) -> list[Outgoing]:
+    def stored(self, value: bytes, key: bytes | None, ingest_ts: int, headers: Any, state: State) -> list[QuixRecord]:
         """With the state store: a device is read from it before a report and written to it after."""
         good, outgoing, offset = self._read(value, key, ingest_ts)
         for index, report in good:
@@ -50,7 +50,7 @@ class Detect:
             state.set_bytes(name, device.dump())
         return outgoing
 
-    def remembered(self, value: bytes, key: bytes | None, ingest_ts: int, headers: Any) -> list[Outgoing]:
+    def remembered(self, value: bytes, key: bytes | None, ingest_ts: int, headers: Any) -> list[QuixRecord]:
         """Without: the devices live in the process and die with it."""
         good, outgoing, offset = self._read(value, key, ingest_ts)
         for index, report in good:
@@ -63,23 +63,23 @@ class Detect:
 
     def _read(
         self, value: bytes, key: bytes | None, ingest_ts: int
-    ) -> tuple[list[tuple[int, Report]], list[Outgoing], int]:
+    ) -> tuple[list[tuple[int, Report]], list[QuixRecord], int]:
         self._beginning.note()
         context = message_context()
         good, rejects = read(Source(context.topic, context.partition, context.offset, ingest_ts), key, value)
         topic = self._given.outputs[2]
-        return good, [Outgoing(topic, key, reject.value, reject.headers) for reject in rejects], context.offset
+        return good, [QuixRecord(topic, key, reject.value, reject.headers) for reject in rejects], context.offset
 
     def _take(
-        self, device: Device, report: Report, offset: int, index: int, ingest_ts: int, outgoing: list[Outgoing]
+        self, device: PeerDevice, report: Report, offset: int, index: int, ingest_ts: int, outgoing: list[QuixRecord]
     ) -> None:
         outgoing += [
-            Outgoing(self._given.topic_of(event), device.device_id.encode(), event.to_json(), [])
+            QuixRecord(self._given.topic_of(event), device.device_id.encode(), event.to_json(), [])
             for event in device.take(report, offset, index, ingest_ts)
         ]
 
 
-def make_app(given: Given) -> Application:
+def make_app(given: PeerConfig) -> Application:
     """The application with its one pipeline."""
     app = Application(
         broker_address=given.kafka,
@@ -94,7 +94,7 @@ def make_app(given: Given) -> Application:
     )
     telemetry = app.topic(given.telemetry, key_deserializer="bytes", value_deserializer="bytes")
     outputs = {name: app.topic(name, key_serializer="bytes", value_serializer=Payload()) for name in given.outputs}
-    detect = Detect(given)
+    detect = QuixDetect(given)
     sdf = app.dataframe(telemetry)
     if given.state:
         sdf = sdf.apply(detect.stored, stateful=True, expand=True, metadata=True)

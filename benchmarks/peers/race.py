@@ -30,7 +30,7 @@ class RaceError(Exception):
     """A rival did not get to its end; the text holds its last words."""
 
 
-class Moment(NamedTuple):
+class Usage(NamedTuple):
     """A look at the clock and at what the process and its children have used."""
 
     at: float
@@ -46,11 +46,11 @@ class Half(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RaceResult:
     """What was measured of one run. There is no `half` of what commits nothing, or nearly all at once."""
 
-    began: Moment
-    done: Moment
+    began: Usage
+    done: Usage
     peak_mb: float
     half: Half | None
 
@@ -65,7 +65,7 @@ class Run:
         return self.done.cpu_s - self.began.cpu_s
 
 
-async def race(rival: Rival, kafka: str, group: str, folder: Path, limits: Path, seconds: float) -> Run:
+async def race(rival: Rival, kafka: str, group: str, folder: Path, limits: Path, seconds: float) -> RaceResult:
     """Run it on topics and in a group of its own. Raises `RaceError` if it ends or takes longer than `seconds`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment["PYTHONPATH"] = str(ROOT)
@@ -79,16 +79,16 @@ async def race(rival: Rival, kafka: str, group: str, folder: Path, limits: Path,
     async with Offsets(Settings(kafka=kafka), rival.watched_group(group), TELEMETRY.name, PARTITIONS) as offsets:
         ends = await offsets.ends()
         with started(command, environment, folder / "log") as process:
-            watch = _Watch(process, folder / "log", rival)
+            watch = _ProcessWatch(process, folder / "log", rival)
             began = await watch.until(lambda: watch.said(rival.began), BEGINS_S)
             if rival.commits:
                 done, half = await watch.until_committed(offsets, ends, seconds)
             else:
                 done, half = await watch.until(lambda: watch.said(DONE), seconds), None
-            return Run(began, done, watch.peak_mb, half)
+            return RaceResult(began, done, watch.peak_mb, half)
 
 
-class _Watch:
+class _ProcessWatch:
     """Looks at a process until something is seen."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path, rival: Rival) -> None:
@@ -99,7 +99,7 @@ class _Watch:
         """Whether the words are in its log."""
         return words.encode() in self._log.read_bytes()
 
-    async def until(self, seen: Callable[[], bool], seconds: float) -> Moment:
+    async def until(self, seen: Callable[[], bool], seconds: float) -> Usage:
         """The moment at which it was seen."""
         deadline = time.monotonic() + seconds
         while not seen():
@@ -109,7 +109,7 @@ class _Watch:
 
     async def until_committed(
         self, offsets: Offsets, ends: dict[int, int], seconds: float
-    ) -> tuple[Moment, Half | None]:
+    ) -> tuple[Usage, Half | None]:
         """The moment at which its group had committed all, and what came after the half."""
         deadline = time.monotonic() + seconds
         left, at_half = 1.0, None
@@ -139,8 +139,8 @@ class _Watch:
             what = "took too long" if self._process.poll() is None else f"ended with {self._process.poll()}"
             raise RaceError(f"{self._rival.name} {what}: {words}")
 
-    def _moment(self) -> Moment:
-        return Moment(time.monotonic(), time.time() * 1_000, cpu_s(self._process.pid))
+    def _moment(self) -> Usage:
+        return Usage(time.monotonic(), time.time() * 1_000, cpu_s(self._process.pid))
 
 
 def _reach(committed: Mapping[int, int], ends: Mapping[int, int]) -> bool:

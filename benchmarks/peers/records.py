@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from benchmarks.peers.rules import key_of
-from benchmarks.workload import Sent
+from benchmarks.peers.rules import Report, key_of
+from benchmarks.workload import SentRecord
 from schemas.absences import shipped
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES
 from schemas.rejects import RejectEvent
@@ -35,8 +35,6 @@ _RANGES: Final = [(one.name, *shipped().usual[one.name], one.absent) for one in 
 """Within which no value is special."""
 _AXES: Final = {kind.name: kind.axis for kind in DEVICE_KINDS}
 _NUMBERS: Final = frozenset({int, float})
-
-Report = dict[str, Any]
 
 
 class Source(NamedTuple):
@@ -95,7 +93,7 @@ def is_plain(report: Report, reading: Reading) -> bool:
     )
 
 
-def plain(records: Iterable[Sent]) -> Iterator[Sent]:
+def plain(records: Iterable[SentRecord]) -> Iterator[SentRecord]:
     """The records of a partition whose reports are plain, each later than all of its device before and of one kind with
     them. Rejects stay, one a record: of several emberline tells only what its record has room for."""
     newest: dict[str, tuple[str, int]] = {}
@@ -106,7 +104,7 @@ def plain(records: Iterable[Sent]) -> Iterator[Sent]:
             yield one
 
 
-def _newest(one: Sent, newest: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int]] | None:
+def _newest(one: SentRecord, newest: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int]] | None:
     """The kind and newest time of each device in a record, None where one of its reports is not for peers."""
     found: Any = fault_of_record(one.key, one.value) or _parsed(one.value, loads)
     held: dict[str, tuple[str, int]] = {}

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from benchmarks.peers.latches import Finding, Latch, Limit, Limits, Time, limits_by_profile
+from benchmarks.peers.latches import Limit, PeerFinding, PeerLatch, PeerLimits, Time, limits_by_profile
 from detectors.limits import LimitTable
 from detectors.messages import alarm_message
 from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, Statistics, alarm_id
@@ -31,23 +31,23 @@ KINDS: Final = tuple(AlarmKind)
 RESIDUAL_CURRENT, RESIDUAL_CURRENT_RISE, TEMPERATURE, TEMPERATURE_RISE, ARC_FAULT = range(5)
 QUANTITY_OF: Final = ("residual_current_ma",) * 2 + ("temperature_c",) * 2 + ("arc_half_cycles",)
 
-Event = Alarm | Aggregate
 Report = dict[str, Any]
-NOTHING: Final[Sequence[Event]] = ()
+PeerEvent = Alarm | Aggregate
+NOTHING: Final[Sequence[PeerEvent]] = ()
 NO_TEMPERATURE: Final = BY_NAME["temperature_c"].absent
 
 
-class Place(NamedTuple):
-    """A report and its place in its record; `ts` is the moment it is judged by."""
+class PeerReport(NamedTuple):
+    """A report and its number in its record; `ts` is the moment it is judged by."""
 
     report: Report
     offset: int
-    place: int
+    number: int
     ingest_ts: int
     ts: int
 
 
-class Device:
+class PeerDevice:
     """What is known of one device; its test data are another device.
 
     `minutes` are the open ones, oldest first: (minute, {quantity: one [count, min, max, total, last_ts, last] a
@@ -64,21 +64,21 @@ class Device:
         "limits",
         "minutes",
         "newest_ts",
-        "place",
+        "reflects",
         "test",
         "windows",
     )
 
-    def __init__(self, device_id: str, kind: str, test: bool, limits: Limits) -> None:
+    def __init__(self, device_id: str, kind: str, test: bool, limits: PeerLimits) -> None:
         self.device_id = device_id
         self.kind = kind
         self.test = test
         self.limits = limits
-        self.place = -1
+        self.reflects = -1
         self.newest_ts = 0
         self.channels: dict[str, list[list[int]]] = {name: [] for name in dict.fromkeys(QUANTITY_OF)}
         self.minutes: list[Any] = []
-        self.latches: dict[int, Latch] = {}
+        self.latches: dict[int, PeerLatch] = {}
         self.learned: list[list[Any]] = []
         self.windows: list[list[Any]] = []
 
@@ -90,7 +90,7 @@ class Device:
                 self.device_id,
                 self.kind,
                 self.test,
-                self.place,
+                self.reflects,
                 self.newest_ts,
                 self.channels,
                 self.minutes,
@@ -100,27 +100,27 @@ class Device:
             )
         )
 
-    def take(self, report: Report, offset: int, index: int, ingest_ts: int) -> Sequence[Event]:
+    def take(self, report: Report, offset: int, index: int, ingest_ts: int) -> Sequence[PeerEvent]:
         """Take a good report in; the alarms and the minutes that follow from it.
 
-        A record that comes again, after a crash or a rebalance, changes nothing: its place is not new.
+        A record that comes again, after a crash or a rebalance, changes nothing: the device reflects it already.
         """
-        place = offset << 10 | index
-        if place <= self.place:
+        last = offset << 10 | index
+        if last <= self.reflects:
             return NOTHING
-        self.place = place
+        self.reflects = last
         ts = min(report["event_ts"], ingest_ts)
         newest_ts = self.newest_ts = max(self.newest_ts, ts)
         minutes = self.minutes
         closed = minutes and minutes[0][0] + OPEN_MS <= newest_ts
-        events: list[Event] = self._close(offset, index) if closed else []
+        events: list[PeerEvent] = self._close(offset, index) if closed else []
         self._count(report, ts)
-        self._watch(Place(report, offset, index, ingest_ts, ts), events)
+        self._watch(PeerReport(report, offset, index, ingest_ts, ts), events)
         return events
 
-    def _close(self, offset: int, index: int) -> list[Event]:
+    def _close(self, offset: int, index: int) -> list[PeerEvent]:
         """The minutes that the newest time has left behind."""
-        events: list[Event] = []
+        events: list[PeerEvent] = []
         while self.minutes and self.minutes[0][0] + OPEN_MS <= self.newest_ts:
             minute_ts, held = self.minutes.pop(0)
             if held:
@@ -158,39 +158,39 @@ class Device:
         insort(minutes, [minute_ts, fresh], key=_first)
         return fresh
 
-    def _watch(self, place: Place, events: list[Event]) -> None:
+    def _watch(self, one: PeerReport, events: list[PeerEvent]) -> None:
         """Show the values to the detectors; nearly all are normal and meet no latch, which is seen here."""
-        report, limits, latches = place.report, self.limits, self.latches
+        report, limits, latches = one.report, self.limits, self.latches
         lowest = limits.residual_current.lowest
         for component, value in enumerate(report.get("residual_current_ma") or ()):
-            time = self._advance(place, "residual_current_ma", component)
+            time = self._advance(one, "residual_current_ma", component)
             if latches or value >= lowest:
-                self._step(place, RESIDUAL_CURRENT, component, time, value, limits.residual_current, events)
-            self._rise(place, component, time, value, events)
+                self._step(one, RESIDUAL_CURRENT, component, time, value, limits.residual_current, events)
+            self._rise(one, component, time, value, events)
         lowest = limits.temperature.lowest
         for component, value in enumerate(report.get("temperature_c") or ()):
             if value == NO_TEMPERATURE:
                 continue
-            time = self._advance(place, "temperature_c", component)
+            time = self._advance(one, "temperature_c", component)
             if latches or value >= lowest:
-                self._step(place, TEMPERATURE, component, time, value, limits.temperature, events)
-            self._rate(place, component, time, value, events)
+                self._step(one, TEMPERATURE, component, time, value, limits.temperature, events)
+            self._rate(one, component, time, value, events)
         lowest = limits.arc_fault.lowest
         for component, value in enumerate(report.get("arc_half_cycles") or ()):
-            time = self._advance(place, "arc_half_cycles", component)
+            time = self._advance(one, "arc_half_cycles", component)
             if latches or value >= lowest:
-                self._step(place, ARC_FAULT, component, time, value, limits.arc_fault, events)
+                self._step(one, ARC_FAULT, component, time, value, limits.arc_fault, events)
 
-    def _advance(self, place: Place, quantity: str, component: int) -> Time:
+    def _advance(self, one: PeerReport, quantity: str, component: int) -> Time:
         """Take a value of a component on, and say what time has passed: see `detectors.channels`."""
-        known, own_ts, ingest_ts = self.channels[quantity], place.report["event_ts"], place.ingest_ts
+        known, own_ts, ingest_ts = self.channels[quantity], one.report["event_ts"], one.ingest_ts
         while len(known) <= component:
             known.append([0, 0, 0, 0, 0])
         channel = known[component]
         before_ts, heard_ts, interval, filled, equal = channel
         if not heard_ts:
             channel[:] = own_ts, ingest_ts, 0, 0, 0
-            return Time(place.ts, ingest_ts, 0, 0, 0, False)
+            return Time(one.ts, ingest_ts, 0, 0, 0, False)
         arrived, own = max(ingest_ts - heard_ts, 0), own_ts - before_ts
         if 0 < own <= OWN_MOST_MS and 8 * own >= filled + arrived:
             elapsed, each, shares = max(own - filled, 0), own // (equal + 1), equal + 1
@@ -204,17 +204,17 @@ class Device:
         else:
             filled, equal = min(filled + arrived, MOST_MS), min(equal + 1, 65_535)
         channel[:] = own_ts, ingest_ts, min(max(each, interval - interval // 4), MOST_MS), filled, equal
-        return Time(place.ts, ingest_ts, elapsed, step, credit, gap)
+        return Time(one.ts, ingest_ts, elapsed, step, credit, gap)
 
     def _step(
         self,
-        place: Place,
+        one: PeerReport,
         number: int,
         component: int,
         time: Time,
         value: float,
         limit: Limit,
-        events: list[Event],
+        events: list[PeerEvent],
         baseline: float | None = None,
     ) -> None:
         """Show a value to its latch, which is made when the value reaches a level and forgotten when at rest."""
@@ -223,14 +223,14 @@ class Device:
         if latch is None:
             if value < limit.lowest:
                 return
-            latch = self.latches[where] = Latch()
+            latch = self.latches[where] = PeerLatch()
         finding = latch.step(time, float(value), limit)
         if finding is not None:
-            events.append(self._alarm(place, number, component, finding, baseline))
+            events.append(self._alarm(one, number, component, finding, baseline))
         elif latch.at_rest:
             del self.latches[where]
 
-    def _rise(self, place: Place, component: int, time: Time, value: float, events: list[Event]) -> None:
+    def _rise(self, one: PeerReport, component: int, time: Time, value: float, events: list[PeerEvent]) -> None:
         """What a value lies above its own learned baseline."""
         limit, learned = self.limits.residual_current_rise, self.learned
         while len(learned) <= component:
@@ -246,9 +246,9 @@ class Device:
         if rise < limit.warning:
             _learn(known, value, limit.memory_ms)
         if self.latches or rise >= limit.lowest:
-            self._step(place, RESIDUAL_CURRENT_RISE, component, time, rise, limit, events, baseline)
+            self._step(one, RESIDUAL_CURRENT_RISE, component, time, rise, limit, events, baseline)
 
-    def _rate(self, place: Place, component: int, time: Time, value: float, events: list[Event]) -> None:
+    def _rate(self, one: PeerReport, component: int, time: Time, value: float, events: list[PeerEvent]) -> None:
         """How fast a value rises, per minute, over windows of at least `window_ms`."""
         windows, limit = self.windows, self.limits.temperature_rise
         while len(windows) <= component:
@@ -266,9 +266,11 @@ class Device:
         if self.latches or rate >= limit.lowest:
             # Two windows confirm, however seldom a device reports.
             time = time._replace(step_ms=lasted, credit_ms=0, gap=False)
-            self._step(place, TEMPERATURE_RISE, component, time, rate, limit, events)
+            self._step(one, TEMPERATURE_RISE, component, time, rate, limit, events)
 
-    def _alarm(self, place: Place, number: int, component: int, finding: Finding, baseline: float | None) -> Alarm:
+    def _alarm(
+        self, one: PeerReport, number: int, component: int, finding: PeerFinding, baseline: float | None
+    ) -> Alarm:
         event, severity, value, limit, source, onset_ts, episode, peak = finding
         kind, quantity = KINDS[number], BY_NAME[QUANTITY_OF[number]]
         return Alarm(
@@ -283,9 +285,9 @@ class Device:
             quantity=quantity.name,
             component=component,
             episode=episode,
-            event_ts=place.ts,
+            event_ts=one.ts,
             onset_ts=onset_ts,
-            ingest_ts=place.ingest_ts,
+            ingest_ts=one.ingest_ts,
             detected_ts=0,
             by_arrival=False,
             late=False,
@@ -298,34 +300,34 @@ class Device:
             message=alarm_message(
                 kind, event, severity, self.device_id, component, quantity, value, limit, baseline, self.test, False
             ),
-            source_offset=place.offset,
-            source_ordinal=place.place << 16 | number << 8 | component << 1,
+            source_offset=one.offset,
+            source_ordinal=one.number << 16 | number << 8 | component << 1,
         )
 
 
-class Devices:
+class PeerDevices:
     """Makes devices with their limits, and makes them again from what they dumped."""
 
     def __init__(self, table: LimitTable) -> None:
         self._table = table
         self._limits = limits_by_profile(table)
 
-    def make(self, report: Report) -> Device:
+    def make(self, report: Report) -> PeerDevice:
         """The device of its first report."""
         return self._make(report["device_id"], report["device_kind"], report.get("test") is True)
 
-    def restored(self, state: bytes) -> Device:
+    def restored(self, state: bytes) -> PeerDevice:
         """The device that was dumped."""
         device_id, kind, test, *held = orjson.loads(state)
         device = self._make(device_id, kind, test)
-        device.place, device.newest_ts, device.channels, *held = held
+        device.reflects, device.newest_ts, device.channels, *held = held
         device.minutes, latches, device.learned, device.windows = held
         if latches:
-            device.latches = {where: Latch.load(latch) for where, latch in latches}
+            device.latches = {where: PeerLatch.load(latch) for where, latch in latches}
         return device
 
-    def _make(self, device_id: str, kind: str, test: bool) -> Device:
-        return Device(device_id, kind, test, self._limits[self._table.profile(device_id, KIND_CODES[kind])])
+    def _make(self, device_id: str, kind: str, test: bool) -> PeerDevice:
+        return PeerDevice(device_id, kind, test, self._limits[self._table.profile(device_id, KIND_CODES[kind])])
 
 
 def key_of(report: Report) -> str:

@@ -7,10 +7,10 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks import workload
-from benchmarks.machine import machine, spread, versions
+from benchmarks.machine import Measured, machine, spread, versions
 from benchmarks.peers.kafka_streams.build import java_version
 from benchmarks.peers.race import RaceError, race
 from benchmarks.peers.records import plain
@@ -20,7 +20,6 @@ from cli.output import Say
 from embedded.manners import CannotStartError
 from embedded.processes import running_kafka
 
-Result = dict[str, Any]
 FIGURES: Final = (
     "reports_per_cpu_second",
     "second_half_reports_per_cpu_second",
@@ -32,7 +31,7 @@ SLOWEST: Final = 50.0
 """Reports a second; who is slower than that, and be it for a busy machine, is given up."""
 
 
-def run(reports: int, rounds: int, devices: int, rivals: Sequence[Rival], say: Say) -> Result:
+def run(reports: int, rounds: int, devices: int, rivals: Sequence[Rival], say: Say) -> Measured:
     """Race the rivals that are installed; one JSON object."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new broker's first "not yet" is no news
     there = [rival for rival in rivals if rival.installed]
@@ -47,7 +46,7 @@ def run(reports: int, rounds: int, devices: int, rivals: Sequence[Rival], say: S
 
 async def _races(
     kafka: str, folder: Path, reports: int, rounds: int, devices: int, rivals: Sequence[Rival], say: Say
-) -> Result:
+) -> Measured:
     fleet = workload.fleet_of(reports, devices)
     partitions = [list(plain(records)) for records in workload.partitioned(fleet)]
     limits = workload.limits_file(folder)
@@ -55,11 +54,11 @@ async def _races(
     await workload.fill(kafka, partitions)
     records = sum(map(len, partitions))
     say(f"{records} records, {good} reports; {wanted.counts}, hash {wanted.hash}")
-    done: list[dict[str, Result]] = []
+    done: list[dict[str, Measured]] = []
     for number in range(rounds):
         done.append({})
-        for place, rival in enumerate(rivals):
-            group = f"peer-{number}-{place}"
+        for turn, rival in enumerate(rivals):
+            group = f"peer-{number}-{turn}"
             (folder / group / "data").mkdir(parents=True)
             done[-1][rival.name] = await _one(rival, kafka, group, folder / group, limits, wanted, good)
             say(f"round {number + 1}  {rival.name:<22} {_told(done[-1][rival.name])}")
@@ -81,12 +80,12 @@ async def _races(
 
 async def _one(
     rival: Rival, kafka: str, group: str, folder: Path, limits: Path, wanted: workload.Wanted, reports: int
-) -> Result:
+) -> Measured:
     try:
         ran = await race(rival, kafka, group, folder, limits, 30 + reports / SLOWEST)
     except (RaceError, CannotStartError) as error:
         return {"failed": str(error)}
-    result: Result = {
+    result: Measured = {
         "seconds_to_committed": round(ran.seconds, 3),
         "cpu_seconds": round(ran.cpu_seconds, 3),
         "reports_per_second": round(reports / ran.seconds),
@@ -113,9 +112,9 @@ def _rate(reports: float, cpu_seconds: float) -> int:
     return round(reports / max(cpu_seconds, 0.01))
 
 
-def summary(rounds: Sequence[dict[str, Result]]) -> dict[str, Result]:
+def summary(rounds: Sequence[dict[str, Measured]]) -> dict[str, Measured]:
     """By rival: its figures, and how many times as much emberline did in the same round, over the rounds."""
-    told: dict[str, Result] = {}
+    told: dict[str, Measured] = {}
     for name in rounds[0]:
         ran = [(one[name], one.get("emberline", {})) for one in rounds if "failed" not in one[name]]
         told[name] = {"rounds": len(ran)}
@@ -127,7 +126,7 @@ def summary(rounds: Sequence[dict[str, Result]]) -> dict[str, Result]:
     return told
 
 
-def _told(result: Result) -> str:
+def _told(result: Measured) -> str:
     if "failed" in result:
         return str(result["failed"])
     equal = {True: "equal", False: f"DIFFERS {result.get('differences')}", None: ""}[result.get("equal")]
@@ -142,7 +141,7 @@ def chosen(names: Sequence[str]) -> list[Rival]:
     return [rival for rival in RIVALS if not names or any(rival.name.startswith(name) for name in names)]
 
 
-def all_equal(result: Result) -> bool:
+def all_equal(result: Measured) -> bool:
     """Whether every rival got to its end and found what it should, in every round."""
     ran = [one for of_round in result["rounds"] for one in of_round.values()]
     return all("failed" not in one and one.get("equal", True) for one in ran)

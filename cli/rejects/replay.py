@@ -213,7 +213,7 @@ async def _replay_batch(
     chosen: Sequence[tuple[StoredReject, Body]],
     end: int,
 ) -> int:
-    """ReplayNote, send, note; returns from where on to look for what is sent after this."""
+    """Note, send, note; returns from where on to look for what is sent after this."""
     if not chosen:
         return end
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""CheckpointRows of the checkpoints topic back into a state, whatever release wrote them."""
+"""Rows of the checkpoints topic back into a state, whatever release wrote them."""
 
 from __future__ import annotations
 

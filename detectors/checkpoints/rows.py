@@ -1,4 +1,4 @@
-"""CheckpointRows of one layout taken apart: from bytes to arrays, each row checked."""
+"""Rows of one layout taken apart: from bytes to arrays, each row checked."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CheckpointRows(NamedTuple):
 
 
 class WrongRows(Exception):  # noqa: N818 - it says which rows, and is always caught
-    """CheckpointRows that are not what this layout writes: by number a word for what is wrong, and why."""
+    """Rows that are not what this layout writes: by number a word for what is wrong, and why."""
 
     def __init__(self, found: Mapping[int, tuple[str, str]]) -> None:
         super().__init__()

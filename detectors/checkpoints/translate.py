@@ -1,4 +1,4 @@
-"""CheckpointRows of another release's layout as rows of this one's, field by field and by their names."""
+"""Rows of another release's layout as rows of this one's, field by field and by their names."""
 
 from __future__ import annotations
 

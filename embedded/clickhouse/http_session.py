@@ -109,8 +109,8 @@ class HttpSession(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = _IDLE_SECONDS
 
-    def __init__(self, sock: socket.socket, place: ServerParts) -> None:
-        self._place = place
+    def __init__(self, sock: socket.socket, parts: ServerParts) -> None:
+        self._parts = parts
         super().__init__(sock, sock.getpeername(), None)  # type: ignore[arg-type]  # it asks nothing of its server
 
     def do_GET(self) -> None:
@@ -206,7 +206,7 @@ class HttpSession(BaseHTTPRequestHandler):
             except (binascii.Error, UnicodeDecodeError):
                 name = ""  # nobody's
         name = self.headers.get("X-ClickHouse-User", name)
-        return self._place.users.admit(name, self.headers.get("X-ClickHouse-Key", password))
+        return self._parts.users.admit(name, self.headers.get("X-ClickHouse-Key", password))
 
     def _execute(self, user: User, may_write: bool, parameters: dict[str, str], body: bytes) -> HttpAnswer:
         sql, data = _query_of(parameters.get("query", ""), body)
@@ -214,7 +214,7 @@ class HttpSession(BaseHTTPRequestHandler):
             raise ServerError(NOT_IMPLEMENTED, "compress=1 and decompress=1 are not supported; use Content-Encoding.")
         if not sql.strip():
             raise ServerError(SYNTAX_ERROR, "Empty query (SYNTAX_ERROR)")
-        with closing(self._place.engine.session(not may_write)) as engine:
+        with closing(self._parts.engine.session(not may_write)) as engine:
             if database := self.headers.get("X-ClickHouse-Database", parameters.get("database", "")):
                 engine.use(database)
             given = {name: value for name, value in parameters.items() if not name.startswith("param_")}
@@ -230,18 +230,18 @@ class HttpSession(BaseHTTPRequestHandler):
         told = statements.format_of(sql)
         match statement:
             case Insert():
-                with self._place.writing():
+                with self._parts.writing():
                     return HttpAnswer(b"", told, engine.insert(statement, [data], told or "Values"))
             case InsertInput():
                 raise ServerError(NOT_IMPLEMENTED, "input() is not supported over HTTP; use the native protocol.")
             case Select(text) if (told or default) == "Native" and not values:
-                with self._place.watch.over(self.connection, engine.tag):
+                with self._parts.watch.over(self.connection, engine.tag):
                     return HttpAnswer(b"".join(engine.run(Select(text))), "Native")
             case Select():
-                with self._place.watch.over(self.connection, engine.tag):
+                with self._parts.watch.over(self.connection, engine.tag):
                     return HttpAnswer(engine.formatted(sql, default, values), told or default)
             case _:
-                with self._place.writing(), self._place.watch.over(self.connection, engine.tag):
+                with self._parts.writing(), self._parts.watch.over(self.connection, engine.tag):
                     return HttpAnswer(engine.formatted(sql, default, values), told or default)
 
     def _packed(self, data: bytes, parameters: dict[str, str]) -> tuple[bytes, dict[str, str]]:

@@ -39,7 +39,7 @@ class ClickHouseServer:
         for listener in self._listeners:
             listener.setblocking(False)  # a client may go between select and accept
         self._http = http
-        self._place = ServerParts(engine, users, ClientWatch(engine.kill), self._writing)
+        self._parts = ServerParts(engine, users, ClientWatch(engine.kill), self._writing)
         self._wake, self._woken = socket.socketpair()
         self._clients: dict[str, tuple[socket.socket, threading.Thread]] = {}
         self._changed = threading.Condition()
@@ -107,9 +107,9 @@ class ClickHouseServer:
 
     def _converse(self, sock: socket.socket, http: bool) -> None:
         if http:
-            HttpSession(sock, self._place)
+            HttpSession(sock, self._parts)
         else:
-            Session(sock, self._place.engine, self._place.users, self._place.watch, self._place.writing).serve()
+            Session(sock, self._parts.engine, self._parts.users, self._parts.watch, self._parts.writing).serve()
 
     def _fail(self) -> None:
         """End, for the next to go on: what clients were told is stored is stored."""

@@ -16,9 +16,9 @@ from benchmarks.machine import spread
 from benchmarks.peers.kafka_streams.build import HERE, can_build
 from benchmarks.peers.records import Source, plain, read
 from benchmarks.peers.rivals import BY_NAME, RIVALS, Rival
-from benchmarks.peers.rules import Device, Devices, key_of
+from benchmarks.peers.rules import PeerDevice, PeerDevices, key_of
 from benchmarks.peers.run import all_equal, chosen, run, summary
-from benchmarks.workload import Sent, arrived
+from benchmarks.workload import SentRecord, arrived
 from benchmarks.written import differences
 from detectors.limits import LimitTable
 from detectors.twin.oracle import Oracle, Record, Told
@@ -40,11 +40,11 @@ def limits(tmp_path_factory: pytest.TempPathFactory) -> LimitTable:
     return quick_limits(tmp_path_factory.mktemp("limits"))
 
 
-def by_peers(records: Sequence[Sent], limits: LimitTable, stored: bool = False, again: int = 0) -> Told:
+def by_peers(records: Sequence[SentRecord], limits: LimitTable, stored: bool = False, again: int = 0) -> Told:
     """What the peers' rules say; with `stored`, each device goes through its bytes after every report. The last `again`
     records come twice."""
-    told, makes = Told(), Devices(limits)
-    devices: dict[str, Device] = {}
+    told, makes = Told(), PeerDevices(limits)
+    devices: dict[str, PeerDevice] = {}
     numbered = list(enumerate(records))
     for offset, (ingest_ts, key, value) in numbered + numbered[len(numbered) - again :]:
         good, rejects = read(Source("telemetry", 0, offset, ingest_ts), key, value)
@@ -67,7 +67,7 @@ def rejected(headers: dict[str, bytes]) -> tuple[int, int, str]:
     return offset, index, headers["emberline.reason"].decode()
 
 
-def by_twin(records: Sequence[Sent], limits: LimitTable) -> Told:
+def by_twin(records: Sequence[SentRecord], limits: LimitTable) -> Told:
     """What the twin says, device status aside: no peer is asked for it."""
     oracle = Oracle(limits)
     for offset, (ingest_ts, key, value) in enumerate(records):
@@ -76,7 +76,7 @@ def by_twin(records: Sequence[Sent], limits: LimitTable) -> Told:
     return oracle.told
 
 
-def simulated(seed: int) -> list[Sent]:
+def simulated(seed: int) -> list[SentRecord]:
     """A fleet's plain records, with planted faults and every kind of bad record."""
     config = FleetConfig(
         seed=seed, devices=60, rate=24, seconds=150, share_late=0.1, share_repeated=0.05, bad_records=len(CASES)
@@ -97,7 +97,7 @@ def test_the_peers_rules_say_of_a_fleet_what_the_twin_says(limits: LimitTable, s
 @PROFILE
 @given(records=fleets())
 def test_the_peers_rules_say_what_the_twin_says_of_rare_things(limits: LimitTable, records: list[Record]) -> None:
-    given_to_peers = list(plain(Sent(ingest_ts, b"key", value or b"") for _, ingest_ts, value in records))
+    given_to_peers = list(plain(SentRecord(ingest_ts, b"key", value or b"") for _, ingest_ts, value in records))
     assert by_peers(given_to_peers, limits, stored=True) == by_twin(given_to_peers, limits)
 
 
@@ -109,9 +109,9 @@ def test_records_that_come_again_change_nothing(limits: LimitTable) -> None:
 
 
 def test_what_is_left_out_for_the_peers_is_what_is_odd_late_or_a_repeat() -> None:
-    def sent(ts: int, **fields: Any) -> Sent:
+    def sent(ts: int, **fields: Any) -> SentRecord:
         report = {"v": 1, "device_id": "D", "device_kind": "electrical_monitor", "event_ts": ts} | fields
-        return Sent(1_790_000_000_000, b"D", orjson.dumps(report))
+        return SentRecord(1_790_000_000_000, b"D", orjson.dumps(report))
 
     first, second = sent(1_789_999_990_000), sent(1_789_999_991_000, residual_current_ma=[20.0])
     odd = [
