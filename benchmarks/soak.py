@@ -18,7 +18,7 @@ import orjson
 
 from benchmarks.processes import status_of
 from cli.send import Sender
-from cli.simulate import Sent, send_fleet
+from cli.simulate import SentReports, send_fleet
 from cli.stack import Stack, running_stack
 from fleet import Fleet, FleetConfig
 from streams.settings import Settings
@@ -66,7 +66,7 @@ async def _soak(
     samples: list[Sample] = []
     async with running_stack(settings, say, any_port=True, kafka=kafka) as stack:
         config = FleetConfig(devices=devices, rate=rate, seconds=minutes * 60, start_ts=now_ms() + 500)
-        sent = Sent()
+        sent = SentReports()
         watching = asyncio.ensure_future(_watch(stack, samples, sent, say))
         async with Sender(stack.settings) as sender:
             sending = asyncio.ensure_future(send_fleet(Fleet(config), sender, sent))
@@ -77,7 +77,7 @@ async def _soak(
     return samples
 
 
-async def _watch(stack: Stack, samples: list[Sample], sent: Sent, say: Callable[[str], None]) -> None:
+async def _watch(stack: Stack, samples: list[Sample], sent: SentReports, say: Callable[[str], None]) -> None:
     began = time.monotonic()
     while True:
         stack.check()

@@ -30,7 +30,7 @@ def usual_rate(devices: int) -> float:
 
 
 @dataclass(slots=True)
-class Sent:
+class SentReports:
     """What has been sent so far: good reports, and rejects they will give."""
 
     records: int = 0
@@ -63,7 +63,7 @@ def simulate(seconds: float, devices: int, rate: float | None, seed: int, faults
         fleet = Fleet(config)
     except ValueError as error:
         raise OperatorError(str(error)) from error
-    sent = Sent()
+    sent = SentReports()
 
     async def send(settings: Settings) -> None:
         async with Sender(settings) as sender:
@@ -74,7 +74,7 @@ def simulate(seconds: float, devices: int, rate: float | None, seed: int, faults
     say(f"sent {sent.reports} reports in {sent.records} records; {sent.rejected} to be rejected among them")
 
 
-async def send_fleet(fleet: Fleet, sender: Sender, sent: Sent) -> None:
+async def send_fleet(fleet: Fleet, sender: Sender, sent: SentReports) -> None:
     """Send the whole run, keeping count in `sent`. Returns when the broker has acknowledged all of it."""
     config = fleet.config
     for from_ts in range(config.start_ts, config.end_ts, WINDOW_MS):

@@ -20,7 +20,7 @@ from aiokafka import TopicPartition
 
 from cli.output import Say
 from cli.send import Sender
-from cli.simulate import Sent, send_fleet
+from cli.simulate import SentReports, send_fleet
 from cli.stack import Stack, running_stack
 from fleet import Fleet, FleetConfig
 from fleet.bad import CASES
@@ -98,7 +98,7 @@ class Account:
 class Live:
     """What is seen while the run goes on."""
 
-    sent: Sent = field(default_factory=Sent)
+    sent: SentReports = field(default_factory=SentReports)
     stored: int = 0
     lag: int = 0
     alarms: dict[tuple[str, int, str], int] = field(default_factory=dict)

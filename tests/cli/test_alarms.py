@@ -19,7 +19,7 @@ from streams.settings import Settings
 from streams.topics import make_topics
 from tests.cli.stacks import address
 from tests.support.apache_kafka import kafka_for_tests
-from tests.support.kafka_outside import Kafka, Sent
+from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.processes import command_line, environment_of, until
 
 ALARM: Final = Alarm(
@@ -68,7 +68,7 @@ FOREIGN: Final[dict[str, bytes | None]] = {
 }
 
 
-class Following:
+class FollowingProcess:
     """`emberline alarms` as a process, and what it has said so far."""
 
     def __init__(self, folder: Path, settings: Settings | Mapping[str, str], arguments: Sequence[str]) -> None:
@@ -101,8 +101,8 @@ class Following:
 
 
 @contextmanager
-def following(folder: Path, settings: Settings, *arguments: str) -> Iterator[Following]:
-    follower = Following(folder, settings, arguments)
+def following(folder: Path, settings: Settings, *arguments: str) -> Iterator[FollowingProcess]:
+    follower = FollowingProcess(folder, settings, arguments)
     try:
         yield follower
     finally:
@@ -114,7 +114,7 @@ def settings_of(address: str) -> Settings:
     return Settings(kafka=address, partitions=2)
 
 
-def _send(kafka: Kafka, records: Sequence[Sent]) -> None:
+def _send(kafka: Kafka, records: Sequence[ProducerRecord]) -> None:
     kafka.send(records, ALARMS.name)
 
 
@@ -131,7 +131,9 @@ def test_what_is_no_alarm_is_told_counted_and_passed_over(tmp_path: Path) -> Non
     port = int(settings.kafka.rpartition(":")[2])
     with running_broker(tmp_path / "log", port=port), topics_of(settings) as kafka:
         _send(
-            kafka, [Sent(0, b"k", value) for value in FOREIGN.values()] + [Sent(0, b"k", alarm("a\x1b[2J\u202eb\nc"))]
+            kafka,
+            [ProducerRecord(0, b"k", value) for value in FOREIGN.values()]
+            + [ProducerRecord(0, b"k", alarm("a\x1b[2J\u202eb\nc"))],
         )
         with following(tmp_path, settings, "--from-beginning") as follower:
             follower.until_said("a\\x1b[2J\\u202eb\\nc")
@@ -156,12 +158,14 @@ def test_a_follower_says_that_its_broker_is_away_and_follows_the_next_from_its_b
 
 
 @contextmanager
-def following_on_two(folder: Path, settings: Settings, port: int) -> Iterator[tuple[Following, list[str], list[str]]]:
+def following_on_two(
+    folder: Path, settings: Settings, port: int
+) -> Iterator[tuple[FollowingProcess, list[str], list[str]]]:
     """A follower that has met one embedded broker after another at one address, and what was on them."""
     first, second = ["first"], ["second", "third"]
     with running_broker(folder / "log", port=port) as broker, topics_of(settings) as kafka:
-        _send(kafka, [Sent(0, b"k", alarm(message)) for message in first])
-        follower = Following(folder, settings, ["--from-beginning"])
+        _send(kafka, [ProducerRecord(0, b"k", alarm(message)) for message in first])
+        follower = FollowingProcess(folder, settings, ["--from-beginning"])
         try:
             follower.until_said("first")
             broker.process.kill()
@@ -171,7 +175,7 @@ def following_on_two(folder: Path, settings: Settings, port: int) -> Iterator[tu
             raise
     try:
         with running_broker(folder / "log", port=port), topics_of(settings) as kafka:
-            _send(kafka, [Sent(0, b"k", alarm(message)) for message in second])
+            _send(kafka, [ProducerRecord(0, b"k", alarm(message)) for message in second])
             follower.until_said("third")
             yield follower, first, second
     finally:
@@ -189,17 +193,17 @@ def test_no_alarm_is_lost_or_shown_twice_over_a_restart_of_kafka(tmp_path: Path)
 
             def shown() -> bool:
                 nonlocal number
-                _send(kafka, [Sent(number % 2, b"k", alarm(f"n{number}"))])
+                _send(kafka, [ProducerRecord(number % 2, b"k", alarm(f"n{number}"))])
                 number += 1
                 return bool(follower.out)
 
             until(shown, "the first alarm", 60)
             end = number + 70
-            _send(kafka, [Sent(one % 2, b"k", alarm(f"n{one}")) for one in range(number, number + 20)])
+            _send(kafka, [ProducerRecord(one % 2, b"k", alarm(f"n{one}")) for one in range(number, number + 20)])
             broker.kill()
             follower.until_said("no Kafka answers")
             broker.start()
-            _send(kafka, [Sent(one % 2, b"k", alarm(f"n{one}")) for one in range(number + 20, end)])
+            _send(kafka, [ProducerRecord(one % 2, b"k", alarm(f"n{one}")) for one in range(number + 20, end)])
             for last in (end - 2, end - 1):
                 follower.until_said(f'"n{last}"')
             follower.until_said("Kafka answers again")

@@ -28,7 +28,7 @@ from sinks.clickhouse.rows import telemetry_block
 from streams.errors import OperatorError
 from streams.storage import asking, make_sink, run_migrations
 from streams.times import now_ms
-from tests.support.kafka_outside import Sent
+from tests.support.kafka_outside import ProducerRecord
 from tests.support.platform import Platform, quick_settings
 from tests.support.processes import Ended, run, until
 
@@ -83,11 +83,11 @@ def _reports(device: str, rng: random.Random) -> list[dict[str, Any]]:
 def stored(platform: Platform) -> Platform:
     """The platform once it has stored the reports of devices BF-… and the alarms that follow."""
     rng = random.Random(5)
-    sends: list[Sent] = []
+    sends: list[ProducerRecord] = []
     for number in range(DEVICES):
         reports = _reports(f"BF-{number}", rng)
         arrays = [reports[first : first + IN_RECORD] for first in range(0, REPORTS, IN_RECORD)]
-        sends += [Sent(number % 2, f"BF-{number}".encode(), orjson.dumps(array)) for array in arrays]
+        sends += [ProducerRecord(number % 2, f"BF-{number}".encode(), orjson.dumps(array)) for array in arrays]
     rng.shuffle(sends)  # so that reports come late, and devices are mixed
     platform.kafka.send([*sends, sends[3]])
     kafka, group = platform.kafka, platform.settings.group
@@ -149,7 +149,7 @@ def test_what_opened_before_the_period_is_not_compared(stored: Platform) -> None
     again = [report | {"temperature_c": [99.0]} for report in _reports(device, random.Random(1))[-20:]]
     for place, report in enumerate(again):
         report["event_ts"] = now_ms() + place
-    stored.kafka.send([Sent(number % 2, device.encode(), orjson.dumps(again))])
+    stored.kafka.send([ProducerRecord(number % 2, device.encode(), orjson.dumps(again))])
     count = "SELECT count() FROM telemetry WHERE device_id = %(device)s AND ingest_ts >= toDateTime64(%(at)s / 1000, 3)"
     until(lambda: stored.query(count, device=device, at=rows[0][0]) == [(20,)], "the new reports stored")
     outcome = orjson.loads(_backfill(stored, "--from", str(rows[0][0]), "--to", "now", "--json").out)

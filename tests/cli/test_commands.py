@@ -25,7 +25,7 @@ from schemas.topics import ALARMS, TELEMETRY, TOPICS
 from sinks.clickhouse.migrate import migrations
 from streams.settings import Settings, described
 from streams.times import now_ms
-from tests.support.kafka_outside import Kafka, Sent
+from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.platform import Platform, asking, quick_settings
 from tests.support.processes import command_line, environment_of, free_port, last_words, run, until
 
@@ -113,7 +113,7 @@ def test_clickhouse_that_is_away_is_said() -> None:
 
 
 def test_tables_that_are_not_made_yet_are_asked_for(kafka: Kafka, clickhouse: Running) -> None:
-    kafka.send([Sent(0, b"LY-1", b"{}")])
+    kafka.send([ProducerRecord(0, b"LY-1", b"{}")])
     ended = run("worker", "sink", settings=quick_settings(kafka.address, clickhouse.address))
     assert ended.status == 1
     assert "`emberline migrate`" in last_words(ended.err)
@@ -224,7 +224,7 @@ def _make_an_alarm(platform: Platform, device: str) -> None:
         }
         for n in range(30)
     ]
-    platform.kafka.send([Sent(1, device.encode(), orjson.dumps(report)) for report in hot])
+    platform.kafka.send([ProducerRecord(1, device.encode(), orjson.dumps(report)) for report in hot])
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -21,8 +21,8 @@ from streams.storage import asking
 from streams.times import now_ms
 from tests.cli.readme import CHINESE, ENGLISH, Shown, blocks, shown
 from tests.cli.stacks import address, started, until_it_runs
-from tests.cli.test_alarms import Following
-from tests.support.kafka_outside import Kafka, Sent
+from tests.cli.test_alarms import FollowingProcess
+from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.processes import command_line, environment_of, run, until, working
 
 NOT_RUN: Final = {
@@ -127,7 +127,7 @@ def stack(folder: Path, *arguments: str) -> Iterator[tuple[dict[str, str], Setti
 def reject_and_replay(given: Mapping[str, str], settings: Settings) -> None:
     """A record that is none is listed, shown and sent again; nothing had to be set for it."""
     with Kafka(settings.kafka, settings.partitions) as kafka:
-        kafka.send([Sent(0, b"\x1b[2JLY-9", b"\x1b[31mnot JSON")], TELEMETRY.name)
+        kafka.send([ProducerRecord(0, b"\x1b[2JLY-9", b"\x1b[31mnot JSON")], TELEMETRY.name)
     listed = run("rejects", "list", settings=given)
 
     def there() -> bool:
@@ -149,7 +149,7 @@ def reject_and_replay(given: Mapping[str, str], settings: Settings) -> None:
 def test_the_commands_of_readme_print_what_it_shows(tmp_path: Path) -> None:
     simulate, replay = the("emberline simulate"), the("emberline replay")
     with stack(tmp_path, *arguments_of(the("emberline run").command)[1:]) as (given, settings):
-        follower = Following(tmp_path, given, arguments_of(the("emberline alarms").command)[1:])
+        follower = FollowingProcess(tmp_path, given, arguments_of(the("emberline alarms").command)[1:])
         sending = subprocess.Popen(
             command_line(*arguments_of(simulate.command)),
             env=environment_of(given),

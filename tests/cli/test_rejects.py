@@ -31,7 +31,7 @@ from streams.storage import asking, run_migrations
 from streams.times import now_ms
 from streams.topics import make_topics, topic_ids
 from tests.support.apache_kafka import kafka_for_tests
-from tests.support.kafka_outside import Kafka, Sent
+from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.platform import Platform, quick_settings
 from tests.support.processes import Ended, run, until
 
@@ -76,7 +76,7 @@ def _flush(platform: Platform, partition: int) -> None:
     """Wait until everything that is on telemetry now is stored, by a report sent after it."""
     device = f"FLUSH-{uuid4().hex}"
     report = _report(device)
-    platform.kafka.send([Sent(partition, device.encode(), orjson.dumps(report))])
+    platform.kafka.send([ProducerRecord(partition, device.encode(), orjson.dumps(report))])
     until(lambda: _reports_of(platform, device) == 1, "the report sent last")
 
 
@@ -84,7 +84,7 @@ def test_a_reject_is_listed_shown_and_sent_again_once(platform: Platform) -> Non
     settings, kafka = platform.settings, platform.kafka
     offset = kafka.ends(TELEMETRY.name)[1]
     key, value = b"\xfe\x01key", orjson.dumps(_report("RJ-1", v=9)) + b" "
-    kafka.send([Sent(1, key, value, HEADERS)])
+    kafka.send([ProducerRecord(1, key, value, HEADERS)])
     full = _id_of(platform, offset, 1, 0)
     short = full[24:]
 
@@ -118,7 +118,7 @@ def _sent_again(kafka: Kafka, partition: int, full: str) -> list[Any]:
 def test_one_report_of_an_array_is_sent_without_its_neighbours(platform: Platform) -> None:
     offset = platform.kafka.ends(TELEMETRY.name)[0]
     bad = _report("RJ-2-BAD", v=9)
-    platform.kafka.send([Sent(0, b"RJ-2", orjson.dumps([_report("RJ-2-GOOD"), bad]))])
+    platform.kafka.send([ProducerRecord(0, b"RJ-2", orjson.dumps([_report("RJ-2-GOOD"), bad]))])
     full = _id_of(platform, offset, 0, 1)
     assert _json(platform.settings, "replay", full)["sent"] == 1
     (again,) = _sent_again(platform.kafka, 0, full)
@@ -129,7 +129,7 @@ def test_one_report_of_an_array_is_sent_without_its_neighbours(platform: Platfor
 
 def test_an_array_in_an_array_is_left_out_with_its_reason(platform: Platform) -> None:
     offset = platform.kafka.ends(TELEMETRY.name)[0]
-    platform.kafka.send([Sent(0, b"RJ-3", orjson.dumps([[_report("RJ-3")]]))])
+    platform.kafka.send([ProducerRecord(0, b"RJ-3", orjson.dumps([[_report("RJ-3")]]))])
     full = _id_of(platform, offset, 0, 0)
     outcome = _json(platform.settings, "replay", full)
     assert (outcome["sent"], outcome["left_out"]) == (0, 1)
@@ -139,9 +139,9 @@ def test_an_array_in_an_array_is_left_out_with_its_reason(platform: Platform) ->
 def test_what_is_rejected_again_names_its_origin_and_stands_for_it(platform: Platform) -> None:
     settings, kafka = platform.settings, platform.kafka
     offset = kafka.ends(TELEMETRY.name)[0]
-    kafka.send([Sent(0, b"RJ-4", b"{ no JSON \x1b[2J", HEADERS)])
+    kafka.send([ProducerRecord(0, b"RJ-4", b"{ no JSON \x1b[2J", HEADERS)])
     origin = _id_of(platform, offset)
-    first = Case(settings, kafka, origin)
+    first = StoredCase(settings, kafka, origin)
     assert [first.replay().sent for _ in range(2)] == [1, 0]
     second = _id_of(platform, int(_note(settings, 0, origin)))
     everything = {one["id"]: one for one in _json(settings, "list", "--all", "--reason", "not_json")}
@@ -157,7 +157,7 @@ def test_what_is_rejected_again_names_its_origin_and_stands_for_it(platform: Pla
     headers = _json(settings, "show", second)["headers"]
     assert [(one["name"], b64decode(one["base64"])) for one in headers] == [*HEADERS, (REPLAY_OF, origin.encode())]
     # The later one may be sent again too; its record then names it, and not the first.
-    assert Case(settings, kafka, second).replay().sent == 1
+    assert StoredCase(settings, kafka, second).replay().sent == 1
     third = _json(settings, "show", _id_of(platform, int(_note(settings, 0, second))))
     assert [one["text"] for one in third["headers"] if one["name"] == REPLAY_OF] == [second]
 
@@ -167,7 +167,7 @@ def _note(settings: Settings, partition: int, full: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class StoredCase:
     """One reject in ClickHouse, and the steps of sending it again."""
 
     settings: Settings
@@ -205,17 +205,17 @@ class Case:
             await sending.send(producer, self.chosen(), time.monotonic())
 
 
-def _rejected(platform: Platform) -> Case:
+def _rejected(platform: Platform) -> StoredCase:
     """A record that the workers have just rejected."""
     offset = platform.kafka.ends(TELEMETRY.name)[0]
-    platform.kafka.send([Sent(0, b"key", b"no JSON", HEADERS)])
-    return Case(platform.settings, platform.kafka, _id_of(platform, offset))
+    platform.kafka.send([ProducerRecord(0, b"key", b"no JSON", HEADERS)])
+    return StoredCase(platform.settings, platform.kafka, _id_of(platform, offset))
 
 
 _offsets = itertools.count(100)
 
 
-def _planted(settings: Settings, kafka: Kafka, reason: str = "not_json", reports: int = 1, cut: int = -1) -> Case:
+def _planted(settings: Settings, kafka: Kafka, reason: str = "not_json", reports: int = 1, cut: int = -1) -> StoredCase:
     """A reject in ClickHouse as the sink would have written it; no workers run."""
     incarnation = asyncio.run(topic_ids(settings, [REJECTS.name]))[REJECTS.name]
     found = RejectId(incarnation, 0, next(_offsets))
@@ -233,10 +233,10 @@ def _planted(settings: Settings, kafka: Kafka, reason: str = "not_json", reports
     names = ", ".join(f"`{name}`" for name in block.columns)
     with asking(settings) as service:
         service.call(lambda client: client.execute(f"INSERT INTO rejects ({names}) VALUES", block))
-    return Case(settings, kafka, found.full)
+    return StoredCase(settings, kafka, found.full)
 
 
-def check_interruptions(noted: Case, sent: Case) -> None:
+def check_interruptions(noted: StoredCase, sent: StoredCase) -> None:
     """Break a replay off after each of its steps; the next one must tell what went out."""
     asyncio.run(noted.note_only())
     assert noted.times_sent() == 0

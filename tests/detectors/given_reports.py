@@ -182,7 +182,7 @@ KINDS = [*["electrical_monitor"] * 4, "smoke_detector", "toaster"]
 NO_REPORTS = [b"{", b"[]", b"", b"[1]", b'{"v":1}', b'{"v":2,"device_id":"LY-1"}']
 
 
-class _Fleet:
+class _Senders:
     """Some devices with a clock each, which is wrong in its own way."""
 
     def __init__(self, rng: random.Random, devices: Sequence[str]) -> None:
@@ -260,7 +260,7 @@ class _Fleet:
 
 def _records(seed: int, size: int, devices: Sequence[str], waits_ms: Sequence[int]) -> list[Record]:
     rng = random.Random(seed)
-    fleet, records = _Fleet(rng, devices), list[Record]()
+    fleet, records = _Senders(rng, devices), list[Record]()
     offset, arrival = rng.randrange(4), T0
     for _ in range(size):
         arrival += rng.choice(waits_ms) if rng.random() < 0.5 else 1_000

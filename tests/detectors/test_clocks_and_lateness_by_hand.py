@@ -19,7 +19,7 @@ from tests.detectors.given_reports import T0, report, slowly, told
 LIMITS = load_limits()
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-Sent = tuple[int, dict[str, Any]]
+Arriving = tuple[int, dict[str, Any]]
 """When a report arrives, counted from T0, and what it is."""
 Clock = Callable[[int], Any]
 """What a device's clock shows at a time counted from T0."""
@@ -42,29 +42,29 @@ def series(
     clock: Clock = right,
     of: str = "residual_current_ma",
     **fields: Any,
-) -> list[Sent]:
+) -> list[Arriving]:
     """Reports of one value each, at an even pace from `at` on."""
     times = [at + number * every_ms for number in range(len(values))]
     return [(one, report(clock(one), **fields) | {of: [value]}) for one, value in zip(times, values, strict=True)]
 
 
-def numbered(sent: Iterable[Sent], first: int = 1) -> list[Sent]:
+def numbered(sent: Iterable[Arriving], first: int = 1) -> list[Arriving]:
     """The same with sequence numbers."""
     return [(at, one | {"seq": first + number}) for number, (at, one) in enumerate(sent)]
 
 
-def handed_in(sent: Iterable[Sent], at: int, every_ms: int = 0) -> list[Sent]:
+def handed_in(sent: Iterable[Arriving], at: int, every_ms: int = 0) -> list[Arriving]:
     """The same reports, kept and handed in from `at` on."""
     return [(at + number * every_ms, one) for number, (_, one) in enumerate(sent)]
 
 
-def log(*sent: Iterable[Sent]) -> list[Record]:
+def log(*sent: Iterable[Arriving]) -> list[Record]:
     """All of them as records in the order of their arrival."""
     ordered = sorted((one for part in sent for one in part), key=lambda one: one[0])
     return [(offset, T0 + at, orjson.dumps(one)) for offset, (at, one) in enumerate(ordered)]
 
 
-def alarms(*sent: Iterable[Sent], kind: str = "residual_current") -> list[Alarm]:
+def alarms(*sent: Iterable[Arriving], kind: str = "residual_current") -> list[Alarm]:
     """The alarms of one kind, of which the twin must say the same."""
     records = log(*sent)
     found = told([records], PartitionState(), LIMITS)
@@ -306,7 +306,7 @@ def test_reports_kept_and_handed_in_at_once_last_as_long_as_they_are_dated(at_on
     assert onsets == [("opened", 60 * every_ms), ("recovered", 60 * every_ms)]
 
 
-def in_bursts_of_a_minute(values: Sequence[float]) -> list[Sent]:
+def in_bursts_of_a_minute(values: Sequence[float]) -> list[Arriving]:
     """One value a second by a clock of whole minutes, handed in at the end of each minute."""
     sent = series(*values, clock=lambda arrival: (T0 + arrival) // 60_000 * 60_000)
     minutes = range(0, len(sent), 60)

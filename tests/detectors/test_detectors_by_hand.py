@@ -19,7 +19,7 @@ from schemas.events import Alarm, AlarmKind
 from tests.detectors.given_reports import T0, readings, record, report, slowly, told
 
 LIMITS = load_limits()
-Seen = list[tuple[str, int, int]]
+SeenAlarms = list[tuple[str, int, int]]
 
 
 def alarms(records: Sequence[Record], kind: str, limits: LimitTable = LIMITS) -> list[Alarm]:
@@ -29,7 +29,7 @@ def alarms(records: Sequence[Record], kind: str, limits: LimitTable = LIMITS) ->
     return [alarm for alarm in found.alarms if alarm.kind == kind]
 
 
-def seen(records: Sequence[Record], kind: str) -> Seen:
+def seen(records: Sequence[Record], kind: str) -> SeenAlarms:
     """Event, severity, and the number of the record."""
     return [(str(alarm.event), alarm.severity, alarm.source_offset) for alarm in alarms(records, kind)]
 
@@ -38,7 +38,7 @@ def seen(records: Sequence[Record], kind: str) -> Seen:
     ("count", "expected"),
     [(0, []), (9, []), (10, [("opened", 1, 0)]), (13, [("opened", 1, 0)]), (14, [("opened", 2, 0)])],
 )
-def test_nine_arc_half_cycles_say_nothing_ten_warn_fourteen_alarm(count: int, expected: Seen) -> None:
+def test_nine_arc_half_cycles_say_nothing_ten_warn_fourteen_alarm(count: int, expected: SeenAlarms) -> None:
     assert seen(readings("arc_half_cycles", count), "arc_fault") == expected
 
 
@@ -55,7 +55,7 @@ def test_nine_arc_half_cycles_say_nothing_ten_warn_fourteen_alarm(count: int, ex
     ],
 )
 def test_residual_current_alarms_once_it_has_stayed_at_a_level_for_the_confirm_time(
-    values: list[float], step_ms: int, expected: Seen
+    values: list[float], step_ms: int, expected: SeenAlarms
 ) -> None:
     assert seen(readings("residual_current_ma", *values, step_ms=step_ms), "residual_current") == expected
 
@@ -133,7 +133,9 @@ def test_a_risen_value_does_not_teach_the_baseline() -> None:
 
 
 @pytest.mark.parametrize(("per_window", "expected"), [(2.4, []), (2.5, [("opened", 1, 2)])])
-def test_a_temperature_rising_ten_degrees_a_minute_warns_after_two_windows(per_window: float, expected: Seen) -> None:
+def test_a_temperature_rising_ten_degrees_a_minute_warns_after_two_windows(
+    per_window: float, expected: SeenAlarms
+) -> None:
     rising = readings("temperature_c", *(20 + per_window * number for number in range(3)), step_ms=15_000)
     assert seen(rising, "temperature_rise") == expected
 

@@ -90,10 +90,10 @@ def test_a_minute_without_values_is_not_told() -> None:
 
 # Statuses.
 
-Seen = list[tuple[str, list[str], int]]
+SeenStatuses = list[tuple[str, list[str], int]]
 
 
-def status(events: Sequence[DeviceStatus]) -> Seen:
+def status(events: Sequence[DeviceStatus]) -> SeenStatuses:
     """Status, faults, and since when, counted from T0."""
     return [(str(event.status), event.faults, event.since_ts - T0) for event in events]
 
@@ -107,7 +107,7 @@ def heard(*each: tuple[float, dict[str, Any]]) -> list[Record]:
     ]
 
 
-def statuses(*each: tuple[float, dict[str, Any]]) -> Seen:
+def statuses(*each: tuple[float, dict[str, Any]]) -> SeenStatuses:
     return status(both(heard(*each)).statuses)
 
 
@@ -244,7 +244,7 @@ def test_a_kind_that_is_not_known_leaves_the_one_that_is() -> None:
 # Silence.
 
 
-def silence(records: Sequence[Record], silent_ms: int) -> Seen:
+def silence(records: Sequence[Record], silent_ms: int) -> SeenStatuses:
     """What is told while a device is silent for so long after its records, and records of time come."""
     last = records[-1][1]
     passing = never_still(records, last + silent_ms)
@@ -256,7 +256,7 @@ def silence(records: Sequence[Record], silent_ms: int) -> Seen:
 @pytest.mark.parametrize(("kind", "after_ms"), OFFLINE_AFTER_MS.items())
 def test_silence_puts_a_device_offline_and_overdue_at_the_exact_times(kind: str, after_ms: int) -> None:
     overdue_ms = max(6 * HOUR_MS, after_ms)
-    offline: Seen = [("offline", [], after_ms)] if after_ms < overdue_ms else []
+    offline: SeenStatuses = [("offline", [], after_ms)] if after_ms < overdue_ms else []
     records = heard((0, {"device_kind": kind}))
     assert silence(records, min(after_ms, overdue_ms) - 1) == []
     assert silence(records, after_ms)[:1] == (offline or [("overdue_offline", [], overdue_ms)])

@@ -16,7 +16,7 @@ import cramjam
 import orjson
 
 from schemas.quantities import QUANTITIES
-from tests.support.batches_by_hand import Given, batch, records_of, with_records
+from tests.support.batches_by_hand import RawRecord, batch, records_of, with_records
 
 PACKED: Final[dict[int, Callable[[bytes], bytes]]] = {
     0: bytes,
@@ -44,7 +44,7 @@ ODD: Final[list[Any]] = [
 ]
 
 
-class Batch(NamedTuple):
+class AnyBatch(NamedTuple):
     """A batch as it goes out, and how many records it says that it has."""
 
     made: bytes
@@ -57,7 +57,7 @@ class Anything:
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
 
-    def batch(self, now_ms: int) -> Batch:
+    def batch(self, now_ms: int) -> AnyBatch:
         """The next one."""
         rng = self._rng
         given = [self._record(now_ms) for _ in range(rng.choice([1, 1, 2, 5, 20, 200]))]
@@ -72,7 +72,7 @@ class Anything:
         if codec and rng.random() < 0.05:
             packed = self._changed(packed)
         count = len(given) + (rng.choice([-1, 1, 1_000]) if rng.random() < 0.03 else 0)
-        return Batch(with_records(made, packed, codec, max(count, 1)), max(count, 1))
+        return AnyBatch(with_records(made, packed, codec, max(count, 1)), max(count, 1))
 
     def _changed(self, held: bytes) -> bytes:
         changed = bytearray(held)
@@ -80,7 +80,7 @@ class Anything:
             changed[self._rng.randrange(len(changed))] = self._rng.randrange(256)
         return bytes(changed)
 
-    def _record(self, now_ms: int) -> Given:
+    def _record(self, now_ms: int) -> RawRecord:
         rng = self._rng
         key = rng.choice([None, b"", b"Z-1", rng.randbytes(rng.choice([3, 300])), b"Z-1", b"Z-2"])
         names = ["gateway", "gateway", "trace", "x" * 40, "", "emberline.reason", "网关"]

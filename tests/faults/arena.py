@@ -22,9 +22,9 @@ from streams.settings import Settings
 from streams.storage import run_migrations
 from streams.topics import make_topics
 from tests.faults.checkpoints import CheckpointReader
-from tests.faults.clickhouse import PASSWORD, Server
+from tests.faults.clickhouse import PASSWORD, ClickHouseProcess
 from tests.faults.crew import Command, Crew, product
-from tests.faults.load import Load, Shape
+from tests.faults.load import Load, LoadShape
 from tests.faults.verdict import Verdict, judge
 from tests.faults.watch import Look, Watch
 from tests.support.fleet_sends import quick_limits
@@ -44,7 +44,7 @@ class Servers:
     """What outlives a scenario."""
 
     kafka: Cluster
-    clickhouse: Server
+    clickhouse: ClickHouseProcess
     folder: Path
 
     def all_up(self) -> None:
@@ -55,7 +55,7 @@ class Servers:
 @contextmanager
 def running_servers(folder: Path) -> Iterator[Servers]:
     """Three brokers and ClickHouse."""
-    clickhouse = Server(folder)
+    clickhouse = ClickHouseProcess(folder)
     try:
         with running_kafka(folder / "kafka", folder / "kafka-logs", brokers=3) as kafka:
             yield Servers(kafka, clickhouse, folder)
@@ -104,13 +104,13 @@ class Arena:
         return self.servers.kafka
 
     @property
-    def clickhouse(self) -> Server:
+    def clickhouse(self) -> ClickHouseProcess:
         """The one."""
         return self.servers.clickhouse
 
     def load(self, seed: int, **shape: Any) -> Load:
-        """Load for the block; see `Shape`."""
-        return Load(self.settings, Shape(seed, **shape))
+        """Load for the block; see `LoadShape`."""
+        return Load(self.settings, LoadShape(seed, **shape))
 
     def widen(self, partitions: int) -> None:
         """Have all topics widened under whatever runs, as an operator would, and look at the new partitions too."""

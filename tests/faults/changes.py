@@ -20,8 +20,8 @@ from streams.times import now_ms
 from tests.faults.arena import Arena
 from tests.faults.crew import product
 from tests.faults.watch import Look
-from tests.support.kafka_outside import Kafka, Sent
 from tests.support.fleet_sends import quick_limits
+from tests.support.kafka_outside import Kafka, Sent
 
 Step = Callable[[], object]
 WIDER_BY: Final = 2

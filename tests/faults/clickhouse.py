@@ -15,7 +15,7 @@ PASSWORD: Final = "faults-s3cret"
 """Of the default user, unless a scenario changes it."""
 
 
-class Server:
+class ClickHouseProcess:
     """The embedded engine as a process."""
 
     def __init__(self, folder: Path) -> None:

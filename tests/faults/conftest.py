@@ -12,6 +12,8 @@ import pytest
 from tests.faults.arena import Arena, Servers, running_arena, running_servers
 from tests.support.apache_kafka import kafka_for_tests
 
+Open = Callable[..., AbstractContextManager[Arena]]
+
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
@@ -20,6 +22,6 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 @pytest.fixture
-def arena(servers: Servers, tmp_path: Path) -> Callable[..., AbstractContextManager[Arena]]:
+def arena(servers: Servers, tmp_path: Path) -> Open:
     """Opens an arena: `arena(detect=2, sink=1)`."""
     return partial(running_arena, servers, tmp_path)

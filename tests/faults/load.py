@@ -29,7 +29,7 @@ PATIENCE_MS: Final = 120_000
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class LoadShape:
     """What the load is like; `rate` is in reports a second of our time."""
 
     seed: int
@@ -41,7 +41,7 @@ class Shape:
 class Load:
     """Sends in a thread of its own until it is stopped. `acknowledged` counts what the brokers took, by partition."""
 
-    def __init__(self, settings: Settings, shape: Shape) -> None:
+    def __init__(self, settings: Settings, shape: LoadShape) -> None:
         self.acknowledged = [0] * settings.partitions
         self._settings = settings
         self._shape = shape

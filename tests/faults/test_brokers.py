@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +12,11 @@ import pytest
 
 from embedded.kafka.brokers import Broker
 from streams.storage import run_migrations
-from tests.faults.arena import Arena, Servers, make_anew, running_arena, settings_for
+from tests.faults.arena import Servers, make_anew, running_arena, settings_for
+from tests.faults.conftest import Open
 from tests.faults.crew import Crew, Post
 from tests.support.processes import until
 
-Open = Callable[..., AbstractContextManager[Arena]]
 AWAY_S: Final = 6.0
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from clickhouse_driver import Client
 from streams.settings import host_port
 from streams.storage import run_migrations
 from tests.faults.arena import SETTLED_S, Arena
+from tests.faults.conftest import Open
 from tests.faults.listener import Listener
 from tests.faults.proxy import Proxy
 from tests.faults.watch import Look
 
-Open = Callable[..., AbstractContextManager[Arena]]
 AGAIN_S = 2 * SETTLED_S
 """A sink that ends and is started again, two sessions, and all that is stored once more."""
 
@@ -38,7 +38,9 @@ def _sink_goes_on(ring: Arena) -> None:
     ring.watch.until(lambda look: sum(look.sink.values()) > committed, "a sink that goes on", SETTLED_S)
 
 
-def test_while_clickhouse_is_killed_or_paused_alarms_go_out_and_after_it_every_row_is_there_once(arena: Open) -> None:
+def test_while_clickhouse_is_killed_or_paused_alarms_go_out_and_after_it_every_row_is_there_once(
+    arena: Open,
+) -> None:
     patient = arena(detect=1, sink=1, stall_s=60)
     with patient as ring, ring.load(51, rate=200) as load, Listener(ring.settings) as listener:
         ring.live()

@@ -14,12 +14,12 @@ from clickhouse_driver import Client
 from streams.settings import host_port
 from tests.faults.arena import Arena
 from tests.faults.clickhouse import PASSWORD
+from tests.faults.conftest import Open
 from tests.faults.crew import Post
 from tests.faults.listener import Listener
 from tests.faults.watch import TABLES
 from tests.support.processes import READY_S, until
 
-Open = Callable[..., AbstractContextManager[Arena]]
 Stay = Callable[[Arena], None]
 LASTS_S: Final = 5.0
 FULL: Final = "error 243: its disk is full; make room"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 
 import orjson
 import pytest
@@ -17,11 +16,11 @@ from schemas.rejects import RejectEvent
 from schemas.topics import ALARMS, DEVICE_STATUS, REJECTS, TELEMETRY
 from streams.times import now_ms
 from tests.faults.anything import Anything
-from tests.faults.arena import PARTITIONS, Arena
-from tests.support.kafka_outside import Kafka, Sent
+from tests.faults.arena import PARTITIONS
+from tests.faults.conftest import Open
+from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.processes import until
 
-Open = Callable[..., AbstractContextManager[Arena]]
 ROUNDS = 5
 """Fires of neighbours among it."""
 
@@ -80,7 +79,7 @@ def _burn(kafka: Kafka, number: int) -> None:
         for seq in range(4)
     ]
     for partition in range(PARTITIONS):
-        kafka.send(Sent(partition, device.encode(), orjson.dumps(report)) for report in reports)
+        kafka.send(ProducerRecord(partition, device.encode(), orjson.dumps(report)) for report in reports)
     heard = {record.key for records in kafka.read(ALARMS.name) for record in records}
 
     def alarmed() -> bool:

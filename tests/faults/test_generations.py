@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,23 +16,23 @@ from schemas.topics import ALARMS
 from streams.settings import host_port
 from streams.times import now_ms
 from tests.faults.arena import PARTITIONS, Arena
-from tests.support.kafka_outside import Kafka, Sent
+from tests.faults.conftest import Open
+from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.processes import until
 
-Open = Callable[..., AbstractContextManager[Arena]]
 NEVER_S: Final = 300.0
 """An interval of checkpoints that is longer than the test."""
 LOWER: Final = "[default.residual_current]\nwarning = 100\nalarm = 120\nrecovery_margin = 20\n"
 
 
-def _reports(began: int, quiet: bool, fire: str = "FIRE") -> Iterator[Sent]:
+def _reports(began: int, quiet: bool, fire: str = "FIRE") -> Iterator[ProducerRecord]:
     """In each partition a device that burns, and one that does so only by lower limits."""
     for number in range(PARTITIONS):
         for device, current in ((f"{fire}-{number}", 800.0), (f"WARM-{number}", 20.0 if quiet else 150.0)):
             for seq in range(4):
                 fields = {"event_ts": began + 4_000 * seq, "seq": seq, "residual_current_ma": [current]}
                 report = {"v": 1, "device_id": device, "device_kind": "electrical_monitor", **fields}
-                yield Sent(number, device.encode(), orjson.dumps(report))
+                yield ProducerRecord(number, device.encode(), orjson.dumps(report))
 
 
 def _alarms(kafka: Kafka) -> list[list[Alarm]]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from typing import Final
 
 from schemas.topics import DEVICE_STATUS
 from tests.faults.altered.hasty import hasty
-from tests.faults.arena import Arena
+from tests.faults.conftest import Open
 from tests.faults.kills import kill_at_random
 from tests.faults.watch import Look
 
-Open = Callable[..., AbstractContextManager[Arena]]
 KILLS: Final = 8
 SEED: Final = 31
 UNFINISHED_S: Final = 3.0

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
-from tests.faults.arena import Arena
+from tests.faults.conftest import Open
 from tests.faults.crew import Post
 from tests.support.processes import until
-
-Open = Callable[..., AbstractContextManager[Arena]]
 
 
 def _metric(post: Post, name: str) -> float:
@@ -37,7 +33,9 @@ def test_sigterm_under_full_load_leaves_in_order_and_leaves_nothing_to_do_again(
     assert ring.crew.gave_up == []
 
 
-def test_a_worker_that_makes_no_progress_is_first_not_ready_then_ends_and_its_successor_goes_on(arena: Open) -> None:
+def test_a_worker_that_makes_no_progress_is_first_not_ready_then_ends_and_its_successor_goes_on(
+    arena: Open,
+) -> None:
     with arena(detect=1, sink=0, stall_s=8) as ring, ring.load(102) as load:
         (post,) = ring.crew.detect
         ring.live()

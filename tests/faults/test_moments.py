@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 from schemas.topics import TELEMETRY
 from tests.faults.altered.dying import Deaths
 from tests.faults.arena import PARTITIONS, SETTLED_S, Arena
+from tests.faults.conftest import Open
 from tests.faults.watch import Look
 from tests.support.processes import until
 
-Open = Callable[..., AbstractContextManager[Arena]]
 TIMES: Final = 2
 DIED_S: Final = 240.0
 """For all deaths, one after the other in each role: a session, a restart and a rebalance each, on a busy machine."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from typing import Final
 
 import pytest
@@ -16,13 +15,13 @@ from clickhouse_driver import Client
 from schemas.topics import MAX_REJECT_BYTES, TELEMETRY
 from streams.settings import Settings, host_port
 from tests.faults.arena import PARTITIONS, Arena, configure, make_anew
+from tests.faults.conftest import Open
 from tests.faults.crew import Command, product
 from tests.faults.watch import TABLES, Look
 from tests.support.fleet_sends import fleet_sends
-from tests.support.kafka_outside import Kafka, Sent
+from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.processes import until
 
-Open = Callable[..., AbstractContextManager[Arena]]
 COMPACTED: Final = {
     "cleanup.policy": "compact",
     "segment.ms": "100",
@@ -79,7 +78,7 @@ def _transactional(settings: Settings) -> AIOKafkaProducer:
     )
 
 
-async def _transact(settings: Settings, sends: Sequence[Sent], commit: bool) -> None:
+async def _transact(settings: Settings, sends: Sequence[ProducerRecord], commit: bool) -> None:
     async with _transactional(settings) as producer:
         await producer.begin_transaction()
         for one in sends:
@@ -88,7 +87,9 @@ async def _transact(settings: Settings, sends: Sequence[Sent], commit: bool) -> 
         await (producer.commit_transaction() if commit else producer.abort_transaction())
 
 
-def test_where_retention_removed_unread_records_workers_go_on_with_those_that_are_left_and_say_so(arena: Open) -> None:
+def test_where_retention_removed_unread_records_workers_go_on_with_those_that_are_left_and_say_so(
+    arena: Open,
+) -> None:
     with arena(detect=1, sink=1) as old, old.load(94) as load:
         old.live()
         load.stop()
@@ -137,7 +138,7 @@ def test_gaps_left_by_compaction_are_no_work(arena: Open) -> None:
 
 
 def _has_gaps(kafka: Kafka) -> bool:
-    kafka.send([Sent(number, b"gateway", b"[]") for number in range(PARTITIONS)])
+    kafka.send([ProducerRecord(number, b"gateway", b"[]") for number in range(PARTITIONS)])
     return all(len(records) < records[-1].offset + 1 for records in kafka.read(TELEMETRY.name))
 
 
@@ -159,7 +160,9 @@ def test_topics_deleted_and_made_anew_are_worked_on_from_their_beginning(arena: 
     assert verdict.complaints == []
 
 
-def test_where_telemetry_alone_was_made_anew_detect_refuses_to_take_its_offsets_for_the_old_ones(arena: Open) -> None:
+def test_where_telemetry_alone_was_made_anew_detect_refuses_to_take_its_offsets_for_the_old_ones(
+    arena: Open,
+) -> None:
     with arena(detect=1, sink=0) as old, old.load(95) as load:
         old.live()
         load.stop()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Final
 
 import pytest
 
-from tests.faults.arena import Arena
+from tests.faults.conftest import Open
 
-Open = Callable[..., AbstractContextManager[Arena]]
 PAUSED_S: Final = 8.0
 """Sessions are 3 s; a rebalance and a restore come after."""
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import orjson
 
 from streams.times import now_ms
 from tests.faults.altered.raising import FATAL_VALUE
-from tests.faults.arena import PARTITIONS, Arena
-from tests.support.kafka_outside import Kafka, Sent
+from tests.faults.arena import PARTITIONS
+from tests.faults.conftest import Open
+from tests.support.kafka_outside import Kafka, ProducerRecord
 
-Open = Callable[..., AbstractContextManager[Arena]]
 TOO_LARGE: Final = b'{"v":1,"note":"' + b"x" * 5_000_000 + b'"}'
 STRETCH: Final = 3_000
 """More than the 2000 by which a worker judges the share of bad input."""
@@ -24,7 +23,7 @@ STRETCH: Final = 3_000
 def test_undecodable_and_too_large_records_under_load_harm_only_themselves(arena: Open) -> None:
     with arena(detect=2, sink=1) as ring, ring.load(81) as load, Kafka(ring.settings.kafka, PARTITIONS) as kafka:
         for value in (b"\xff\xfe", TOO_LARGE, b"", None, b"[" * 100_000, TOO_LARGE[:-2]):
-            kafka.send([Sent(number, b"poison", value) for number in range(PARTITIONS)])
+            kafka.send([ProducerRecord(number, b"poison", value) for number in range(PARTITIONS)])
         ring.live()
         verdict = ring.judge(load)
     assert verdict.complaints == []
@@ -47,14 +46,14 @@ def _report(device: str, seq: int, residual_current_ma: float) -> dict[str, Any]
     }
 
 
-def _with_fatal_ones(number: int) -> Iterator[Sent]:
+def _with_fatal_ones(number: int) -> Iterator[ProducerRecord]:
     """Good reports with some between them that detectors raise on: alone, at the end of an array, next to bad ones."""
     device = f"P-{number}"
     good = [_report(device, seq, 650.0) for seq in range(5)]
     fatal = _report(device, 9, FATAL_VALUE)
     for value in (good[0], fatal, good[1], [good[2], _report(f"Q-{number}", 0, 20.0), fatal], good[3], fatal, good[4]):
-        yield Sent(number, device.encode(), orjson.dumps(value))
-    yield Sent(number, device.encode(), orjson.dumps([{"v": 1}, fatal]))
+        yield ProducerRecord(number, device.encode(), orjson.dumps(value))
+    yield ProducerRecord(number, device.encode(), orjson.dumps([{"v": 1}, fatal]))
 
 
 def _is_fatal(report: Any) -> bool:
@@ -87,7 +86,7 @@ def test_a_bad_stretch_stops_nobody_and_is_said(arena: Open) -> None:
         Kafka(ring.settings.kafka, PARTITIONS) as kafka,
     ):
         (post,) = ring.crew.detect
-        kafka.send([Sent(0, b"poison", b"{") for _ in range(STRETCH)])
+        kafka.send([ProducerRecord(0, b"poison", b"{") for _ in range(STRETCH)])
         ring.live()
         verdict = ring.judge(load)
         ended = list(ring.crew.exits)

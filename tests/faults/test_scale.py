@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.settings import Settings
-from tests.faults.arena import Arena
+from tests.faults.conftest import Open
 from tests.faults.crew import Post
 from tests.support.processes import until
-
-Open = Callable[..., AbstractContextManager[Arena]]
 
 
 def _taken_over(post: Post) -> int:

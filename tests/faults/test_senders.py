@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -14,12 +13,12 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.topics import ALARMS, REJECTS, TELEMETRY
 from streams.times import now_ms
-from tests.faults.arena import PARTITIONS, Arena
-from tests.support.batches_by_hand import Given, batch, records_of, with_records
-from tests.support.kafka_outside import Kafka, Sent
+from tests.faults.arena import PARTITIONS
+from tests.faults.conftest import Open
+from tests.support.batches_by_hand import RawRecord, batch, records_of, with_records
+from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.processes import until
 
-Open = Callable[..., AbstractContextManager[Arena]]
 CODECS: Final = ("gzip", "snappy", "lz4", "zstd")
 FLOOD: Final = 30_000
 """Reports of one device in one batch: some seconds of work."""
@@ -38,7 +37,7 @@ def _report(device: str, seq: int = 0, **changed: Any) -> bytes:
     return orjson.dumps(report | changed)
 
 
-def _gzipped(given: Sequence[Given]) -> tuple[bytes, int]:
+def _gzipped(given: Sequence[RawRecord]) -> tuple[bytes, int]:
     made = batch(given, now_ms())
     return with_records(made, gzip.compress(records_of(made), 1), 1), len(given)
 
@@ -60,7 +59,7 @@ def test_every_codec_null_headers_odd_header_names_and_bombs_end_as_reports_or_r
         for codec in CODECS:
             asyncio.run(_send_compressed(ring.settings.kafka, codec))
         nulls: list[tuple[str, bytes | None]] = [("gateway", None), ("trace", None)]
-        kafka.send([Sent(1, b"null", value, nulls) for value in (_report("null"), b"{")])
+        kafka.send([ProducerRecord(1, b"null", value, nulls) for value in (_report("null"), b"{")])
         kafka.send_batch(2, with_records(odd, records_of(odd).replace(b"gateway", b"\xff\xfeteway")), 3)
         kafka.send_batch(0, batch([(b"twice", _report("twice"), [])] * 4, now_ms(), deltas=[0, 1, 1, 3]), 4)
         kafka.send_batch(3, *_gzipped([(b"bomb", bytes(4_000_000), [])] * 10))
@@ -91,7 +90,8 @@ def test_a_flood_of_one_device_holds_up_neither_its_neighbours_alarms_nor_the_wo
         kafka.send_batch(0, *flood)
         burns = {"residual_current_ma": [800.0]}
         kafka.send(
-            Sent(1, b"FIRE", _report("FIRE", seq, event_ts=now_ms() + 10_000 * (seq - 3), **burns)) for seq in range(4)
+            ProducerRecord(1, b"FIRE", _report("FIRE", seq, event_ts=now_ms() + 10_000 * (seq - 3), **burns))
+            for seq in range(4)
         )
 
         def alarmed() -> bool:

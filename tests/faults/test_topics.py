@@ -6,8 +6,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -16,12 +15,12 @@ from schemas.topics import ALARMS, DAY_MS, OUTPUTS, TELEMETRY
 from streams.settings import Settings
 from streams.topics import count_partitions, make_topics
 from streams.watching.described import asking, described, nodes, settings_of
-from tests.faults.arena import ALL_TOPICS, PARTITIONS, Arena, Servers, configure, delete, make_anew, settings_for, widen
+from tests.faults.arena import ALL_TOPICS, PARTITIONS, Servers, configure, delete, make_anew, settings_for, widen
+from tests.faults.conftest import Open
 from tests.faults.crew import Post
-from tests.support.kafka_outside import Kafka, Sent
+from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.processes import run, until, working
 
-Open = Callable[..., AbstractContextManager[Arena]]
 SENDERS_CLOCK: Final = TELEMETRY.settings | {"message.timestamp.type": "CreateTime"}
 ARCS: Final = b'{"v": 1, "device_id": "arcs", "arc_half_cycles": [20]}'
 MANY: Final = 64
@@ -70,7 +69,9 @@ def test_a_worker_refuses_topics_that_make_results_wrong_until_they_are_mended(
         until(lambda: worker.ask("/readyz") == (200, "ready\n"), "a worker without a remark")
 
 
-def test_topics_that_change_under_workers_are_told_of_while_they_work_and_when_they_are_mended(arena: Open) -> None:
+def test_topics_that_change_under_workers_are_told_of_while_they_work_and_when_they_are_mended(
+    arena: Open,
+) -> None:
     with arena(detect=1, sink=1) as ring:
         posts, telemetry = ring.crew.posts, TELEMETRY.settings
         configure(ring.settings, TELEMETRY.name, telemetry | {"retention.ms": str(DAY_MS)})
@@ -113,7 +114,7 @@ def test_topics_widened_together_under_load_lose_nothing_and_new_partitions_are_
         assert widened.out.splitlines()[-1] == f"widened {TELEMETRY.name} from {PARTITIONS} to {wide} partitions"
         with arena(detect=0, sink=0, after=narrow, partitions=wide) as ring, ring.load(203) as load:
             with Kafka(settings.kafka, wide) as kafka:
-                kafka.send([Sent(number, b"arcs", ARCS) for number in new])
+                kafka.send([ProducerRecord(number, b"arcs", ARCS) for number in new])
             ring.watch.until(lambda look: all(look.ends[ALARMS.name, one] for one in new), "alarms", 120)
             ring.live()
             before.stop()

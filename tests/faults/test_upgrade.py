@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.faults.arena import Arena
+from tests.faults.conftest import Open
 from tests.faults.crew import Command, Crew, Post, product
 from tests.faults.release_before import BEFORE, release_before
 
-Open = Callable[..., AbstractContextManager[Arena]]
 SEED: Final = 44
 
 

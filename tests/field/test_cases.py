@@ -24,7 +24,7 @@ LIFE: Final = "comes with the life of alarms: an episode ends, recovery has a co
 DETECTION: Final = "comes with the full detection: windows, provisionals, rise by time constant, stuck sensors"
 
 
-class Case:
+class FieldCase:
     """What a case came to."""
 
     def __init__(self, name: str) -> None:
@@ -52,7 +52,7 @@ class Case:
 
 
 def test_one_probe_off_hides_no_leakage() -> None:
-    case = Case("minus-127-hides-leakage")
+    case = FieldCase("minus-127-hides-leakage")
     (opened,) = case.urgent("residual_current")
     assert (opened.event, opened.value) == ("opened", 520.0)
     assert case.summary.rejects == 0
@@ -62,14 +62,14 @@ def test_one_probe_off_hides_no_leakage() -> None:
 
 
 def test_solar_feed_in_hides_no_fire() -> None:
-    case = Case("negative-current-hides-fire")
+    case = FieldCase("negative-current-hides-fire")
     assert case.urgent("residual_current")
     assert case.urgent("temperature")
     assert (case.summary.rejects, case.summary.absent_values) == (0, 0)
 
 
 def test_whatever_the_clock_says_all_five_alarm_and_four_are_marked() -> None:
-    case = Case("clock-never-set")
+    case = FieldCase("clock-never-set")
     wrong = {"F06A-1": "clock_behind", "F06B-1": "clock_behind", "F06C-1": "clock_behind", "F06D-1": "clock_ahead"}
     for device in (*wrong, "F06E-1"):
         for kind in ("residual_current", "temperature"):
@@ -79,7 +79,7 @@ def test_whatever_the_clock_says_all_five_alarm_and_four_are_marked() -> None:
 
 
 def test_no_sequence_number_text_or_null_hides_a_fire() -> None:
-    case = Case("uint32-seq")
+    case = FieldCase("uint32-seq")
     for device in ("F08A-1", "F08B-1", "F08C-1", "F08D-1", "F08E-1"):
         assert case.urgent("residual_current", device)
     assert case.summary.rejects == 0
@@ -89,14 +89,14 @@ def test_no_sequence_number_text_or_null_hides_a_fire() -> None:
 
 
 def test_a_clock_that_falls_back_as_the_fault_begins_delays_the_alarm_to_the_third_report_at_most() -> None:
-    case = Case("clock-back-an-hour-at-the-fault")
+    case = FieldCase("clock-back-an-hour-at-the-fault")
     over = [arrival for arrival in arrivals(CASES / "clock-back-an-hour-at-the-fault.jsonl") if b"450" in arrival.value]
     (opened,) = case.urgent("residual_current")
     assert opened.ingest_ts in (over[1].ingest_ts, over[2].ingest_ts)
 
 
 def test_an_episode_that_was_over_before_it_was_handed_in_is_told_with_its_true_onset_and_end() -> None:
-    case = Case("history-newest-first-over-by-then")
+    case = FieldCase("history-newest-first-over-by-then")
     events = case.alarms("residual_current")
     assert len({alarm.alarm_id for alarm in events}) == 1
     assert all(alarm.late for alarm in events)
@@ -115,57 +115,57 @@ def _readings(name: str) -> list[tuple[int, float]]:
 
 
 def test_a_power_on_value_is_no_temperature() -> None:
-    case = Case("power-on-85")
+    case = FieldCase("power-on-85")
     assert case.alarms() == []
     assert case.summary.absent_values == 2
 
 
 def _spike() -> None:
-    case = Case("one-spike-of-301")
+    case = FieldCase("one-spike-of-301")
     assert case.urgent("residual_current") == []
     assert [alarm.event for alarm in case.alarms("residual_current")] == ["provisional", "withdrawn"]
 
 
 def _one_report() -> None:
-    assert [alarm.event for alarm in Case("one-report-of-95").alarms("temperature")] == ["provisional"]
+    assert [alarm.event for alarm in FieldCase("one-report-of-95").alarms("temperature")] == ["provisional"]
 
 
 def _six_hours() -> None:
-    events = [alarm.event for alarm in Case("two-reports-every-6-h").alarms("residual_current")]
+    events = [alarm.event for alarm in FieldCase("two-reports-every-6-h").alarms("residual_current")]
     assert events == ["provisional", "confirmed"]
 
 
 def _intermittent() -> None:
-    case = Case("intermittent-400-ma")
+    case = FieldCase("intermittent-400-ma")
     assert any(alarm.ingest_ts <= case.begin_ts + MINUTE_MS for alarm in case.urgent("residual_current"))
 
 
 def _heating() -> None:
-    assert Case("heating-seen-every-5-min").alarms("temperature_rise")
+    assert FieldCase("heating-seen-every-5-min").alarms("temperature_rise")
 
 
 def _worsening() -> None:
-    events = [alarm.event for alarm in Case("worsening-while-open").alarms("residual_current")]
+    events = [alarm.event for alarm in FieldCase("worsening-while-open").alarms("residual_current")]
     assert events.count("worsened") == 1
 
 
 def _dropout() -> None:
-    events = [alarm.event for alarm in Case("one-dropout-while-open").alarms("residual_current")]
+    events = [alarm.event for alarm in FieldCase("one-dropout-while-open").alarms("residual_current")]
     assert not {"recovered", "reactivated"} & set(events)
 
 
 def _second_event() -> None:
-    case = Case("second-event-90-days-later")
+    case = FieldCase("second-event-90-days-later")
     assert len({alarm.alarm_id for alarm in case.alarms("residual_current") if alarm.event == "opened"}) == 2
 
 
 def _accepted() -> None:
-    events = [alarm.event for alarm in Case("lawful-rise-accepted").alarms("residual_current_rise")]
+    events = [alarm.event for alarm in FieldCase("lawful-rise-accepted").alarms("residual_current_rise")]
     assert events == ["opened", "closed"]
 
 
 def _transformer() -> None:
-    faults = {fault for status in Case("transformer-open").statuses("CT-000001") for fault in status.faults}
+    faults = {fault for status in FieldCase("transformer-open").statuses("CT-000001") for fault in status.faults}
     assert any(fault.startswith("sensor_fault:residual_current_ma[0]") for fault in faults)
 
 

@@ -47,7 +47,7 @@ class Window:
 
 
 @dataclass
-class Device:
+class OracleDevice:
     """All that is remembered of one device."""
 
     newest: int = -1
@@ -64,10 +64,10 @@ class Device:
 
 def alarms(reports: Iterable[dict[str, Any]], learn_s: float) -> dict[Key, tuple[Severity, int]]:
     """The highest severity of every alarm, and the event time of the report that first confirmed it."""
-    devices: dict[str, Device] = {}
+    devices: dict[str, OracleDevice] = {}
     found: dict[Key, tuple[Severity, int]] = {}
     for report in reports:
-        device = devices.setdefault(report["device_id"], Device(first=report["event_ts"]))
+        device = devices.setdefault(report["device_id"], OracleDevice(first=report["event_ts"]))
         if report["event_ts"] <= device.newest:
             continue
         device.newest = ts = report["event_ts"]
@@ -78,7 +78,7 @@ def alarms(reports: Iterable[dict[str, Any]], learn_s: float) -> dict[Key, tuple
     return found
 
 
-def judge(device: Device, report: dict[str, Any], learn_s: float) -> Iterator[tuple[AlarmKind, int, Severity]]:
+def judge(device: OracleDevice, report: dict[str, Any], learn_s: float) -> Iterator[tuple[AlarmKind, int, Severity]]:
     kind, ts = report["device_kind"], report["event_ts"]
     levels = (
         ("residual_current_ma", AlarmKind.RESIDUAL_CURRENT, RESIDUAL),
@@ -95,7 +95,9 @@ def judge(device: Device, report: dict[str, Any], learn_s: float) -> Iterator[tu
             yield AlarmKind.ARC_FAULT, component, Severity.ALARM if count >= 14 else Severity.WARNING
 
 
-def judge_rises(device: Device, report: dict[str, Any], learn_s: float) -> Iterator[tuple[AlarmKind, int, Severity]]:
+def judge_rises(
+    device: OracleDevice, report: dict[str, Any], learn_s: float
+) -> Iterator[tuple[AlarmKind, int, Severity]]:
     ts, value = report["event_ts"], report["residual_current_ma"][0]
     if device.baseline is None:
         device.learned.append(value)

@@ -133,14 +133,14 @@ def records_of(
     )
 
 
-Row = tuple[Any, ...]
-Rejected = tuple[int, int, Fault]
+GivenRow = tuple[Any, ...]
+GivenReject = tuple[int, int, Fault]
 
 
-def said(records: Records) -> tuple[list[Row], list[Rejected]]:
+def said(records: Records) -> tuple[list[GivenRow], list[GivenReject]]:
     """The slow twin of `decode`: rows of reports, and what is rejected, report by report, each by offset and index."""
-    rows: list[Row] = []
-    rejected: list[Rejected] = []
+    rows: list[GivenRow] = []
+    rejected: list[GivenReject] = []
     for offset, arrival, key, value in zip(
         records.offsets.tolist(), records.timestamps.tolist(), records.keys, records.values, strict=True
     ):
@@ -176,7 +176,7 @@ def _taken_apart(key: bytes | None, value: bytes | None) -> tuple[list[Any], Fau
     return [], not_reports(held)
 
 
-def row_of(offset: int, index: int, one: Reading) -> Row:
+def row_of(offset: int, index: int, one: Reading) -> GivenRow:
     """What one report says, so that rows can be compared: None for NaN."""
     quantities = {name: list(map(_none_for_nan, values)) for name, values in one.quantities.items()}
     marks = [(*mark[:2], int(mark.reason), _none_for_nan(mark.value)) for mark in one.marks]
@@ -187,15 +187,15 @@ def row_of(offset: int, index: int, one: Reading) -> Row:
     )
 
 
-def rows_of(reports: Reports) -> list[Row]:
+def rows_of(reports: Reports) -> list[GivenRow]:
     """Report by report what the columns hold, likewise."""
-    marks: dict[int, list[Row]] = {}
+    marks: dict[int, list[GivenRow]] = {}
     for report, *mark, value in zip(*(column.tolist() for column in reports.marks), strict=True):
         marks.setdefault(report, []).append((*mark, _none_for_nan(value)))
     return [_row(reports, number, marks.get(number, [])) for number in range(len(reports))]
 
 
-def _row(reports: Reports, number: int, marks: list[Row]) -> Row:
+def _row(reports: Reports, number: int, marks: list[GivenRow]) -> GivenRow:
     place = int(reports.offset[number]), int(reports.index[number]), reports.device_id[number]
     if reports.rejected[number]:
         return (*place, "rejected")

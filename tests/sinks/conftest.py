@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from embedded.processes import Running, running_clickhouse
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.writer import ClickHouseSink
+from tests.support.platform import Ask
 
 PASSWORD = "s3cret-Pässwörd"
-Query = Callable[..., list[tuple[Any, ...]]]
 _numbers = itertools.count()
 
 
@@ -49,7 +49,7 @@ def sink(config: Config) -> Iterator[ClickHouseSink]:
 
 
 @pytest.fixture
-def query(empty: Config) -> Iterator[Query]:
+def query(empty: Config) -> Iterator[Ask]:
     """Asks the test's database, with the driver alone; texts come back as bytes if `raw`."""
     clients: list[Client] = []
 

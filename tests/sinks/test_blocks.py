@@ -16,10 +16,10 @@ from sinks.columns import Labels
 from sinks.contract import Block
 from tests.sinks.samples import JULY, TOPIC_ID, aggregate, aggregates, reject, rejects, report, telemetry
 
-Rows = list[tuple[int, Position]]
+BlockRows = list[tuple[int, Position]]
 
 
-def block_of(rows: Rows) -> Block:
+def block_of(rows: BlockRows) -> Block:
     """Rows of (offset, position)."""
     columns = {
         "offset": np.array([offset for offset, _ in rows], dtype=np.int64),
@@ -30,14 +30,14 @@ def block_of(rows: Rows) -> Block:
     return Block("t", columns, len(rows))
 
 
-def rows_of(block: Block) -> Rows:
+def rows_of(block: Block) -> BlockRows:
     offset, *position = (np.asarray(block.columns[name]).tolist() for name in block.columns)
     return [(at, Position(one, two, three)) for at, one, two, three in zip(offset, *position, strict=True)]
 
 
-def slowly(rows: Rows, position: Position | None) -> tuple[Rows, Position | None]:
+def slowly(rows: BlockRows, position: Position | None) -> tuple[BlockRows, Position | None]:
     """The twin: record by record, row by row."""
-    kept: Rows = []
+    kept: BlockRows = []
     for offset in sorted({offset for offset, _ in rows}):
         record = [row for row in rows if row[0] == offset]
         if record[0][1][2] == -1:  # no position
@@ -52,7 +52,7 @@ positions = st.builds(Position, st.integers(0, 2), st.integers(0, 4), st.integer
 records_of_rows = st.lists(st.tuples(positions, st.integers(1, 3)), max_size=12)
 
 
-def unfold(records: list[tuple[Position, int]]) -> Rows:
+def unfold(records: list[tuple[Position, int]]) -> BlockRows:
     return [(offset, position) for offset, (position, count) in enumerate(records) for _ in range(count)]
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -17,8 +15,7 @@ from sinks.clickhouse.writer import ClickHouseSink
 from sinks.contract import SinkRefused
 from tests.sinks.samples import NOON, TOPIC_ID, alarm, alarms, reject, rejects, report, telemetry
 from tests.sinks.test_clickhouse_tables import at as moment
-
-Query = Callable[..., list[tuple[Any, ...]]]
+from tests.support.platform import Ask
 
 
 def test_migrations_are_numbered_from_one_without_gaps() -> None:
@@ -36,14 +33,14 @@ def test_every_statement_may_be_run_twice() -> None:
             assert not re.search(r"^\s+\w+ COLUMN (?!IF )", statement, re.MULTILINE), statement[:80]
 
 
-def test_migrating_twice_applies_once(empty: Config, query: Query) -> None:
+def test_migrating_twice_applies_once(empty: Config, query: Ask) -> None:
     assert [migration.number for migration in migrate(empty)] == [one.number for one in migrations()]
     assert migrate(empty) == []
     found = query("SELECT number, name, checksum FROM schema_migrations ORDER BY number")
     assert found == [(one.number, one.name, one.checksum) for one in migrations()]
 
 
-def test_two_may_migrate_at_once(empty: Config, query: Query) -> None:
+def test_two_may_migrate_at_once(empty: Config, query: Ask) -> None:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: migrate(empty), range(2)))
     assert migrate(empty) == []
@@ -68,7 +65,7 @@ OLD_REJECT = """
 
 
 def test_a_database_of_the_version_before_keeps_its_rows_and_says_of_them_what_is_known(
-    empty: Config, query: Query
+    empty: Config, query: Ask
 ) -> None:
     migrate(empty, migrations()[:7])
     at = f"fromUnixTimestamp64Milli(toInt64({NOON}))"
@@ -144,7 +141,7 @@ def test_a_retention_under_a_year_is_refused() -> None:
         Config(retention_days=364)
 
 
-def test_another_retention_reaches_tables_that_are_there(config: Config, query: Query) -> None:
+def test_another_retention_reaches_tables_that_are_there(config: Config, query: Ask) -> None:
     migrate(replace(config, retention_days=730))
     made = query("SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()")
     assert all("toIntervalDay(730)" in text for name, text in made if name in TABLES.values())
@@ -156,6 +153,6 @@ def test_a_database_name_that_is_none_is_refused() -> None:
 
 
 @pytest.mark.usefixtures("config")
-def test_every_table_and_view_says_what_it_is(query: Query) -> None:
+def test_every_table_and_view_says_what_it_is(query: Ask) -> None:
     silent = query("SELECT name FROM system.tables WHERE database = currentDatabase() AND comment = ''")
     assert silent == []

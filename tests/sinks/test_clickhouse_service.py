@@ -6,10 +6,10 @@ import itertools
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from clickhouse_driver import errors
@@ -22,8 +22,8 @@ from sinks.clickhouse.service import Service, may_pass
 from sinks.clickhouse.writer import ClickHouseSink
 from sinks.contract import SinkRefused, SinkUnavailable
 from tests.sinks.samples import TOPIC_ID, report, telemetry
+from tests.support.platform import Ask
 
-Query = Callable[..., list[tuple[Any, ...]]]
 A_DAY_S: Final = 86_400.0
 """Nothing that a test waits for ends by a deadline as far away as that."""
 BLOCK = telemetry_block(telemetry(report(), report()), TOPIC_ID)
@@ -179,7 +179,7 @@ def deaf_proxy(server: Running, deaf_connections: int) -> Iterator[int]:
         listener.close()
 
 
-def test_a_run_whose_answer_was_lost_is_stored_once(config: Config, server: Running, query: Query) -> None:
+def test_a_run_whose_answer_was_lost_is_stored_once(config: Config, server: Running, query: Ask) -> None:
     with deaf_proxy(server, deaf_connections=1) as port:
         sink = ClickHouseSink(replace(config, port=port))
         sink.write(BLOCK)
@@ -187,7 +187,7 @@ def test_a_run_whose_answer_was_lost_is_stored_once(config: Config, server: Runn
     assert query("SELECT count(), uniqExact(topic, topic_id, partition, offset, index) FROM telemetry") == [(2, 2)]
 
 
-def test_threads_share_a_sink(sink: ClickHouseSink, query: Query) -> None:
+def test_threads_share_a_sink(sink: ClickHouseSink, query: Ask) -> None:
     def write(partition: int) -> None:
         for first in (0, 2):
             batch = telemetry(report(), report(), partition=partition, first=first)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -36,8 +35,8 @@ from tests.sinks.samples import (
     statuses,
     telemetry,
 )
+from tests.support.platform import Ask
 
-Query = Callable[..., list[tuple[Any, ...]]]
 SAMPLES: dict[str, Records] = {
     topics.TELEMETRY.name: telemetry(report(temperature_c=[30.5, -200.0])),
     topics.ALARMS.name: alarms(alarm()),
@@ -51,7 +50,7 @@ def at(ms: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
 
 
-def rows(query: Query, table: str, *, raw: bool = False) -> list[dict[str, Any]]:
+def rows(query: Ask, table: str, *, raw: bool = False) -> list[dict[str, Any]]:
     columns = (
         "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = %(table)s ORDER BY position"
     )
@@ -62,7 +61,7 @@ def rows(query: Query, table: str, *, raw: bool = False) -> list[dict[str, Any]]
 
 @pytest.mark.parametrize("topic", BLOCKS)
 def test_columns_of_the_table_are_the_columns_of_the_code_in_their_order(
-    topic: str, sink: ClickHouseSink, query: Query
+    topic: str, sink: ClickHouseSink, query: Ask
 ) -> None:
     block = BLOCKS[topic](SAMPLES[topic], TOPIC_ID)
     sink.write(block)
@@ -71,12 +70,12 @@ def test_columns_of_the_table_are_the_columns_of_the_code_in_their_order(
 
 
 @pytest.mark.usefixtures("config")
-def test_every_quantity_is_in_the_long_form(query: Query) -> None:
+def test_every_quantity_is_in_the_long_form(query: Ask) -> None:
     text = query("SELECT as_select FROM system.tables WHERE name = 'telemetry_values' AND database = currentDatabase()")
     assert all(quantity.name in text[0][0] for quantity in QUANTITIES)
 
 
-def test_a_report_arrives_with_every_column(sink: ClickHouseSink, query: Query) -> None:
+def test_a_report_arrives_with_every_column(sink: ClickHouseSink, query: Ask) -> None:
     full = report(
         device_id="晋江-0001", device_kind="charging_pile", event_ts=NOON + 123, seq=2**64 - 1, test=True,
         faults=["传感器断线", "low_battery"],
@@ -114,7 +113,7 @@ def test_a_report_arrives_with_every_column(sink: ClickHouseSink, query: Query) 
     ],
 )
 def test_a_time_of_no_credible_clock_is_stored_as_near_as_a_column_can_hold_it(
-    told: int | None, stored: int, sink: ClickHouseSink, query: Query
+    told: int | None, stored: int, sink: ClickHouseSink, query: Ask
 ) -> None:
     sink.write(telemetry_block(telemetry(report(event_ts=told, temperature_c=[20]), timestamps=[NOON + 5]), TOPIC_ID))
     columns = "toUnixTimestamp64Milli(event_ts), toUnixTimestamp64Milli(ts), by_arrival, length(notes)"
@@ -124,20 +123,20 @@ def test_a_time_of_no_credible_clock_is_stored_as_near_as_a_column_can_hold_it(
     assert text == at(stored).strftime("%Y-%m-%d %H:%M:%S.") + f"{stored % 1000:03}"
 
 
-def test_what_nobody_knows_the_kind_of_is_stored_as_unknown(sink: ClickHouseSink, query: Query) -> None:
+def test_what_nobody_knows_the_kind_of_is_stored_as_unknown(sink: ClickHouseSink, query: Ask) -> None:
     sink.write(telemetry_block(telemetry(report(device_kind="toaster"), report()), TOPIC_ID))
     assert query("SELECT device_kind, notes FROM telemetry ORDER BY offset") == [
         ("unknown", ["unknown_device_kind"]), ("electrical_monitor", []),
     ]  # fmt: skip
 
 
-def test_which_values_are_none_can_be_told(sink: ClickHouseSink, query: Query) -> None:
+def test_which_values_are_none_can_be_told(sink: ClickHouseSink, query: Ask) -> None:
     own = absences({}, {}, {"LY-1": {"temperature_c": {"sentinels": [999.0], "power_on": []}}})
     sink.write(telemetry_block(telemetry(report(temperature_c=[999, 85, -127])), TOPIC_ID, own))
     assert query("SELECT temperature_c, absent.value FROM telemetry") == [([None, 85.0, None], [999.0, -127.0])]
 
 
-def test_rejected_reports_leave_their_neighbours(sink: ClickHouseSink, query: Query) -> None:
+def test_rejected_reports_leave_their_neighbours(sink: ClickHouseSink, query: Ask) -> None:
     batch = telemetry([report(seq=1), report(v=9), report(seq=3)], report(seq=4))
     sink.write(telemetry_block(batch, TOPIC_ID))
     assert [(row["offset"], row["index"], row["seq"]) for row in rows(query, "telemetry")] == [
@@ -145,7 +144,7 @@ def test_rejected_reports_leave_their_neighbours(sink: ClickHouseSink, query: Qu
     ]  # fmt: skip
 
 
-def test_an_alarm_arrives_with_every_column(sink: ClickHouseSink, query: Query) -> None:
+def test_an_alarm_arrives_with_every_column(sink: ClickHouseSink, query: Ask) -> None:
     opened, escalated = (
         alarm(),
         alarm(event="escalated", severity=2, severity_label="紧急", baseline=31.5, source_ordinal=1),
@@ -160,7 +159,7 @@ def test_an_alarm_arrives_with_every_column(sink: ClickHouseSink, query: Query) 
     assert (second["event"], second["baseline"], second["offset"]) == ("escalated", 31.5, 101)
 
 
-def test_an_aggregate_becomes_a_row_a_component(sink: ClickHouseSink, query: Query) -> None:
+def test_an_aggregate_becomes_a_row_a_component(sink: ClickHouseSink, query: Ask) -> None:
     sink.write(
         BLOCKS[topics.AGGREGATES.name](aggregates(aggregate(), aggregate(test=True, source_ordinal=2)), TOPIC_ID)
     )
@@ -180,7 +179,7 @@ def test_an_aggregate_becomes_a_row_a_component(sink: ClickHouseSink, query: Que
     assert [row["test"] for row in found] == [False] * 3 + [True] * 3
 
 
-def test_a_device_status_arrives_with_every_column(sink: ClickHouseSink, query: Query) -> None:
+def test_a_device_status_arrives_with_every_column(sink: ClickHouseSink, query: Ask) -> None:
     sink.write(BLOCKS[topics.DEVICE_STATUS.name](statuses(status(), status(faults=[], source_ordinal=3)), TOPIC_ID))
     first, second = rows(query, "device_status_events")
     assert first == {
@@ -193,7 +192,7 @@ def test_a_device_status_arrives_with_every_column(sink: ClickHouseSink, query: 
     assert second["faults"] == []
 
 
-def test_a_status_that_silence_tells_arrives_too(sink: ClickHouseSink, query: Query) -> None:
+def test_a_status_that_silence_tells_arrives_too(sink: ClickHouseSink, query: Ask) -> None:
     silent = [status(status="offline", source_ordinal=ordinal) for ordinal in (-3, -2, -1)]
     block = BLOCKS[topics.DEVICE_STATUS.name](statuses(*silent), TOPIC_ID)
     assert block.malformed == []
@@ -204,7 +203,7 @@ def test_a_status_that_silence_tells_arrives_too(sink: ClickHouseSink, query: Qu
     ]
 
 
-def test_a_reject_keeps_its_bytes_whatever_they_are(sink: ClickHouseSink, query: Query) -> None:
+def test_a_reject_keeps_its_bytes_whatever_they_are(sink: ClickHouseSink, query: Ask) -> None:
     garbage = bytes(range(256)) * 3
     batch = rejects(
         reject(), reject(source_index=4), reject(source_offset=42),
@@ -225,7 +224,7 @@ def test_a_reject_keeps_its_bytes_whatever_they_are(sink: ClickHouseSink, query:
 
 
 def test_a_reject_says_its_gateway_how_many_it_stands_for_and_whether_it_is_cut(
-    sink: ClickHouseSink, query: Query
+    sink: ClickHouseSink, query: Ask
 ) -> None:
     batch = rejects(
         reject(reports=600, cut=70_000), reject(source_offset=42), original=[("gateway", "网关-7".encode())]
@@ -271,7 +270,7 @@ GOOD: dict[str, Alarm | Aggregate | DeviceStatus] = {
 
 
 @pytest.mark.parametrize("topic", MALFORMED)
-def test_a_malformed_event_is_told_and_leaves_its_neighbours(topic: str, sink: ClickHouseSink, query: Query) -> None:
+def test_a_malformed_event_is_told_and_leaves_its_neighbours(topic: str, sink: ClickHouseSink, query: Ask) -> None:
     bad, good = MALFORMED[topic], GOOD[topic].to_json()
     block = BLOCKS[topic](records(topic, [good, *bad, good]), TOPIC_ID)
     sink.write(block)
@@ -311,7 +310,7 @@ def test_source_position_is_the_highest_place_not_the_highest_of_each_number(sin
 
 
 @pytest.mark.parametrize("topic", BLOCKS)
-def test_position_reads_the_projection_and_not_the_table(topic: str, sink: ClickHouseSink, query: Query) -> None:
+def test_position_reads_the_projection_and_not_the_table(topic: str, sink: ClickHouseSink, query: Ask) -> None:
     sink.write(BLOCKS[topic](SAMPLES[topic], TOPIC_ID))
     second = "source_index" if topic == topics.REJECTS.name else "source_ordinal"
     what = ["max(offset)"] + ([f"max((generation, source_offset, {second}))"] if topic != topics.TELEMETRY.name else [])
@@ -325,7 +324,7 @@ def test_position_reads_the_projection_and_not_the_table(topic: str, sink: Click
         assert any(projection in line for (line,) in plan)
 
 
-def test_a_block_over_a_month_boundary_is_stored_whole_one_part_a_run(sink: ClickHouseSink, query: Query) -> None:
+def test_a_block_over_a_month_boundary_is_stored_whole_one_part_a_run(sink: ClickHouseSink, query: Ask) -> None:
     times = [JULY - 1, JULY, JULY + 1000, JULY + 1001]
     block = telemetry_block(telemetry(*[report(event_ts=JULY)] * 4, timestamps=times), TOPIC_ID)
     sink.write(block)
@@ -334,7 +333,7 @@ def test_a_block_over_a_month_boundary_is_stored_whole_one_part_a_run(sink: Clic
     assert sink.stored_offsets(topics.TELEMETRY.name, TOPIC_ID, [3]) == {3: 103}
 
 
-def test_a_large_block_becomes_one_part(sink: ClickHouseSink, query: Query) -> None:
+def test_a_large_block_becomes_one_part(sink: ClickHouseSink, query: Ask) -> None:
     one = telemetry_block(telemetry(*[report(temperature_c=[20.0] * 8)] * 5_000), TOPIC_ID)
     sink.write(merge([one] * 30))
     parts = query(

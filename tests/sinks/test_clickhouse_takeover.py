@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import pytest
@@ -25,9 +25,9 @@ from sinks.clickhouse.rows import telemetry_block
 from sinks.clickhouse.writer import ClickHouseSink
 from sinks.contract import Block, SinkTakenOver
 from tests.sinks.samples import JULY, NOON, TOPIC_ID, report, telemetry
+from tests.support.platform import Ask
 from tests.support.processes import until
 
-Query = Callable[..., list[tuple[Any, ...]]]
 TOPIC = topics.TELEMETRY.name
 REPORT = report(temperature_c=[20.0])
 _partitions = count(100)
@@ -40,7 +40,7 @@ def block(first: int, beyond: int, partition: int = 3, timestamps: Sequence[int]
     return telemetry_block(records, TOPIC_ID)
 
 
-def stored(query: Query, partition: int = 3) -> list[int]:
+def stored(query: Ask, partition: int = 3) -> list[int]:
     """The offset of every row of a partition."""
     found = query("SELECT offset FROM telemetry WHERE partition = %(partition)s ORDER BY 1", {"partition": partition})
     return [offset for (offset,) in found]
@@ -69,7 +69,7 @@ Step = tuple[int, str, int, int]
     )
 )
 def test_whoever_takes_over_and_whoever_writes_late_every_row_is_there_once(
-    steps: list[Step], two: tuple[ClickHouseSink, ClickHouseSink], query: Query
+    steps: list[Step], two: tuple[ClickHouseSink, ClickHouseSink], query: Ask
 ) -> None:
     """Two workers on one partition: each writes on from where it believes it is, or some records again."""
     partition = next(_partitions)
@@ -108,7 +108,7 @@ OVERLAPS = {
 
 @pytest.mark.parametrize("overlap", OVERLAPS)
 def test_a_zombies_run_leaves_nothing_twice_and_nothing_of_its_own(
-    overlap: str, two: tuple[ClickHouseSink, ClickHouseSink], query: Query
+    overlap: str, two: tuple[ClickHouseSink, ClickHouseSink], query: Ask
 ) -> None:
     zombie, successor = two
     zombie.stored_offsets(TOPIC, TOPIC_ID, [3])
@@ -127,7 +127,7 @@ def test_a_zombies_run_leaves_nothing_twice_and_nothing_of_its_own(
 
 
 @pytest.mark.parametrize("overlap", OVERLAPS)
-def test_the_same_sink_may_write_any_records_again(overlap: str, sink: ClickHouseSink, query: Query) -> None:
+def test_the_same_sink_may_write_any_records_again(overlap: str, sink: ClickHouseSink, query: Ask) -> None:
     sink.write(block(0, 6))
     first, beyond = OVERLAPS[overlap]
     sink.write(block(first, beyond))
@@ -135,7 +135,7 @@ def test_the_same_sink_may_write_any_records_again(overlap: str, sink: ClickHous
 
 
 def test_whoever_was_displaced_goes_on_once_it_has_asked_again(
-    two: tuple[ClickHouseSink, ClickHouseSink], query: Query
+    two: tuple[ClickHouseSink, ClickHouseSink], query: Ask
 ) -> None:
     first, second = two
     for sink in two:
@@ -150,7 +150,7 @@ def test_whoever_was_displaced_goes_on_once_it_has_asked_again(
 
 
 def test_a_lost_claim_is_not_taken_back_with_a_new_partition(
-    two: tuple[ClickHouseSink, ClickHouseSink], query: Query
+    two: tuple[ClickHouseSink, ClickHouseSink], query: Ask
 ) -> None:
     first, second = two
     for sink in two:
@@ -161,7 +161,7 @@ def test_a_lost_claim_is_not_taken_back_with_a_new_partition(
     assert (stored(query), stored(query, 4)) == (rows_of(0, 2), [])
 
 
-def test_the_higher_of_two_claims_wins_also_when_it_comes_later(sink: ClickHouseSink, query: Query) -> None:
+def test_the_higher_of_two_claims_wins_also_when_it_comes_later(sink: ClickHouseSink, query: Ask) -> None:
     claim = "INSERT INTO claims SELECT %(topic)s, %(id)s, 3, %(claim)s"
     params = {"topic": TOPIC, "id": str(TOPIC_ID)}
     sink.stored_offsets(TOPIC, TOPIC_ID, [3])
@@ -173,7 +173,7 @@ def test_the_higher_of_two_claims_wins_also_when_it_comes_later(sink: ClickHouse
     assert sink.stored_offsets(TOPIC, TOPIC_ID, [3]) == {3: 0}
 
 
-def test_offset_zero_is_stored_once(sink: ClickHouseSink, query: Query) -> None:
+def test_offset_zero_is_stored_once(sink: ClickHouseSink, query: Ask) -> None:
     assert sink.stored_offsets(TOPIC, TOPIC_ID, [0]) == {}
     for _ in range(2):
         sink.write(block(0, 1, partition=0))
@@ -181,14 +181,14 @@ def test_offset_zero_is_stored_once(sink: ClickHouseSink, query: Query) -> None:
     assert stored(query, 0) == [0, 0]
 
 
-def test_of_several_partitions_in_one_insert_each_has_its_own_position(sink: ClickHouseSink, query: Query) -> None:
+def test_of_several_partitions_in_one_insert_each_has_its_own_position(sink: ClickHouseSink, query: Ask) -> None:
     sink.write(merge([block(0, 4, partition=1), block(0, 2, partition=2)]))
     sink.write(merge([block(partition, 5, partition) for partition in (1, 2, 3)]))
     assert (stored(query, 1), stored(query, 2), stored(query, 3)) == (rows_of(0, 5), rows_of(0, 5), rows_of(3, 5))
 
 
 def test_partitions_asked_for_at_once_are_all_taken_over(
-    two: tuple[ClickHouseSink, ClickHouseSink], query: Query
+    two: tuple[ClickHouseSink, ClickHouseSink], query: Ask
 ) -> None:
     zombie, successor = two
     zombie.write(merge([block(0, 4, partition=1), block(0, 2, partition=2)]))
@@ -206,7 +206,7 @@ def test_as_many_partitions_as_a_topic_may_have_are_asked_for_at_once(sink: Clic
     assert sink.stored_offsets(TOPIC, TOPIC_ID, range(1024)) == dict.fromkeys(range(1024), 0)
 
 
-def test_of_two_incarnations_of_a_topic_in_one_block_each_is_whole(sink: ClickHouseSink, query: Query) -> None:
+def test_of_two_incarnations_of_a_topic_in_one_block_each_is_whole(sink: ClickHouseSink, query: Ask) -> None:
     old = telemetry_block(telemetry(REPORT, first=0), UUID(int=7))
     sink.write(merge([old, block(0, 2), old]))
     assert query("SELECT topic_id, count() FROM telemetry GROUP BY topic_id ORDER BY 2") == [
@@ -215,7 +215,7 @@ def test_of_two_incarnations_of_a_topic_in_one_block_each_is_whole(sink: ClickHo
 
 
 def test_a_block_over_a_month_boundary_is_finished_by_whoever_comes_after(
-    two: tuple[ClickHouseSink, ClickHouseSink], query: Query
+    two: tuple[ClickHouseSink, ClickHouseSink], query: Ask
 ) -> None:
     times = [JULY - 1, JULY, JULY + 1000, JULY + 1001]
     zombie, successor = two
@@ -228,7 +228,7 @@ def test_a_block_over_a_month_boundary_is_finished_by_whoever_comes_after(
     assert stored(query) == rows_of(0, 4)
 
 
-class Proxy:
+class HoldingProxy:
     """A port before the server that holds back what the first connection sends from its first report on."""
 
     def __init__(self, server: Running) -> None:
@@ -280,15 +280,15 @@ class Proxy:
 
 
 @pytest.fixture
-def proxy(server: Running) -> Iterator[Proxy]:
-    proxy = Proxy(server)
+def proxy(server: Running) -> Iterator[HoldingProxy]:
+    proxy = HoldingProxy(server)
     yield proxy
     proxy.close()
 
 
 @pytest.mark.parametrize("records", [2, 4, 6])
 def test_a_worker_paused_in_the_middle_of_sending_writes_nothing_when_it_wakes(
-    records: int, config: Config, proxy: Proxy, sink: ClickHouseSink, query: Query
+    records: int, config: Config, proxy: HoldingProxy, sink: ClickHouseSink, query: Ask
 ) -> None:
     zombie = ClickHouseSink(replace(config, port=proxy.port))
     raised: list[BaseException] = []
@@ -315,7 +315,7 @@ def test_a_worker_paused_in_the_middle_of_sending_writes_nothing_when_it_wakes(
 
 
 def test_an_attempt_given_up_that_reaches_the_server_after_its_retry_is_refused(
-    config: Config, proxy: Proxy, query: Query
+    config: Config, proxy: HoldingProxy, query: Ask
 ) -> None:
     impatient = ClickHouseSink(replace(config, port=proxy.port, request_timeout_s=1.0))
     impatient.write(block(0, 3))
@@ -333,7 +333,7 @@ FOR_A_DAY: Final = 1_000_000
 """Rows of 0.1 s each: such an INSERT does not end while a test waits for its end, unless something ends it."""
 
 
-def predecessor(query: Query, rows: int, seconds_a_row: float) -> threading.Thread:
+def predecessor(query: Ask, rows: int, seconds_a_row: float) -> threading.Thread:
     """An INSERT that the server has begun, named as a sink's by table, incarnation and partition."""
     insert = (
         "INSERT INTO telemetry (topic, topic_id, partition, offset, ingest_ts) "
@@ -351,18 +351,18 @@ def predecessor(query: Query, rows: int, seconds_a_row: float) -> threading.Thre
     return thread
 
 
-def predecessors(query: Query) -> list[tuple[str]]:
+def predecessors(query: Ask) -> list[tuple[str]]:
     """The ids of INSERTs that run."""
     return query("SELECT query_id FROM system.processes WHERE startsWith(query, 'INSERT INTO telemetry ')")
 
 
-def test_position_waits_for_what_a_predecessor_left_running(sink: ClickHouseSink, query: Query) -> None:
+def test_position_waits_for_what_a_predecessor_left_running(sink: ClickHouseSink, query: Ask) -> None:
     left = predecessor(query, rows=8, seconds_a_row=0.1)
     assert sink.stored_offsets(TOPIC, TOPIC_ID, [4, 3]) == {3: 7}
     left.join()
 
 
-def test_position_ends_what_a_predecessor_left_running_and_does_not_end(sink: ClickHouseSink, query: Query) -> None:
+def test_position_ends_what_a_predecessor_left_running_and_does_not_end(sink: ClickHouseSink, query: Ask) -> None:
     left = predecessor(query, rows=FOR_A_DAY, seconds_a_row=0.1)
     positions = sink.stored_offsets(TOPIC, TOPIC_ID, [4, 3])
     assert predecessors(query) == []
@@ -371,7 +371,7 @@ def test_position_ends_what_a_predecessor_left_running_and_does_not_end(sink: Cl
     assert len(set(stored(query))) == 40
 
 
-def test_inserts_into_other_partitions_are_left_alone(sink: ClickHouseSink, query: Query) -> None:
+def test_inserts_into_other_partitions_are_left_alone(sink: ClickHouseSink, query: Ask) -> None:
     other = predecessor(query, rows=FOR_A_DAY, seconds_a_row=0.1)
     assert sink.stored_offsets(TOPIC, TOPIC_ID, [33, 34]) == {}
     ((running,),) = predecessors(query)
@@ -379,7 +379,7 @@ def test_inserts_into_other_partitions_are_left_alone(sink: ClickHouseSink, quer
     other.join()
 
 
-def test_a_run_is_one_part_and_keeps_its_order(sink: ClickHouseSink, query: Query) -> None:
+def test_a_run_is_one_part_and_keeps_its_order(sink: ClickHouseSink, query: Ask) -> None:
     sink.write(merge([block(0, 50, partition) for partition in (1, 2)]))
     sink.write(merge([block(20, 90, partition, [NOON] * 70) for partition in (1, 2)]))
     parts = query(
@@ -394,13 +394,13 @@ def of_now(first: int, beyond: int) -> Block:
     return block(first, beyond, timestamps=[int(time.time() * 1_000)] * (beyond - first))
 
 
-def take_away(query: Query, since: int) -> None:
+def take_away(query: Ask, since: int) -> None:
     """As a backup does that is put in place of what there was."""
     query(f"ALTER TABLE telemetry DELETE WHERE `offset` >= {since} SETTINGS mutations_sync = 1")
 
 
 @pytest.mark.parametrize("left", [0, 4])
-def test_nothing_is_stored_behind_a_hole_where_rows_are_gone(left: int, sink: ClickHouseSink, query: Query) -> None:
+def test_nothing_is_stored_behind_a_hole_where_rows_are_gone(left: int, sink: ClickHouseSink, query: Ask) -> None:
     sink.write(of_now(0, 6))
     sink.write(of_now(6, 8))
     take_away(query, left)
@@ -413,7 +413,7 @@ def test_nothing_is_stored_behind_a_hole_where_rows_are_gone(left: int, sink: Cl
 
 
 def test_rows_that_are_gone_before_the_first_insert_are_missed_too(
-    two: tuple[ClickHouseSink, ClickHouseSink], query: Query
+    two: tuple[ClickHouseSink, ClickHouseSink], query: Ask
 ) -> None:
     two[0].write(of_now(0, 6))
     assert two[1].stored_offsets(TOPIC, TOPIC_ID, [3]) == {3: 5}
@@ -422,7 +422,7 @@ def test_rows_that_are_gone_before_the_first_insert_are_missed_too(
         two[1].write(of_now(6, 7))
 
 
-def test_rows_that_retention_has_taken_are_not_missed(sink: ClickHouseSink, query: Query) -> None:
+def test_rows_that_retention_has_taken_are_not_missed(sink: ClickHouseSink, query: Ask) -> None:
     long_ago = int((time.time() - 401 * 86_400) * 1_000)
     sink.write(block(0, 6, timestamps=[long_ago] * 6))
     take_away(query, 0)

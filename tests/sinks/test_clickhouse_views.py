@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -22,8 +21,8 @@ from tests.sinks.samples import (
     telemetry,
 )
 from tests.sinks.test_clickhouse_tables import at
+from tests.support.platform import Ask
 
-Query = Callable[..., list[tuple[Any, ...]]]
 HOUR = 3_600_000
 MIDNIGHT = NOON + 12 * HOUR
 """The next day's beginning in Shanghai."""
@@ -52,7 +51,7 @@ def some_alarms(sink: ClickHouseSink) -> None:
     )
 
 
-def test_alarms_folds_the_history_of_each(sink: ClickHouseSink, query: Query) -> None:
+def test_alarms_folds_the_history_of_each(sink: ClickHouseSink, query: Ask) -> None:
     some_alarms(sink)
     found = query(
         "SELECT substring(alarm_id, 1, 1), area, severity, severity_label, active, opened_ts, escalated_ts, "
@@ -67,7 +66,7 @@ def test_alarms_folds_the_history_of_each(sink: ClickHouseSink, query: Query) ->
 
 
 def test_open_alarms_has_the_recovered_too_and_one_a_device_component_and_kind(
-    sink: ClickHouseSink, query: Query
+    sink: ClickHouseSink, query: Ask
 ) -> None:
     some_alarms(sink)
     # It was found to have begun before one that opened before it.
@@ -77,7 +76,7 @@ def test_open_alarms_has_the_recovered_too_and_one_a_device_component_and_kind(
     assert found == [("b", 1), ("c", 1), ("d", 1), ("e", 1)]
 
 
-def test_what_came_in_late_moves_an_alarms_beginning_and_not_what_is_now(sink: ClickHouseSink, query: Query) -> None:
+def test_what_came_in_late_moves_an_alarms_beginning_and_not_what_is_now(sink: ClickHouseSink, query: Ask) -> None:
     def event(name: str, event: str, ts: int, place: int, **more: Any) -> Any:
         more = {"episode": NOON, "onset_ts": NOON, "ingest_ts": NOON + place} | more
         return alarm(alarm_id=name * 32, event=event, event_ts=ts, source_offset=place, **more)
@@ -104,7 +103,7 @@ def test_what_came_in_late_moves_an_alarms_beginning_and_not_what_is_now(sink: C
     ]
 
 
-def test_alarms_daily_counts_by_the_day_in_shanghai(sink: ClickHouseSink, query: Query) -> None:
+def test_alarms_daily_counts_by_the_day_in_shanghai(sink: ClickHouseSink, query: Ask) -> None:
     some_alarms(sink)
     found = query(
         "SELECT day, area, device_id, severity, alarms, recovered, escalated FROM alarms_daily WHERE NOT test "
@@ -130,7 +129,7 @@ def some_reports(sink: ClickHouseSink) -> None:
     sink.write(BLOCKS[topics.TELEMETRY.name](batch, TOPIC_ID))
 
 
-def test_telemetry_values_has_a_row_a_component_that_has_a_value(sink: ClickHouseSink, query: Query) -> None:
+def test_telemetry_values_has_a_row_a_component_that_has_a_value(sink: ClickHouseSink, query: Ask) -> None:
     some_reports(sink)
     found = query(
         "SELECT quantity, component, value FROM telemetry_values WHERE offset <= 101 ORDER BY offset, quantity, 2"
@@ -140,7 +139,7 @@ def test_telemetry_values_has_a_row_a_component_that_has_a_value(sink: ClickHous
     ]  # fmt: skip
 
 
-def test_latest_values_trusts_no_clock_that_runs_ahead(sink: ClickHouseSink, query: Query) -> None:
+def test_latest_values_trusts_no_clock_that_runs_ahead(sink: ClickHouseSink, query: Ask) -> None:
     some_reports(sink)
     found = query("SELECT device_id, test, quantity, component, value FROM latest_values ORDER BY 1, 2, 3, 4")
     assert found == [
@@ -152,7 +151,7 @@ def test_latest_values_trusts_no_clock_that_runs_ahead(sink: ClickHouseSink, que
     ]
 
 
-def test_latest_values_are_those_of_every_component_by_itself(sink: ClickHouseSink, query: Query) -> None:
+def test_latest_values_are_those_of_every_component_by_itself(sink: ClickHouseSink, query: Ask) -> None:
     some_reports(sink)
     later = [
         report(temperature_c=[-200, 24], event_ts=NOON + 80_000),
@@ -175,7 +174,7 @@ def test_latest_values_are_those_of_every_component_by_itself(sink: ClickHouseSi
     assert temperatures == [(22.0,), (24.0,), (30.0,)]
 
 
-def test_absent_values_has_a_row_a_component_that_could_not_be_used(sink: ClickHouseSink, query: Query) -> None:
+def test_absent_values_has_a_row_a_component_that_could_not_be_used(sink: ClickHouseSink, query: Ask) -> None:
     batch = telemetry(
         report(temperature_c=[-127, 20, -200, None], residual_current_ma=[-3.5]), report(temperature_c=[85.0]), report()
     )
@@ -191,7 +190,7 @@ def test_absent_values_has_a_row_a_component_that_could_not_be_used(sink: ClickH
     ]  # fmt: skip
 
 
-def test_views_go_by_arrival_where_a_clock_is_wrong(sink: ClickHouseSink, query: Query) -> None:
+def test_views_go_by_arrival_where_a_clock_is_wrong(sink: ClickHouseSink, query: Ask) -> None:
     batch = telemetry(
         report(temperature_c=[20]), report(temperature_c=[21], event_ts=0), timestamps=[NOON + 100, NOON + 2_000]
     )
@@ -201,7 +200,7 @@ def test_views_go_by_arrival_where_a_clock_is_wrong(sink: ClickHouseSink, query:
     assert query("SELECT reports, delay_ms_max, by_arrival FROM reports_per_minute") == [(2, 100, 1)]
 
 
-def test_reports_per_minute_goes_by_arrival(sink: ClickHouseSink, query: Query) -> None:
+def test_reports_per_minute_goes_by_arrival(sink: ClickHouseSink, query: Ask) -> None:
     some_reports(sink)
     found = query("SELECT minute_ts, test, reports, devices FROM reports_per_minute ORDER BY 1, 2")
     assert [(minute.timestamp() * 1000, *rest) for minute, *rest in found] == [
@@ -209,7 +208,7 @@ def test_reports_per_minute_goes_by_arrival(sink: ClickHouseSink, query: Query) 
     ]  # fmt: skip
 
 
-def test_device_status_now_is_the_latest_state(sink: ClickHouseSink, query: Query) -> None:
+def test_device_status_now_is_the_latest_state(sink: ClickHouseSink, query: Ask) -> None:
     batch = statuses(
         status(device_kind="electrical_monitor"),
         status(status="offline", since_ts=NOON + 5, faults=[], source_ordinal=3),
@@ -222,7 +221,7 @@ def test_device_status_now_is_the_latest_state(sink: ClickHouseSink, query: Quer
     ]
 
 
-def test_rejects_by_reason_counts_by_the_day_in_shanghai_and_gateway(sink: ClickHouseSink, query: Query) -> None:
+def test_rejects_by_reason_counts_by_the_day_in_shanghai_and_gateway(sink: ClickHouseSink, query: Ask) -> None:
     batch = rejects(
         reject(), reject(source_offset=42, detail="the latest", reports=600, cut=9_000),
         reject(source_offset=43, reason="null_key"), reject(source_offset=44, ingest_ts=MIDNIGHT),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator
 from typing import Any, cast
 from uuid import UUID
 
@@ -20,8 +20,8 @@ from streams.sink import INSERT_BYTES, WAITING_BYTES, SinkJob
 from streams.transport import Chunk
 from streams.worker import WorkerApp
 from tests.sinks.samples import TOPIC_ID, report, telemetry
+from tests.support.platform import Ask
 
-Query = Callable[..., list[tuple[Any, ...]]]
 REPORT = report(temperature_c=[20.0])
 
 
@@ -37,7 +37,7 @@ class Asked(ClickHouseSink):
         return super().stored_offsets(topic, topic_id, partitions)
 
 
-class Worker:
+class BareWorker:
     """As much of a worker as the job needs, without Kafka."""
 
     def __init__(self) -> None:
@@ -72,8 +72,8 @@ def chunk(ledger: Ledger, partition: int, first: int, beyond: int) -> Chunk:
     return Chunk(TP(TELEMETRY.name, partition), records, ledger.begin(first, beyond - 1), ledger)
 
 
-def test_all_partitions_newly_taken_over_are_asked_for_at_once_and_no_other(sink: Asked, query: Query) -> None:
-    async def insert(job: SinkJob, worker: Worker, *chunks: Chunk) -> None:
+def test_all_partitions_newly_taken_over_are_asked_for_at_once_and_no_other(sink: Asked, query: Ask) -> None:
+    async def insert(job: SinkJob, worker: BareWorker, *chunks: Chunk) -> None:
         worker.inserted.clear()
         for one in chunks:
             job.handle(one)
@@ -81,7 +81,7 @@ def test_all_partitions_newly_taken_over_are_asked_for_at_once_and_no_other(sink
         assert not any(one.ledger.in_flight for one in chunks)
 
     async def run() -> None:
-        worker = Worker()
+        worker = BareWorker()
         job = SinkJob(Settings(insert_interval_s=0.2), lambda: sink)
         await job.start(cast(WorkerApp, worker))
         one, two, three = Ledger(), Ledger(), Ledger()
@@ -102,12 +102,12 @@ def test_all_partitions_newly_taken_over_are_asked_for_at_once_and_no_other(sink
     assert stored == [(1, 7, 6), (2, 5, 4), (3, 2, 1)]
 
 
-def test_what_waits_and_what_is_inserted_at_once_is_bounded_in_bytes(sink: Asked, query: Query) -> None:
+def test_what_waits_and_what_is_inserted_at_once_is_bounded_in_bytes(sink: Asked, query: Ask) -> None:
     large = REPORT | {"note": "x" * 1_000_000}
     inserts: list[int] = []
 
     async def run() -> None:
-        worker = Worker()
+        worker = BareWorker()
         job = SinkJob(Settings(insert_interval_s=0.05), lambda: sink)
         await job.start(cast(WorkerApp, worker))
         ledger, tp = Ledger(), TP(TELEMETRY.name, 1)

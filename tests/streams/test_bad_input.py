@@ -13,7 +13,7 @@ import orjson
 from schemas.rejects import RejectEvent, original_headers
 from schemas.topics import REJECTS, TELEMETRY
 from streams.times import now_ms
-from tests.support.kafka_outside import Kafka, Sent
+from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.platform import Platform, quick_settings
 from tests.support.processes import until, working
 
@@ -36,7 +36,7 @@ def _bytes(device: str, **changed: Any) -> bytes:
     return orjson.dumps(_report(device, **changed))
 
 
-class Bad(NamedTuple):
+class BadCase(NamedTuple):
     """A record that must be rejected, its reason, and at which place in it."""
 
     value: Callable[[str], bytes | None]
@@ -46,17 +46,19 @@ class Bad(NamedTuple):
 
 
 BAD: Final = {
-    "truncated JSON": Bad(lambda device: _bytes(device)[:-20], "not_json"),
-    "random bytes": Bad(lambda device: b"\xff" + random.Random(1).randbytes(200), "not_json"),
-    "a record of 10 MB": Bad(lambda device: _bytes(device, note="x" * 10_000_000), "record_too_large"),
-    "text in GB 18030": Bad(lambda device: _bytes(device, faults=["探头故障"]).decode().encode("gb18030"), "not_json"),
-    "a number for a device": Bad(lambda device: _bytes(device, device_id=17), "wrong_type", place=0),
-    "an unknown version": Bad(lambda device: _bytes(device, v=2), "unknown_version", place=0),
-    "no device": Bad(lambda device: _bytes(device, device_id=None), "missing_field", place=0),
-    "an empty record": Bad(lambda device: b"", "empty_record"),
-    "a null value": Bad(lambda device: None, "empty_record"),
-    "a null key": Bad(lambda device: _bytes(device), "null_key", keyed=False),
-    "an array with one bad report": Bad(
+    "truncated JSON": BadCase(lambda device: _bytes(device)[:-20], "not_json"),
+    "random bytes": BadCase(lambda device: b"\xff" + random.Random(1).randbytes(200), "not_json"),
+    "a record of 10 MB": BadCase(lambda device: _bytes(device, note="x" * 10_000_000), "record_too_large"),
+    "text in GB 18030": BadCase(
+        lambda device: _bytes(device, faults=["探头故障"]).decode().encode("gb18030"), "not_json"
+    ),
+    "a number for a device": BadCase(lambda device: _bytes(device, device_id=17), "wrong_type", place=0),
+    "an unknown version": BadCase(lambda device: _bytes(device, v=2), "unknown_version", place=0),
+    "no device": BadCase(lambda device: _bytes(device, device_id=None), "missing_field", place=0),
+    "an empty record": BadCase(lambda device: b"", "empty_record"),
+    "a null value": BadCase(lambda device: None, "empty_record"),
+    "a null key": BadCase(lambda device: _bytes(device), "null_key", keyed=False),
+    "an array with one bad report": BadCase(
         lambda device: orjson.dumps(
             [_report(device), _report(device, v="1", smoke=["much"]), _report(device, event_ts=now_ms() - 1)]
         ),
@@ -73,9 +75,9 @@ def test_each_bad_record_is_told_with_its_reason_and_its_neighbours_are_stored(p
     for number, (name, bad) in enumerate(BAD.items()):
         key = f"BAD-{number}".encode()
         sends += [
-            Sent(0, b"before", _bytes(f"BEFORE-{number}")),
-            Sent(0, key if bad.keyed else None, values[name], HEADERS),
-            Sent(0, b"after", _bytes(f"AFTER-{number}")),
+            ProducerRecord(0, b"before", _bytes(f"BEFORE-{number}")),
+            ProducerRecord(0, key if bad.keyed else None, values[name], HEADERS),
+            ProducerRecord(0, b"after", _bytes(f"AFTER-{number}")),
         ]
     kafka.send(sends)
 
@@ -116,8 +118,8 @@ def test_each_bad_record_is_told_with_its_reason_and_its_neighbours_are_stored(p
 
 def test_mostly_bad_input_is_said_loudly_with_its_gateway_and_stops_nobody(kafka: Kafka, tmp_path: Path) -> None:
     gateway, other = ("gateway", "网关-7".encode()), ("gateway", b"\xff")
-    bad = [Sent(0, b"BAD-1", b'{"v":1}', [gateway]) for _ in range(1_800)]
-    good = [Sent(0, b"good", _bytes("GOOD"), [other]) for _ in range(600)]
+    bad = [ProducerRecord(0, b"BAD-1", b'{"v":1}', [gateway]) for _ in range(1_800)]
+    good = [ProducerRecord(0, b"good", _bytes("GOOD"), [other]) for _ in range(600)]
     with working("detect", quick_settings(kafka.address), tmp_path / "detect") as worker:
         kafka.send(good[:300] + bad + good[300:])
         worker.until(lambda: kafka.committed("emberline-detect") == kafka.ends(TELEMETRY.name), "all committed")

@@ -34,7 +34,7 @@ from streams.topics import make_topics, topic_ids
 from tests.detectors.given_reports import T0, contents, record, report, run
 from tests.detectors.rows_by_hand import device, layout_of, value_of
 from tests.support.apache_kafka import kafka_for_tests
-from tests.support.kafka_outside import Kafka, Sent
+from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.processes import until
 
 PARTITIONS: Final = 64
@@ -43,11 +43,11 @@ RECORDS: Final = 5
 """Of telemetry in each."""
 RELEASES: Final = Path(__file__).parents[1] / "detectors" / "releases"
 _numbers = itertools.count()
-Row = tuple[bytes, bytes | None]
+RowRecord = tuple[bytes, bytes | None]
 
 
 @dataclass(frozen=True)
-class Place:
+class FreshPartition:
     """A partition of the topic that nobody has used yet, and clients of it."""
 
     settings: Settings
@@ -55,7 +55,7 @@ class Place:
     incarnation: Incarnation
     partition: int
 
-    def write(self, *checkpoints: Sequence[Row], epoch: int = 1) -> None:
+    def write(self, *checkpoints: Sequence[RowRecord], epoch: int = 1) -> None:
         """Write checkpoints as a worker does that has the partition."""
 
         async def written() -> None:
@@ -70,7 +70,7 @@ class Place:
     def put(self, key: bytes, value: bytes | None, topic_ids: bytes | None = None) -> None:
         """Write a record as anybody may who has the right to write."""
         headers = [] if topic_ids is None else [(TOPIC_IDS, topic_ids)]
-        self.kafka.send([Sent(self.partition, key, value, headers)], CHECKPOINTS.name)
+        self.kafka.send([ProducerRecord(self.partition, key, value, headers)], CHECKPOINTS.name)
 
     def forge(self, key: bytes, value: bytes, epoch: int = 1) -> None:
         """Write a record that a worker might have written."""
@@ -94,7 +94,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings
         until(lambda: len(ids_of(settings)) == 2, "topics", 120)
         ids = ids_of(settings)
         with Kafka(settings.kafka, PARTITIONS) as kafka:
-            kafka.send(Sent(number, b"key", b"value") for number in range(PARTITIONS) for _ in range(RECORDS))
+            kafka.send(ProducerRecord(number, b"key", b"value") for number in range(PARTITIONS) for _ in range(RECORDS))
             yield settings, kafka, Incarnation.of(ids)
 
 
@@ -106,8 +106,8 @@ def ids_of(settings: Settings) -> dict[str, UUID]:
 
 
 @pytest.fixture
-def place(cluster: tuple[Settings, Kafka, Incarnation]) -> Place:
-    return Place(*cluster, next(_numbers))
+def place(cluster: tuple[Settings, Kafka, Incarnation]) -> FreshPartition:
+    return FreshPartition(*cluster, next(_numbers))
 
 
 def fleet(*devices: str, offset: int = 3, value: float = 90) -> PartitionState:
@@ -118,7 +118,7 @@ def fleet(*devices: str, offset: int = 3, value: float = 90) -> PartitionState:
     return state
 
 
-def rows(state: PartitionState) -> list[Row]:
+def rows(state: PartitionState) -> list[RowRecord]:
     return [*contents(state)]
 
 
@@ -127,7 +127,7 @@ def row(device_id: str, offset: int = 3, value: float = 90) -> bytes:
     return encoded
 
 
-def test_what_is_written_is_read_and_the_next_writer_has_the_next_epoch(place: Place) -> None:
+def test_what_is_written_is_read_and_the_next_writer_has_the_next_epoch(place: FreshPartition) -> None:
     state = fleet("LY-1", "LY-2")
     place.write(rows(state), [(b"partition", b'{"generation":1}')], epoch=4)
     checkpoint = place.read()
@@ -136,12 +136,12 @@ def test_what_is_written_is_read_and_the_next_writer_has_the_next_epoch(place: P
     assert (checkpoint.epoch, checkpoint.next_epoch, dict(checkpoint.aside)) == (4, 5, {})
 
 
-def test_nothing_is_read_where_nothing_was_written(place: Place) -> None:
+def test_nothing_is_read_where_nothing_was_written(place: FreshPartition) -> None:
     checkpoint = place.read()
     assert (len(checkpoint.state), checkpoint.records, checkpoint.next_epoch, checkpoint.aside) == (0, {}, 1, {})
 
 
-def test_each_writer_tells_its_layout_once_before_its_rows(place: Place) -> None:
+def test_each_writer_tells_its_layout_once_before_its_rows(place: FreshPartition) -> None:
     place.write(rows(fleet("LY-1")), rows(fleet("LY-2")))
     place.write(rows(fleet("LY-3")), epoch=2)
     found = [(one.key, one.value) for one in place.kafka.read(CHECKPOINTS.name)[place.partition]]
@@ -149,63 +149,63 @@ def test_each_writer_tells_its_layout_once_before_its_rows(place: Place) -> None
     assert found[0][1] == TEXT
 
 
-def damaged(place: Place, value: bytes) -> None:
+def damaged(place: FreshPartition, value: bytes) -> None:
     whole = bytearray(sealed(b"0LY-2", value, place.topic_ids, 1))
     whole[40] ^= 1
     place.put(b"0LY-2", bytes(whole), place.topic_ids)
 
 
-def cut(place: Place, value: bytes) -> None:
+def cut(place: FreshPartition, value: bytes) -> None:
     place.put(b"0LY-2", sealed(b"0LY-2", value, place.topic_ids, 1)[:-30], place.topic_ids)
 
 
-def of_another_device(place: Place, value: bytes) -> None:
+def of_another_device(place: FreshPartition, value: bytes) -> None:
     place.put(b"0LY-2", sealed(b"0LY-1", value, place.topic_ids, 1), place.topic_ids)
 
 
-def of_no_layout(place: Place, value: bytes) -> None:
+def of_no_layout(place: FreshPartition, value: bytes) -> None:
     place.forge(b"0LY-2", value[:1] + b"nolayout" + value[9:])
 
 
-def of_a_later_form(place: Place, value: bytes) -> None:
+def of_a_later_form(place: FreshPartition, value: bytes) -> None:
     place.forge(b"0LY-2", b"\x09" + value[1:])
 
 
-def not_a_row(place: Place, value: bytes) -> None:
+def not_a_row(place: FreshPartition, value: bytes) -> None:
     place.forge(b"0LY-2", value + b"and more")
 
 
-def beyond_the_end(place: Place, value: bytes) -> None:
+def beyond_the_end(place: FreshPartition, value: bytes) -> None:
     place.forge(b"0LY-2", row("LY-2", offset=RECORDS))
 
 
-def far_beyond_the_end(place: Place, value: bytes) -> None:
+def far_beyond_the_end(place: FreshPartition, value: bytes) -> None:
     place.forge(b"0LY-2", row("LY-2", offset=2**62))
 
 
-def of_an_older_writer(place: Place, value: bytes) -> None:
+def of_an_older_writer(place: FreshPartition, value: bytes) -> None:
     place.forge(b"0LY-2", value, epoch=0)
 
 
-def of_an_old_release(place: Place, value: bytes) -> None:
+def of_an_old_release(place: FreshPartition, value: bytes) -> None:
     place.put(b"0LY-2", b"\x03\x51\x8e\x75\x45" + bytes(400), place.topic_ids)
 
 
-def of_a_stranger(place: Place, value: bytes) -> None:
+def of_a_stranger(place: FreshPartition, value: bytes) -> None:
     place.put(b"0LY-2", value)
 
 
-def of_other_topics(place: Place, value: bytes) -> None:
+def of_other_topics(place: FreshPartition, value: bytes) -> None:
     other = bytes(place.incarnation._replace(checkpoints=UUID(int=7)))
     place.put(b"0LY-2", sealed(b"0LY-2", value, other, 9), other)
 
 
-def of_another_telemetry(place: Place, value: bytes) -> None:
+def of_another_telemetry(place: FreshPartition, value: bytes) -> None:
     other = bytes(place.incarnation._replace(telemetry=UUID(int=7)))
     place.put(b"0LY-2", sealed(b"0LY-2", value, other, 9), other)
 
 
-BAD: Final[Mapping[Callable[[Place, bytes], None], str]] = {
+BAD: Final[Mapping[Callable[[FreshPartition, bytes], None], str]] = {
     damaged: "damaged", cut: "damaged", of_another_device: "damaged", not_a_row: "damaged",
     of_no_layout: "unknown_layout", of_a_later_form: "unknown_layout",
     beyond_the_end: "beyond_the_end", far_beyond_the_end: "beyond_the_end",
@@ -216,7 +216,7 @@ BAD: Final[Mapping[Callable[[Place, bytes], None], str]] = {
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.__name__)
 def test_a_bad_record_is_set_aside_and_the_row_before_it_is_used(
-    place: Place, bad: Callable[[Place, bytes], None], caplog: pytest.LogCaptureFixture
+    place: FreshPartition, bad: Callable[[FreshPartition, bytes], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     state = fleet("LY-1", "LY-2", "LY-3")
     place.write(rows(state))
@@ -229,7 +229,7 @@ def test_a_bad_record_is_set_aside_and_the_row_before_it_is_used(
     assert said.startswith(f"partition {place.partition}: a checkpoint record is set aside, '0LY-2': ")
 
 
-def test_a_bad_row_without_one_before_it_costs_its_device_alone(place: Place) -> None:
+def test_a_bad_row_without_one_before_it_costs_its_device_alone(place: FreshPartition) -> None:
     place.write(rows(fleet("LY-1", "LY-3")))
     beyond_the_end(place, b"")
     checkpoint = place.read()
@@ -238,7 +238,7 @@ def test_a_bad_row_without_one_before_it_costs_its_device_alone(place: Place) ->
 
 
 @pytest.mark.parametrize("key", [b"", b"2LY-2", b"layout/zz", b"0", b"0\xff", b"partition"])
-def test_a_record_under_a_key_of_nobody_is_set_aside(place: Place, key: bytes) -> None:
+def test_a_record_under_a_key_of_nobody_is_set_aside(place: FreshPartition, key: bytes) -> None:
     place.write(rows(fleet("LY-1")))
     place.put(key, b"\x04whatever it is, it is long enough", place.topic_ids)
     checkpoint = place.read()
@@ -246,7 +246,7 @@ def test_a_record_under_a_key_of_nobody_is_set_aside(place: Place, key: bytes) -
     assert (dict(checkpoint.aside), checkpoint.records) == ({"damaged": 1}, {})
 
 
-def test_a_tombstone_clears_whoever_wrote_it(place: Place) -> None:
+def test_a_tombstone_clears_whoever_wrote_it(place: FreshPartition) -> None:
     place.write(rows(fleet("LY-1", "LY-2")))
     place.forge(b"0LY-2", row("LY-2"), epoch=EPOCH_MOST)
     place.put(b"0LY-2", None)
@@ -259,7 +259,7 @@ def test_a_tombstone_clears_whoever_wrote_it(place: Place) -> None:
     assert contents(place.read().state) == contents(fleet("LY-1"))
 
 
-def test_a_forged_epoch_costs_its_device_alone_and_no_writer_runs_out_of_epochs(place: Place) -> None:
+def test_a_forged_epoch_costs_its_device_alone_and_no_writer_runs_out_of_epochs(place: FreshPartition) -> None:
     place.write(rows(fleet("LY-1", "LY-2")))
     place.forge(b"0LY-2", row("LY-2"), epoch=EPOCH_MOST)
     place.write(rows(fleet("LY-1", "LY-2", offset=4)), epoch=2)
@@ -273,7 +273,7 @@ def test_a_forged_epoch_costs_its_device_alone_and_no_writer_runs_out_of_epochs(
 
 
 def test_rows_of_another_release_are_read_by_the_layout_on_the_topic(
-    place: Place, caplog: pytest.LogCaptureFixture
+    place: FreshPartition, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = copy.deepcopy(described())
     other["quantities"] = ["pressure_pa", *other["quantities"][::-1]]
@@ -294,10 +294,12 @@ def test_rows_of_another_release_are_read_by_the_layout_on_the_topic(
 
 
 @pytest.mark.parametrize("release", ["1f5b90e", "666a82c"])
-def test_rows_of_releases_without_seals_are_read_and_go_on_as_rows_of_this_one(place: Place, release: str) -> None:
+def test_rows_of_releases_without_seals_are_read_and_go_on_as_rows_of_this_one(
+    place: FreshPartition, release: str
+) -> None:
     fixture = json.loads((RELEASES / f"{release}.json").read_text(encoding="utf-8"))
     written = {base64.b64decode(key): base64.b64decode(value) for key, value in fixture["rows"].items()}
-    place.kafka.send([Sent(place.partition, b"key", b"value")] * fixture["then"][0][0], TELEMETRY.name)
+    place.kafka.send([ProducerRecord(place.partition, b"key", b"value")] * fixture["then"][0][0], TELEMETRY.name)
     for key, value in written.items():
         place.put(key, value, place.topic_ids)
     checkpoint = place.read()
@@ -307,7 +309,7 @@ def test_rows_of_releases_without_seals_are_read_and_go_on_as_rows_of_this_one(p
 
 
 @pytest.mark.parametrize("text", [b"{}", b"nothing", TEXT.replace(b"severity", b"sternness")])
-def test_a_layout_that_is_none_costs_the_devices_whose_rows_need_it(place: Place, text: bytes) -> None:
+def test_a_layout_that_is_none_costs_the_devices_whose_rows_need_it(place: FreshPartition, text: bytes) -> None:
     beginning = beginning_of(text)
     place.put(key_of(beginning), text)
     place.forge(b"0LY-2", beginning + row("LY-2")[len(beginning) :])
@@ -317,21 +319,21 @@ def test_a_layout_that_is_none_costs_the_devices_whose_rows_need_it(place: Place
     assert dict(checkpoint.aside) == {"damaged": 1, "unknown_layout": 1}
 
 
-def test_a_layout_under_the_key_of_another_is_set_aside(place: Place) -> None:
+def test_a_layout_under_the_key_of_another_is_set_aside(place: FreshPartition) -> None:
     place.put(key_of(OWN.beginning), TEXT + b" ")
     place.write(rows(fleet("LY-1")))
     checkpoint = place.read()
     assert (len(checkpoint.state), dict(checkpoint.aside)) == (1, {"damaged": 1})
 
 
-def test_where_all_there_is_reflects_another_telemetry_it_is_refused(place: Place) -> None:
+def test_where_all_there_is_reflects_another_telemetry_it_is_refused(place: FreshPartition) -> None:
     of_another_telemetry(place, row("LY-2"))
     with pytest.raises(OperatorError, match=f"reflects another {TELEMETRY.name}, deleted since"):
         place.read()
 
 
-def test_many_bad_records_are_told_in_few_lines(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    place.kafka.send([Sent(place.partition, b"0LY-%d" % n, b"junk") for n in range(100)], CHECKPOINTS.name)
+def test_many_bad_records_are_told_in_few_lines(place: FreshPartition, caplog: pytest.LogCaptureFixture) -> None:
+    place.kafka.send([ProducerRecord(place.partition, b"0LY-%d" % n, b"junk") for n in range(100)], CHECKPOINTS.name)
     with caplog.at_level(logging.WARNING):
         checkpoint = place.read()
     assert dict(checkpoint.aside) == {"stranger": 100}
@@ -339,13 +341,13 @@ def test_many_bad_records_are_told_in_few_lines(place: Place, caplog: pytest.Log
     assert caplog.records[-1].getMessage() == f"partition {place.partition}: 90 more checkpoint records are set aside"
 
 
-def test_where_a_brokers_ends_may_lie_before_the_end_no_row_lies_beyond(place: Place) -> None:
+def test_where_a_brokers_ends_may_lie_before_the_end_no_row_lies_beyond(place: FreshPartition) -> None:
     beyond_the_end(place, b"")
     checkpoint = replace(place, settings=replace(place.settings, fencing=False)).read()
     assert checkpoint.state.rows["offset"][0] == RECORDS
 
 
-def test_an_open_transaction_on_telemetry_ends_nothing_early(place: Place) -> None:
+def test_an_open_transaction_on_telemetry_ends_nothing_early(place: FreshPartition) -> None:
     async def read_meanwhile() -> Checkpoint:
         sender = AIOKafkaProducer(bootstrap_servers=place.settings.kafka, transactional_id="gateway")
         await sender.start()

@@ -21,12 +21,12 @@ from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPU
 from streams.settings import Settings
 from streams.transport import to_records
 from tests.support.fleet_sends import fleet_sends, oracle_of, parts, quick_limits, rejects_of, without_repeats
-from tests.support.kafka_outside import Kafka, Sent
+from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.platform import PARTITIONS, quick_settings
 from tests.support.processes import working
 
 GROUP = "emberline-detect"
-Device = tuple[str, bool]
+DeviceKey = tuple[str, bool]
 
 
 @pytest.fixture
@@ -35,21 +35,23 @@ def settings(kafka: Kafka, tmp_path: Path) -> Settings:
     return replace(quick_settings(kafka.address), limits_file=str(quick_limits(tmp_path)))
 
 
-class Look(NamedTuple):
+class PartitionLook(NamedTuple):
     """Of one partition at one moment: what was committed, and after that which offset each device's row held."""
 
     committed: int
-    rows: dict[Device, int]
+    rows: dict[DeviceKey, int]
     rejected: int
 
 
-def _look(kafka: Kafka) -> list[Look]:
+def _look(kafka: Kafka) -> list[PartitionLook]:
     committed = kafka.committed(GROUP)  # first, for a checkpoint may only be ahead of it
     rejected = [max((offset for offset, *_ in rejects_of(records)), default=-1) for records in kafka.read(REJECTS.name)]
-    return [Look(*one) for one in zip(committed, map(_rows, kafka.newest_checkpoints()), rejected, strict=True)]
+    return [
+        PartitionLook(*one) for one in zip(committed, map(_rows, kafka.newest_checkpoints()), rejected, strict=True)
+    ]
 
 
-def _rows(newest: dict[bytes, bytes]) -> dict[Device, int]:
+def _rows(newest: dict[bytes, bytes]) -> dict[DeviceKey, int]:
     state = PartitionState()
     assert not restore_all(state, newest).aside
     tests, offsets = (state.rows[name][: len(state)].tolist() for name in ("test", "offset"))
@@ -71,11 +73,11 @@ def _oracles(kafka: Kafka, settings: Settings) -> list[Told]:
     return [oracle_of(records, limits) for records in kafka.read(TELEMETRY.name)]
 
 
-def _check_look(look: Look, records: Records) -> None:
+def _check_look(look: PartitionLook, records: Records) -> None:
     """Whatever lies below the committed offset is in the checkpoint or among the rejects."""
     decoded, rejects = decode(records)
     reports = decoded.good
-    newest: dict[Device, int] = {}
+    newest: dict[DeviceKey, int] = {}
     for device, test, offset in zip(reports.device_id, reports.test.tolist(), reports.offset.tolist(), strict=True):
         if offset < look.committed:
             newest[device, test] = offset
@@ -88,7 +90,7 @@ def test_after_crashes_alarms_minutes_and_rejects_equal_the_twins_and_commits_st
     kafka: Kafka, settings: Settings, tmp_path: Path
 ) -> None:
     rng = random.Random(20)
-    looks: list[list[Look]] = []
+    looks: list[list[PartitionLook]] = []
     *early, last = parts(fleet_sends(seed=4, seconds=200), 4)
 
     for number, part in enumerate(early):
@@ -107,7 +109,12 @@ def test_after_crashes_alarms_minutes_and_rejects_equal_the_twins_and_commits_st
     with working("detect", settings, tmp_path / "detect") as worker:
         kafka.send(last)
         # One of these is where its key belongs.
-        kafka.send([Sent(number, b"elsewhere", b'{"v": 1, "device_id": "elsewhere"}') for number in range(PARTITIONS)])
+        kafka.send(
+            [
+                ProducerRecord(number, b"elsewhere", b'{"v": 1, "device_id": "elsewhere"}')
+                for number in range(PARTITIONS)
+            ]
+        )
         worker.until(lambda: kafka.committed(GROUP) == kafka.ends(TELEMETRY.name), "all committed")
         assert worker.stop() == 0, worker.said
     looks.append(_look(kafka))
@@ -158,7 +165,7 @@ def test_a_worker_told_to_stop_leaves_within_ten_seconds_and_commits_all_it_has_
 
 
 def test_bad_checkpoint_records_end_no_worker_and_are_counted(kafka: Kafka, settings: Settings, tmp_path: Path) -> None:
-    kafka.send([Sent(number, b"0LY-1", b"junk") for number in range(PARTITIONS)], CHECKPOINTS.name)
+    kafka.send([ProducerRecord(number, b"0LY-1", b"junk") for number in range(PARTITIONS)], CHECKPOINTS.name)
     with working("detect", settings, tmp_path / "detect") as worker:
         kafka.send(fleet_sends(seed=5, seconds=5))
         counted = f'emberline_bad_checkpoint_records_total{{reason="stranger"}} {PARTITIONS:.1f}'

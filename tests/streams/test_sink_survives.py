@@ -26,15 +26,15 @@ from streams.settings import Settings
 from streams.storage import run_migrations
 from streams.transport import to_records
 from tests.support.fleet_sends import fleet_sends, parts
-from tests.support.kafka_outside import Kafka, Sent
-from tests.support.platform import PARTITIONS, Query, asking, quick_settings
+from tests.support.kafka_outside import Kafka, ProducerRecord
+from tests.support.platform import PARTITIONS, Ask, asking, quick_settings
 from tests.support.processes import Worker, last_words, until, working
 
 GROUP = "emberline-sink"
 MALFORMED = [b"", b"{}", b"\xff\xfe", b"[1]", b'{"v":1}', b"null", None]
 
 
-class Server:
+class KilledClickHouse:
     """ClickHouse on one port and one folder, to be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
@@ -58,8 +58,8 @@ class Server:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[Server]:
-    server = Server(folder)
+def _server(folder: Path) -> Iterator[KilledClickHouse]:
+    server = KilledClickHouse(folder)
     try:
         yield server
     finally:
@@ -79,26 +79,26 @@ def _publish_what_follows(kafka: Kafka, rng: random.Random) -> None:
             DEVICE_STATUS.name: result.statuses,
         }
         for topic, of_topic in events.items():
-            sends = [Sent(number, event.device_id.encode(), event.to_json()) for event in of_topic]
+            sends = [ProducerRecord(number, event.device_id.encode(), event.to_json()) for event in of_topic]
             kafka.send(_troubled(sends, number, rng), topic)
         sends = [
-            Sent(number, one.key, one.value, event_of(one, TELEMETRY.name, number).to_headers(one.headers))
+            ProducerRecord(number, one.key, one.value, event_of(one, TELEMETRY.name, number).to_headers(one.headers))
             for one in rejects
         ]
         kafka.send(_troubled(sends, number, rng), REJECTS.name)
 
 
-def _troubled(sends: list[Sent], partition: int, rng: random.Random) -> list[Sent]:
+def _troubled(sends: list[ProducerRecord], partition: int, rng: random.Random) -> list[ProducerRecord]:
     """As after a crash: from some place on it comes again. And as after a mistake: with strangers among it."""
     assert sends
     again = rng.randrange(len(sends))
     sends = sends[: again + 20] + sends[again:]
     for value in MALFORMED:
-        sends.insert(rng.randrange(len(sends)), Sent(partition, b"stranger", value))
+        sends.insert(rng.randrange(len(sends)), ProducerRecord(partition, b"stranger", value))
     return sends
 
 
-def _rows(query: Query, table: str) -> int:
+def _rows(query: Ask, table: str) -> int:
     return int(query(f"SELECT count() FROM {table}")[0][0])  # noqa: S608
 
 
@@ -132,7 +132,7 @@ def _places(kafka: Kafka, topic: str) -> set[tuple[int, int, int]]:
     }
 
 
-def _check_telemetry(kafka: Kafka, query: Query) -> None:
+def _check_telemetry(kafka: Kafka, query: Ask) -> None:
     stored = set(query("SELECT partition, offset, index FROM telemetry"))
     rejected = set(query("SELECT source_partition, source_offset, source_index FROM rejects"))
     for partition, records in enumerate(kafka.read(TELEMETRY.name)):
@@ -146,7 +146,7 @@ def _check_telemetry(kafka: Kafka, query: Query) -> None:
         assert {offset for _, offset, _ in good | bad} == set(range(len(records)))
 
 
-def _check_once(query: Query) -> None:
+def _check_once(query: Ask) -> None:
     for table in ("telemetry", "alarm_events", "aggregates_1m", "device_status_events", "rejects"):
         (count, places, topics), *_ = query(
             f"SELECT count(), uniqExact(topic, topic_id, partition, offset, index), uniqExact(topic_id) FROM {table}"  # noqa: S608
@@ -155,7 +155,7 @@ def _check_once(query: Query) -> None:
         assert count > 0, table
 
 
-def _check_outputs(kafka: Kafka, query: Query) -> None:
+def _check_outputs(kafka: Kafka, query: Ask) -> None:
     for topic, table, second in (
         (ALARMS.name, "alarm_events", "source_ordinal"),
         (AGGREGATES.name, "aggregates_1m", "source_ordinal"),
@@ -172,19 +172,19 @@ def _all_committed(kafka: Kafka) -> bool:
     return all(kafka.committed(GROUP, topic) == kafka.ends(topic) for topic in topics)
 
 
-def _kill_after(rows: int, worker: Worker, query: Query) -> None:
+def _kill_after(rows: int, worker: Worker, query: Ask) -> None:
     until(lambda: _rows(query, "telemetry") >= rows, f"{rows} rows; the worker said {worker.said}", 45)
     worker.kill()
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[KilledClickHouse]:
     with _server(tmp_path / "clickhouse") as server:
         yield server
 
 
 def test_every_record_is_stored_once_though_workers_and_clickhouse_are_killed(
-    kafka: Kafka, server: Server, tmp_path: Path
+    kafka: Kafka, server: KilledClickHouse, tmp_path: Path
 ) -> None:
     settings = quick_settings(kafka.address, server.running.address)
     run_migrations(settings)

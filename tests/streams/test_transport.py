@@ -20,7 +20,7 @@ from embedded.processes import Running
 from streams.settings import Settings
 from streams.transport import Chunk, Fetch, Transport
 from streams.worker import WorkerApp
-from tests.support.kafka_outside import Kafka, Outside, Sent
+from tests.support.kafka_outside import Kafka, Outside, ProducerRecord
 from tests.support.platform import PARTITIONS, quick_settings
 
 _numbers = itertools.count()
@@ -109,14 +109,14 @@ def outside(broker: Running) -> Iterator[Kafka]:
         yield kafka
 
 
-def _numbered(partition: int, count: int) -> list[Sent]:
-    return [Sent(partition, b"key %d" % n, b"%d" % n) for n in range(count)]
+def _numbered(partition: int, count: int) -> list[ProducerRecord]:
+    return [ProducerRecord(partition, b"key %d" % n, b"%d" % n) for n in range(count)]
 
 
 def test_nothing_is_kept_of_chunks_that_are_done_with(settings: Settings, topic: str, outside: Kafka) -> None:
     async def scenario() -> int:
         async with _working(settings, topic) as (app, job):
-            sent: list[Sent] = []
+            sent: list[ProducerRecord] = []
             for one in _numbered(0, 20):
                 sent.append(one)
                 await asyncio.to_thread(outside.send, [one], topic)
@@ -289,7 +289,7 @@ def test_records_beyond_a_mebibyte_come_whole_between_their_neighbours(
     settings: Settings, topic: str, outside: Kafka
 ) -> None:
     large = [b"small", b"a" * 3_000_000, b"b" * 10_000_000, b"small again"]
-    outside.send([Sent(0, b"key", value) for value in large], topic)
+    outside.send([ProducerRecord(0, b"key", value) for value in large], topic)
 
     async def work() -> list[Chunk]:
         async with _working(settings, topic) as (_, job):
@@ -308,7 +308,7 @@ def test_of_a_partition_that_is_not_wanted_nothing_comes_while_others_go_on(
             job.unwanted = {TP(topic, 0)}
             await asyncio.to_thread(outside.send, _numbered(0, 50) + _numbered(1, 50), topic)
             await job.until(lambda chunks: len(_offsets(chunks, 1)) == 50)
-            await asyncio.to_thread(outside.send, [Sent(1, b"key", b"later")], topic)
+            await asyncio.to_thread(outside.send, [ProducerRecord(1, b"key", b"later")], topic)
             await job.until(lambda chunks: len(_offsets(chunks, 1)) == 51)
             assert _offsets(job.chunks, 0) == []
             job.unwanted = set()

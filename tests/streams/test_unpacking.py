@@ -18,10 +18,10 @@ from schemas.records import Records
 from schemas.reports import decode
 from streams.transport import LATEST_TS, to_records
 from streams.unpacking import CHUNK_BYTES, CHUNK_RECORDS, HEADERS_MOST, MAX_BATCH_BYTES
-from tests.support.batches_by_hand import Given, batch, records_of, with_records
+from tests.support.batches_by_hand import RawRecord, batch, records_of, with_records
 
 TELEMETRY: Final = TP("emberline.telemetry", 3)
-GIVEN: Final[list[Given]] = [
+GIVEN: Final[list[RawRecord]] = [
     (b"key %d" % number, b"value %d" % number, [("gateway", b"g-7"), ("null", None)]) for number in range(10)
 ]
 CODECS: Final[dict[str, tuple[int, Callable[[bytes], bytes]]]] = {
@@ -50,7 +50,7 @@ def _columns(fetched: bytes, offset: int = 0) -> Records:
     return to_records(TELEMETRY, [record for chunk in _chunks(fetched, offset) for record in chunk])
 
 
-def _check_given(records: Records, given: list[Given]) -> None:
+def _check_given(records: Records, given: list[RawRecord]) -> None:
     assert records.keys == [key for key, _, _ in given]
     assert records.values == [value for _, value, _ in given]
     assert [list(headers) for headers in records.headers] == [list(headers) for _, _, headers in given]
@@ -67,7 +67,7 @@ def test_an_ordinary_batch_is_as_it_was_sent() -> None:
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_compressed_batch_is_as_it_was_sent_and_each_record_has_its_share(codec: str) -> None:
     number, compress = CODECS[codec]
-    given: list[Given] = [*GIVEN, (b"key", bytes(100_000), [])]
+    given: list[RawRecord] = [*GIVEN, (b"key", bytes(100_000), [])]
     made = batch(given)
     packed = compress(records_of(made))
     records = _columns(with_records(made, packed, number))
@@ -153,10 +153,10 @@ def test_a_wrong_checksum_is_the_clients_affair() -> None:
 
 
 def test_chunks_are_bounded_in_records_and_in_bytes() -> None:
-    tiny: list[Given] = [(b"k", b"{}", [])] * (2 * CHUNK_RECORDS + 1)
+    tiny: list[RawRecord] = [(b"k", b"{}", [])] * (2 * CHUNK_RECORDS + 1)
     made = batch(tiny)
     assert [len(one) for one in _chunks(with_records(made, gzip.compress(records_of(made)), 1))] == [5_000, 5_000, 1]
-    large: list[Given] = [(b"k", bytes(1_000_000), [])] * 12
+    large: list[RawRecord] = [(b"k", bytes(1_000_000), [])] * 12
     made = batch(large)
     sizes = [len(one) for one in _chunks(with_records(made, gzip.compress(records_of(made)), 1))]
     assert sum(sizes) == 12

@@ -14,10 +14,10 @@ _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 _LENGTH, _CODEC, _LAST_DELTA, _COUNT = 1, 5, 6, 12
 _CRC_AT, _CRC_FROM, _AFTER_LENGTH = 17, 21, 12
 
-Given = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]
+RawRecord = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]
 
 
-def batch(records: Sequence[Given], timestamp: int = NOW_TS, deltas: Sequence[int] | None = None) -> bytes:
+def batch(records: Sequence[RawRecord], timestamp: int = NOW_TS, deltas: Sequence[int] | None = None) -> bytes:
     """The batch that a client would make of the records (key, value, headers), not compressed.
 
     `deltas` are the records' offsets in it, which a client would count.

@@ -17,11 +17,11 @@ from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.positions import Repeats
 from schemas.rejects import RejectEvent
 from streams.partitioner import is_misplaced, partition_of
-from tests.support.kafka_outside import Sent
+from tests.support.kafka_outside import ProducerRecord
 from tests.support.platform import PARTITIONS
 
 LEARN_S = 10
-Placed = TypeVar("Placed", Alarm, Aggregate, DeviceStatus)
+Positioned = TypeVar("Positioned", Alarm, Aggregate, DeviceStatus)
 
 
 def quick_limits(folder: Path) -> Path:
@@ -31,7 +31,9 @@ def quick_limits(folder: Path) -> Path:
     return path
 
 
-def fleet_sends(seed: int, seconds: float, devices: int = 60, rate: float = 120.0, bad: int = 50) -> list[Sent]:
+def fleet_sends(
+    seed: int, seconds: float, devices: int = 60, rate: float = 120.0, bad: int = 50
+) -> list[ProducerRecord]:
     """Everything a small fleet with planted faults, late batches, repeats and bad records sent until just now."""
     config = FleetConfig(
         seed=seed,
@@ -46,10 +48,10 @@ def fleet_sends(seed: int, seconds: float, devices: int = 60, rate: float = 120.
         learn_s=LEARN_S,
     )
     sends = Fleet(config).due(config.start_ts, config.end_ts)
-    return [Sent(partition_of(one.key or b"", PARTITIONS), one.key, one.value) for one in sends]
+    return [ProducerRecord(partition_of(one.key or b"", PARTITIONS), one.key, one.value) for one in sends]
 
 
-def parts(sends: Sequence[Sent], count: int) -> list[Sequence[Sent]]:
+def parts(sends: Sequence[ProducerRecord], count: int) -> list[Sequence[ProducerRecord]]:
     """The sends in so many parts of about the same size."""
     edges = [number * len(sends) // count for number in range(count + 1)]
     return [sends[first:beyond] for first, beyond in pairwise(edges)]
@@ -75,7 +77,7 @@ def fed(oracle: Oracle, records: Iterable[ConsumerRecord]) -> Told:
     return oracle.told
 
 
-def without_repeats(events: Iterable[Placed]) -> list[Placed]:
+def without_repeats(events: Iterable[Positioned]) -> list[Positioned]:
     """The events of one partition less repeats, by the rule for consumers; who sent them is left out."""
     repeats = Repeats()
     return [bare(event) for event in events if repeats.is_new(0, event)]

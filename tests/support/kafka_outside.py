@@ -6,19 +6,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from schemas.records import Headers
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.checkpoints import TOPIC_IDS
 from streams.closing import closed
 from streams.seals import opened
 
 T = TypeVar("T")
-Headers = Sequence[tuple[str, bytes | None]]
 
 
 def rows_of(records: Iterable[ConsumerRecord]) -> dict[bytes, bytes]:
@@ -31,7 +31,7 @@ def rows_of(records: Iterable[ConsumerRecord]) -> dict[bytes, bytes]:
     return newest
 
 
-class Sent(NamedTuple):
+class ProducerRecord(NamedTuple):
     """A record to be written."""
 
     partition: int
@@ -73,7 +73,7 @@ class Outside:
         for consumer in (self._consumer, *self._members.values()):
             await closed(consumer.stop())
 
-    async def send(self, records: Iterable[Sent], topic: str = TELEMETRY.name) -> None:
+    async def send(self, records: Iterable[ProducerRecord], topic: str = TELEMETRY.name) -> None:
         sending = [
             await self._producer.send(topic, one.value, one.key, partition=one.partition, headers=list(one.headers))
             for one in records
@@ -146,7 +146,7 @@ class Kafka:
         self._run(self._outside.__aexit__())
         self._loop.close()
 
-    def send(self, records: Iterable[Sent], topic: str = TELEMETRY.name) -> None:
+    def send(self, records: Iterable[ProducerRecord], topic: str = TELEMETRY.name) -> None:
         """Write the records and wait until the broker has acknowledged all of them."""
         self._run(self._outside.send(records, topic))
 

@@ -72,10 +72,10 @@ def settings(kafka: Kafka, clickhouse: Running) -> Settings:
     return settings
 
 
-Query = Callable[..., list[tuple[Any, ...]]]
+Ask = Callable[..., list[tuple[Any, ...]]]
 
 
-def asking(settings: Settings) -> Query:
+def asking(settings: Settings) -> Ask:
     """Asks the settings' database, each time by a connection of its own."""
     host, port = host_port(settings.clickhouse)
 
@@ -93,7 +93,7 @@ class Platform:
 
     settings: Settings
     kafka: Kafka
-    query: Query
+    query: Ask
     detect: Worker
     sink: Worker
 
