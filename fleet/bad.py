@@ -35,7 +35,7 @@ class BadRecord(NamedTuple):
     rejects: int
 
 
-class _BadCase(NamedTuple):
+class _BadSort(NamedTuple):
     """`reason` is empty where nothing is rejected."""
 
     reason: str
@@ -44,8 +44,8 @@ class _BadCase(NamedTuple):
     reports: int = 0
 
 
-def _odd(value: Maker) -> _BadCase:
-    return _BadCase("", value, reports=1)
+def _odd(value: Maker) -> _BadSort:
+    return _BadSort("", value, reports=1)
 
 
 def _good(device_id: str, ts: int) -> RawReport:
@@ -104,31 +104,31 @@ def _padded(size_bytes: int) -> Maker:
 
 
 CASES: Final = (
-    _BadCase("not_json", _truncated),
+    _BadSort("not_json", _truncated),
     _odd(_spelled(b"NaN")),
     _odd(_with(event_ts=_JUST_1970_TS)),
-    _BadCase("null_key", _with(), key=False),
+    _BadSort("null_key", _with(), key=False),
     _odd(_with(temperature_c=[31.0, 30.5, 32.1])),
-    _BadCase("wrong_type", _one_bad_of_five, reports=4),
+    _BadSort("wrong_type", _one_bad_of_five, reports=4),
     _odd(_with(temperature_c=[-127.0, 99_999.0, 85.0, None])),
-    _BadCase("not_json", _random_bytes),
+    _BadSort("not_json", _random_bytes),
     _odd(_spelled(b"-Infinity")),
-    _BadCase("missing_field", _without("device_id")),
+    _BadSort("missing_field", _without("device_id")),
     _odd(_with(event_ts=_YEAR_2090_TS)),
-    _BadCase("unknown_version", _with(v=9)),
+    _BadSort("unknown_version", _with(v=9)),
     _odd(_with(device_kind="toaster")),
-    _BadCase("bad_device_id", _with(device_id="LY 000123")),
+    _BadSort("bad_device_id", _with(device_id="LY 000123")),
     _odd(_with(current_a=["12.1", True, 12.4], voltage_v=230)),
-    _BadCase("missing_field", _without("v")),
+    _BadSort("missing_field", _without("v")),
     _odd(_with(event_ts="yesterday", seq=-1, test="no", faults=["x" * 100] * 17)),
-    _BadCase("wrong_type", _with(device_id=4711)),
+    _BadSort("wrong_type", _with(device_id=4711)),
     _odd(_with(temperature_c=[31.0] * (MAX_COMPONENTS + 1), humidity_pct=[40.0])),
-    _BadCase("not_json", _in_gb_18030),
-    _BadCase("empty_record", _written(b"")),
-    _BadCase("empty_record", _written(b"[]")),
-    _BadCase("not_a_report", _written(b"42")),
-    _BadCase("too_many_reports", _written(orjson.dumps([0] * (MAX_REPORTS_PER_RECORD + 1)))),
-    _BadCase("record_too_large", _padded(_LARGE_BYTES)),
+    _BadSort("not_json", _in_gb_18030),
+    _BadSort("empty_record", _written(b"")),
+    _BadSort("empty_record", _written(b"[]")),
+    _BadSort("not_a_report", _written(b"42")),
+    _BadSort("too_many_reports", _written(orjson.dumps([0] * (MAX_REPORTS_PER_RECORD + 1)))),
+    _BadSort("record_too_large", _padded(_LARGE_BYTES)),
 )
 """Taken in turn, so that a run with as many bad records has every one."""
 
@@ -147,7 +147,7 @@ class BadRecords:
         found = [self._make(number, CASES[number % len(CASES)], self._at(number)) for number in range(first, last)]
         middle_ts = self._start_ts + self._run_ms // 2
         if self._huge_bytes and from_ts <= middle_ts < to_ts:
-            found.append(self._make(self._count, _BadCase("record_too_large", _padded(self._huge_bytes)), middle_ts))
+            found.append(self._make(self._count, _BadSort("record_too_large", _padded(self._huge_bytes)), middle_ts))
         return found
 
     def rejects_by_reason(self) -> Counter[str]:
@@ -163,7 +163,7 @@ class BadRecords:
     def _at(self, number: int) -> int:
         return self._start_ts + (2 * number + 1) * self._run_ms // (2 * self._count)
 
-    def _make(self, number: int, case: _BadCase, ts: int) -> BadRecord:
+    def _make(self, number: int, case: _BadSort, ts: int) -> BadRecord:
         rng = random.Random(self._seed * 1_000_003 + number)
         # What is kept is a device's own: a healthy device's numbers would repeat, and its values leap.
         own = case.reports > 0 or rng.random() < 0.5 or not self._names

@@ -27,7 +27,7 @@ from streams.topics import count_partitions
 
 LIST_MOST: Final = 100_000
 """Rows one list shows at the most; each takes about 1 kB of memory [ours]."""
-Command = TypeVar("Command", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., Any])
 _FILTERS: Final = (
     click.option("--reason", help="Only this reason."),
     click.option("--topic", help="Only what was on this topic."),
@@ -37,7 +37,7 @@ _FILTERS: Final = (
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def _filters(command: Command) -> Command:
+def _filters(command: F) -> F:
     for option in reversed(_FILTERS):
         command = option(command)
     return command

@@ -39,7 +39,7 @@ _RIGHTS: Final = {
     TransactionalIdAuthorizationFailed: "transactional id",
     ClusterAuthorizationFailedError: "cluster",
 }
-_Broker = tuple[str, int]
+_Address = tuple[str, int]
 
 
 class _NotLoggedInError(Exception):
@@ -87,7 +87,7 @@ def _who(settings: Settings) -> str:
 async def _why_away(settings: Settings) -> str | None:
     """The first reason found at the brokers of the settings, then at those that they name; None where all answer."""
     reasons: list[str | None] = []
-    named: set[_Broker] = set()
+    named: set[_Address] = set()
     for broker in map(host_port, settings.kafka.split(",")):
         try:
             named |= await _ask(*broker, settings)
@@ -106,7 +106,7 @@ async def _why_away(settings: Settings) -> str | None:
     return None
 
 
-async def _ask(host: str, port: int, settings: Settings) -> set[_Broker]:
+async def _ask(host: str, port: int, settings: Settings) -> set[_Address]:
     """The brokers that a broker names."""
     connection = await create_conn(host, port, request_timeout_ms=ANSWER_MS, **security(settings))
     try:

@@ -6,7 +6,7 @@ import ast
 import re
 import shutil
 import subprocess
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,12 @@ OURS: Final = frozenset(MAY_IMPORT) | {"tests", "benchmarks"}
 MAX_MODULE_LINES: Final = 500
 MAX_MODULES: Final = 30
 """Python files of one folder: more cannot be taken in at a glance."""
+MAY_STAND_TWICE: Final = {
+    "Event": "what all events have, in schemas.events, and which there are, in schemas.positions",
+    "Device": "the fault suite's key of a device is not the twin's device",
+    "Sifted": "the fault suite sifts as detectors.sift does",
+}
+"""Names of classes and types that two modules define, each with why nobody confuses them."""
 READMES: Final = ("README.md", "README.zh-CN.md")
 # In pieces, so that this file does not hold what it forbids.
 REGISTRY_HOSTS: Final = tuple(
@@ -256,6 +262,25 @@ def test_folders_stay_small() -> None:
     held = Counter(module.parent for module in modules(*OURS))
     large = {str(folder): count for folder, count in held.items() if count > MAX_MODULES}
     assert not large, f"more than {MAX_MODULES} modules: {large}"
+
+
+def defined_twice(*packages: str) -> dict[str, list[str]]:
+    """By the name of a class or of a type, its underscore left out, where it is defined, if more than once."""
+    found = defaultdict[str, list[str]](list)
+    for module in modules(*packages):
+        for node in tree_of(module).body:
+            match node:
+                case ast.ClassDef(name=name) | ast.Assign(targets=[ast.Name(id=name)]):
+                    if re.fullmatch(r"_?[A-Z]\w*[a-z]\w*", name):
+                        found[name.removeprefix("_")].append(str(module))
+    return {name: where for name, where in found.items() if len(where) > 1}
+
+
+def test_a_name_of_a_class_means_one_thing() -> None:
+    twice = defined_twice(*OURS)
+    assert twice.keys() == MAY_STAND_TWICE.keys(), "\n".join(
+        f"{name}: {', '.join(where)}" for name, where in twice.items()
+    )
 
 
 def test_every_test_can_fail() -> None:

@@ -21,7 +21,7 @@ from tests.secured.brokers import Secured, password_of
 from tests.secured.certificates import Authority
 from tests.support.processes import last_words, run
 
-Changed = Callable[[Secured, Authority, Path], Settings]
+WrongSettings = Callable[[Secured, Authority, Path], Settings]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_token_that_was_renewed_is_read_at_the_next_connection(
     assert run_to_end(count_partitions(settings, TELEMETRY.name), settings) == settings.partitions
 
 
-def _settings(role: str = "gateway", sasl: str = "SCRAM-SHA-256", **changes: Any) -> Changed:
+def _settings(role: str = "gateway", sasl: str = "SCRAM-SHA-256", **changes: Any) -> WrongSettings:
     return lambda secured, stranger, folder: secured.settings(role, sasl, **changes)
 
 
@@ -83,7 +83,7 @@ def _junk(folder: Path) -> str:
     return str(folder / "junk.pem")
 
 
-WRONG: Final[dict[str, tuple[Changed, str]]] = {
+WRONG: Final[dict[str, tuple[WrongSettings, str]]] = {
     "a wrong password, SCRAM": (_settings(kafka_password="wrong"), "refuses user 'emberline-gateway' or the password"),
     "a wrong password, PLAIN": (
         _settings(sasl="PLAIN", kafka_password="wrong"),
