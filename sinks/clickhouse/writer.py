@@ -1,11 +1,12 @@
 """The ClickHouse sink: every row once, whoever else writes and whenever he wakes.
 
 An INSERT is atomic within one partition of its table, that is one month of `ingest_ts`. So `write` cuts a block where
-the month changes and sends each run, in order, as one INSERT of one block, which becomes one part: it is there or not.
+the month changes, and sends each piece, in order, as one INSERT of one block. ClickHouse makes one part of it, or none.
 
-The server stores of a run what is beyond the highest offset stored of its partition, and nothing at all if the sink has
-lost its claim on one, or if less is stored of one than the sink knows of: then it was restored from a backup, and what
-lies between would be missing for ever. Why this is exact is argued in `sinks.clickhouse.claims`.
+The server stores of a part what is beyond the highest offset stored of its partition. It stores nothing at all if the
+sink has lost its claim on one of the part's partitions, or if less is stored of one than the sink knows of: then the
+server was restored from a backup, and what lies between would be missing for ever. Why this is exact is argued in
+`sinks.clickhouse.claims`.
 """
 
 from __future__ import annotations
@@ -101,14 +102,14 @@ class ClickHouseSink:
         return {partition: Position(*highest) for partition, highest in found.items()}
 
     def write(self, block: Block) -> None:
-        for run in runs(block):
-            self._insert(run)
+        for part in parts(block):
+            self._insert(part)
 
     def close(self) -> None:
         self._service.close()
 
-    def _insert(self, run: Block) -> None:
-        whence = _whence(run)
+    def _insert(self, part: Block) -> None:
+        whence = _whence(part)
         attempts = 0
 
         def ask(client: BlockClient) -> None:
@@ -116,30 +117,30 @@ class ClickHouseSink:
             attempts += 1
             if attempts > 1 or not self._claims.held(whence):
                 self._claims.renew(client, whence)
-            client.execute(self._statement(client, run, whence), run, settings=SETTINGS)
+            client.execute(self._statement(client, part, whence), part, settings=SETTINGS)
 
         self._service.call(ask)
-        self._note(run, whence)
+        self._note(part, whence)
 
-    def _note(self, run: Block, whence: Whence) -> None:
-        """Remember how far each partition is stored by this run, but for rows that retention may take any moment."""
-        partitions, offsets = (np.asarray(run.columns[name]) for name in ("partition", "offset"))
+    def _note(self, part: Block, whence: Whence) -> None:
+        """Remember how far each partition is stored by this part, but for rows that retention may take any moment."""
+        partitions, offsets = (np.asarray(part.columns[name]) for name in ("partition", "offset"))
         kept_since_ms = (time.time() - (self._service.config.retention_days - 1) * 86_400) * 1_000
         for partition in whence.partitions:
             newest = int(np.flatnonzero(partitions == partition)[-1])
             key = (whence.topic, whence.topic_id, partition)
-            if int(np.asarray(run.columns["ingest_ts"])[newest]) > kept_since_ms:
+            if int(np.asarray(part.columns["ingest_ts"])[newest]) > kept_since_ms:
                 self._known[key] = max(self._known.get(key, 0), int(offsets[newest]) + 1)
             else:
                 self._known.pop(key, None)
 
-    def _statement(self, client: BlockClient, run: Block, whence: Whence) -> str:
-        names = ", ".join(f"`{name}`" for name in run.columns)
-        types = self._types_of(client, run.table)
+    def _statement(self, client: BlockClient, part: Block, whence: Whence) -> str:
+        names = ", ".join(f"`{name}`" for name in part.columns)
+        types = self._types_of(client, part.table)
         # What the table lacks is left out here too, so that the server says so.
-        structure = ", ".join(f"`{name}` {types[name]}" for name in run.columns if name in types)
-        stored = _STORED.format(what=_BEYOND, table=run.table)
-        sql = _INSERT.format(table=run.table, names=names, claims=HIGHEST, stored=stored, rows_gone=ROWS_GONE).strip()
+        structure = ", ".join(f"`{name}` {types[name]}" for name in part.columns if name in types)
+        stored = _STORED.format(what=_BEYOND, table=part.table)
+        sql = _INSERT.format(table=part.table, names=names, claims=HIGHEST, stored=stored, rows_gone=ROWS_GONE).strip()
         known = {
             partition: self._known.get((whence.topic, whence.topic_id, partition)) for partition in whence.partitions
         }
@@ -156,7 +157,7 @@ class ClickHouseSink:
         return self._types[table]
 
 
-def runs(block: Block) -> Iterator[Block]:
+def parts(block: Block) -> Iterator[Block]:
     """The block in pieces that are atomic as one INSERT, of one incarnation of a topic: rows of one month, whole
     records, about `MAX_INSERT_ROWS`."""
     if block.rows == 0:
@@ -184,11 +185,11 @@ def _topics(block: Block) -> Labels:
     return topics
 
 
-def _whence(run: Block) -> Whence:
-    topics = _topics(run)
-    high, low = (int(half) for half in np.asarray(run.columns["topic_id"])[0])
-    partitions = np.unique(np.asarray(run.columns["partition"])).tolist()
-    return Whence(run.table, topics.names[int(topics.codes[0])], UUID(int=high << 64 | low), tuple(partitions))
+def _whence(part: Block) -> Whence:
+    topics = _topics(part)
+    high, low = (int(half) for half in np.asarray(part.columns["topic_id"])[0])
+    partitions = np.unique(np.asarray(part.columns["partition"])).tolist()
+    return Whence(part.table, topics.names[int(topics.codes[0])], UUID(int=high << 64 | low), tuple(partitions))
 
 
 def _highest(client: BlockClient, what: str, whence: Whence) -> dict[int, Any]:

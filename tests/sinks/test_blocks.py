@@ -11,7 +11,7 @@ from schemas.positions import Position
 from schemas.reports import Ragged
 from sinks.blocks import drop_repeats, keep_rows, merge
 from sinks.clickhouse.rows import BLOCKS, aggregates_block, rejects_block, telemetry_block
-from sinks.clickhouse.writer import runs
+from sinks.clickhouse.writer import parts
 from sinks.columns import Labels
 from sinks.contract import Block
 from tests.sinks.samples import JULY, TOPIC_ID, aggregate, aggregates, reject, rejects, report, telemetry
@@ -94,11 +94,11 @@ def test_rejects_repeat_by_their_index() -> None:
 
 
 def test_a_merged_block_holds_the_rows_of_its_parts_whatever_quantities_they_have() -> None:
-    parts = [
+    blocks = [
         telemetry_block(telemetry(report(temperature_c=[1, -200, 3], faults=["a"]), report(), partition=1), TOPIC_ID),
         telemetry_block(telemetry(report(voltage_v=[220], seq=7), partition=2, first=5), TOPIC_ID),
     ]
-    whole = merge(parts)
+    whole = merge(blocks)
     assert whole.rows == 3
     temperature, voltage = whole.columns["temperature_c"], whole.columns["voltage_v"]
     assert isinstance(temperature, Ragged)
@@ -135,17 +135,22 @@ def test_keeping_rows_does_not_change_the_block_it_was_given() -> None:
 def test_a_block_is_cut_where_the_month_changes_and_only_there() -> None:
     month_end = [JULY, JULY + 500, JULY + 1000, JULY + 999, JULY + 2000, JULY + 3000]
     block = telemetry_block(telemetry(*[report(event_ts=JULY)] * 6, timestamps=month_end), TOPIC_ID)
-    assert [np.asarray(run.columns["offset"]).tolist() for run in runs(block)] == [[100, 101], [102], [103], [104, 105]]
+    assert [np.asarray(part.columns["offset"]).tolist() for part in parts(block)] == [
+        [100, 101],
+        [102],
+        [103],
+        [104, 105],
+    ]
 
 
-def test_a_run_too_long_for_one_insert_is_cut_between_records(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_too_long_for_one_insert_is_cut_between_records(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sinks.clickhouse.writer.MAX_INSERT_ROWS", 4)
     block = aggregates_block(aggregates(*[aggregate(source_ordinal=n) for n in range(5)]), TOPIC_ID)
-    offsets = [np.asarray(run.columns["offset"]).tolist() for run in runs(block)]
+    offsets = [np.asarray(part.columns["offset"]).tolist() for part in parts(block)]
     assert offsets == [[100] * 3 + [101] * 3, [102] * 3, [103] * 3, [104] * 3]
 
 
-def test_no_records_make_no_rows_and_no_runs() -> None:
+def test_no_records_make_no_rows_and_no_parts() -> None:
     for topic, make in BLOCKS.items():
         block = make(telemetry()._replace(topic=topic), TOPIC_ID)
-        assert (block.rows, list(runs(block)), drop_repeats(block, Position(0, 1, 1))[1]) == (0, [], (0, 1, 1))
+        assert (block.rows, list(parts(block)), drop_repeats(block, Position(0, 1, 1))[1]) == (0, [], (0, 1, 1))
