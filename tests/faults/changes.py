@@ -21,7 +21,7 @@ from tests.faults.arena import Arena
 from tests.faults.crew import product
 from tests.faults.watch import Look
 from tests.support.fleet_sends import quick_limits
-from tests.support.kafka_outside import Kafka, Sent
+from tests.support.kafka_outside import Kafka, ProducerRecord
 
 Step = Callable[[], object]
 WIDER_BY: Final = 2
@@ -116,12 +116,12 @@ class Changes:
         with Kafka(self._ring.settings.kafka, partitions) as kafka:
             kafka.send(self._reports(now_ms() - 30_000))
 
-    def _reports(self, began: int) -> Iterator[Sent]:
+    def _reports(self, began: int) -> Iterator[ProducerRecord]:
         device = f"{WARM}-{self._versions}"
         for seq in range(4):
             fields = {"event_ts": began + 4_000 * seq, "seq": seq, "residual_current_ma": [WARM_MA]}
             report = {"v": 1, "device_id": device, "device_kind": "electrical_monitor", **fields}
-            yield Sent(
+            yield ProducerRecord(
                 partition_of(device.encode(), self._ring.settings.partitions), device.encode(), orjson.dumps(report)
             )
 

@@ -58,7 +58,7 @@ def two(config: Config) -> Iterator[tuple[ClickHouseSink, ClickHouseSink]]:
         sink.close()
 
 
-Step = tuple[int, str, int, int]
+TakeoverStep = tuple[int, str, int, int]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -69,7 +69,7 @@ Step = tuple[int, str, int, int]
     )
 )
 def test_whoever_takes_over_and_whoever_writes_late_every_row_is_there_once(
-    steps: list[Step], two: tuple[ClickHouseSink, ClickHouseSink], query: Ask
+    steps: list[TakeoverStep], two: tuple[ClickHouseSink, ClickHouseSink], query: Ask
 ) -> None:
     """Two workers on one partition: each writes on from where it believes it is, or some records again."""
     partition = next(_partitions)
