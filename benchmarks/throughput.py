@@ -222,7 +222,7 @@ async def _measured(
 
 
 async def _done(session: aiohttp.ClientSession, worker: StackWorker) -> int:
-    """Reports it has worked off, or rows of them it has stored."""
+    """Reports it has processed, or rows of them it has stored."""
     async with session.get(f"http://{worker.http}/metrics") as answer:
         families = text_string_to_metric_families(await answer.text())
     samples = [

@@ -70,7 +70,7 @@ PAUSE_S: Final = 0.001
 """Between turns. A neighbour's record passes through the loop some twenty times until its alarm is sent:
 to let others have one turn at a time would make it wait for as many pieces."""
 FINISH_S: Final = 2.5
-"""A worker told to stop works off for so long what it has taken on; then the last checkpoint must be written."""
+"""A worker told to stop processes what it has taken on for so long; then the last checkpoint must be written."""
 
 
 class DetectJob:
@@ -158,13 +158,13 @@ class DetectJob:
                 self._keep(tp, before)
             await self._restore(tp, partition)
             while (chunk := await partition.waiting.get()) is not None:
-                if not await self._work_off(chunk, partition):
+                if not await self._process_chunk(chunk, partition):
                     return
                 partition.waiting_bytes -= chunk.size
         finally:
             partition.ended.set()
 
-    async def _work_off(self, chunk: Chunk, partition: Partition) -> bool:
+    async def _process_chunk(self, chunk: Chunk, partition: Partition) -> bool:
         """Decode, detect, send, a piece at a time, others' pieces in between. False where it is left unfinished."""
         seconds = [0.0, 0.0, 0.0]
         # The one before may have been the only thing that the loop had to do.
@@ -179,7 +179,7 @@ class DetectJob:
             if partition.leaving or self._app.crashed:
                 return False
             async with partition.lock:
-                taken = await self._work_off_piece(piece, chunk, partition)
+                taken = await self._process_piece(piece, chunk, partition)
                 partition.since.append(piece._replace(rejects=[]))
             seconds = [sum(both) for both in zip(seconds, (piece.seconds, *taken), strict=True)]
         async with partition.lock:
@@ -192,7 +192,7 @@ class DetectJob:
             self._app.metrics.observe("emberline_chunk_seconds", took, stage=stage)
         return True
 
-    async def _work_off_piece(self, piece: Piece, chunk: Chunk, partition: Partition) -> tuple[float, float]:
+    async def _process_piece(self, piece: Piece, chunk: Chunk, partition: Partition) -> tuple[float, float]:
         began, tp = time.perf_counter(), chunk.tp
         result, failed = await self._detect(piece, partition, tp.partition)
         rejects = _with_unjudged(piece.rejects, result.refused | failed, chunk.records)
@@ -212,12 +212,12 @@ class DetectJob:
         """What the reports mean; by offset and index, what is told of those that a detector cannot stand."""
         if not partition.careful:
             try:
-                return _look(piece, partition.state) + self._process(piece, partition.state), {}
+                return _silence(piece, partition.state) + self._process(piece, partition.state), {}
             except Exception:
                 log.exception("partition %d: a detector failed; looking for the reports it failed on", number)
                 partition.state = await self._state_before(partition, number)
                 partition.careful = True
-        silent = _look(piece, partition.state)
+        silent = _silence(piece, partition.state)
         result, failed = self._sift(piece, partition.state)
         return silent + result, {at: _failure(error) for at, error in failed.items()}
 
@@ -238,7 +238,7 @@ class DetectJob:
         checkpoint, _ = await self._read(number)
         for piece in since:
             await asyncio.sleep(0)
-            _look(piece, checkpoint.state)
+            _silence(piece, checkpoint.state)
             self._sift(piece, checkpoint.state)
         return checkpoint.state
 
@@ -451,7 +451,7 @@ class DetectJob:
         self._app.metrics.set("emberline_devices", len(partition.state), partition=str(tp.partition))
 
 
-def _look(piece: Piece, state: PartitionState) -> Result:
+def _silence(piece: Piece, state: PartitionState) -> Result:
     """What silence means before a piece."""
     return Result(statuses=check_silence(state, *piece.check) if piece.check else [])
 

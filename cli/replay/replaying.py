@@ -64,7 +64,7 @@ async def replay_recording(settings: Settings, recording: Recording, quiet: bool
         began = time.monotonic()
         await _send(settings, recording, quiet)
         sent_s = time.monotonic() - began
-        await _worked_off(settings, quiet)
+        await _processed(settings, quiet)
         stored, rejected, minutes, messages = await _settled(service, recording, incarnation, before)
         return RecordingReplay(
             device=recording.device_id,
@@ -106,7 +106,7 @@ def batched(reports: Iterator[tuple[int, bytes]], size: int) -> Iterator[list[tu
 Results = tuple[int, int, int, list[str]]
 
 
-async def _worked_off(settings: Settings, quiet: bool) -> None:
+async def _processed(settings: Settings, quiet: bool) -> None:
     """Wait until the detect workers have committed past everything that telemetry holds now."""
     deadline = time.monotonic() + WORK_S
     partitions = await count_partitions(settings, TELEMETRY.name)
