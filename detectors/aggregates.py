@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from detectors.table import Blocks, Table, runs
+from detectors.table import Pool, Table, runs
 
 MINUTE_MS: Final = 60_000
 LATENESS_MS: Final = 30_000
@@ -22,7 +22,7 @@ LATENESS_MS: Final = 30_000
 
 CELL: Final = np.dtype([("minute_ts", "i8"), ("last", "i4"), ("spread", "i4")])
 """One of the two minutes of a device. `minute_ts` is the beginning of an open one, else 0; `last` and `spread` are
-where its blocks begin, 0 for none. In a block the components lie quantity by quantity, as many as the device has."""
+the first entries of its runs, 0 for none. A run has an entry for each component of the device, quantity by quantity."""
 
 LAST: Final = np.dtype([("count", "u4"), ("last_ms", "u2"), ("last", "f8")])
 """What is known of a component from its newest value; `last_ms` counts from the beginning of the minute."""
@@ -36,8 +36,8 @@ class Minutes:
 
     def __init__(self) -> None:
         self.cells = Table(CELL)
-        self.last = Blocks(LAST)
-        self.spread = Blocks(SPREAD)
+        self.last = Pool(LAST)
+        self.spread = Pool(SPREAD)
 
 
 class Closed(NamedTuple):
@@ -105,7 +105,7 @@ def count(
 ) -> None:
     """Count m finite values of reports that are in time, each of another component.
 
-    `which` of the k reports each value is of; `within` is the component's index in the device's blocks; `ts` and
+    `which` of the k reports each value is of; `within` is the component's index in the device's runs; `ts` and
     `sizes` are those of the reports.
     """
     cell, again = counting.cell, counting.in_time & ~counting.opened
@@ -123,7 +123,7 @@ def count(
     minutes.last["last"][entries] = values
 
 
-def _widen(spread: Blocks, entries: np.ndarray, values: np.ndarray) -> None:
+def _widen(spread: Pool, entries: np.ndarray, values: np.ndarray) -> None:
     spread["min"][entries] = np.minimum(spread["min"][entries], values)
     spread["max"][entries] = np.maximum(spread["max"][entries], values)
     spread["sum"][entries] += values
@@ -148,33 +148,33 @@ def widen(minutes: Minutes, rows: np.ndarray, before: np.ndarray, after: np.ndar
     """Give devices more components. `before` and `after` are int64[rows, quantities], how many they have of each."""
     for bucket in (0, 1):
         cell = 2 * rows + bucket
-        for name, blocks in (("last", minutes.last), ("spread", minutes.spread)):
+        for name, pool in (("last", minutes.last), ("spread", minutes.spread)):
             there = minutes.cells[name][cell] > 0
             if there.any():
                 minutes.cells[name][cell[there]] = _moved(
-                    blocks, minutes.cells[name][cell[there]], before[there], after[there]
+                    pool, minutes.cells[name][cell[there]], before[there], after[there]
                 )
 
 
-def _moved(blocks: Blocks, old: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Move blocks to where there is room for more components of some quantities. Where they begin now, int64[k]."""
+def _moved(pool: Pool, old: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Move runs to where there is room for more components of some quantities. Where they begin now, int64[k]."""
     sizes = after.sum(axis=1)
-    new = blocks.allot(sizes)
+    new = pool.allot(sizes)
     entries = runs(new, sizes)
-    blocks.clear(entries)
-    if blocks.dtype == SPREAD:
-        blocks["min"][entries], blocks["max"][entries] = np.inf, -np.inf
+    pool.clear(entries)
+    if pool.dtype == SPREAD:
+        pool["min"][entries], pool["max"][entries] = np.inf, -np.inf
     held = before.ravel()
-    blocks.copy(
+    pool.copy(
         runs((old[:, None] + offsets(before)).ravel(), held),
         runs((new[:, None] + offsets(after)).ravel(), held),
     )
-    blocks.room.release(old, before.sum(axis=1))
+    pool.room.release(old, before.sum(axis=1))
     return new
 
 
 def offsets(width: np.ndarray) -> np.ndarray:
-    """Where each quantity begins in a device's blocks. int64[devices, quantities] in and out."""
+    """Where each quantity begins in a device's runs. int64[devices, quantities] in and out."""
     begins: np.ndarray = width.cumsum(axis=1) - width
     return begins
 
@@ -182,14 +182,14 @@ def offsets(width: np.ndarray) -> np.ndarray:
 def drop(minutes: Minutes, rows: np.ndarray, sizes: np.ndarray) -> None:
     """Empty all minutes of `rows`, whose devices have `sizes` components."""
     for cell in (2 * rows, 2 * rows + 1):
-        for name, blocks in (("last", minutes.last), ("spread", minutes.spread)):
+        for name, pool in (("last", minutes.last), ("spread", minutes.spread)):
             there = minutes.cells[name][cell] > 0
-            blocks.room.release(minutes.cells[name][cell[there]], sizes[there])
+            pool.room.release(minutes.cells[name][cell[there]], sizes[there])
         minutes.cells.clear(cell)
 
 
 def take(minutes: Minutes, closed: Closed, sizes: np.ndarray) -> dict[str, list[Any]]:
-    """Empty the closed minutes; each statistic is a list of their blocks in a row, None where the count is 0."""
+    """Empty the closed minutes; each statistic is one list of all their runs, None where the count is 0."""
     cells, cell = minutes.cells, 2 * closed.row + closed.bucket
     first, spread = cells["last"][cell].astype(np.int64), cells["spread"][cell].astype(np.int64)
     entries, several = runs(first, sizes), spread > 0

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from detectors.limits import LimitRows
-from detectors.table import Blocks, Table
+from detectors.table import Pool, Table
 from schemas.events import AlarmEvent, Severity
 
 AT_REST: Final = ("latch", "i4")
@@ -136,7 +136,7 @@ class Watched(Table):
 
     def __init__(self, state: np.dtype, size: int = 0) -> None:
         super().__init__(state, size)
-        self.latches = Blocks(LATCH)
+        self.latches = Pool(LATCH)
 
     def entries(self, slots: np.ndarray) -> np.ndarray:
         """Where in `latches` those of `slots` are, 0 for one at rest."""

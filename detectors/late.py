@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from detectors.latch import EVENTS, Elements, Finding, Watched
-from detectors.table import Blocks, Table
+from detectors.table import Pool, Table
 from schemas.events import Severity
 
 POINTS: Final = 8
@@ -42,7 +42,7 @@ class LateRun(NamedTuple):
     peak: float
 
 
-def note(points: Blocks, channels: Table, slots: np.ndarray, ts: np.ndarray, values: np.ndarray) -> np.ndarray:
+def note(points: Pool, channels: Table, slots: np.ndarray, ts: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Keep a late value of each of the distinct `slots`. Which of them are new, bool[m]: others were kept before."""
     lacking = channels["late"][slots] == 0
     if lacking.any():
@@ -84,7 +84,7 @@ def run_of(points: Sequence[tuple[int, float]], ts: int, value: float, level: fl
 
 
 def judge(
-    state: Watched, elements: Elements, baseline: np.ndarray | None, points: Blocks, channels: Table
+    state: Watched, elements: Elements, baseline: np.ndarray | None, points: Pool, channels: Table
 ) -> Iterator[Finding]:
     """What late values of different components say, in the order of the elements.
 

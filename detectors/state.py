@@ -31,7 +31,7 @@ from detectors.device_status import DeviceFaults
 from detectors.latch import Elements, Findings, Watched
 from detectors.log_time import LogTime
 from detectors.order import REMEMBERED
-from detectors.table import Blocks, Room, Table, grown, runs
+from detectors.table import Pool, Room, Table, grown, runs
 from schemas.events import AlarmKind
 from schemas.quantities import CODES, QUANTITIES
 from schemas.reports import Reports
@@ -157,7 +157,7 @@ class PartitionState:
         self.minutes = aggregates.Minutes()
         self.watched = [Watched(detector.state) for detector in DETECTORS]
         self.channels = {code: Table(channels.CHANNEL) for code in WATCHING}
-        self.late = {code: Blocks(late.LATE) for code in WATCHING}
+        self.late = {code: Pool(late.LATE) for code in WATCHING}
         self._rooms = {code: Room() for code in WATCHING}
         self._row_of: dict[bool, dict[str, int]] = {False: {}, True: {}}
         self._free: list[int] = []

@@ -86,7 +86,7 @@ class Room:
             self._free.setdefault(size, []).extend(first[sizes == size].tolist())
 
 
-class Blocks(Table):
+class Pool(Table):
     """A table whose entries are handed out in runs."""
 
     def __init__(self, dtype: np.dtype) -> None:

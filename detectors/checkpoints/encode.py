@@ -110,8 +110,8 @@ def parts_of(state: PartitionState, rows: np.ndarray) -> list[Part]:
         else:
             first = state.minutes.cells[name][2 * rows + int(of)].astype(np.int64)
             counts = width.sum(axis=1) * (first > 0)
-            blocks = state.minutes.last if name == "last" else state.minutes.spread
-            parts.append(Part(blocks, dtype, runs(first, counts), counts))
+            pool = state.minutes.last if name == "last" else state.minutes.spread
+            parts.append(Part(pool, dtype, runs(first, counts), counts))
     return parts
 
 

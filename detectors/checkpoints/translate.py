@@ -79,7 +79,7 @@ def _columns(array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 def _blocks(width: np.ndarray, theirs: Layout) -> np.ndarray:
-    """Where the entries are that blocks of all quantities of ours take from blocks of theirs, row by row."""
+    """Where the entries are that runs of all quantities of ours take from runs of theirs, row by row."""
     quantity, ends = _order(theirs.quantities, OWN.quantities), width.ravel().cumsum()
     first = (ends - width.ravel()).reshape(width.shape)
     return runs(_columns(first, quantity).ravel(), _columns(width, quantity).ravel())

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 
-from detectors.table import Blocks, Room, Table, runs
+from detectors.table import Pool, Room, Table, runs
 
 PAIR = np.dtype([("number", "i8"), ("name", "u1", (2,))])
 
@@ -51,11 +51,11 @@ def test_a_table_grows_without_losing_anything_and_is_packed_and_unpacked_the_sa
 
 
 def test_blocks_have_room_for_what_they_hand_out() -> None:
-    blocks = Blocks(PAIR)
+    pool = Pool(PAIR)
     wanted = sizes(5, 70, 1)
-    entries = runs(blocks.allot(wanted), wanted)
-    blocks["number"][entries] = np.arange(76)
-    assert blocks["number"][entries].tolist() == list(range(76))
+    entries = runs(pool.allot(wanted), wanted)
+    pool["number"][entries] = np.arange(76)
+    assert pool["number"][entries].tolist() == list(range(76))
 
 
 def test_runs_are_the_numbers_of_each_in_a_row() -> None:
