@@ -1,8 +1,8 @@
 """What detect workers say: alarms, aggregates, device status. (Rejects are `schemas.reports.Reject`.)
 
 Every event knows the telemetry record it follows from: `source_offset` in the telemetry partition of the same number,
-and `source_ordinal`, its place among the events of that record. Detection is deterministic, so after a crash the same
-events come again at the same places, and within a partition of an output topic the places only ever rise but for such
+and `source_ordinal`, its number among the events of that record. Detection is deterministic, so after a crash the same
+events come again at the same positions, and in a partition of an output topic positions only ever rise but for such
 repeats. After a change of rules other events may follow from the same records; they are of a higher `generation`. So a
 consumer skips what is not above the highest (generation, offset, ordinal) of its `source_topic_id` and partition:
 `schemas.positions`. Events of releases before have no generation, which is 0, and no topic id.
@@ -208,9 +208,9 @@ class DeviceStatus(_Event, frozen=True):
     `faults` are the device's own words, then what emberline finds about it: `sensor_fault:temperature_c[2]:sentinel`,
     `not_judged:temperature_c`, `clock_ahead` and others (`detectors.device_status`).
 
-    A device that falls silent sends no record to take a place from: it has that of the record whose arrival shows its
+    A device that falls silent sends no record to take a position from: it has that of the record whose arrival shows its
     silence, with an ordinal below -1, before all else that follows from that record (`detectors.log_time`). Releases
-    before gave an ordinal of -1 and the offset of its last report, which is no place.
+    before gave an ordinal of -1 and the offset of its last report, which is no position.
     """
 
     device_id: str
