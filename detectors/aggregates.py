@@ -1,11 +1,11 @@
-"""One-minute aggregates per component, closed by the device's own event time.
+"""One-minute aggregates of each component, closed by the time of the device's own reports.
 
-A minute closes once its device has reported from `LATENESS_MS` after its end; what comes for it later is stored as
-telemetry but not counted here. Two minutes can be open at once, the even and the odd one: that bounds memory, and is
-why the lateness may not exceed a minute. A device that falls silent closes its last minute with its next report.
+A minute closes once its device has reported from `LATENESS_MS` after its end. What comes for it later is stored as
+telemetry, but not counted here. A device can have two open minutes at once, an even and an odd one. That bounds memory,
+and is why the lateness may not exceed a minute. A device that falls silent closes its last minute with its next report.
 
-Only open minutes take memory, and one with a single report takes its last values alone: those are least, greatest and
-sum as well. Most devices of a large fleet report once a minute or less.
+Only open minutes take memory. A minute with a single report has only the last values, which are least, greatest and sum
+as well. Most devices of a large fleet report once a minute or less.
 """
 
 from __future__ import annotations

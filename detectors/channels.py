@@ -1,13 +1,13 @@
-"""The time of each component: what is new and what is late of it, and how long it has been since its value before.
+"""The time of each component: which value is new, which is late, and how long ago the value before it was.
 
-Channels of one device may come in reports of their own, at their own pace and one always later than the other. So order
+A device may send its components in reports of their own, each at its own pace, some always later than others. So order
 and durations are each component's, not the device's.
 
-A duration is the difference of the device's own time between one value and the next, also where its clock is wrong, for
-a clock that was never set still runs; that holds for bursts of what was kept as for what comes as it is measured. Where
-the own time does not go on, goes back, jumps by over 6 h or all but stands still, it is the difference of arrivals
-(domain.md, Confirming). Several reports of one time, as clocks with a resolution of a minute make them, share the time
-to the next one.
+A duration is the difference of the device's own times of two values that follow one another. That holds where the clock
+is wrong, too, for a clock that was never set still runs; and it holds for kept reports that come in a burst. Where the
+own time stands still, goes back, jumps by over 6 h or hardly moves, the difference of the arrivals is taken instead
+(domain.md, Confirming). Where several reports have the same time, because the clock has a resolution of a minute, they
+share the time to the next one.
 """
 
 from __future__ import annotations

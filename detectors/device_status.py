@@ -1,11 +1,11 @@
 """Whether a device is heard, and what is wrong with it (requirement A2).
 
-Whatever a device sends puts it online, also what is rejected: it talks. Silence puts it offline, and after 6 h
-overdue-offline (requirement A7). Silence is judged by arrival, not by the device's clock, and only while the worker is
-not behind, so that a backlog is not taken for an outage.
+Whatever a device sends puts it online, even if it is rejected: it is heard. Silence puts it offline, and after 6 h
+overdue-offline (requirement A7). Silence is judged by the log's time and the arrivals of reports
+(`detectors.log_time`), not by the device's clock; so a backlog is not taken for an outage.
 
-The `faults` of a status are the device's own words, of its newest report, and notes of ours. A note says what of a
-device is not as it should be, so that what is not judged is never silently so:
+The `faults` of a status are the device's own words, from its newest report, and notes of emberline. A note says what is
+wrong with a device, so that nothing stays silently unjudged:
 
     sensor_fault:QUANTITY[COMPONENT]:REASON   a value that is none (`report_rules.Reason`), or a sensor that was fitted
     not_judged:QUANTITY                       all of it is late, repeated or unusable, or it is sent no more

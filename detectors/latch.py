@@ -1,10 +1,12 @@
-"""The alarm latch every detector shares: confirm times, two levels, recovery with hysteresis, and what happened.
+"""The alarm latch that all detectors share: confirm times, two levels, recovery with hysteresis, and what happened.
 
-A latch belongs to one component and alarm kind. It opens when a value has stayed at or above a level for the level's
-confirm time, or at once where its component reports more seldom than that: it has confirmed it itself, and to wait for
-its next report would miss the time an alarm is due in. How long a value has lasted is told by `detectors.channels`;
-over a gap it has not. A latch goes from warning to alarm once, notes when the value is normal again and when it exceeds
-once more, and never closes by itself: an electrical-fire alarm stays until a person resets it (domain.md, rule 1)."""
+A latch belongs to one component and one kind of alarm. It opens when a value has stayed at or above a level for the
+level's confirm time. Where the component reports more seldom than that, it opens at once: the device has confirmed by
+itself, and to wait for its next report would miss the time in which an alarm is due. `detectors.channels` says how long
+a value has lasted; over a gap it has not lasted. A latch goes from warning to alarm once. It notes when the value is
+normal again, and when it exceeds a level once more. It never closes by itself: an electrical-fire alarm stays until a
+person resets it (domain.md, rule 1).
+"""
 
 from __future__ import annotations
 

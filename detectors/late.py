@@ -1,11 +1,11 @@
-"""What comes in late: values measured before others of their component that are known already (补报).
+"""Late values: those that were measured before values of their component that are known already (补报).
 
-They are judged by themselves: two late values over a limit with none under between them, by event time, are an alarm;
-one is, where a limit needs no confirming. That alarm has the true times of what happened. What is late never recovers
-or ages what is live: it opens and escalates, shows that an open alarm began earlier (`amended`), and ends what only
-late values have told of.
+Late values are judged by themselves. Two of them over a limit, with none under it between them by event time, are an
+alarm; a single one is, where the limit needs no confirming. That alarm has the true times of what happened. A late
+value never recovers or ages what live values have told of. It opens and escalates alarms, shows that an open alarm
+began earlier (`amended`), and ends alarms of which only late values have told.
 
-Of each component the last `POINTS` late values are kept, in the order in which they came.
+The last `POINTS` late values of each component are kept, in the order in which they came.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Limits as configuration: per alarm kind, per kind of device, per device, each with the document it comes from.
+"""Limits as configuration: by kind of alarm, kind of device and device, each with the document it comes from.
 
-A `LimitTable` holds one profile a kind of device and one for each device that has limits of its own; a device's row in
-the state remembers its profile, so that a detector gathers the limits of a whole round with one index.
+A `LimitTable` holds one profile for each kind of device and one for each device that has limits of its own. The state
+remembers the profile of each device, so that a detector gathers the limits of a whole round with one index.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""The time of a partition's log, by which silence is judged: the newest arrival of any record, never a clock of ours.
+"""The time of a partition's log, by which silence is judged: the newest arrival of any record, and no clock of a
+worker.
 
-Silence is checked where a record is the first to arrive in another `CHECK_MS`, before what that record says. So a
-replay of the same records finds the same silence at the same offsets, whenever it runs. Where nothing is sent, the
-worker that holds the partition appends records that only say so (`schemas.control`); as long as one does, no two
-records are far apart. Where they are, Kafka or all workers were away, and silence counts anew from the record after.
+Silence is checked before a record that is the first to arrive in another `CHECK_MS`. So a replay of the same records
+finds the same silence at the same offsets, whenever it runs. Where nothing is sent, the worker that holds the partition
+appends records that only say that time has passed (`schemas.control`); as long as any worker does, no two records are
+far apart. Where two are, Kafka or all workers were away, and silence counts anew from the later record on.
 """
 
 from __future__ import annotations

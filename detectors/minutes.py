@@ -1,4 +1,4 @@
-"""The minutes of a round: values counted in them, and what those that close come to (`detectors.aggregates`)."""
+"""The minutes of a round: its values are counted in them, and what closes becomes events (`detectors.aggregates`)."""
 
 from __future__ import annotations
 

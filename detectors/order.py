@@ -1,13 +1,13 @@
-"""Which reports are new, and which are their device's newest: on NB-IoT and GPRS reports come late, twice and in any
-order (domain.md, rule 6), and clocks are wrong.
+"""Which reports are new, and which are the newest of their devices: on NB-IoT and GPRS reports come late, twice and in
+any order (domain.md, rule 6), and clocks are wrong.
 
-A repeat equals one of its device's last `REMEMBERED` reports in time, sequence number and content; of each of these a
-fingerprint is kept. Equal reports that keep coming in pace with the device's interval are no repeats but those of a
-clock that is stuck.
+A repeat equals one of its device's last `REMEMBERED` reports in time, sequence number and content; a fingerprint is
+kept of each of these. Equal reports that keep coming at the device's interval are no repeats: its clock is stuck.
 
-A device whose clock was set back, as after a power loss, would look late until its clock has caught up. Its reports are
-told from handed-in old ones by their sequence number, which goes on, or else by their pace: they come one by one, as
-far apart as they are dated."""
+The reports of a device whose clock was set back, as after a power loss, would look late until the clock has caught up.
+They are told from old reports that are handed in by their sequence number, which goes on. Without one they are told by
+their pace: they arrive one by one, as far apart as their times are.
+"""
 
 from __future__ import annotations
 

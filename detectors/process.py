@@ -1,6 +1,6 @@
 """The middle of emberline: one partition's reports in, what they mean out. Pure: no Kafka, no loop, no clock.
 
-A piece is processed in rounds (`detectors.rounds`). Of each round it is told which reports are new and which are their
+A piece is processed in rounds (`detectors.rounds`). In each round is found which reports are new and which are their
 devices' newest (`order`), what is wrong with the devices (`statuses`), what their minutes hold (`minutes`) and what the
 detectors see (`alarms`).
 """

@@ -1,8 +1,8 @@
 """Residual current by its rise over the device's own learned baseline.
 
 A line that always leaks 40 mA and now leaks 160 mA is failing, though 160 mA is normal elsewhere. The baseline is a
-running mean while it is learned and then forgets with `memory_ms`; it learns only from values that are no rise, so a
-fault never becomes the new normal. Until it is learned (`learn_ms` and `learn_samples`) nothing is said.
+running mean while it is learned, and from then on forgets with `memory_ms`. It learns only from values that are no
+rise, so a fault never becomes the new normal. Until it is learned (`learn_ms` and `learn_samples`), no rise is found.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What `process` works with: the context of a piece, the rounds it is processed in, and the result.
 
-A round holds at most one report of each device, in the order of the records, so that within a round every array
-operation touches each device and component once and the order of a device's reports stays.
+A round holds at most one report of each device, and rounds keep the order of the records. So within a round every array
+operation touches each device and component once, and the reports of a device stay in their order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""By which rules events follow from reports: the limits, and this program. Other rules may find other events."""
+"""The rules by which events follow from reports: the limits, and this program. Others may find other events."""
 
 from __future__ import annotations
 

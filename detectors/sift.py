@@ -1,7 +1,7 @@
-"""What to do when a detector raises: find the reports it raises on, and process all others.
+"""What happens when a detector raises: the reports it raises on are found, and all others are processed.
 
-No report is known to make a detector raise; one that does is a defect here. Until that is mended it must harm only
-itself, and delay nobody for long.
+No report is known to make a detector raise; one that does shows a defect here. Until that is mended it must harm only
+itself, and delay no other for long.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """The state of one partition's devices, as arrays: a row a device, a slot a component.
 
-A device's test data live in a row of their own, so that a test never masks, latches or teaches what is real (domain.md,
-rule 5). Every row carries the offset and index of the last report it reflects: a restored row makes `process` skip what
-it has seen already, which is what makes state exact after a crash without transactions.
+A device's test data have a row of their own, so that a test never masks, latches or teaches anything that is real
+(domain.md, rule 5). Every row carries the offset and index of the last report that it reflects, and `process` skips
+reports up to that one. This makes the state exact after a crash, without transactions.
 
-A partition has so many devices and no more: one beyond that is refused, unless others have been silent for so long, by
-the log's time, that they may be forgotten. One with an open alarm never is."""
+The devices of a partition are limited. One beyond the limit is refused, unless others have been silent for so long, by
+the log's time, that they may be forgotten. A device with an open alarm is never forgotten.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of devices: whether they are heard, and what is wrong with them (`detectors.device_status`)."""
+"""What a status tells of devices: whether they are heard, and what is wrong with them (`detectors.device_status`)."""
 
 from __future__ import annotations
 

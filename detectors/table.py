@@ -1,7 +1,7 @@
-"""State as arrays: one contiguous array a field.
+"""State as arrays: one contiguous array for each field.
 
-numpy gathers and scatters those several times as fast as the fields of one structured array, which lie apart and,
-packed, at odd addresses.
+numpy gathers and scatters such arrays several times as fast as the fields of one structured array: those lie apart, and
+in a packed array at odd addresses.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Recorded reports through the pure core, in virtual time: what emberline makes of them, without Kafka or a clock.
 
-Each record arrives when it is said to have arrived; between records silence is told at the moment it falls due, and so
-it is for `AFTER_MS` after the last one.
+Each record arrives when it is said to have arrived. Silence is found at the moment when it falls due, between records
+and for `AFTER_MS` after the last one.
 """
 
 from __future__ import annotations

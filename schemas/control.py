@@ -1,8 +1,8 @@
 """Control records: what workers themselves append to a partition of telemetry, so that its log alone decides.
 
 A control record has the header `emberline.control`, whose value is its kind, the key `*/KIND` and no value. A `time`
-record says nothing but that time has passed: its time is its arrival at the broker. Whoever else sends one says no more
-by it than by any other record, so it needs no proof of who sent it.
+record says only that time has passed, by its arrival at the broker. It needs no proof of who sent it: a stranger says
+no more by it than by any other record.
 """
 
 from __future__ import annotations

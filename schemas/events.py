@@ -1,4 +1,4 @@
-"""What detect workers say: alarms, aggregates, device status. (Rejects are `schemas.reports.Reject`.)
+"""What detect workers say: alarms, aggregates, device status. (Rejects are `schemas.rejects.RejectEvent`.)
 
 Every event knows the telemetry record it follows from: `source_offset` in the telemetry partition of the same number,
 and `source_ordinal`, its number among the events of that record. Detection is deterministic, so after a crash the same
@@ -208,9 +208,9 @@ class DeviceStatus(_Event, frozen=True):
     `faults` are the device's own words, then what emberline finds about it: `sensor_fault:temperature_c[2]:sentinel`,
     `not_judged:temperature_c`, `clock_ahead` and others (`detectors.device_status`).
 
-    A device that falls silent sends no record to take a position from: it has that of the record whose arrival shows its
-    silence, with an ordinal below -1, before all else that follows from that record (`detectors.log_time`). Releases
-    before gave an ordinal of -1 and the offset of its last report, which is no position.
+    A device that falls silent sends no record to take a position from. Its status has the offset of the record whose
+    arrival shows the silence, and an ordinal below -1: before all else that follows from that record
+    (`detectors.log_time`). Releases before gave an ordinal of -1 and the offset of its last report, no position.
     """
 
     device_id: str

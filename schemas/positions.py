@@ -1,8 +1,9 @@
 """Which events of the output topics are repeats: the rule for everybody who reads them.
 
-Skip what is not above the highest position of its telemetry topic and partition. A position is (generation, offset,
-ordinal): events follow from telemetry in the order of its offsets, and a worker that begins with other rules than the
-one before it, other limits or another release, begins another generation, whose events all stand above.
+Skip an event that is not above the highest position so far of its telemetry topic and partition. A position is
+(generation, offset, ordinal). Events follow from telemetry in the order of its offsets. A worker that begins with other
+rules than its predecessor, that is other limits or another release, begins another generation, whose positions are all
+above.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The physical quantities a report may carry, and the kinds of device that carry them.
 
-Checkpoints know both by their names, which never change. Append all the same: by their order reports have fingerprints
-(`detectors.order`), and another order would let repeats through once.
+Checkpoints know both by their names, which never change. Append new ones all the same: the order is part of reports'
+fingerprints (`detectors.order`), and another order would let repeats through once.
 """
 
 from __future__ import annotations

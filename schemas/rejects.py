@@ -1,7 +1,8 @@
-"""A reject on its topic: the record's own key, value and headers, and beside them headers that say why and whence.
+"""A reject on its topic: the record's own key, value and headers, and headers of ours that say where it was and why it
+is here.
 
-Keeping the bytes as the record's value makes replay trivial and 10 MB records affordable. Header names of ours begin
-with `emberline.`; all others are the original record's.
+The record's value holds the bytes as they were, so a replay only sends them, and records of 10 MB fit. Names of our
+headers begin with `emberline.`; all others are the original record's.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One field of many reports at once: from its values as parsed to a column.
 
-Judging a column as a whole costs a tenth of judging value after value. A reader takes a column as a whole or not at all
-(None); what it does not take is read value by value, by the functions of `schemas.report_rules` that define it. A field
-that is missing is None, as one that is null.
+To judge a column as a whole costs a tenth of judging value after value. A reader takes a column as a whole or not at
+all (then it returns None). A column that it does not take is read value by value, by the functions of
+`schemas.report_rules` that define it. A field that is missing counts as null.
 """
 
 from __future__ import annotations

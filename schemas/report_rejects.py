@@ -1,4 +1,4 @@
-"""Rejects: what of a record cannot be read, or is not judged. What a sender sends is told, but not multiplied."""
+"""Rejects: what of a record cannot be read or is not judged. All of it is told, but in a bounded number of bytes."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ A record's value is one report, a JSON object, or a JSON array of reports of dev
      "residual_current_ma": [61.5], "temperature_c": [31.0, 30.5, 32.1, -200.0],
      "current_a": [12.1, 11.8, 12.4], "voltage_v": [229.1, 230.4, 228.8], "arc_half_cycles": [0]}
 
-A report is rejected only where it cannot be told whose it is or how it is to be read: `v` or `device_id` is missing or
-wrong. All else that is wrong with it harms itself alone: a value that is none is absent and marked with its reason, a
-field that cannot be used is left out and noted, and the rest of the report counts. No fault in a report hides a fire.
+A report is rejected only if it cannot be told whose it is or how to read it: `v` or `device_id` is missing or wrong.
+Whatever else is wrong with it harms only itself. A value that is none is absent and marked with its reason, a field
+that cannot be used is left out and noted, and the rest of the report counts. So no fault in a report hides a fire.
 
 `read` is the definition. `schemas.reports` decodes whole chunks and agrees with it.
 """

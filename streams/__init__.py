@@ -1,1 +1,1 @@
-"""The Faust side of emberline: transport, workers, checkpoints, settings, metrics, command line. Sees all others."""
+"""The Faust side of emberline: transport, workers, checkpoints, settings and metrics."""

@@ -1,7 +1,7 @@
 """Sending many records to one partition as the few batches they fit in.
 
-The client takes some 20 us for a record sent by itself and 2 us for one appended to a batch [measured], which counts
-where every device has an aggregate a minute and a row of state a checkpoint.
+The client takes some 20 us for a record that is sent by itself, and 2 us for one that is appended to a batch
+[measured]. That counts: every device has an aggregate a minute, and a row of state a checkpoint.
 """
 
 from __future__ import annotations

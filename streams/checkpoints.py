@@ -1,12 +1,12 @@
 """The state of a partition in the compacted checkpoint topic: written by its one holder, read by the next.
 
-Where the broker has transactions, each partition's rows are written under a transactional id of its own. Whoever takes
-the partition over claims the id first: from then on a predecessor that was only paused can write no row any more, and
-of a checkpoint it left half-written nothing is seen.
+Where the broker has transactions, the rows of each partition are written under a transactional id of its own. Whoever
+takes the partition over claims the id first. From then on a predecessor that was only paused can write no more rows,
+and no reader sees the checkpoint that it left half-written.
 
 Beside the rows of devices (`detectors.checkpoints`) a partition has records of its own, under keys that begin with
-neither 0 nor 1, and the layouts of its rows. A record that cannot be used is set aside and told: it costs its device
-what was kept of it, and nobody else anything.
+neither 0 nor 1, and the layouts of its rows. A record that cannot be used is set aside and told. Its device loses what
+was kept of it; nobody else loses anything.
 """
 
 from __future__ import annotations

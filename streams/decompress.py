@@ -1,4 +1,4 @@
-"""The records of a batch decompressed, and never more of them than is allowed: a kilobyte may stand for a gigabyte."""
+"""The records of a batch, decompressed within a bound: a kilobyte may stand for a gigabyte."""
 
 from __future__ import annotations
 

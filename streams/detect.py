@@ -1,8 +1,8 @@
 """The detect job: chunks of telemetry in; alarms, aggregates, device status and rejects out; state checkpointed.
 
-What may be committed is what a checkpoint covers, and a checkpoint is written only after everything it reflects has
-been acknowledged by the broker (ARCHITECTURE.md, delivery). Between two checkpoints outputs are only in flight, so that
-alarms wait for nothing.
+An offset is committed only if a checkpoint covers it. A checkpoint is written only after the broker has acknowledged
+all events that it reflects (ARCHITECTURE.md, delivery). Between two checkpoints events are in flight, so that no alarm
+waits for anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When the garbage collector looks, in a process that works chunk after chunk."""
+"""When the garbage collector runs, in a process that handles chunk after chunk."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 """Which generation of events a worker sends, and what of it is on the output topics already.
 
-Events follow from telemetry by rules: limits, and this program. While the rules are those that the checkpoint was
-written by, what is sent again after a crash stands at the positions it had, and is known as repeats. A worker that
-comes with other rules may find other events in the same records, at the same positions. So it begins a generation of
-its own, whose events stand above all before (`schemas.positions`); it says so in the checkpoint before it processes a
+Events follow from telemetry by rules: the limits, and this program. As long as the rules are those by which the
+checkpoint was written, events that are sent again after a crash have the positions they had, and are known as repeats.
+A worker with other rules may find other events in the same records, at the same positions. So it begins a generation of
+its own, whose positions are above all before (`schemas.positions`). It says so in the checkpoint before it processes a
 record.
-What its predecessor sent of records that no checkpoint covers it would send again: so it reads what the output
-partitions hold of them, and sends only what is not there, until a checkpoint covers all of these records.
+
+It would send again what its predecessor sent of records that no checkpoint covers. So it reads what the output
+partitions hold of these records, and sends only what is not there, until a checkpoint covers them all.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The HTTP side of a worker: `/metrics` for Prometheus, `/healthz` for "is it alive", `/readyz` for "does it work".
 
-It runs in a thread and a loop of its own, so that it answers whatever the worker's loop does, and tells how long that
-has not turned. Of the worker it knows only what the worker's loop puts down here.
+It runs in a thread and an event loop of its own. So it answers whatever the worker's loop does, and tells how long that
+loop has not turned. It knows of the worker only what the worker's loop puts down here.
 """
 
 from __future__ import annotations

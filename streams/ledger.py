@@ -1,7 +1,8 @@
 """Which records of a partition are still being worked on, and so how far it may be committed.
 
 Stock Faust commits past records in flight when acknowledgements come out of order; emberline commits by this ledger
-instead. It knows only ranges of offsets: what lies between two ranges (compacted away, control records) is no work.
+instead. A ledger knows only ranges of offsets. What lies between two ranges (compacted away, transaction markers) is
+nothing to wait for.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A chunk in pieces short enough that the loop, and what else it has to do, need not wait: for detection.
+"""A chunk cut into pieces, for detection: each is short enough that the event loop and its other work need not wait.
 
-A chunk is cut where silence is checked (`detectors.log_time`). What lies between is decoded by parts, as many as fit
-the time; what comes of them is cut where it is too many reports of one device, which are processed one after the other.
-A piece may end between any two reports.
+A chunk is cut where silence is checked (`detectors.log_time`). What lies between is decoded part by part, as many parts
+as fit the time. The result is cut again where it holds too many reports of one device, for these are processed one
+after the other. A piece may end between any two reports.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether this process stood still: stopped by a signal, by a debugger, with its machine."""
+"""Whether this process stood still: stopped by a signal or a debugger, or with its whole machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of the input is bad, and whose: said loudly, never a reason to stop."""
+"""How much of the input is bad, and whose it is. A high share is logged loudly, and never a reason to stop."""
 
 from __future__ import annotations
 

@@ -2,12 +2,13 @@
 
     value  what the record says | the epoch of its writer, 8 bytes | a checksum, 4 bytes
 
-The checksum is over the topic ids in the record's header, the key and all before it: what is damaged, cut off, or under
-another key is noticed. It is no secret: who may write to the topic can make it, and only the broker's ACLs keep others
-from that.
+The checksum covers the topic ids in the record's header, the key, and all bytes before it. So a record that is damaged,
+cut off or under another key is noticed. It is no secret: whoever may write to the topic can make one, and only the
+broker's ACLs keep others from that.
 
-Each holder of a partition has an epoch one above the highest that it finds, so that what a predecessor writes after it
-is known as older. Not the epoch of its transactional id, which begins again at 0 where a broker has forgotten the id.
+Each holder of a partition has an epoch one above the highest that it finds. So what a predecessor writes after it is
+known to be older. This is not the epoch of the transactional id: that begins at 0 again where a broker has forgotten
+the id.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Saying what may happen a thousand times a second, but not as often."""
+"""Logging seldom what may happen a thousand times a second."""
 
 from __future__ import annotations
 

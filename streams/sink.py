@@ -1,9 +1,9 @@
 """The sink job: chunks of every topic in, rows in ClickHouse out, each exactly once.
 
-Chunks wait as they came, per table, for the next insert: rows are cheapest made many at a time, and nobody here waits
-for milliseconds. A partition newly taken over is first asked of ClickHouse: what is stored already is left out, what it
-holds no more is fetched again, whatever the group's committed offset says. A chunk is finished when its rows are
-durable. Each table has a thread of its own, so that a slow one keeps no other waiting.
+Chunks wait as they came, in a queue for each table, until the next insert: rows are cheapest made many at a time, and
+nobody here waits for milliseconds. When a partition is taken over, ClickHouse is first asked how far it is stored. What
+is stored already is left out, and what ClickHouse has lost is fetched again, whatever the group has committed. A chunk
+is finished when its rows are durable. Each table has a thread of its own, so that a slow one keeps no other waiting.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ClickHouse as the settings say it: the sink, the migrations, and plain questions."""
+"""ClickHouse by the settings: the sink, the migrations, and plain queries."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A Faust transport whose consumer hands over fetched records as chunks: one event per partition and fetch.
 
 Faust finds it by its entry point for the scheme `chunked://`. It keeps Faust's groups, rebalances, flow control and
-commit timer, and replaces four things: what an event holds (a `Chunk`), which offset may be committed (the `Ledger`'s,
-never by acknowledgement of an event), how long a fetch may wait, and of which partitions it is (those that are wanted).
+commit timer. It replaces four things: what an event holds (a `Chunk`), which offset may be committed (the `Ledger` says
+it, no acknowledgement of an event), how long a fetch may wait, and of which partitions it is (those that are wanted).
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""What a broker answers taken apart into records, whatever a producer put there: nothing of it raises or overflows.
+"""A broker's answer taken apart into records, whatever a producer put there: nothing raises, and nothing grows beyond
+its bound.
 
-Importing this makes every consumer of the process unpack by it. The client's own way holds for ordinary batches. It
-raises on a header name that is not UTF-8, decompresses without a bound, and hands over at once all that was fetched.
+Importing this module makes every consumer of the process unpack by it. The client's own way is kept for ordinary
+batches. For others it is not safe: it raises on a header name that is not UTF-8, decompresses without a bound, and
+hands over at once all that was fetched.
 """
 
 from __future__ import annotations

@@ -4,6 +4,6 @@ plan.py        what is asked for, checked
 reading.py     telemetry rows as the columns detectors take
 finding.py     the run: read, detect, write to tables of its own
 comparing.py   what it found against the live alarms
-told.py        for people and as JSON
-commands.py    `emberline backfill`
+told.py        what is printed, for people and as JSON
+command.py     `emberline backfill`
 """

@@ -1,9 +1,9 @@
 """What a backfill found against the alarms that were raised, folded in ClickHouse.
 
-One alarm at most is open per device, component and kind, until a person resets it. So the two sides are compared by
-(device, test, component, kind): did each open an alarm in the period, and how severe did it get within it? Where either
-side opened one before the period, or the live one has events but no opening in it, the latch was closed already and the
-period says nothing: it is not compared.
+At most one alarm is open of a device, component and kind, until a person resets it. So the two sides are compared by
+(device, test, component, kind): did each open an alarm in the period, and how severe did it get in it? Some are not
+compared. Where either side opened an alarm before the period, or where the live side has events but no opening in the
+period, the latch was engaged already, and the period says nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Telemetry rows as the columns detectors take, in the order of their records and in bounded batches.
 
-They are as they were read, but that components that are not fitted, which no detector judges, have no mark, and that
-rejected reports, which no table of telemetry holds, do not tell that their device talks.
+They are what decoding gave, with two exceptions. Components that are not fitted have no mark; no detector judges them.
+And a rejected report, which no table of telemetry holds, does not tell that its device talks.
 
 Within a partition the offset is the order, never the time of arrival: a broker's clock may go back. So a partition is
 read in windows of offsets, sized by how many rows there are an offset, and no record is ever cut in two: detectors skip

@@ -3,6 +3,6 @@
 stored.py      the rejects as ClickHouse holds them, and their ids
 remembered.py  which were sent again, on `emberline.replays`
 replay.py      sending them again, each once
-told.py        for people and as JSON
-commands.py    `emberline rejects`
+told.py        what is printed, for people and as JSON
+command.py     `emberline rejects`
 """

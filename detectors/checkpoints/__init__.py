@@ -9,8 +9,8 @@ in, bytes out.
            | the engaged latches | the late values
            | what is told of the device as JSON, nothing where that is nothing
 
-Only what differs from nothing is there: a latch at rest or a minute that is not open takes no bytes. The bytes are
-numpy's own. Which bytes are which field the layout says, by names that no release changes: it is a record of its own on
-the topic, and its id goes with each row. So every release reads the rows of every other: what both know goes over, what
-only this one knows is at rest, what only the other knew is dropped.
+What is at rest takes no bytes: neither a latch at rest nor a minute that is not open. The bytes are numpy's own. The
+layout says which bytes are which field, by names that no release changes. It is a record of its own on the topic, and
+its id is in each row. So every release reads the rows of every other: what both know goes over, what only the reader
+knows is at rest, and what only the writer knew is dropped.
 """

@@ -1,9 +1,9 @@
-"""What the bytes of checkpoint rows are, by names: the layout of this release, and those of others.
+"""Which bytes of a checkpoint row are which field, by names: the layout of this release, and those of others.
 
-A layout is JSON, a record of the checkpoints topic under `key_of` its id, which is a hash of it. So a damaged one is
-noticed, and rows of several releases lie side by side. Two releases wrote no such records; their layouts are files in
-`layouts/`, named by how their rows begin. A file goes before a record of the topic: it may say `instead`, what a field
-is to be that a release had not.
+A layout is JSON in a record of the checkpoints topic. The record's key is `key_of` the layout's id, and the id is a
+hash of the layout. So a damaged layout is noticed, and rows of several releases lie side by side. Two releases wrote no
+such records; their layouts are files in `layouts/`, named by how their rows begin. Where there is a file, it is taken
+and not the record: it may say by `instead` what a field is to be that the release did not have.
 
 A name means one thing for ever: a field whose meaning changes gets another name.
 """

@@ -1,8 +1,8 @@
 """The slow, obvious twin of `detectors.process`: one report at a time, floats and dicts, no numpy.
 
-It is the oracle: the vectorised detectors must say exactly what it says, to the last bit of every float, whatever the
-chunks, crashes and rebalances in between. It is written from the rules, not from the arrays; a rule that changes is
-changed here and there. Tests and the demo hold the one against the other; nothing else uses it.
+It is the oracle: the vectorised detectors must say exactly what it says, to the last bit of every float, whatever
+chunks, crashes and rebalances lie in between. It is written from the rules, not from the arrays. A rule that changes is
+changed in both. Tests and the demo hold one against the other; nothing else uses it.
 """
 
 from __future__ import annotations

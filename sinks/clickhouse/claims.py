@@ -1,36 +1,36 @@
 """Who may write a partition: why every row is stored once, though workers stop, wake and overlap.
 
-A worker may be paused anywhere, even within sending, and its successor writes before it wakes. No check on the worker's
-side closes that gap; the server must refuse. A sink that takes partitions over
+A worker may be paused anywhere, even in the middle of sending, and its successor writes before it wakes. No check on
+the worker's side closes that gap; the server must refuse. A sink that takes partitions over
 
 1. *claims* them: a row in `claims`, higher than all before, its own name in it;
 2. *settles* what runs: waits until the INSERTs into these partitions that the server lists now have gone from its
    list; those that do not end soon it kills;
 3. only then reads the highest offset stored.
 
-Every INSERT carries the claims of its sink, and the server, which lists an INSERT before it evaluates any of it, lets
-it fail unless these are the highest claims there are.
+Every INSERT carries the claims of its sink. The server lists an INSERT before it evaluates any of it, and lets it fail
+unless these claims are the highest there are.
 
-**Nothing twice.** Take an INSERT under a claim lower than the successor's. If it is evaluated after step 1 it fails. If
-before, it was listed before step 2 looked: it has gone, stored or not, before step 3 reads, and the successor goes on
-behind it. How long its data take to arrive after it was evaluated plays no part. So the INSERTs that store anything in
-a partition are ordered by their claims, and within one claim there is one at a time: who got no answer claims anew
-before trying again, for the lost attempt may have yet to reach the server. What is evaluated after all this sees all
-that is stored, and leaves out the rows up to the highest offset stored of their partition; so any block may be written
-again, whole or in part, by anybody.
+**Nothing twice.** Take an INSERT under a claim lower than the successor's. If it is evaluated after step 1, it fails.
+If it was evaluated before, it was listed before step 2 looked; then it has gone, stored or not, before step 3 reads,
+and the successor goes on behind it. How long its data take to arrive after it was evaluated plays no part. So the
+INSERTs that store anything in a partition are ordered by their claims. Within one claim there is one at a time: a sink
+that got no answer claims anew before it tries again, for the lost attempt may have yet to reach the server. What is
+evaluated after all this sees all that is stored, and leaves out the rows up to the highest offset stored of their
+partition. So any block may be written again, whole or in part, by anybody.
 
-**Nothing missing.** Rows are left out only if they are stored; whoever has lost his claim gets an error, never an empty
-success, so nothing is acknowledged that is not there. It does not matter which of two workers is the group's rightful
-one: the one whose claim is lower fails and must ask for the stored offset again. Two claims of the same height are told
-apart by name, and an equal or late claim can at worst displace a sink, which then fails.
+**Nothing missing.** Rows are left out only if they are stored. A sink that has lost its claim gets an error, never an
+empty success, so nothing is acknowledged that is not there. It does not matter which of two workers is the group's
+rightful one: the one whose claim is lower fails, and must ask for the stored offset again. Two claims of the same
+height are told apart by name. An equal or late claim can at worst displace a sink, which then fails.
 
 **Nothing lost for good.** A server that is restored from an older backup, or emptied, has forgotten rows that were
-acknowledged. Whoever takes a partition over begins behind what is stored, whatever was committed; and each INSERT also
-carries how far its sink knows the partitions stored, and fails if it is less: going on would leave a hole that the
+acknowledged. A sink that takes a partition over begins behind what is stored, whatever was committed. And each INSERT
+carries how far its sink knows the partitions to be stored, and fails if less is: to go on would leave a hole that the
 highest offset hides for ever.
 
-It needs one server (not a balancer before several), whose list shows all INSERTs: all sinks come as one user. A server
-that waits for a worker's data does not notice a kill, so such an INSERT goes when `receive_timeout` ends it.
+This needs one server (not a balancer before several) whose list shows all INSERTs: all sinks come as one user. A server
+that waits for a worker's data does not notice a kill; such an INSERT goes when `receive_timeout` ends it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
-"""Why a server that listens cannot be spoken to: by a connection of our own, since the driver tells it from no server
-only in its log. Nothing is sent there but the beginning of TLS, no user and no password."""
+"""Why a server that listens cannot be spoken to.
+
+The driver tells such a server from no server only in its log; so we connect once more ourselves. That connection sends
+only the beginning of TLS: no user and no password.
+"""
 
 from __future__ import annotations
 

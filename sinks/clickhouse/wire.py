@@ -1,9 +1,9 @@
 """Columns as bytes of ClickHouse's native protocol.
 
-The driver packs values one by one: 16 µs a report of 12 values, against 0.5 here, where the columns that make up a
-report are arrays already and go out as they are. Its `use_numpy` needs pandas and knows no arrays in a column.
-Only texts and nested columns, rare or small, go through the driver's own writers.
-`Client.send_data` is where the driver takes rows to the connection; overriding it leaves all else to the driver.
+The driver packs values one by one: 16 µs for a report of 12 values. Here it takes 0.5 µs: the columns that make up a
+report are arrays already and go out as they are. The driver's `use_numpy` needs pandas and knows no arrays in a column.
+Only texts and nested columns, rare or small, go through the driver's own writers. `Client.send_data` is where the
+driver takes rows to the connection; overriding it leaves all else to the driver.
 """
 
 from __future__ import annotations

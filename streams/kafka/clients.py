@@ -1,7 +1,7 @@
 """The one place where clients of Kafka are made: where the brokers are and how to speak to them, from the settings.
 
-What a client is for, its caller says by the options of aiokafka. Every function raises OperatorError for settings of
-TLS and SASL that do not fit together, and for files that cannot be used.
+The caller says by aiokafka's options what a client is for. Every function raises OperatorError for settings of TLS and
+SASL that do not fit together, and for files that cannot be used.
 """
 
 from __future__ import annotations

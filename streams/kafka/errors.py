@@ -1,7 +1,7 @@
 """What to tell the operator when Kafka fails: one sentence, for workers and commands alike.
 
-Whatever is wrong with a connection, aiokafka says that no broker was found, and logs why. So when a client has failed,
-each broker is asked once more, by a connection of our own, and what comes of it becomes the sentence.
+Whatever is wrong with a connection, aiokafka says only that no broker was found, and logs the reason. So when a client
+has failed, each broker is asked once more, by a connection of our own. What comes of that becomes the sentence.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Comparing topics with what emberline relies on: each difference is one sentence with its remedy.
 
-What makes results wrong is told apart from what is only a risk. Partitions are compared with those of telemetry: an
-output topic with more of them harms nobody, so outputs are widened first and telemetry last.
+A difference that makes results wrong is told apart from one that is only a risk. The partitions of a topic are compared
+with those of telemetry. An output topic with more partitions harms nobody; so outputs are widened first, and telemetry
+last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a worker asks of Kafka every few seconds: are the topics what it relies on, and are its partitions served?
 
-A quiet topic and a broker that is away look the same to who only fetches. So the leaders of the worker's partitions and
-the group's coordinator are asked something small, by a client of its own, which waits for nobody long.
+To a client that only fetches, a quiet topic and a broker that is away look the same. So a client of its own asks the
+leaders of the worker's partitions and the group's coordinator something small, and waits for none of them long.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Since when nothing was finished though there is something to finish, partition by partition."""
+"""Since when nothing was finished of a partition that has something to finish."""
 
 from __future__ import annotations
 
