@@ -56,8 +56,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     come last, so that these run beside no others."""
     items.sort(key=needs_shared_servers)
     for item in items:
-        place = item.path.relative_to(TESTS)
-        if any(place.is_relative_to(quick) for quick in QUICK):
+        path = item.path.relative_to(TESTS)
+        if any(path.is_relative_to(quick) for quick in QUICK):
             item.add_marker("quick")
-        if f"{place.as_posix()}::{getattr(item, 'originalname', item.name)}" in NIGHTLY:
+        if f"{path.as_posix()}::{getattr(item, 'originalname', item.name)}" in NIGHTLY:
             item.add_marker("nightly")

@@ -147,8 +147,8 @@ def test_what_opened_before_the_period_is_not_compared(stored: Platform) -> None
     ((device,),) = stored.query("SELECT device_id FROM alarm_events WHERE startsWith(device_id, 'BF-') LIMIT 1")
     number = int(device.removeprefix("BF-"))
     again = [report | {"temperature_c": [99.0]} for report in _reports(device, random.Random(1))[-20:]]
-    for place, report in enumerate(again):
-        report["event_ts"] = now_ms() + place
+    for later_ms, report in enumerate(again):
+        report["event_ts"] = now_ms() + later_ms
     stored.kafka.send([ProducerRecord(number % 2, device.encode(), orjson.dumps(again))])
     count = "SELECT count() FROM telemetry WHERE device_id = %(device)s AND ingest_ts >= toDateTime64(%(at)s / 1000, 3)"
     until(lambda: stored.query(count, device=device, at=rows[0][0]) == [(20,)], "the new reports stored")

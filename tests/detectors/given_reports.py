@@ -113,7 +113,7 @@ def told(
             all_told.alarms += timeless(result.alarms)
             all_told.aggregates += result.aggregates
             all_told.statuses += result.statuses
-            all_told.rejects += [(*place, fault.reason) for place, fault in result.refused.items()]
+            all_told.rejects += [(*at, fault.reason) for at, fault in result.refused.items()]
     all_told.rejects.sort()
     return all_told
 

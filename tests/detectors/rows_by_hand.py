@@ -53,9 +53,9 @@ def device(state: PartitionState, row: int) -> Entry:
     return found
 
 
-def _entry(table: Any, place: int, names: Sequence[str] | None = None, leave: Sequence[str] = ()) -> Entry:
+def _entry(table: Any, number: int, names: Sequence[str] | None = None, leave: Sequence[str] = ()) -> Entry:
     names = [name for name in names or table.dtype.names if name not in leave]
-    return {name: table[name][place].tolist() for name in names}
+    return {name: table[name][number].tolist() for name in names}
 
 
 def _row(state: PartitionState, row: int) -> Entry:

@@ -79,7 +79,7 @@ def test_a_device_that_was_heard_more_than_once_makes_room_after_a_month(after_m
 def test_a_device_with_an_alarm_that_is_open_or_coming_up_is_never_forgotten(seen: dict[str, list[float]]) -> None:
     year_ms = 365 * 86_400_000
     found = both([at(0, 0, "LY-1", **seen), at(1, year_ms, "X-1"), at(2, 2 * year_ms, "X-1")], most=1)
-    assert [place[0] for place in found.rejects] == [1, 2]
+    assert [one[0] for one in found.rejects] == [1, 2]
 
 
 def test_a_device_whose_alarm_came_up_and_never_opened_is_forgotten_like_others() -> None:

@@ -76,7 +76,7 @@ def after(found: Told, offset: int) -> Told:
         [event for event in found.alarms if event.source_offset > offset],
         [event for event in found.aggregates if event.source_offset > offset],
         [event for event in found.statuses if event.source_offset > offset],
-        [place for place in found.rejects if place[0] > offset],
+        [one for one in found.rejects if one[0] > offset],
     )
 
 

@@ -107,8 +107,8 @@ def detectors_in_another_order(release: Any, rng: random.Random) -> None:
 
 
 def quantity_added(release: Any, rng: random.Random) -> None:
-    place = rng.randrange(len(release["quantities"]) + 1)
-    release["quantities"].insert(place, f"quantity_{rng.randrange(10**6)}")
+    column = rng.randrange(len(release["quantities"]) + 1)
+    release["quantities"].insert(column, f"quantity_{rng.randrange(10**6)}")
 
 
 def quantity_removed(release: Any, rng: random.Random) -> None:
@@ -210,7 +210,7 @@ def rest(kind: str, name: str, value: Any) -> Any:
 
 
 def fits(one: Entry, release: Any) -> bool:
-    """Whether the release could hold what is told: a narrower field the value, another ring the place in it."""
+    """Whether the release could hold what is told: a narrower field the value, another ring the index in it."""
     kinds = dict(lists(release))
     for kind, entry in entries_of(one):
         for field in kinds.get(kind, []):

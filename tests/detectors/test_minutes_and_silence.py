@@ -306,8 +306,8 @@ def test_silence_is_told_at_the_record_by_which_it_is_seen_before_all_else_and_b
     passing = never_still([*records, record(3, report(T0, "LY-3"), ingest_ts=T0 + 900_000)])
     found = [event for event in both(passing).statuses if event.source_offset > 2]
     last = passing[-1][0]
-    places = [(event.device_id, event.source_offset, event.source_ordinal) for event in found]
-    assert places == [("LY-1", last, -4), ("LY-10", last, -3), ("LY-2", last, -2), ("LY-3", last, 0)]
+    positions = [(event.device_id, event.source_offset, event.source_ordinal) for event in found]
+    assert positions == [("LY-1", last, -4), ("LY-10", last, -3), ("LY-2", last, -2), ("LY-3", last, 0)]
 
 
 def test_a_hole_of_the_whole_log_is_nobodys_silence() -> None:

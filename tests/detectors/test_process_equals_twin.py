@@ -138,8 +138,8 @@ def test_places_rise_strictly_within_each_kind_of_event(
 ) -> None:
     found = told(cut(records, cuts), PartitionState(), limits, slices)
     for events in (found.alarms, found.aggregates, found.statuses):
-        places = [(event.source_offset, event.source_ordinal) for event in events]
-        assert places == sorted(set(places))
+        positions = [(event.source_offset, event.source_ordinal) for event in events]
+        assert positions == sorted(set(positions))
 
 
 @PROFILE

@@ -33,7 +33,7 @@ def limits(tmp_path_factory: pytest.TempPathFactory) -> LimitTable:
 
 
 def sifted(records: list[Record], fatal: set[tuple[int, int]], state: PartitionState, limits: LimitTable) -> Sifted:
-    """What becomes of records of which the reports at these places make a detector raise."""
+    """What becomes of records of which the reports at these indices make a detector raise."""
 
     def raising(reports: Reports, state: PartitionState, limits: LimitTable, now: int) -> Result:
         """Raises with the state half changed, as a defect would."""
@@ -58,9 +58,9 @@ def test_what_raises_is_left_out_and_all_else_is_as_if_it_had_not_been_there(
     run(records[:before], state, limits)
     wanted_state = copy.deepcopy(state)
     reports, _ = decode(records_of(records[before:]), limits.absences)
-    places = list(zip(reports.offset.tolist(), reports.index.tolist(), strict=True))
-    bad = {places[number] for number in fatal if number < len(places)}
-    good = reports.only(np.array([place not in bad for place in places], np.bool_))
+    indices = list(zip(reports.offset.tolist(), reports.index.tolist(), strict=True))
+    bad = {indices[number] for number in fatal if number < len(indices)}
+    good = reports.only(np.array([at not in bad for at in indices], np.bool_))
     wanted = process(good, wanted_state, limits, NOW)
     found = sifted(records[before:], bad, state, limits)
     assert found.failed.keys() == bad

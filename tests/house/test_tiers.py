@@ -24,8 +24,8 @@ def functions_of(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
 
 
 def quick_files() -> list[Path]:
-    places = [TESTS / place for place in QUICK]
-    return [file for place in places for file in (place.rglob("*.py") if place.is_dir() else [place])]
+    paths = [TESTS / path for path in QUICK]
+    return [file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])]
 
 
 def fixtures_of_servers() -> set[str]:
@@ -38,7 +38,7 @@ def fixtures_of_servers() -> set[str]:
 
 
 def test_every_place_and_every_test_that_a_tier_names_is_there() -> None:
-    assert [place for place in QUICK if not (TESTS / place).exists()] == []
+    assert [path for path in QUICK if not (TESTS / path).exists()] == []
     nightly = [name.split("::") for name in NIGHTLY]
     there = {(file, function.name) for file, _ in nightly for function in functions_of(TESTS / file)}
     assert {(file, name) for file, name in nightly} <= there

@@ -196,12 +196,12 @@ def rows_of(reports: Reports) -> list[GivenRow]:
 
 
 def _row(reports: Reports, number: int, marks: list[GivenRow]) -> GivenRow:
-    place = int(reports.offset[number]), int(reports.index[number]), reports.device_id[number]
+    source = int(reports.offset[number]), int(reports.index[number]), reports.device_id[number]
     if reports.rejected[number]:
-        return (*place, "rejected")
+        return (*source, "rejected")
     held = {name: ragged.between(number, number + 1).values.tolist() for name, ragged in reports.quantities.items()}
     return (
-        *place,
+        *source,
         "read",
         int(reports.device_kind[number]),
         int(reports.event_ts[number]),

@@ -31,8 +31,8 @@ MIDNIGHT = NOON + 12 * HOUR
 def some_alarms(sink: ClickHouseSink) -> None:
     """One that escalates and recovers, one that comes back, one of yesterday evening and this night, one test."""
 
-    def event(name: str, event: str, ts: int, place: int, **more: Any) -> Any:
-        return alarm(alarm_id=name * 32, event=event, event_ts=ts, ingest_ts=ts, source_offset=place, **more)
+    def event(name: str, event: str, ts: int, offset: int, **more: Any) -> Any:
+        return alarm(alarm_id=name * 32, event=event, event_ts=ts, ingest_ts=ts, source_offset=offset, **more)
 
     sink.write(
         BLOCKS[topics.ALARMS.name](
@@ -77,9 +77,9 @@ def test_open_alarms_has_the_recovered_too_and_one_a_device_component_and_kind(
 
 
 def test_what_came_in_late_moves_an_alarms_beginning_and_not_what_is_now(sink: ClickHouseSink, query: Ask) -> None:
-    def event(name: str, event: str, ts: int, place: int, **more: Any) -> Any:
-        more = {"episode": NOON, "onset_ts": NOON, "ingest_ts": NOON + place} | more
-        return alarm(alarm_id=name * 32, event=event, event_ts=ts, source_offset=place, **more)
+    def event(name: str, event: str, ts: int, offset: int, **more: Any) -> Any:
+        more = {"episode": NOON, "onset_ts": NOON, "ingest_ts": NOON + offset} | more
+        return alarm(alarm_id=name * 32, event=event, event_ts=ts, source_offset=offset, **more)
 
     sink.write(
         BLOCKS[topics.ALARMS.name](

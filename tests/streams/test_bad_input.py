@@ -37,12 +37,12 @@ def _bytes(device: str, **changed: Any) -> bytes:
 
 
 class BadCase(NamedTuple):
-    """A record that must be rejected, its reason, and at which place in it."""
+    """A record that must be rejected, its reason, and its number in it."""
 
     value: Callable[[str], bytes | None]
     reason: str
     keyed: bool = True
-    place: int = -1
+    number: int = -1
 
 
 BAD: Final = {
@@ -52,9 +52,9 @@ BAD: Final = {
     "text in GB 18030": BadCase(
         lambda device: _bytes(device, faults=["探头故障"]).decode().encode("gb18030"), "not_json"
     ),
-    "a number for a device": BadCase(lambda device: _bytes(device, device_id=17), "wrong_type", place=0),
-    "an unknown version": BadCase(lambda device: _bytes(device, v=2), "unknown_version", place=0),
-    "no device": BadCase(lambda device: _bytes(device, device_id=None), "missing_field", place=0),
+    "a number for a device": BadCase(lambda device: _bytes(device, device_id=17), "wrong_type", number=0),
+    "an unknown version": BadCase(lambda device: _bytes(device, v=2), "unknown_version", number=0),
+    "no device": BadCase(lambda device: _bytes(device, device_id=None), "missing_field", number=0),
     "an empty record": BadCase(lambda device: b"", "empty_record"),
     "a null value": BadCase(lambda device: None, "empty_record"),
     "a null key": BadCase(lambda device: _bytes(device), "null_key", keyed=False),
@@ -63,7 +63,7 @@ BAD: Final = {
             [_report(device), _report(device, v="1", smoke=["much"]), _report(device, event_ts=now_ms() - 1)]
         ),
         "wrong_type",
-        place=1,
+        number=1,
     ),
 }
 
@@ -85,7 +85,7 @@ def test_each_bad_record_is_told_with_its_reason_and_its_neighbours_are_stored(p
     mine = "WHERE source_topic = 'emberline.telemetry' AND source_partition = 0 AND source_offset >= %(begin)s"
     told = f"SELECT source_offset, source_index, reason, detail, length(value) FROM rejects {mine}"  # noqa: S608
     until(lambda: len(query(told, begin=begin)) >= len(BAD), f"all rejects; detect said {platform.detect.said}")
-    expected = [(begin + 3 * n + 1, bad.place, bad.reason) for n, bad in enumerate(BAD.values())]
+    expected = [(begin + 3 * n + 1, bad.number, bad.reason) for n, bad in enumerate(BAD.values())]
     rows = sorted(query(told, begin=begin))
     assert [row[:3] for row in rows] == expected
     assert all(detail for *_, detail, _ in rows)
@@ -107,10 +107,10 @@ def test_each_bad_record_is_told_with_its_reason_and_its_neighbours_are_stored(p
             found[event.source_offset] = record, event
     for number, (name, bad) in enumerate(BAD.items()):
         record, event = found[begin + 3 * number + 1]
-        assert (event.reason, event.source_index) == (bad.reason, bad.place), name
+        assert (event.reason, event.source_index) == (bad.reason, bad.number), name
         assert record.key == (f"BAD-{number}".encode() if bad.keyed else None), name
         assert original_headers(record.headers) == HEADERS, name
-        if bad.place < 1:
+        if bad.number < 1:
             assert record.value == values[name], name
         else:
             assert orjson.loads(record.value)["smoke"] == ["much"]

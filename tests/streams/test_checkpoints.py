@@ -106,7 +106,7 @@ def ids_of(settings: Settings) -> dict[str, UUID]:
 
 
 @pytest.fixture
-def place(cluster: tuple[Settings, Kafka, Incarnation]) -> FreshPartition:
+def fresh(cluster: tuple[Settings, Kafka, Incarnation]) -> FreshPartition:
     return FreshPartition(*cluster, next(_numbers))
 
 
@@ -127,82 +127,82 @@ def row(device_id: str, offset: int = 3, value: float = 90) -> bytes:
     return encoded
 
 
-def test_what_is_written_is_read_and_the_next_writer_has_the_next_epoch(place: FreshPartition) -> None:
+def test_what_is_written_is_read_and_the_next_writer_has_the_next_epoch(fresh: FreshPartition) -> None:
     state = fleet("LY-1", "LY-2")
-    place.write(rows(state), [(b"partition", b'{"generation":1}')], epoch=4)
-    checkpoint = place.read()
+    fresh.write(rows(state), [(b"partition", b'{"generation":1}')], epoch=4)
+    checkpoint = fresh.read()
     assert contents(checkpoint.state) == contents(state)
     assert dict(checkpoint.records) == {b"partition": b'{"generation":1}'}
     assert (checkpoint.epoch, checkpoint.next_epoch, dict(checkpoint.aside)) == (4, 5, {})
 
 
-def test_nothing_is_read_where_nothing_was_written(place: FreshPartition) -> None:
-    checkpoint = place.read()
+def test_nothing_is_read_where_nothing_was_written(fresh: FreshPartition) -> None:
+    checkpoint = fresh.read()
     assert (len(checkpoint.state), checkpoint.records, checkpoint.next_epoch, checkpoint.aside) == (0, {}, 1, {})
 
 
-def test_each_writer_tells_its_layout_once_before_its_rows(place: FreshPartition) -> None:
-    place.write(rows(fleet("LY-1")), rows(fleet("LY-2")))
-    place.write(rows(fleet("LY-3")), epoch=2)
-    found = [(one.key, one.value) for one in place.kafka.read(CHECKPOINTS.name)[place.partition]]
+def test_each_writer_tells_its_layout_once_before_its_rows(fresh: FreshPartition) -> None:
+    fresh.write(rows(fleet("LY-1")), rows(fleet("LY-2")))
+    fresh.write(rows(fleet("LY-3")), epoch=2)
+    found = [(one.key, one.value) for one in fresh.kafka.read(CHECKPOINTS.name)[fresh.partition]]
     assert [key for key, _ in found] == [key_of(OWN.beginning), b"0LY-1", b"0LY-2", key_of(OWN.beginning), b"0LY-3"]
     assert found[0][1] == TEXT
 
 
-def damaged(place: FreshPartition, value: bytes) -> None:
-    whole = bytearray(sealed(b"0LY-2", value, place.topic_ids, 1))
+def damaged(fresh: FreshPartition, value: bytes) -> None:
+    whole = bytearray(sealed(b"0LY-2", value, fresh.topic_ids, 1))
     whole[40] ^= 1
-    place.put(b"0LY-2", bytes(whole), place.topic_ids)
+    fresh.put(b"0LY-2", bytes(whole), fresh.topic_ids)
 
 
-def cut(place: FreshPartition, value: bytes) -> None:
-    place.put(b"0LY-2", sealed(b"0LY-2", value, place.topic_ids, 1)[:-30], place.topic_ids)
+def cut(fresh: FreshPartition, value: bytes) -> None:
+    fresh.put(b"0LY-2", sealed(b"0LY-2", value, fresh.topic_ids, 1)[:-30], fresh.topic_ids)
 
 
-def of_another_device(place: FreshPartition, value: bytes) -> None:
-    place.put(b"0LY-2", sealed(b"0LY-1", value, place.topic_ids, 1), place.topic_ids)
+def of_another_device(fresh: FreshPartition, value: bytes) -> None:
+    fresh.put(b"0LY-2", sealed(b"0LY-1", value, fresh.topic_ids, 1), fresh.topic_ids)
 
 
-def of_no_layout(place: FreshPartition, value: bytes) -> None:
-    place.forge(b"0LY-2", value[:1] + b"nolayout" + value[9:])
+def of_no_layout(fresh: FreshPartition, value: bytes) -> None:
+    fresh.forge(b"0LY-2", value[:1] + b"nolayout" + value[9:])
 
 
-def of_a_later_form(place: FreshPartition, value: bytes) -> None:
-    place.forge(b"0LY-2", b"\x09" + value[1:])
+def of_a_later_form(fresh: FreshPartition, value: bytes) -> None:
+    fresh.forge(b"0LY-2", b"\x09" + value[1:])
 
 
-def not_a_row(place: FreshPartition, value: bytes) -> None:
-    place.forge(b"0LY-2", value + b"and more")
+def not_a_row(fresh: FreshPartition, value: bytes) -> None:
+    fresh.forge(b"0LY-2", value + b"and more")
 
 
-def beyond_the_end(place: FreshPartition, value: bytes) -> None:
-    place.forge(b"0LY-2", row("LY-2", offset=RECORDS))
+def beyond_the_end(fresh: FreshPartition, value: bytes) -> None:
+    fresh.forge(b"0LY-2", row("LY-2", offset=RECORDS))
 
 
-def far_beyond_the_end(place: FreshPartition, value: bytes) -> None:
-    place.forge(b"0LY-2", row("LY-2", offset=2**62))
+def far_beyond_the_end(fresh: FreshPartition, value: bytes) -> None:
+    fresh.forge(b"0LY-2", row("LY-2", offset=2**62))
 
 
-def of_an_older_writer(place: FreshPartition, value: bytes) -> None:
-    place.forge(b"0LY-2", value, epoch=0)
+def of_an_older_writer(fresh: FreshPartition, value: bytes) -> None:
+    fresh.forge(b"0LY-2", value, epoch=0)
 
 
-def of_an_old_release(place: FreshPartition, value: bytes) -> None:
-    place.put(b"0LY-2", b"\x03\x51\x8e\x75\x45" + bytes(400), place.topic_ids)
+def of_an_old_release(fresh: FreshPartition, value: bytes) -> None:
+    fresh.put(b"0LY-2", b"\x03\x51\x8e\x75\x45" + bytes(400), fresh.topic_ids)
 
 
-def of_a_stranger(place: FreshPartition, value: bytes) -> None:
-    place.put(b"0LY-2", value)
+def of_a_stranger(fresh: FreshPartition, value: bytes) -> None:
+    fresh.put(b"0LY-2", value)
 
 
-def of_other_topics(place: FreshPartition, value: bytes) -> None:
-    other = bytes(place.incarnation._replace(checkpoints=UUID(int=7)))
-    place.put(b"0LY-2", sealed(b"0LY-2", value, other, 9), other)
+def of_other_topics(fresh: FreshPartition, value: bytes) -> None:
+    other = bytes(fresh.incarnation._replace(checkpoints=UUID(int=7)))
+    fresh.put(b"0LY-2", sealed(b"0LY-2", value, other, 9), other)
 
 
-def of_another_telemetry(place: FreshPartition, value: bytes) -> None:
-    other = bytes(place.incarnation._replace(telemetry=UUID(int=7)))
-    place.put(b"0LY-2", sealed(b"0LY-2", value, other, 9), other)
+def of_another_telemetry(fresh: FreshPartition, value: bytes) -> None:
+    other = bytes(fresh.incarnation._replace(telemetry=UUID(int=7)))
+    fresh.put(b"0LY-2", sealed(b"0LY-2", value, other, 9), other)
 
 
 BAD: Final[Mapping[Callable[[FreshPartition, bytes], None], str]] = {
@@ -216,148 +216,148 @@ BAD: Final[Mapping[Callable[[FreshPartition, bytes], None], str]] = {
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.__name__)
 def test_a_bad_record_is_set_aside_and_the_row_before_it_is_used(
-    place: FreshPartition, bad: Callable[[FreshPartition, bytes], None], caplog: pytest.LogCaptureFixture
+    fresh: FreshPartition, bad: Callable[[FreshPartition, bytes], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     state = fleet("LY-1", "LY-2", "LY-3")
-    place.write(rows(state))
-    bad(place, row("LY-2", offset=4, value=20))
+    fresh.write(rows(state))
+    bad(fresh, row("LY-2", offset=4, value=20))
     with caplog.at_level(logging.WARNING):
-        checkpoint = place.read()
+        checkpoint = fresh.read()
     assert contents(checkpoint.state) == contents(state)
     assert (dict(checkpoint.aside), checkpoint.epoch) == ({BAD[bad]: 1}, 1)
     (said,) = [line.getMessage() for line in caplog.records]
-    assert said.startswith(f"partition {place.partition}: a checkpoint record is set aside, '0LY-2': ")
+    assert said.startswith(f"partition {fresh.partition}: a checkpoint record is set aside, '0LY-2': ")
 
 
-def test_a_bad_row_without_one_before_it_costs_its_device_alone(place: FreshPartition) -> None:
-    place.write(rows(fleet("LY-1", "LY-3")))
-    beyond_the_end(place, b"")
-    checkpoint = place.read()
+def test_a_bad_row_without_one_before_it_costs_its_device_alone(fresh: FreshPartition) -> None:
+    fresh.write(rows(fleet("LY-1", "LY-3")))
+    beyond_the_end(fresh, b"")
+    checkpoint = fresh.read()
     assert contents(checkpoint.state) == contents(fleet("LY-1", "LY-3"))
     assert dict(checkpoint.aside) == {"beyond_the_end": 1}
 
 
 @pytest.mark.parametrize("key", [b"", b"2LY-2", b"layout/zz", b"0", b"0\xff", b"partition"])
-def test_a_record_under_a_key_of_nobody_is_set_aside(place: FreshPartition, key: bytes) -> None:
-    place.write(rows(fleet("LY-1")))
-    place.put(key, b"\x04whatever it is, it is long enough", place.topic_ids)
-    checkpoint = place.read()
+def test_a_record_under_a_key_of_nobody_is_set_aside(fresh: FreshPartition, key: bytes) -> None:
+    fresh.write(rows(fleet("LY-1")))
+    fresh.put(key, b"\x04whatever it is, it is long enough", fresh.topic_ids)
+    checkpoint = fresh.read()
     assert contents(checkpoint.state) == contents(fleet("LY-1"))
     assert (dict(checkpoint.aside), checkpoint.records) == ({"damaged": 1}, {})
 
 
-def test_a_tombstone_clears_whoever_wrote_it(place: FreshPartition) -> None:
-    place.write(rows(fleet("LY-1", "LY-2")))
-    place.forge(b"0LY-2", row("LY-2"), epoch=EPOCH_MOST)
-    place.put(b"0LY-2", None)
-    place.forge(b"0LY-2", row("LY-2", offset=4), epoch=2)
-    checkpoint = place.read()
+def test_a_tombstone_clears_whoever_wrote_it(fresh: FreshPartition) -> None:
+    fresh.write(rows(fleet("LY-1", "LY-2")))
+    fresh.forge(b"0LY-2", row("LY-2"), epoch=EPOCH_MOST)
+    fresh.put(b"0LY-2", None)
+    fresh.forge(b"0LY-2", row("LY-2", offset=4), epoch=2)
+    checkpoint = fresh.read()
     assert dict(checkpoint.aside) == {}
     (held,) = checkpoint.state.find(["LY-2"], checkpoint.state.rows["test"][:1] > 0)
     assert checkpoint.state.rows["offset"][held] == 4
-    place.put(b"0LY-2", None)
-    assert contents(place.read().state) == contents(fleet("LY-1"))
+    fresh.put(b"0LY-2", None)
+    assert contents(fresh.read().state) == contents(fleet("LY-1"))
 
 
-def test_a_forged_epoch_costs_its_device_alone_and_no_writer_runs_out_of_epochs(place: FreshPartition) -> None:
-    place.write(rows(fleet("LY-1", "LY-2")))
-    place.forge(b"0LY-2", row("LY-2"), epoch=EPOCH_MOST)
-    place.write(rows(fleet("LY-1", "LY-2", offset=4)), epoch=2)
-    checkpoint = place.read()
+def test_a_forged_epoch_costs_its_device_alone_and_no_writer_runs_out_of_epochs(fresh: FreshPartition) -> None:
+    fresh.write(rows(fleet("LY-1", "LY-2")))
+    fresh.forge(b"0LY-2", row("LY-2"), epoch=EPOCH_MOST)
+    fresh.write(rows(fleet("LY-1", "LY-2", offset=4)), epoch=2)
+    checkpoint = fresh.read()
     assert dict(checkpoint.aside) == {"older_writer": 1}
     assert checkpoint.state.rows["offset"][:2].tolist() == [4, 3]
     assert checkpoint.next_epoch == EPOCH_MOST
-    place.write(rows(fleet("LY-1", "LY-2", offset=4)), epoch=checkpoint.next_epoch)
-    assert dict(place.read().aside) == {"older_writer": 1}
-    assert place.read().state.rows["offset"][:2].tolist() == [4, 4]
+    fresh.write(rows(fleet("LY-1", "LY-2", offset=4)), epoch=checkpoint.next_epoch)
+    assert dict(fresh.read().aside) == {"older_writer": 1}
+    assert fresh.read().state.rows["offset"][:2].tolist() == [4, 4]
 
 
 def test_rows_of_another_release_are_read_by_the_layout_on_the_topic(
-    place: FreshPartition, caplog: pytest.LogCaptureFixture
+    fresh: FreshPartition, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = copy.deepcopy(described())
     other["quantities"] = ["pressure_pa", *other["quantities"][::-1]]
     other["row"] = [*other["row"], "mood <i4"]
     layout, state = layout_of(other), fleet("LY-1", "LY-2")
-    place.forge(b"0LY-1", value_of(layout, device(state, 0)), epoch=9)
-    place.put(key_of(layout.beginning), orjson.dumps(other))
-    place.write([rows(state)[1]], epoch=10)
+    fresh.forge(b"0LY-1", value_of(layout, device(state, 0)), epoch=9)
+    fresh.put(key_of(layout.beginning), orjson.dumps(other))
+    fresh.write([rows(state)[1]], epoch=10)
     # Nobody clears a layout that rows are read by.
-    place.put(key_of(layout.beginning), None)
+    fresh.put(key_of(layout.beginning), None)
     with caplog.at_level(logging.WARNING):
-        checkpoint = place.read()
+        checkpoint = fresh.read()
     assert contents(checkpoint.state) == contents(state)
     assert dict(checkpoint.aside) == {}
     assert [line.getMessage() for line in caplog.records] == [
-        f"partition {place.partition}: rows of layout {layout.beginning[1:].hex()}: dropped row.mood, pressure_pa"
+        f"partition {fresh.partition}: rows of layout {layout.beginning[1:].hex()}: dropped row.mood, pressure_pa"
     ]
 
 
 @pytest.mark.parametrize("release", ["1f5b90e", "666a82c"])
 def test_rows_of_releases_without_seals_are_read_and_go_on_as_rows_of_this_one(
-    place: FreshPartition, release: str
+    fresh: FreshPartition, release: str
 ) -> None:
     fixture = json.loads((RELEASES / f"{release}.json").read_text(encoding="utf-8"))
     written = {base64.b64decode(key): base64.b64decode(value) for key, value in fixture["rows"].items()}
-    place.kafka.send([ProducerRecord(place.partition, b"key", b"value")] * fixture["then"][0][0], TELEMETRY.name)
+    fresh.kafka.send([ProducerRecord(fresh.partition, b"key", b"value")] * fixture["then"][0][0], TELEMETRY.name)
     for key, value in written.items():
-        place.put(key, value, place.topic_ids)
-    checkpoint = place.read()
+        fresh.put(key, value, fresh.topic_ids)
+    checkpoint = fresh.read()
     assert (len(checkpoint.state), dict(checkpoint.aside), checkpoint.next_epoch) == (len(written), {}, 1)
-    place.write(rows(checkpoint.state)[:3], epoch=checkpoint.next_epoch)
-    assert contents(place.read().state) == contents(checkpoint.state)
+    fresh.write(rows(checkpoint.state)[:3], epoch=checkpoint.next_epoch)
+    assert contents(fresh.read().state) == contents(checkpoint.state)
 
 
 @pytest.mark.parametrize("text", [b"{}", b"nothing", TEXT.replace(b"severity", b"sternness")])
-def test_a_layout_that_is_none_costs_the_devices_whose_rows_need_it(place: FreshPartition, text: bytes) -> None:
+def test_a_layout_that_is_none_costs_the_devices_whose_rows_need_it(fresh: FreshPartition, text: bytes) -> None:
     beginning = beginning_of(text)
-    place.put(key_of(beginning), text)
-    place.forge(b"0LY-2", beginning + row("LY-2")[len(beginning) :])
-    place.write(rows(fleet("LY-1")))
-    checkpoint = place.read()
+    fresh.put(key_of(beginning), text)
+    fresh.forge(b"0LY-2", beginning + row("LY-2")[len(beginning) :])
+    fresh.write(rows(fleet("LY-1")))
+    checkpoint = fresh.read()
     assert contents(checkpoint.state) == contents(fleet("LY-1"))
     assert dict(checkpoint.aside) == {"damaged": 1, "unknown_layout": 1}
 
 
-def test_a_layout_under_the_key_of_another_is_set_aside(place: FreshPartition) -> None:
-    place.put(key_of(OWN.beginning), TEXT + b" ")
-    place.write(rows(fleet("LY-1")))
-    checkpoint = place.read()
+def test_a_layout_under_the_key_of_another_is_set_aside(fresh: FreshPartition) -> None:
+    fresh.put(key_of(OWN.beginning), TEXT + b" ")
+    fresh.write(rows(fleet("LY-1")))
+    checkpoint = fresh.read()
     assert (len(checkpoint.state), dict(checkpoint.aside)) == (1, {"damaged": 1})
 
 
-def test_where_all_there_is_reflects_another_telemetry_it_is_refused(place: FreshPartition) -> None:
-    of_another_telemetry(place, row("LY-2"))
+def test_where_all_there_is_reflects_another_telemetry_it_is_refused(fresh: FreshPartition) -> None:
+    of_another_telemetry(fresh, row("LY-2"))
     with pytest.raises(OperatorError, match=f"reflects another {TELEMETRY.name}, deleted since"):
-        place.read()
+        fresh.read()
 
 
-def test_many_bad_records_are_told_in_few_lines(place: FreshPartition, caplog: pytest.LogCaptureFixture) -> None:
-    place.kafka.send([ProducerRecord(place.partition, b"0LY-%d" % n, b"junk") for n in range(100)], CHECKPOINTS.name)
+def test_many_bad_records_are_told_in_few_lines(fresh: FreshPartition, caplog: pytest.LogCaptureFixture) -> None:
+    fresh.kafka.send([ProducerRecord(fresh.partition, b"0LY-%d" % n, b"junk") for n in range(100)], CHECKPOINTS.name)
     with caplog.at_level(logging.WARNING):
-        checkpoint = place.read()
+        checkpoint = fresh.read()
     assert dict(checkpoint.aside) == {"stranger": 100}
     assert len(caplog.records) == LINES + 1
-    assert caplog.records[-1].getMessage() == f"partition {place.partition}: 90 more checkpoint records are set aside"
+    assert caplog.records[-1].getMessage() == f"partition {fresh.partition}: 90 more checkpoint records are set aside"
 
 
-def test_where_a_brokers_ends_may_lie_before_the_end_no_row_lies_beyond(place: FreshPartition) -> None:
-    beyond_the_end(place, b"")
-    checkpoint = replace(place, settings=replace(place.settings, fencing=False)).read()
+def test_where_a_brokers_ends_may_lie_before_the_end_no_row_lies_beyond(fresh: FreshPartition) -> None:
+    beyond_the_end(fresh, b"")
+    checkpoint = replace(fresh, settings=replace(fresh.settings, fencing=False)).read()
     assert checkpoint.state.rows["offset"][0] == RECORDS
 
 
-def test_an_open_transaction_on_telemetry_ends_nothing_early(place: FreshPartition) -> None:
+def test_an_open_transaction_on_telemetry_ends_nothing_early(fresh: FreshPartition) -> None:
     async def read_meanwhile() -> Checkpoint:
-        sender = AIOKafkaProducer(bootstrap_servers=place.settings.kafka, transactional_id="gateway")
+        sender = AIOKafkaProducer(bootstrap_servers=fresh.settings.kafka, transactional_id="gateway")
         await sender.start()
         await sender.begin_transaction()
-        await sender.send_and_wait(TELEMETRY.name, b"value", b"key", partition=place.partition)
-        found = await read_checkpoint(place.settings, place.partition, place.incarnation, PartitionState())
+        await sender.send_and_wait(TELEMETRY.name, b"value", b"key", partition=fresh.partition)
+        found = await read_checkpoint(fresh.settings, fresh.partition, fresh.incarnation, PartitionState())
         await sender.abort_transaction()
         await sender.stop()
         return found
 
     # It reflects the record of the transaction.
-    place.write(rows(fleet("LY-1", offset=RECORDS)))
+    fresh.write(rows(fleet("LY-1", offset=RECORDS)))
     assert len(asyncio.run(read_meanwhile()).state) == 1

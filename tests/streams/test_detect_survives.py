@@ -134,7 +134,7 @@ def test_after_crashes_alarms_minutes_and_rejects_equal_the_twins_and_commits_st
         assert timeless(without_repeats(Alarm.from_json(one.value) for one in alarms)) == timeless(told.alarms)
         assert without_repeats(Aggregate.from_json(one.value) for one in aggregates) == told.aggregates
         assert rejects_of(rejects) == told.rejects
-        # A silent device's status has no place; here all are heard.
+        # A silent device's status has an offset of its own; here all are heard.
         assert without_repeats(DeviceStatus.from_json(one.value) for one in statuses) == told.statuses
         assert told.alarms
         assert told.aggregates

@@ -89,7 +89,7 @@ def _publish_what_follows(kafka: Kafka, rng: random.Random) -> None:
 
 
 def _troubled(sends: list[ProducerRecord], partition: int, rng: random.Random) -> list[ProducerRecord]:
-    """As after a crash: from some place on it comes again. And as after a mistake: with strangers among it."""
+    """As after a crash: from some record on it comes again. And as after a mistake: with strangers among it."""
     assert sends
     again = rng.randrange(len(sends))
     sends = sends[: again + 20] + sends[again:]
@@ -114,8 +114,8 @@ def _read_events(
     return found
 
 
-def _places(kafka: Kafka, topic: str) -> set[tuple[int, int, int]]:
-    """Partition and place of every event on an output topic."""
+def _positions(kafka: Kafka, topic: str) -> set[tuple[int, int, int]]:
+    """Partition and position of every event on an output topic."""
 
     def read(record: ConsumerRecord) -> tuple[int, ...]:
         if topic == REJECTS.name:
@@ -126,9 +126,9 @@ def _places(kafka: Kafka, topic: str) -> set[tuple[int, int, int]]:
         return event.source_offset, event.source_ordinal
 
     return {
-        (partition, *place)  # type: ignore[misc]
+        (partition, *position)  # type: ignore[misc]
         for partition, records in enumerate(kafka.read(topic))
-        for place in _read_events(records, read)
+        for position in _read_events(records, read)
     }
 
 
@@ -138,20 +138,22 @@ def _check_telemetry(kafka: Kafka, query: Ask) -> None:
     for partition, records in enumerate(kafka.read(TELEMETRY.name)):
         decoded, rejects = decode(to_records(TP(TELEMETRY.name, partition), records))
         reports = decoded.good
-        good = {(partition, *place) for place in zip(reports.offset.tolist(), reports.index.tolist(), strict=True)}
-        assert {place for place in stored if place[0] == partition} == good
+        good = {
+            (partition, *position) for position in zip(reports.offset.tolist(), reports.index.tolist(), strict=True)
+        }
+        assert {position for position in stored if position[0] == partition} == good
         bad = {(partition, one.offset, one.index) for one in rejects}
-        assert {place for place in rejected if place[0] == partition} == bad
+        assert {position for position in rejected if position[0] == partition} == bad
         # in = stored + rejected, and contiguously: no offset is missing
         assert {offset for _, offset, _ in good | bad} == set(range(len(records)))
 
 
 def _check_once(query: Ask) -> None:
     for table in ("telemetry", "alarm_events", "aggregates_1m", "device_status_events", "rejects"):
-        (count, places, topics), *_ = query(
+        (count, positions, topics), *_ = query(
             f"SELECT count(), uniqExact(topic, topic_id, partition, offset, index), uniqExact(topic_id) FROM {table}"  # noqa: S608
         )
-        assert (count, topics) == (places, 1), table
+        assert (count, topics) == (positions, 1), table
         assert count > 0, table
 
 
@@ -163,7 +165,7 @@ def _check_outputs(kafka: Kafka, query: Ask) -> None:
         (REJECTS.name, "rejects", "source_index"),
     ):
         rows = query(f"SELECT DISTINCT partition, source_offset, {second}, offset FROM {table}")  # noqa: S608
-        assert {row[:3] for row in rows} == _places(kafka, topic), topic
+        assert {row[:3] for row in rows} == _positions(kafka, topic), topic
         assert len(rows) == len({row[:3] for row in rows}), f"{topic}: a repeat was stored"
 
 
