@@ -217,8 +217,8 @@ def _live(one: QuantityValues, taken: Round, state: PartitionState) -> QuantityV
     return one._replace(live=taken.ts[one.which] >= state.channels[one.code]["ts"][one.slots])
 
 
-def _seen(shown: list[QuantityValues], reports: int) -> Seen:
-    found = Seen(*np.zeros((2, reports, len(WATCHING)), np.bool_))
+def _seen(shown: list[QuantityValues], size: int) -> Seen:
+    found = Seen(*np.zeros((2, size, len(WATCHING)), np.bool_))
     for one in shown:
         found.any[one.which, COLUMN[one.code]] = True
         found.live[one.which[one.live], COLUMN[one.code]] = True

@@ -168,9 +168,9 @@ class Arrays(NamedTuple):
 
 
 def arrays(
-    quantities: Sequence[Quantity], columns: Sequence[Sequence[Any]], reports: int, note: TakeNote
+    quantities: Sequence[Quantity], columns: Sequence[Sequence[Any]], size: int, note: TakeNote
 ) -> tuple[Arrays, list[tuple[int, Reason]]]:
-    """The arrays of some quantities as they are, and what in them is no number, by its index in `values`."""
+    """The arrays of some quantities of `size` reports, as they are; and by index in `values` what in them is no number."""
     lists = _lists(columns)
     lengths = None if lists is None else _lengths(lists)
     values, odd = _floats(reduce(iconcat, lists, [])) if lengths is not None and lists is not None else (None, [])
@@ -182,8 +182,8 @@ def arrays(
         ]
         lengths = bytes(map(len, lists))
         values, odd = _floats(reduce(iconcat, lists, []))
-    counts = np.frombuffer(lengths, np.uint8).reshape(len(columns), reports)
-    starts = np.zeros((len(columns), reports + 1), dtype=np.int64)
+    counts = np.frombuffer(lengths, np.uint8).reshape(len(columns), size)
+    starts = np.zeros((len(columns), size + 1), dtype=np.int64)
     counts.cumsum(axis=1, dtype=np.int64, out=starts[:, 1:])
     begins = [0, *accumulate(starts[:, -1].tolist())]
     return Arrays(quantities, counts, starts, begins, values), odd

@@ -59,13 +59,14 @@ def parse(
     return Parsed(fields, unknown, record, index, faults)
 
 
-def _whence(records: int, sizes: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Of every report its record's number and its index in it, where `sizes` tells the records of not one report."""
+def _whence(size: int, sizes: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Of every report of `size` records its record's number and its number in it. `sizes` has the records that hold not
+    one report, and how many they hold."""
     if not sizes:
-        return np.arange(records), np.zeros(records, dtype=np.int64)
-    counts = np.ones(records, dtype=np.int64)
+        return np.arange(size), np.zeros(size, dtype=np.int64)
+    counts = np.ones(size, dtype=np.int64)
     counts[list(sizes)] = list(sizes.values())
-    record = np.repeat(np.arange(records), counts)
+    record = np.repeat(np.arange(size), counts)
     return record, np.arange(len(record)) - (np.cumsum(counts) - counts)[record]
 
 

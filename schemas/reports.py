@@ -97,9 +97,9 @@ class Ragged:
         return cls.of(np.concatenate([part.counts for part in parts]), np.concatenate([part.values for part in parts]))
 
     @classmethod
-    def absent(cls, reports: int) -> Self:
-        """No component in any report."""
-        return cls(np.zeros(reports + 1, dtype=np.int64), np.empty(0))
+    def absent(cls, size: int) -> Self:
+        """No component in any of `size` reports."""
+        return cls(np.zeros(size + 1, dtype=np.int64), np.empty(0))
 
 
 _ARRAYS: Final = (
