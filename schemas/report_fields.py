@@ -170,7 +170,8 @@ class Arrays(NamedTuple):
 def arrays(
     quantities: Sequence[Quantity], columns: Sequence[Sequence[Any]], size: int, note: TakeNote
 ) -> tuple[Arrays, list[tuple[int, Reason]]]:
-    """The arrays of some quantities of `size` reports, as they are; and by index in `values` what in them is no number."""
+    """The arrays of some quantities of `size` reports as they are; and by index in `values` what in them is no
+    number."""
     lists = _lists(columns)
     lengths = None if lists is None else _lengths(lists)
     values, odd = _floats(reduce(iconcat, lists, [])) if lengths is not None and lists is not None else (None, [])

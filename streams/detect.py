@@ -64,11 +64,11 @@ TIME: Final = Outgoing(TIME_KEY, b"", TIME_HEADERS)
 RESTORED_AGAIN_S: Final = 1.0
 """Brokers that are away are asked again after so long [ours]."""
 TURN_S: Final = 0.03
-"""Pieces of one chunk follow each other for so long without a pause: with one more, which takes 60 ms at most, no other
+"""Pieces of one chunk follow each other without a pause for so long. One more piece takes 60 ms at most, so no other
 partition waits for over 100 ms (design.md, 4)."""
 PAUSE_S: Final = 0.001
-"""Between turns. A neighbour's record passes through the loop some twenty times until its alarm is sent:
-to let others have one turn at a time would make it wait for as many pieces."""
+"""Between turns. A neighbour's record needs some twenty turns of the event loop until its alarm is sent. If others had
+one turn between two pieces, it would wait for twenty pieces."""
 FINISH_S: Final = 2.5
 """A worker told to stop processes what it has taken on for so long; then the last checkpoint must be written."""
 
@@ -112,11 +112,11 @@ class DetectJob:
 
     @property
     def remark(self) -> str | None:
-        """What an operator is to know though it works."""
+        """What the operator should know though the worker is ready."""
         return self._share.remark
 
     def begin(self, offsets: Mapping[TP, int]) -> None:
-        """Let go of what others have. Ours is begun once the group has settled, or with the first chunk that comes."""
+        """Stop the writers of what others have now. Ours begins once the group has settled, or with its first chunk."""
         self._kept = {tp: partition for tp, partition in self._kept.items() if tp in offsets}
         others = self._writers.keys() - {tp.partition for tp in offsets}
         self._app.spawn(_stop([self._writers.pop(number) for number in others]))
@@ -127,7 +127,7 @@ class DetectJob:
         return partition is None or partition.waiting_bytes < WAITING_BYTES
 
     def handle(self, chunk: Chunk) -> None:
-        """Let the partition's task have it."""
+        """Hand the chunk to its partition's task."""
         partition = self._partitions.get(chunk.tp)
         if partition is not None and partition.ledger is None:
             partition.ledger = chunk.ledger
@@ -137,7 +137,7 @@ class DetectJob:
         partition.waiting_bytes += chunk.size
 
     def _begin(self, tp: TP, ledger: Ledger | None = None) -> Partition:
-        """Restore a partition and work on it, in place of what was begun of it before."""
+        """Restore a partition and process its chunks. What was begun of it before ends."""
         before, partition = self._partitions.get(tp), Partition(self._empty(), ledger)
         self._partitions[tp] = partition
         self._app.spawn(self._work(tp, partition, before))
@@ -151,7 +151,7 @@ class DetectJob:
             self._begin(tp)
 
     async def _work(self, tp: TP, partition: Partition, before: Partition | None) -> None:
-        """Work the partition's chunks off, one after the other, until told to leave."""
+        """Process the partition's chunks, one after the other, until told to leave."""
         try:
             if before is not None:
                 await _let_go([before])
@@ -165,7 +165,7 @@ class DetectJob:
             partition.ended.set()
 
     async def _process_chunk(self, chunk: Chunk, partition: Partition) -> bool:
-        """Decode, detect, send, a piece at a time, others' pieces in between. False where it is left unfinished."""
+        """Decode, detect and send piece by piece, others' pieces in between. False where it is left unfinished."""
         seconds = [0.0, 0.0, 0.0]
         # The one before may have been the only thing that the loop had to do.
         await asyncio.sleep(0)
@@ -209,7 +209,7 @@ class DetectJob:
     async def _detect(
         self, piece: Piece, partition: Partition, number: int
     ) -> tuple[Result, dict[tuple[int, int], Fault]]:
-        """What the reports mean; by offset and index, what is told of those that a detector cannot stand."""
+        """What the reports mean; and by offset and index, why a report is rejected on which a detector raises."""
         if not partition.careful:
             try:
                 return _silence(piece, partition.state) + self._process(piece, partition.state), {}
@@ -232,7 +232,7 @@ class DetectJob:
         return sifted
 
     async def _state_before(self, partition: Partition, number: int) -> PartitionState:
-        """The state before the piece at hand, which has left it half changed: what a successor would come to."""
+        """The state before this piece, which has left it half changed: the state that a successor would restore."""
         # Before reading: a checkpoint that is being written takes from these what it covers, and may not be read.
         since = list(partition.since)
         checkpoint, _ = await self._read(number)
@@ -255,7 +255,7 @@ class DetectJob:
         return checkpoint, generation
 
     async def release(self, revoked: set[TP]) -> None:
-        """Work no more: who has the partition next begins at our last checkpoint, or, if that is us, where we were."""
+        """Process no more: who has the partition next begins at our last checkpoint or, if it is us, where we were."""
         async with self._checkpointing:
             await _let_go(list(self._partitions.values()))
             for tp, partition in self._partitions.items():
@@ -292,7 +292,7 @@ class DetectJob:
                 if not error.retriable:
                     raise
                 log.warning("partition %d: not restored yet: %s", tp.partition, error)
-                # What of a claim is half done is done anew.
+                # A claim that is half done is made anew.
                 if (writer := self._writers.pop(tp.partition, None)) is not None:
                     await closed(writer.stop())
                 await asyncio.sleep(RESTORED_AGAIN_S)

@@ -27,14 +27,15 @@ ROWS_AT_ONCE: Final = 2_000
 
 @dataclass(slots=True)
 class Partition:
-    """One partition while this worker holds it: its devices' state, what waits, what a checkpoint has yet to cover.
+    """One partition while this worker holds it: its devices' state, the chunks that wait, and those that a checkpoint
+    has yet to cover.
 
-    `since` is what was processed since the last checkpoint, piece by piece, `uncovered` the chunks that were
-    finished with since. `moved_at` is when the log's time was last known to move, or was last asked to; `beating` are
-    the records that ask, until they are acknowledged. `careful` is whether a detector has raised since the last
-    checkpoint. `leaving` is whether work ends with the piece in hand. `ledger` is None until something comes of it.
-    `generation` is that of its events, `sent` what is on the output topics of records that no checkpoint of these rules
-    covers; `recorded` is what the checkpoint says of both and of the log.
+    `since` are the pieces that were processed since the last checkpoint, `uncovered` the chunks. `moved_at` is when the
+    log's time was last known to move, or when a record of time was last sent; `beating` are such records, until they
+    are acknowledged. `careful` says that a detector has raised since the last checkpoint, `leaving` that processing
+    ends with the piece in hand. `ledger` is None until something comes of it. `generation` is that of its events,
+    `sent` what is on the output topics of records that no checkpoint of these rules covers; `recorded` is what the
+    checkpoint says of both and of the log.
     """
 
     state: PartitionState
