@@ -176,7 +176,7 @@ class Watched(Table):
 
 
 def step(state: Watched, elements: Elements, baseline: np.ndarray | None = None) -> Findings:
-    """Move the latches of `elements.slots` on by one value each, in entry, and say what happened.
+    """Move the latches of `elements.slots` on by one value each, in place, and say what happened.
 
     `baseline`, float64[m], is only passed through to the findings.
     """
@@ -231,7 +231,7 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
 
 
 def _last(held: np.ndarray, level: str, elements: Elements) -> np.ndarray:
-    """Note how long each value has been at or above a level, in entry, and say where that is confirmed, bool[m]."""
+    """Note how long each value has been at or above a level, in place, and say where that is confirmed, bool[m]."""
     above = elements.values >= elements.limits[level]
     since, lasted = held[f"{level}_since"], held[f"{level}_ms"]
     begins = above & ((since == 0) | elements.gap)

@@ -43,7 +43,7 @@ def restore_all(
     layouts: Mapping[bytes, Layout] = KNOWN,
     end: int | None = None,
 ) -> Restored:
-    """Put rows, by key, into `state`, in entry of what it held of their devices. Limits are looked up anew.
+    """Put rows, by key, into `state`, in place of what it held of their devices. Limits are looked up anew.
 
     A row that cannot be one is set aside, and the state is left as it was of its device. That is so too of a row which
     reflects what lies at or beyond offset `end` of telemetry, if that is given: its device would be deaf until then.
