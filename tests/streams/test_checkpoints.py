@@ -77,7 +77,16 @@ class FreshPartition:
         self.put(key, sealed(key, value, self.topic_ids, epoch), self.topic_ids)
 
     def read(self) -> Checkpoint:
-        return asyncio.run(read_checkpoint(self.settings, self.partition, self.incarnation, PartitionState()))
+        """What a successor reads: it claims the partition first, and is answered once what was written can be seen."""
+
+        async def found() -> Checkpoint:
+            successor = await CheckpointWriter.start(self.settings, self.partition, self.incarnation)
+            try:
+                return await read_checkpoint(self.settings, self.partition, self.incarnation, PartitionState())
+            finally:
+                await successor.stop()
+
+        return asyncio.run(found())
 
     @property
     def topic_ids(self) -> bytes:

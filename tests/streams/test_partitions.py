@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detectors.log_time import HOLE_MS, LogTime
-from detectors.statuses import _offline_after, look
+from detectors.statuses import _offline_after, check_silence
 from schemas.events import DeviceStatus
 from streams.partitions import RECORD, kept_in
 from tests.detectors.test_checkpoint_releases import FIXTURES, restored
@@ -26,6 +26,6 @@ def test_silence_goes_on_where_rows_come_without_the_time_of_their_log(release: 
     assert (state.log, generation) == (LogTime(int(state.rows["heard_ts"].max())), None)
     told: list[DeviceStatus] = []
     for ts in range(state.log.ts, max(due.values()) + HOLE_MS, HOLE_MS):
-        told += look(state, state.log.ts, ts, offset=9_999)
+        told += check_silence(state, state.log.ts, ts, offset=9_999)
     assert told
     assert all(status.since_ts == due[status.device_id, status.test] for status in told if status.status == "offline")
