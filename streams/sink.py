@@ -189,6 +189,8 @@ class SinkJob:
                 loop = asyncio.get_running_loop()
                 found = await loop.run_in_executor(queue.threads, self._found, queue, ledgers)
             except SinkError as error:
+                if self._app.should_stop:
+                    return  # it was hung up on to leave
                 raise OperatorError(str(error)) from error
             for tp, offset in wanted.items():
                 if self._asked is not offsets:

@@ -151,6 +151,8 @@ class Service:
         sentence = self._sentence(error)
         if not may_pass(error):
             raise SinkRefused(sentence) from None
+        if self._closing.is_set():
+            raise SinkUnavailable(sentence) from None
         now = self._clock()
         if now + pause > give_up:
             raise SinkUnavailable(f"{sentence} (tried for {self.config.deadline_s:g} s)") from None

@@ -140,6 +140,17 @@ class Arena:
 
         return self.watch.until(seen, f"live processing; {self.told()}", seconds)
 
+    def stored(self, seconds: float = SETTLED_S) -> Look:
+        """The first look that shows stored all that was there: what waits of a partition through two faults has waited
+        for both."""
+        now = time.monotonic()
+        first = self.watch.until(lambda look: look.at >= now, "a look", SETTLED_S)
+
+        def seen(look: Look) -> bool:
+            return all(look.sink.get(place, 0) >= end for place, end in first.ends.items())
+
+        return self.watch.until(seen, f"a sink that catches up; {self.told()}", seconds)
+
     def settle(self, seconds: float = SETTLED_S) -> Look:
         """The first look that shows everything committed; fails if it takes longer."""
         began = time.monotonic()

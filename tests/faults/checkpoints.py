@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from detectors.checkpoints.layout import KNOWN, LAYOUT, Layout, beginning_of, parsed
 from detectors.checkpoints.restore import restore_all
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS
@@ -34,6 +35,7 @@ class CheckpointReader(Beside):
         super().__init__("checkpoints")
         self._kafka = settings.kafka
         self._rows: list[list[Row]] = []
+        self._layouts = dict(KNOWN)
         self._positions: dict[TopicPartition, int] = {}
         self.widen(settings.partitions)
 
@@ -70,7 +72,7 @@ class CheckpointReader(Beside):
                     for tp, position in self._positions.items():
                         consumer.seek(tp, position)
                 found = await consumer.getmany(timeout_ms=POLL_MS)
-                rows = {tp: list(_rows_of(records)) for tp, records in found.items()}
+                rows = {tp: list(_rows_of(records, self._layouts)) for tp, records in found.items()}
                 # Past the markers of transactions too, which are no records.
                 positions = {tp: await consumer.position(tp) for tp in consumer.assignment()}
                 with self.changed:
@@ -82,22 +84,26 @@ class CheckpointReader(Beside):
             await consumer.stop()
 
 
-def _rows_of(records: Sequence[ConsumerRecord]) -> Iterator[Row]:
-    """Many at once: one by one takes 4 ms each, and whoever reads later than compaction comes finds rows gone."""
+def _rows_of(records: Sequence[ConsumerRecord], layouts: dict[bytes, Layout]) -> Iterator[Row]:
+    """Many at once: one by one takes 4 ms each, and whoever reads later than compaction comes finds rows gone. Layouts,
+    which come before rows that are by them, are noted."""
     waiting: dict[bytes, ConsumerRecord] = {}
     for record in records:
+        if record.key.startswith(LAYOUT) and record.value:
+            beginning = beginning_of(record.value)
+            layouts.setdefault(beginning, parsed(beginning, record.value))
         if record.key[:1] not in (b"0", b"1") or not record.value:
             continue
         if record.key in waiting:
-            yield from _restored(waiting)
+            yield from _restored(waiting, layouts)
             waiting = {}
         waiting[record.key] = record
-    yield from _restored(waiting)
+    yield from _restored(waiting, layouts)
 
 
-def _restored(records: Mapping[bytes, ConsumerRecord]) -> Iterator[Row]:
+def _restored(records: Mapping[bytes, ConsumerRecord], layouts: Mapping[bytes, Layout]) -> Iterator[Row]:
     state = PartitionState()
-    restored = restore_all(state, rows_of(records.values()))
+    restored = restore_all(state, rows_of(records.values()), layouts)
     assert not restored.aside, restored.aside
     held = state.rows["test"].tolist(), state.rows["offset"].tolist()
     for record, device, test, reflects in zip(records.values(), state.device_ids, *held, strict=False):

@@ -77,7 +77,11 @@ class Post:
 
     def wait_ready(self) -> None:
         """Return once its newest process, whichever that is by then, says it is ready."""
-        until(lambda: self.worker.ask("/readyz")[0] == 200, f"{self.name} ready; it said {self.said[-2_000:]}", READY_S)
+
+        def why_not() -> str:
+            return f"{self.name} ready; it is {self.worker.ask('/readyz')[1]!r}, and said {self.said[-2_000:]}"
+
+        until(lambda: self.worker.ask("/readyz")[0] == 200, why_not, READY_S)
 
     def kill(self) -> None:
         """SIGKILL to the newest process."""

@@ -31,7 +31,7 @@ from tests.faults.arena import Arena, running_arena, running_servers
 from tests.faults.changes import Changes
 from tests.faults.crew import Post, product
 from tests.faults.load import Load
-from tests.faults.release_before import BEFORE, release_before
+from tests.faults.releases import BEFORE, release_before
 from tests.faults.verdict import Verdict
 from tests.support.apache_kafka import QUICK_JVM, missing_tools
 

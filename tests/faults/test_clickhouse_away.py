@@ -22,17 +22,6 @@ AGAIN_S = 2 * SETTLED_S
 """A sink that ends and is started again, two sessions, and all that is stored once more."""
 
 
-def _sink_catches_up(ring: Arena) -> None:
-    """All that was there is stored: what waits of a partition through two faults has waited for both."""
-    now = time.monotonic()
-    first = ring.watch.until(lambda look: look.at >= now, "a look", SETTLED_S)
-    ring.watch.until(
-        lambda look: all(look.sink.get(place, 0) >= end for place, end in first.ends.items()),
-        f"a sink that catches up; {ring.told()}",
-        AGAIN_S,
-    )
-
-
 def _sink_goes_on(ring: Arena) -> None:
     committed = sum(ring.watch.looks[-1].sink.values())
     ring.watch.until(lambda look: sum(look.sink.values()) > committed, "a sink that goes on", SETTLED_S)
@@ -48,7 +37,7 @@ def test_while_clickhouse_is_killed_or_paused_alarms_go_out_and_after_it_every_r
         listener.until_alarms()
         ring.live()
         ring.clickhouse.start_again()
-        _sink_catches_up(ring)
+        ring.stored(AGAIN_S)
         ring.clickhouse.pause()
         listener.until_alarms()
         ring.live()

@@ -96,7 +96,7 @@ def judge(
     fails: Fails = lambda report: False,
     widened: bool = False,
 ) -> Verdict:
-    """Everything that must hold, once the load has stopped and lag is 0.
+    """Everything that must hold of the first `settings.partitions`, once the load has stopped and lag is 0.
 
     Where topics were `widened`, what statuses say of misplaced reports is left out: since when they are hangs on when a
     worker has heard of it.
@@ -164,10 +164,10 @@ def _judge_telemetry(
     verdict: Verdict, topics: Topics, told: Sequence[Told], client: Client, acknowledged: Sequence[int]
 ) -> None:
     """In = stored + rejected: every record, once. What was not judged though it can be read is both."""
-    stored = client.execute("SELECT `partition`, `offset`, `index` FROM telemetry ORDER BY 1, 2, 3")
-    rejected = client.execute(
-        "SELECT source_partition, source_offset, source_index, reason FROM rejects ORDER BY 1, 2, 3"
-    )
+    judged = f"`partition` < {len(told)} ORDER BY 1, 2, 3"
+    stored = client.execute(f"SELECT `partition`, `offset`, `index` FROM telemetry WHERE {judged}")  # noqa: S608
+    columns = "source_partition, source_offset, source_index, reason"
+    rejected = client.execute(f"SELECT {columns} FROM rejects WHERE {judged}")  # noqa: S608
     good, bad = [], []
     for number, records in enumerate(topics[TELEMETRY.name]):
         reports = _good(to_records(TP(TELEMETRY.name, number), records))
@@ -189,7 +189,7 @@ def _judge_telemetry(
 
 def _judge_alarms(verdict: Verdict, topics: Topics, told: Sequence[Told], client: Client) -> None:
     columns = "`partition`, source_offset, source_ordinal, alarm_id, event, severity, value"
-    stored = client.execute(f"SELECT {columns} FROM alarm_events ORDER BY 1, 2, 3")  # noqa: S608
+    stored = client.execute(f"SELECT {columns} FROM alarm_events WHERE `partition` < {len(told)} ORDER BY 1, 2, 3")  # noqa: S608
     wanted = []
     for number, of_partition in enumerate(told):
         alarms = [Alarm.from_json(record.value) for record in topics[ALARMS.name][number]]

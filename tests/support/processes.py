@@ -25,11 +25,11 @@ READY_S: Final = 45.0
 _LOOK_S: Final = 0.02
 
 
-def until(seen: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
-    """Look until it is seen; fail, saying what was not, at the deadline."""
+def until(seen: Callable[[], bool], what: str | Callable[[], str], seconds: float = 30.0) -> None:
+    """Look until it is seen; fail, saying what was not, at the deadline; `what` may be asked for then."""
     deadline = time.monotonic() + seconds
     while not seen():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what if isinstance(what, str) else what()}"
         time.sleep(_LOOK_S)
 
 
