@@ -202,8 +202,6 @@ class DetectJob:
         await self._send(result, partition, tp.partition)
         self._share.note(chunk.records, piece.reports.good, rejects)
         note_result(self._app.metrics, result)
-        for reject in rejects:
-            log.debug("%s %d: %s: %s", tp, reject.offset, *reject.fault)
         return detected - began, time.perf_counter() - detected
 
     async def _detect(
@@ -255,7 +253,7 @@ class DetectJob:
         return checkpoint, generation
 
     async def release(self, revoked: set[TP]) -> None:
-        """Process no more: who has the partition next begins at our last checkpoint or, if it is us, where we were."""
+        """Process no more: who is next begins at our last checkpoint or, if it is us, where we were."""
         async with self._checkpointing:
             await _let_go(list(self._partitions.values()))
             for tp, partition in self._partitions.items():
@@ -323,7 +321,7 @@ class DetectJob:
         """Go on from what this worker had of the partition before a rebalance, if nobody has had it since: whoever has
         fences the writer, who asks by writing once more what the checkpoint says of the partition."""
         kept = self._kept.pop(tp, None)
-        if kept is None or kept.recorded is None or not self._settings.fencing:
+        if kept is None or not (kept.recorded and self._settings.fencing):
             return False
         writer = self._writers[tp.partition]
         try:
@@ -343,13 +341,15 @@ class DetectJob:
         if kept is not None and kept.rules == self._rules and kept.sent_from is None:
             partition.generation = kept
             return
-        number, covered = tp.partition, self._app.consumer.begins_at(tp)
+        number = tp.partition
         async with reader(self._settings) as outputs:
+            covered = self._app.consumer.begins_at(tp)
             partition.generation = await begun(kept, self._rules, covered, number, outputs)
             partition.sent = await sent_since(partition.generation, number, outputs)
         if partition.generation != kept:
             log.info("partition %d: events of generation %d", number, partition.generation.number)
-            await self._writers[number].write([record_of(partition.state.log, partition.generation)])
+            partition.recorded = record_of(partition.state.log, partition.generation)
+            await self._writers[number].write([partition.recorded])
 
     async def _send_rejects(self, rejects: list[Reject], tp: TP, partition: Partition) -> None:
         topic, number = tp

@@ -101,3 +101,23 @@ def test_the_same_limits_go_on_in_the_generation_there_was(arena: Open) -> None:
         until(lambda: _opened(kafka, "NEXT"), "more alarms", 60)
         generations = {alarm.generation for alarms in _alarms(kafka) for alarm in alarms}
     assert len(generations) == 1
+
+
+def test_a_rebalance_before_the_first_checkpoint_takes_no_generation_back(arena: Open, tmp_path: Path) -> None:
+    lower = tmp_path / "lower.toml"
+    lower.write_text(LOWER)
+    with arena(detect=1, sink=0, checkpoint_interval_s=0.5) as old, Kafka(old.settings.kafka, PARTITIONS) as kafka:
+        kafka.send(_reports(now_ms() - 30_000, quiet=True))
+        old.watch.until(lambda look: look.detect_lag == 0, "everything covered", 60)
+        old.crew.scale(detect=0, sink=0)
+        later = {"after": old, "limits_file": str(lower), "checkpoint_interval_s": NEVER_S}
+        with arena(detect=1, sink=0, **later) as ring:
+            (post,) = ring.crew.detect
+            until(lambda: post.said.count("events of generation 2") == PARTITIONS, "another generation", 60)
+            ring.crew.scale(detect=2, sink=0)
+            until(lambda: post.said.count("devices kept") == PARTITIONS // 2, "partitions kept", 60)
+            restored, begun = post.said.count("devices restored"), post.said.count("events of generation")
+        with arena(detect=1, sink=0, **later) as ring:
+            (post,) = ring.crew.detect
+            until(lambda: post.said.count("devices restored") == restored + PARTITIONS, "partitions restored again", 60)
+            assert post.said.count("events of generation") == begun
