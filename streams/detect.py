@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final
 
 from aiokafka.errors import KafkaError
@@ -40,7 +39,7 @@ from streams.kafka import clients
 from streams.kafka.reading import reader
 from streams.ledger import Ledger
 from streams.metrics import note_result
-from streams.partitioner import home_of
+from streams.partitioner import with_home
 from streams.partitions import RECORD, Partition, changed_rows, kept_in, record_of
 from streams.pieces import Piece, pieces_of
 from streams.reject_share import RejectShare
@@ -291,9 +290,12 @@ class DetectJob:
                     raise
                 log.warning("partition %d: not restored yet: %s", tp.partition, error)
                 # A claim that is half done is made anew.
-                if (writer := self._writers.pop(tp.partition, None)) is not None:
-                    await closed(writer.stop())
+                await self._drop_writer(tp.partition)
                 await asyncio.sleep(RESTORED_AGAIN_S)
+
+    async def _drop_writer(self, number: int) -> None:
+        if (writer := self._writers.pop(number, None)) is not None:
+            await closed(writer.stop())
 
     async def _restore_now(self, tp: TP, partition: Partition) -> None:
         if partition.leaving or self._app.crashed:
@@ -323,13 +325,11 @@ class DetectJob:
         kept = self._kept.pop(tp, None)
         if kept is None or not (kept.recorded and self._settings.fencing):
             return False
-        writer = self._writers[tp.partition]
         try:
-            await writer.write([kept.recorded])
+            await self._writers[tp.partition].write([kept.recorded])
         except (KafkaError, OperatorError) as error:
             log.debug("partition %d: restored, not kept: %s", tp.partition, error)
-            del self._writers[tp.partition]
-            await closed(writer.stop())
+            await self._drop_writer(tp.partition)
             return False
         partition.go_on_from(kept)
         self._app.progressed()
@@ -354,7 +354,7 @@ class DetectJob:
     async def _send_rejects(self, rejects: list[Reject], tp: TP, partition: Partition) -> None:
         topic, number = tp
         partitions = self._app.kafka.partitions(topic)
-        told = [event_of(_with_home(reject, number, partitions), topic, number) for reject in rejects]
+        told = [event_of(with_home(reject, number, partitions), topic, number) for reject in rejects]
         originals = {(reject.offset, reject.index): reject for reject in rejects}
         partition.sending += await send_all(
             self._producer,
@@ -433,7 +433,15 @@ class DetectJob:
             sending, partition.sending = partition.sending, []
         await asyncio.gather(*sending)
         self._app.check_not_paused()
-        await self._writers[tp.partition].write(encoded)
+        try:
+            await self._writers[tp.partition].write(encoded)
+        except OperatorError:
+            if not self._app.rebalancing:
+                raise
+            # It waited for a broker through a rebalance, and the partition is another's: nobody was away.
+            partition.restored = False
+            await self._drop_writer(tp.partition)
+            return
         partition.recorded, partition.generation = record, generation
         if generation.sent_from is None:
             partition.sent = None
@@ -483,15 +491,6 @@ def _with_unjudged(rejects: list[Reject], unjudged: Mapping[tuple[int, int], Fau
     if not unjudged:
         return rejects
     return sorted([*rejects, *reject_reports(records, unjudged)], key=lambda reject: (reject.offset, reject.index))
-
-
-def _with_home(reject: Reject, number: int, partitions: int) -> Reject:
-    """The reject; where its key was hashed by another partitioner than Kafka's, it says so."""
-    home = home_of(reject.key, partitions)
-    if home is None or home == number:
-        return reject
-    detail = f"{reject.fault.detail}; by Kafka's murmur2 its key belongs to partition {home}, not {number}"
-    return replace(reject, fault=reject.fault._replace(detail=detail))
 
 
 def _failure(error: Exception) -> Fault:

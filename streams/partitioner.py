@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
 from aiokafka.partitioner import murmur2
+
+from schemas.report_rejects import Reject
 
 KEY_BYTES_MOST: Final = 256
 """Longer keys are not looked at: a device's id has 64 characters at most, and each byte takes time [ours]."""
@@ -31,3 +34,12 @@ def is_misplaced(key: bytes | None, partition: int, partitions: int) -> bool:
     """Whether a record is in another partition than its key belongs to: its sender hashes keys in another way, or
     knows another number of partitions. Then a device may be in two of them."""
     return home_of(key, partitions) not in (None, partition)
+
+
+def with_home(reject: Reject, partition: int, partitions: int) -> Reject:
+    """The reject; where its key was hashed by another partitioner than Kafka's, it says so."""
+    home = home_of(reject.key, partitions)
+    if home is None or home == partition:
+        return reject
+    detail = f"{reject.fault.detail}; by Kafka's murmur2 its key belongs to partition {home}, not {partition}"
+    return replace(reject, fault=reject.fault._replace(detail=detail))
