@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from schemas.topics import DEVICE_STATUS
 from streams.settings import Settings
 from tests.faults.conftest import Open
-from tests.faults.crew import Post
+from tests.faults.crew import Post, product
+from tests.faults.watch import Look
 from tests.support.processes import until
 
 
@@ -84,3 +88,26 @@ async def _described(settings: Settings) -> tuple[str, set[bytes]]:
         await admin.close()
     ((_, _, state, _, _, members, *_),) = response.groups
     return state, {assignment for *_, assignment in members}
+
+
+def _tells_statuses(look: Look) -> bool:
+    return any(end for (topic, _), end in look.ends.items() if topic == DEVICE_STATUS.name)
+
+
+def _held_up(role: str) -> Sequence[str]:
+    return [sys.executable, "-m", "tests.faults.altered.held_up", "worker", role]
+
+
+def test_a_worker_whose_checkpoint_is_held_up_through_a_rebalance_lets_go_and_goes_on(arena: Open) -> None:
+    with arena(detect=1, sink=1, command=_held_up) as ring, ring.load(73) as load:
+        # It works, and its first checkpoint has begun.
+        ring.watch.until(_tells_statuses, "statuses", 60)
+        ring.crew.command = product
+        ring.crew.scale(detect=2, sink=1)
+        ring.live()
+        ring.crew.wait_ready()
+        verdict = ring.judge(load)
+        (held_up, _) = ring.crew.detect
+        assert "Crashed" not in held_up.said
+    assert verdict.complaints == []
+    assert ring.crew.gave_up == []
