@@ -294,8 +294,8 @@ class DetectJob:
                 await asyncio.sleep(RESTORED_AGAIN_S)
 
     async def _drop_writer(self, number: int) -> None:
-        if (writer := self._writers.pop(number, None)) is not None:
-            await closed(writer.stop())
+        if number in self._writers:
+            await _stop([self._writers.pop(number)])
 
     async def _restore_now(self, tp: TP, partition: Partition) -> None:
         if partition.leaving or self._app.crashed:
@@ -465,7 +465,7 @@ def _silence(piece: Piece, state: PartitionState) -> Result:
 
 
 async def _stop(writers: Collection[CheckpointWriter]) -> None:
-    await asyncio.gather(*(writer.stop() for writer in writers))
+    await asyncio.gather(*(closed(writer.stop()) for writer in writers))
 
 
 async def _beaten(partition: Partition) -> None:

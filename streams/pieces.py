@@ -70,11 +70,6 @@ def pieces_of(records: Records, absences: Absences, log: LogTime, partitions: in
             check = None
 
 
-def with_misplaced(reports: Reports, records: Records, partitions: int) -> Reports:
-    """The reports, those that can be read with a note where their records are misplaced."""
-    return _with_misplaced(reports, records, _misplaced(records, partitions))
-
-
 def _misplaced(records: Records, partitions: int) -> np.ndarray | None:
     """Which records are misplaced, bool[n]; None where none is, or it is not known how many partitions there are."""
     keys, home = records.keys, records.partition
@@ -85,6 +80,7 @@ def _misplaced(records: Records, partitions: int) -> np.ndarray | None:
 
 
 def _with_misplaced(reports: Reports, records: Records, misplaced: np.ndarray | None) -> Reports:
+    """The reports, those that can be read with a note where their records are misplaced."""
     if misplaced is None:
         return reports
     found = misplaced[np.searchsorted(records.offsets, reports.offset)] & ~reports.rejected

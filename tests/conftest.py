@@ -22,6 +22,7 @@ QUICK: Final = (
     "sinks/test_blocks.py",
     "streams/test_generations.py",
     "streams/test_ledger.py",
+    "streams/test_partitions.py",
     "streams/test_pulse.py",
     "streams/test_seals.py",
     "streams/test_settings.py",

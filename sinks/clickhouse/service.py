@@ -151,12 +151,11 @@ class Service:
         sentence = self._sentence(error)
         if not may_pass(error):
             raise SinkRefused(sentence) from None
-        if self._closing.is_set():
-            raise SinkUnavailable(sentence) from None
         now = self._clock()
         if now + pause > give_up:
             raise SinkUnavailable(f"{sentence} (tried for {self.config.deadline_s:g} s)") from None
-        self._tell_once_in_a_while(code_of(error), f"{sentence}; trying again for {give_up - now:.0f} s", now)
+        if not self._closing.is_set():
+            self._tell_once_in_a_while(code_of(error), f"{sentence}; trying again for {give_up - now:.0f} s", now)
         if self._closing.wait(pause):
             raise SinkUnavailable(sentence) from None
 

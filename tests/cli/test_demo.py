@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -13,8 +12,9 @@ from typing import Final
 import orjson
 
 from streams.settings import Settings
+from tests.cli.stacks import started
 from tests.support.platform import quick_settings
-from tests.support.processes import alive, children_of, command_line, environment_of, until
+from tests.support.processes import alive, children_of, environment_of, until
 
 SIZE: Final = ["--devices", "60", "--rate", "100", "--json"]
 KEYS: Final = {
@@ -35,20 +35,8 @@ KEYS: Final = {
 }
 
 
-@contextmanager
-def _demo(settings: Settings, seconds: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A demo, killed at the end of the block if it is still there."""
-    with subprocess.Popen(
-        command_line("demo", "--seconds", str(seconds), *SIZE),
-        env=environment_of(settings),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+def _demo(settings: Settings, seconds: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    return started(["demo", "--seconds", str(seconds), *SIZE], environment_of(settings))
 
 
 def test_a_demo_stops_whole_at_ctrl_c_and_another_on_its_data_balances(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from tests.faults.load import Load, LoadShape
 from tests.faults.verdict import Verdict, judge
 from tests.faults.watch import Look, Watch
 from tests.support.fleet_sends import quick_limits
-from tests.support.processes import run, until
+from tests.support.processes import Ended, run, until
 
 PARTITIONS: Final = 4
 ALL_TOPICS: Final = tuple(topic.name for topic in TOPICS)
@@ -112,13 +112,14 @@ class Arena:
         """Load for the block; see `LoadShape`."""
         return Load(self.settings, LoadShape(seed, **shape))
 
-    def widen(self, partitions: int) -> None:
+    def widen(self, partitions: int) -> Ended:
         """Have all topics widened under whatever runs, as an operator would, and look at the new partitions too."""
         self.settings = replace(self.settings, partitions=partitions)
         widened = run("topics", "--widen", settings=self.settings)
         assert widened.status == 0, widened.err
         self.watch.partitions = partitions
         self.checkpoints.widen(partitions)
+        return widened
 
     def wait(self, seconds: float) -> None:
         """Let a fault last so long, until somebody has looked after it. What can be seen is waited for by `live`."""
@@ -130,10 +131,7 @@ class Arena:
 
         Something must have been there: it is asked under load.
         """
-        now = time.monotonic()
-        first = self.watch.until(
-            lambda look: look.at >= now and any(look.telemetry_ends.values()), "something sent", seconds
-        )
+        first = self._look_from_now(lambda look: any(look.telemetry_ends.values()), "something sent", seconds)
 
         def seen(look: Look) -> bool:
             return all(look.detect.get(number, 0) >= end for number, end in first.telemetry_ends.items())
@@ -143,13 +141,17 @@ class Arena:
     def stored(self, seconds: float = SETTLED_S) -> Look:
         """The first look that shows stored all that was there: what waits of a partition through two faults has waited
         for both."""
-        now = time.monotonic()
-        first = self.watch.until(lambda look: look.at >= now, "a look", SETTLED_S)
+        first = self._look_from_now(lambda _: True, "a look", SETTLED_S)
 
         def seen(look: Look) -> bool:
             return all(look.sink.get(place, 0) >= end for place, end in first.ends.items())
 
         return self.watch.until(seen, f"a sink that catches up; {self.told()}", seconds)
+
+    def _look_from_now(self, shows: Callable[[Look], bool], what: str, seconds: float) -> Look:
+        """The first look that begins after this moment, and shows it."""
+        now = time.monotonic()
+        return self.watch.until(lambda look: look.at >= now and shows(look), what, seconds)
 
     def settle(self, seconds: float = SETTLED_S) -> Look:
         """The first look that shows everything committed; fails if it takes longer."""
@@ -167,7 +169,7 @@ class Arena:
         except AssertionError as error:
             late, settled = str(error), self.watch.looks[-1]
         took = time.monotonic() - began
-        looks = [look for look in self.watch.looks if look.at <= settled.at]
+        looks = [look for look in self.watch.excused() if look.at <= settled.at]
         checkpoints = self.checkpoints.rows(looks[-1].checkpoints)
         verdict = judge(self.settings, self.clickhouse.address, looks, checkpoints, load.acknowledged, **more)
         verdict.hold(not late, late)

@@ -6,22 +6,19 @@ change for devices that begin to report only once no worker has the limits befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
-
-import orjson
 
 from schemas.events import Alarm
 from schemas.topics import ALARMS
 from streams.partitioner import partition_of
 from streams.times import now_ms
 from tests.faults.arena import Arena
-from tests.faults.crew import product
-from tests.faults.watch import Look
-from tests.support.fleet_sends import quick_limits
-from tests.support.kafka_outside import Kafka, ProducerRecord
+from tests.faults.verdict import Verdict
+from tests.support.fleet_sends import quick_limits, steady
+from tests.support.kafka_outside import Kafka
 
 Step = Callable[[], object]
 WIDER_BY: Final = 2
@@ -37,15 +34,13 @@ class Changes:
     `load_more` begins another load, of senders that know of the new partitions.
     """
 
-    def __init__(self, ring: Arena, folder: Path, kills: int, upgrade: bool, load_more: Step) -> None:
+    def __init__(self, ring: Arena, folder: Path, load_more: Step) -> None:
         self.names: list[str] = []
         self.due: dict[int, list[Step]] = {}
         self._ring = ring
         self._folder = folder
         self._load_more = load_more
         self._versions = 0
-        self._taken: list[Look] = []
-        self._plan(kills, upgrade)
 
     def before(self, number: int) -> list[str]:
         """Make what is due before the kill of this number; what was made."""
@@ -54,19 +49,17 @@ class Changes:
         self.names += (made := [step.__name__.strip("_").replace("_", " ") for step in due])
         return made
 
-    def excuse(self) -> None:
-        """Looks from a restored ClickHouse until it holds everything again are not held against the sink: more was
-        committed than was stored, which nobody could have prevented."""
-        for before in self._taken:
-            self._ring.watch.excuse(before)
-
-    def unheard(self) -> set[str]:
-        """The devices that should have alarms by lower limits and have none."""
+    def judge(self, verdict: Verdict) -> None:
+        """Complain of changes that were never made, and of those that changed nothing."""
+        verdict.hold(not self.due, f"changes that were never made: before the kills {sorted(self.due)}")
         with Kafka(self._ring.settings.kafka, self._ring.settings.partitions) as kafka:
             found = {Alarm.from_json(record.value).device_id for held in kafka.read(ALARMS.name) for record in held}
-        return {f"{WARM}-{version}" for version in range(1, self._versions + 1)} - found
+        unheard = {f"{WARM}-{version}" for version in range(1, self._versions + 1)} - found
+        verdict.hold(not unheard, f"no alarm by the lower limits: {sorted(unheard)}")
 
-    def _plan(self, kills: int, upgrade: bool) -> None:
+    def plan(self, kills: int, upgrade: bool) -> None:
+        """Have all of them come within so many kills; the upgrade, if workers are of the release before."""
+
         def at(share: float, *steps: Step) -> None:
             first = 1 + round(share * kills)
             for number, step in enumerate(steps, first):
@@ -84,14 +77,10 @@ class Changes:
         at(0.85, self._lower_limits, self._lower_limits_of_the_other, self._warm)
 
     def _upgrade_sinks(self) -> None:
-        self._ring.crew.command = product
-        for number in range(len(self._ring.crew.sink)):
-            self._ring.crew.renew(self._ring.crew.sink, number)
+        self._ring.crew.roll_out(self._ring.crew.sink)
 
     def _upgrade_detect(self) -> None:
-        for number in range(len(self._ring.crew.detect)):
-            self._ring.crew.renew(self._ring.crew.detect, number)
-            self._ring.crew.detect[number].wait_ready()
+        self._ring.crew.roll_out(self._ring.crew.detect)
 
     def _lower_limits(self) -> None:
         """For one worker; until the other follows, both have partitions, and take some of the other's."""
@@ -112,24 +101,15 @@ class Changes:
 
     def _warm(self) -> None:
         """No process with the limits before is left: from now on the device reports that has new ones."""
-        partitions = self._ring.settings.partitions
+        device, partitions = f"{WARM}-{self._versions}", self._ring.settings.partitions
         with Kafka(self._ring.settings.kafka, partitions) as kafka:
-            kafka.send(self._reports(now_ms() - 30_000))
-
-    def _reports(self, began: int) -> Iterator[ProducerRecord]:
-        device = f"{WARM}-{self._versions}"
-        for seq in range(4):
-            fields = {"event_ts": began + 4_000 * seq, "seq": seq, "residual_current_ma": [WARM_MA]}
-            report = {"v": 1, "device_id": device, "device_kind": "electrical_monitor", **fields}
-            yield ProducerRecord(
-                partition_of(device.encode(), self._ring.settings.partitions), device.encode(), orjson.dumps(report)
-            )
+            kafka.send(steady(device, WARM_MA, now_ms() - 30_000, partition_of(device.encode(), partitions)))
 
     def _back_up(self) -> None:
         self._ring.clickhouse.back_up(self._folder / "backup")
 
     def _restore(self) -> None:
-        self._taken.append(next(look for look in reversed(self._ring.watch.looks) if look.stored))
+        self._ring.watch.taken_away.append(next(look for look in reversed(self._ring.watch.looks) if look.stored))
         self._ring.clickhouse.restore(self._folder / "backup")
 
     def _widen(self) -> None:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from detectors.checkpoints.encode import is_row
 from detectors.checkpoints.layout import KNOWN, LAYOUT, Layout, beginning_of, parsed
 from detectors.checkpoints.restore import restore_all
 from detectors.state import PartitionState
@@ -92,7 +93,7 @@ def _rows_of(records: Sequence[ConsumerRecord], layouts: dict[bytes, Layout]) ->
         if record.key.startswith(LAYOUT) and record.value:
             beginning = beginning_of(record.value)
             layouts.setdefault(beginning, parsed(beginning, record.value))
-        if record.key[:1] not in (b"0", b"1") or not record.value:
+        if not is_row(record.key) or not record.value:
             continue
         if record.key in waiting:
             yield from _restored(waiting, layouts)

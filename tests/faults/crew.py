@@ -182,6 +182,13 @@ class Crew:
         self._scale(self.detect, "detect", detect, static)
         self._scale(self.sink, "sink", sink, static)
 
+    def roll_out(self, posts: list[Post], command: Command = product) -> None:
+        """Have one after the other leave, and one of that program come in its place, which is waited for."""
+        self.command = command
+        for number in range(len(posts)):
+            self.renew(posts, number)
+            posts[number].wait_ready()
+
     def wait_ready(self) -> None:
         """Return once each says it is ready."""
         for post in self.posts:

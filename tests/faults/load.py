@@ -65,6 +65,12 @@ class Load:
         if self._failures:
             raise self._failures[0]
 
+    def add(self, other: Load) -> None:
+        """Stop another load, and count what it sent with this one's."""
+        other.stop()
+        for number, count in enumerate(other.acknowledged):
+            self.acknowledged[number] += count
+
     def _run(self) -> None:
         try:
             self._loop.run_until_complete(self._send_all())

@@ -73,7 +73,7 @@ def _taken_away(ring: Arena) -> Iterator[None]:
     yield
     began = time.monotonic()
     ring.watch.until(lambda look: look.at > began and look.holds(before), f"it again; {ring.told()}", AGAIN_S)
-    ring.watch.excuse(before)
+    ring.watch.taken_away.append(before)
 
 
 def _said(ring: Arena) -> str:

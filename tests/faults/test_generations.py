@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import orjson
 from clickhouse_driver import Client
 
 from schemas.events import Alarm
@@ -17,6 +16,7 @@ from streams.settings import host_port
 from streams.times import now_ms
 from tests.faults.arena import PARTITIONS, Arena
 from tests.faults.conftest import Open
+from tests.support.fleet_sends import steady
 from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.processes import until
 
@@ -29,10 +29,7 @@ def _reports(began: int, quiet: bool, fire: str = "FIRE") -> Iterator[ProducerRe
     """In each partition a device that burns, and one that does so only by lower limits."""
     for number in range(PARTITIONS):
         for device, current in ((f"{fire}-{number}", 800.0), (f"WARM-{number}", 20.0 if quiet else 150.0)):
-            for seq in range(4):
-                fields = {"event_ts": began + 4_000 * seq, "seq": seq, "residual_current_ma": [current]}
-                report = {"v": 1, "device_id": device, "device_kind": "electrical_monitor", **fields}
-                yield ProducerRecord(number, device.encode(), orjson.dumps(report))
+            yield from steady(device, current, began, number)
 
 
 def _alarms(kafka: Kafka) -> list[list[Alarm]]:

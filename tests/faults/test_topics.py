@@ -7,7 +7,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -105,26 +104,23 @@ def test_where_telemetry_alone_is_widened_the_devices_that_were_watched_still_ar
 def test_topics_widened_together_under_load_lose_nothing_and_new_partitions_are_watched(arena: Open) -> None:
     wide = PARTITIONS + 2
     new = range(PARTITIONS, wide)
-    with arena(detect=2, sink=1) as narrow, narrow.load(202) as before:
-        narrow.live()
-        settings = replace(narrow.settings, partitions=wide)
-        widened = run("topics", "--widen", settings=settings)
+    with arena(detect=2, sink=1) as ring, ring.load(202) as before:
+        ring.live()
+        widened = ring.widen(wide)
         assert (widened.status, widened.err) == (0, "")
         # Telemetry last, and telemetry of senders that have not heard of it yet goes on.
         assert widened.out.splitlines()[-1] == f"widened {TELEMETRY.name} from {PARTITIONS} to {wide} partitions"
-        with arena(detect=0, sink=0, after=narrow, partitions=wide) as ring, ring.load(203) as load:
-            with Kafka(settings.kafka, wide) as kafka:
+        with ring.load(203) as load:
+            with Kafka(ring.settings.kafka, wide) as kafka:
                 kafka.send([ProducerRecord(number, b"arcs", ARCS) for number in new])
-            ring.watch.until(lambda look: all(look.ends[ALARMS.name, one] for one in new), "alarms", 120)
+            ring.watch.until(lambda look: all(look.ends.get((ALARMS.name, one)) for one in new), "alarms", 120)
             ring.live()
-            before.stop()
-            for number, count in enumerate(before.acknowledged):
-                load.acknowledged[number] += count
+            load.add(before)
             verdict = ring.judge(load, widened=True)
-        said = narrow.told()
+        said = ring.told()
     assert verdict.complaints == [], said
     assert all(load.acknowledged)
-    assert narrow.crew.gave_up == []
+    assert ring.crew.gave_up == []
 
 
 def _until_told(post: Post, path: str, status: int, text: str) -> None:

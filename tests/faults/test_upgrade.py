@@ -14,7 +14,7 @@ from schemas.topics import TELEMETRY
 from streams.settings import host_port
 from tests.faults.arena import PARTITIONS, Arena
 from tests.faults.conftest import Open
-from tests.faults.crew import Command, Crew, Post, product
+from tests.faults.crew import Command, product
 from tests.faults.releases import BEFORE, release_after, release_before
 from tests.support.kafka_outside import Kafka, ProducerRecord
 
@@ -29,20 +29,12 @@ def before(tmp_path: Path) -> Command:
     return command
 
 
-def _replace(crew: Crew, posts: list[Post], command: Command = product) -> None:
-    """One worker after the other leaves, and one of that release comes in its place."""
-    crew.command = command
-    for number in range(len(posts)):
-        crew.renew(posts, number)
-        posts[number].wait_ready()
-
-
 def test_an_upgrade_under_load_sinks_first_loses_nothing_and_repeats_nothing(arena: Open, before: Command) -> None:
     with arena(detect=2, sink=2, command=before) as ring, ring.load(SEED) as load:
         ring.live()
-        _replace(ring.crew, ring.crew.sink)
+        ring.crew.roll_out(ring.crew.sink)
         ring.live()
-        _replace(ring.crew, ring.crew.detect)
+        ring.crew.roll_out(ring.crew.detect)
         ring.live()
         verdict = ring.judge(load)
     assert verdict.complaints == []
@@ -104,7 +96,7 @@ def test_an_upgrade_to_a_release_that_takes_other_records_and_a_roll_back_lose_a
                 (crew.detect, product),
                 (crew.sink, product),
             ):
-                _replace(crew, posts, command)
+                crew.roll_out(posts, command)
                 disputed.send()
                 # What detect workers have taken is stored before sinks come that do not take it.
                 ring.live()

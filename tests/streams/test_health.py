@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from socket import socket
@@ -18,7 +16,7 @@ from streams.health import STILL_S, Condition, HttpServer
 from streams.metrics import METRICS
 from tests.support.kafka_outside import Kafka
 from tests.support.platform import Platform, quick_settings
-from tests.support.processes import free_port, until, working
+from tests.support.processes import ask, free_port, until, working
 
 ROLES = ["detect", "sink"]
 
@@ -70,12 +68,7 @@ def server() -> Iterator[HttpServer]:
 
 
 def _ask(server: HttpServer, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://{server._address}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
+    return ask(server._address, path)
 
 
 def test_a_loop_that_stands_still_for_long_is_told_and_metrics_are_answered_all_the_same(server: HttpServer) -> None:

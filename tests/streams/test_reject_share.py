@@ -8,12 +8,14 @@ import numpy as np
 import orjson
 import pytest
 
+from detectors.limits import load_limits
+from detectors.log_time import LogTime
 from schemas.records import Records
 from schemas.rejects import UNKNOWN_GATEWAY, gateway_of
 from schemas.reports import decode
 from streams.metrics import Metrics
 from streams.partitioner import partition_of
-from streams.pieces import with_misplaced
+from streams.pieces import pieces_of
 from streams.reject_share import GATEWAYS_MOST, OTHER, RejectShare
 
 GOOD = orjson.dumps(
@@ -65,9 +67,9 @@ def test_misplaced_reports_are_counted_by_gateway_and_the_worst_is_named(caplog:
     records = _records([GOOD] * 4, [b"crc32", b"crc32", b"other", b"right"])._replace(
         keys=[b"foobar"] * 3 + [b"21"], partition=partition_of(b"21", 8)
     )
-    reports, rejects = decode(records)
+    (piece,) = pieces_of(records, load_limits().absences, LogTime(), partitions=8)
     with caplog.at_level(logging.WARNING):
-        share.note(records, with_misplaced(reports, records, 8), rejects)
+        share.note(records, piece.reports, piece.rejects)
     counts = [
         _value(metrics, "emberline_gateway_misplaced_total", gateway=name) for name in ("crc32", "other", "right")
     ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
+import orjson
 from aiokafka import ConsumerRecord
 
 from detectors.limits import LimitTable
@@ -49,6 +50,14 @@ def fleet_sends(
     )
     sends = Fleet(config).due(config.start_ts, config.end_ts)
     return [ProducerRecord(partition_of(one.key or b"", PARTITIONS), one.key, one.value) for one in sends]
+
+
+def steady(device_id: str, milliamperes: float, began: int, partition: int) -> Iterator[ProducerRecord]:
+    """Reports of one residual current for 12 s from `began`, epoch ms: long enough to confirm any level."""
+    for seq in range(4):
+        fields = {"event_ts": began + 4_000 * seq, "seq": seq, "residual_current_ma": [milliamperes]}
+        report = {"v": 1, "device_id": device_id, "device_kind": "electrical_monitor", **fields}
+        yield ProducerRecord(partition, device_id.encode(), orjson.dumps(report))
 
 
 def parts(sends: Sequence[ProducerRecord], count: int) -> list[Sequence[ProducerRecord]]:

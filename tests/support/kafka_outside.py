@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from detectors.checkpoints.encode import is_row
 from schemas.records import Headers
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.checkpoints import TOPIC_IDS
@@ -26,7 +27,7 @@ def rows_of(records: Iterable[ConsumerRecord]) -> dict[bytes, bytes]:
     newest: dict[bytes, bytes] = {}
     for record in records:
         newest.pop(record.key, None)
-        if record.key[:1] in (b"0", b"1") and record.value:
+        if is_row(record.key) and record.value:
             newest[record.key] = opened(record.key, record.value, dict(record.headers)[TOPIC_IDS]).value
     return newest
 

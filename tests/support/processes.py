@@ -93,6 +93,18 @@ def run(
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
+def ask(address: str, path: str) -> tuple[int, str]:
+    """Status and text of an answer over HTTP; status 0 while nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
 @dataclass(slots=True)
 class Worker:
     """A worker process and where it says what."""
@@ -103,14 +115,7 @@ class Worker:
 
     def ask(self, path: str) -> tuple[int, str]:
         """Status and text of its answer over HTTP; status 0 while nobody answers."""
-        try:
-            with urllib.request.urlopen(f"http://{self.settings.http}{path}", timeout=5) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
+        return ask(self.settings.http, path)
 
     def wait_ready(self) -> None:
         """Return once it says it is ready."""

@@ -12,6 +12,7 @@ from typing import Final
 from faust.types import TP
 
 from cli.main import main
+from detectors.checkpoints.encode import is_row
 from streams.checkpoints import CheckpointWriter
 from streams.detect import DetectJob
 
@@ -22,7 +23,7 @@ _write, _release = CheckpointWriter.write, DetectJob.release
 
 
 async def _written_late(self: CheckpointWriter, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
-    if any(key[:1] in (b"0", b"1") for key, _ in rows) and not _rebalancing.is_set():
+    if any(is_row(key) for key, _ in rows) and not _rebalancing.is_set():
         await _rebalancing.wait()
         await asyncio.sleep(HELD_S)
     await _write(self, rows)
