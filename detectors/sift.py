@@ -16,6 +16,8 @@ from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
 from detectors.state import PartitionState
+from schemas.rejects import DETECTOR_FAILED
+from schemas.report_rules import Fault
 from schemas.reports import Reports
 
 
@@ -68,3 +70,9 @@ class _Before:
         gone = state.forgotten
         forgotten = state.find([device_id for device_id, _ in gone], np.array([test for _, test in gone], np.bool_))
         state.dirty[forgotten[forgotten >= 0]] = True
+
+
+def fault_of(error: Exception) -> Fault:
+    """What a reject says of a report on which a detector raised."""
+    why = f"{type(error).__name__}: {error}"[:100]
+    return Fault(DETECTOR_FAILED, f"{why}; its readings are stored. Please report this defect of emberline")

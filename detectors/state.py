@@ -226,6 +226,15 @@ class PartitionState:
         for row in rows.tolist():
             self.told.pop(row, None)
 
+    def devices(self, rows: np.ndarray) -> list[tuple[str, bool]]:
+        """The id of each row's device, and whether the row is of test data."""
+        return list(zip((self.device_ids[row] for row in rows.tolist()), self.tests(rows), strict=True))
+
+    def forget(self, rows: np.ndarray) -> None:
+        """Let the distinct `rows` be nobody's, and have checkpoints say so."""
+        self.forgotten += self.devices(rows)
+        self.remove(rows)
+
     def remove(self, rows: np.ndarray) -> None:
         """Let the distinct `rows` be nobody's."""
         self.clear(rows)
@@ -305,8 +314,7 @@ class PartitionState:
         due_ts, alarmed = self.rows["heard_ts"][held] + silent_ms, self._alarmed(held)
         gone = held[(due_ts <= now - now % _MINUTE_MS) & ~alarmed]
         if len(gone):
-            self.forgotten += zip((self.device_ids[row] for row in gone.tolist()), self.tests(gone), strict=True)
-            self.remove(gone)
+            self.forget(gone)
             return
         # Whose alarm is only coming up must speak again to be at rest.
         earliest = int(np.where(alarmed, now + FORGOTTEN_ONCE_MS, due_ts).min())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from detectors import device_status
 from detectors.device_status import NO_FAULTS, DeviceFaults
+from detectors.log_time import LogTime
 from detectors.rounds import NOT_FITTED, POWER_ON, WATCHED_CODES, Context, Round
 from detectors.state import COLUMN, PartitionState
 from schemas.events import VERSION, DeviceStatus
@@ -138,14 +140,50 @@ def _offline_after(state: PartitionState, rows: np.ndarray) -> np.ndarray:
     return device_status.offline_after(default_ms, state.rows["interval_ms"][rows])
 
 
-def check_silence(state: PartitionState, before_ts: int, ts: int, offset: int) -> list[DeviceStatus]:
+def check_silence(
+    state: PartitionState, before_ts: int, ts: int, offset: int, gone: Collection[tuple[str, bool]] = ()
+) -> list[DeviceStatus]:
     """Put devices offline that are silent for too long when the log's time goes from `before_ts` to `ts`, by the record
-    at `offset`.
+    at `offset`. Those that are `gone` report to another partition by now: they are forgotten here, and nothing is told.
 
     Their events stand before all others of that record. They are in the order of the devices' ids: rows may lie
-    otherwise after a restart.
+    otherwise after a restart. A device that is gone leaves a position out: all others have theirs in any case.
     """
-    log, rows, held = state.log, state.rows, state.held()
+    log, rows = state.log, state.rows
+    silent = _silent_at(state, log, before_ts, ts)
+    rows["status"][silent.row] = silent.status
+    rows["since_ts"][silent.row] = silent.since_ts
+    state.dirty[silent.row] = True
+    devices = dict(zip(silent.row.tolist(), state.devices(silent.row), strict=True))
+    ordered = sorted(devices, key=devices.__getitem__)
+    told = [
+        _status_event(state, row, offset, ordinal)
+        for ordinal, row in enumerate(ordered, FIRST_SILENT - len(ordered))
+        if devices[row] not in gone
+    ]
+    state.forget(np.array([row for row in ordered if devices[row] in gone], np.int64))
+    due_ts = silent_until(state)
+    # Who is heard from now on is not silent for long enough before the shortest of all times.
+    log.due_ts = min(log.ts + SOONEST_MS, log.ts + SOONEST_MS if due_ts is None else due_ts)
+    return told
+
+
+def silent_at(state: PartitionState, before_ts: int, ts: int) -> list[tuple[str, bool]]:
+    """The devices that `check_silence` would put offline; nothing is changed."""
+    return state.devices(_silent_at(state, replace(state.log), before_ts, ts).row)
+
+
+class _Silent(NamedTuple):
+    """Rows that silence moves to another status, and since when that holds, epoch ms: int64[k] each."""
+
+    row: np.ndarray
+    status: np.ndarray
+    since_ts: np.ndarray
+
+
+def _silent_at(state: PartitionState, log: LogTime, before_ts: int, ts: int) -> _Silent:
+    """Who is silent for too long when `log`, which is moved on, reaches `ts`."""
+    rows, held = state.rows, state.held()
     log.reach(before_ts)
     log.wake(ts)
     heard_ts, offline_after = np.maximum(rows["heard_ts"][held], log.awake_ts), _offline_after(state, held)
@@ -155,17 +193,7 @@ def check_silence(state: PartitionState, before_ts: int, ts: int, offset: int) -
         np.maximum(device_status.OVERDUE_AFTER_MS, offline_after[found]),
         offline_after[found],
     )
-    silent = held[found]
-    rows["status"][silent] = status
-    rows["since_ts"][silent] = heard_ts[found] + waited
-    state.dirty[silent] = True
-    due_ts = silent_until(state)
-    # Who is heard from now on is not silent for long enough before the shortest of all times.
-    log.due_ts = min(log.ts + SOONEST_MS, log.ts + SOONEST_MS if due_ts is None else due_ts)
-    ordered = sorted(silent.tolist(), key=lambda row: (state.device_ids[row], bool(rows["test"][row])))
-    return [
-        _status_event(state, row, offset, ordinal) for ordinal, row in enumerate(ordered, FIRST_SILENT - len(ordered))
-    ]
+    return _Silent(held[found], status, heard_ts[found] + waited)
 
 
 def silent_until(state: PartitionState) -> int | None:

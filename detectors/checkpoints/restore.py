@@ -11,12 +11,12 @@ import numpy as np
 
 from detectors.checkpoints.encode import BATCH_ROWS, parts_of
 from detectors.checkpoints.layout import KNOWN, OWN, Layout, begins
-from detectors.checkpoints.rows import DAMAGED, CheckpointRows, WrongRows, taken_apart
+from detectors.checkpoints.rows import DAMAGED, CheckpointRows, WrongRows, device_of, taken_apart
 from detectors.checkpoints.translate import differences, translated
 from detectors.latch import LATCH
 from detectors.late import LATE, POINTS
 from detectors.order import REMEMBERED
-from detectors.state import COLUMN, DETECTORS, WATCHING, PartitionState
+from detectors.state import COLUMN, DETECTORS, ROW_AT_REST, WATCHING, PartitionState
 from schemas.quantities import CODES
 
 UNKNOWN_LAYOUT: Final = "unknown_layout"
@@ -63,6 +63,30 @@ def restore_all(
             read = _read(layout, batch, [rows[key] for key in batch], end, found.aside)
             _put(state, read if layout is OWN else translated(read))
     return found
+
+
+class Adopted(NamedTuple):
+    """What came of rows of another partition: by key the offset and index there of the last report that each reflects,
+    and what could not be used."""
+
+    reflects: dict[bytes, tuple[int, int]]
+    restored: Restored
+
+
+def adopt(state: PartitionState, rows: Mapping[bytes, bytes], layouts: Mapping[bytes, Layout] = KNOWN) -> Adopted:
+    """Put rows of another partition into `state`, which has none of their devices.
+
+    They reflect nothing of this partition's log, and the first report here tells of their devices as of new ones."""
+    restored = restore_all(state, rows, layouts)
+    keys = [key for key in rows if key not in restored.aside]
+    device_ids, tests = zip(*map(device_of, keys), strict=True) if keys else ((), ())
+    adopted = state.find(device_ids, np.array(tests, np.bool_))
+    places = zip(state.rows["offset"][adopted].tolist(), state.rows["index"][adopted].tolist(), strict=True)
+    reflects = dict(zip(keys, places, strict=True))
+    for name, value in ROW_AT_REST.items():
+        state.rows[name][adopted] = value
+    state.dirty[adopted] = True
+    return Adopted(reflects, restored)
 
 
 def _unknown(value: bytes) -> Aside:

@@ -296,6 +296,8 @@ def silence_allowed(device: Device) -> int:
 
 def silenced(device: Device, now: int, awake_ts: int) -> bool:
     """Whether silence moves the device to another status, since it was heard or all were heard again after a hole."""
+    if device.status is None:
+        return False
     offline_after = silence_allowed(device)
     overdue_after = max(OVERDUE_AFTER_MS, offline_after)
     heard_ts = max(device.heard_ts, awake_ts)

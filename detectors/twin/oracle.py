@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -100,11 +101,14 @@ class Oracle:
         limits: LimitTable,
         devices_most: int = 250_000,
         misplaced: Callable[[bytes | None], bool] = lambda key: False,
+        gone: Callable[[tuple[str, bool], int], bool] = lambda device, ts: False,
     ) -> None:
+        """`gone` says whether another partition had taken a device over by a time of the log, epoch ms."""
         self.limits = limits
         self.devices: dict[tuple[str, bool], Device] = {}
         self.devices_most = devices_most
         self.misplaced = misplaced
+        self.gone = gone
         self._record_notes: list[str] = []
         self.told = Told()
         self.log_ts = self.awake_ts = 0
@@ -150,7 +154,14 @@ class Oracle:
             ordered = sorted(self.devices.items())
             silent = [device for _, device in ordered if silenced(device, self.log_ts, self.awake_ts)]
             for number, device in enumerate(silent):
-                now.statuses.append(status(device, offset, number - len(silent) - 1))
+                if self.gone(key := (device.device_id, device.test), self.log_ts):
+                    del self.devices[key]
+                else:
+                    now.statuses.append(status(device, offset, number - len(silent) - 1))
+
+    def take_over(self, device: Device) -> None:
+        """Have a device as another partition had it, to go on with its first report here."""
+        self.devices[device.device_id, device.test] = replace(deepcopy(device), reflects=(-1, -1), status=None)
 
     def _take(self, report: Any, offset: int, index: int, ingest_ts: int, now: Told) -> None:
         reading = read(report, ingest_ts, self.limits.absences)
