@@ -61,6 +61,8 @@ class Records(NamedTuple):
     @classmethod
     def joined(cls, parts: Sequence[Records]) -> Records:
         """The records of all parts, which follow each other in one partition."""
+        if len(parts) == 1:
+            return parts[0]
         *begins, _ = accumulate((len(part.offsets) for part in parts), initial=0)
         return cls(
             topic=parts[0].topic,

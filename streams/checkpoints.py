@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, starmap
 from typing import Final, NamedTuple, Self
@@ -150,7 +150,7 @@ async def read_checkpoint(
     OperatorError where all there is reflects a telemetry topic that is gone: what lies below its offsets in the one
     that came after it would be taken for seen.
     """
-    found = _Log(bytes(incarnation))
+    found = CheckpointLog(bytes(incarnation))
     async with reader(settings, "read_committed") as consumer:
         async for records in batches(consumer, TopicPartition(CHECKPOINTS.name, partition)):
             for record in records:
@@ -167,14 +167,16 @@ async def read_checkpoint(
 
 
 @dataclass(slots=True)
-class _Log:
+class CheckpointLog:
     """What a partition of the topic holds, as far as each record tells by itself.
 
     By key the newest, and the one before it in case that the newest is no row; by how rows begin the text of their
-    layout; what was set aside; whether any is whole but of another telemetry topic.
+    layout; what was set aside; whether any is whole but of another telemetry topic. Layouts apart, only records are
+    looked at whose keys `matters` says yes to.
     """
 
     topic_ids: bytes
+    matters: Callable[[bytes], bool] = lambda key: True
     newest: dict[bytes, Opened] = field(default_factory=dict)
     before: dict[bytes, Opened] = field(default_factory=dict)
     layouts: dict[bytes, bytes] = field(default_factory=dict)
@@ -187,6 +189,8 @@ class _Log:
         key, value = record.key or b"", record.value
         if key.startswith(LAYOUT):
             self._add_layout(key, value or b"")
+        elif not self.matters(key):
+            return
         elif not value:
             # Whoever wrote it: compaction takes what was before it away as well.
             self.newest.pop(key, None)
@@ -220,8 +224,11 @@ class _Log:
         elif text:
             self.aside.append((key, Aside(DAMAGED, "it is not the layout that its key says")))
 
-    def readable(self) -> Iterator[tuple[bytes, Layout]]:
-        """By how rows begin, the layouts, those apart that are none."""
+    def all_layouts(self) -> dict[bytes, Layout]:
+        """By how rows begin, the layouts that are known and those that are here, those apart that are none."""
+        return {**dict(self._readable()), **KNOWN}
+
+    def _readable(self) -> Iterator[tuple[bytes, Layout]]:
         for beginning, text in self.layouts.items():
             try:
                 yield beginning, parsed(beginning, text)
@@ -229,9 +236,9 @@ class _Log:
                 self.aside.append((key_of(beginning), Aside(DAMAGED, str(error))))
 
 
-def _restored(state: PartitionState, found: _Log, end: int | None) -> Restored:
+def _restored(state: PartitionState, found: CheckpointLog, end: int | None) -> Restored:
     """Put the newest rows into the state; where one cannot be, the one before it."""
-    layouts = {**dict(found.readable()), **KNOWN}
+    layouts = found.all_layouts()
     restored = restore_all(state, {key: one.value for key, one in found.newest.items() if is_row(key)}, layouts, end)
     before = {key: found.before[key].value for key in restored.aside if key in found.before}
     found.aside += restored.aside.items()
@@ -240,7 +247,7 @@ def _restored(state: PartitionState, found: _Log, end: int | None) -> Restored:
     return restored
 
 
-def _tell(partition: int, found: _Log, restored: Restored) -> None:
+def _tell(partition: int, found: CheckpointLog, restored: Restored) -> None:
     for beginning, differences in restored.layouts.items():
         if differences:
             log.warning("partition %d: rows of layout %s: %s", partition, beginning[1:].hex(), differences)

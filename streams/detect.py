@@ -21,13 +21,13 @@ from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
 from detectors.rules import rules_of
-from detectors.sift import Sifted, sift
+from detectors.sift import Sifted, fault_of, sift
 from detectors.state import PartitionState
 from detectors.statuses import check_silence, is_due
 from schemas.control import TIME_HEADERS, TIME_KEY
 from schemas.records import Records
-from schemas.rejects import DETECTOR_FAILED, event_of
-from schemas.report_rejects import Reject, reject_reports
+from schemas.rejects import event_of
+from schemas.report_rejects import Reject
 from schemas.report_rules import Fault
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, OUTPUTS, REJECTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
@@ -39,9 +39,10 @@ from streams.kafka import clients
 from streams.kafka.reading import reader
 from streams.ledger import Ledger
 from streams.metrics import note_result
+from streams.moves import Moves
 from streams.partitioner import with_home
-from streams.partitions import RECORD, Partition, changed_rows, kept_in, record_of
-from streams.pieces import Piece, pieces_of
+from streams.partitions import RECORD, Kept, Partition, changed_rows, ended, kept_in, let_go, record_of
+from streams.pieces import Piece, pieces_of, with_unjudged
 from streams.reject_share import RejectShare
 from streams.settings import Settings
 from streams.times import now_ms
@@ -60,6 +61,8 @@ BEAT_S: Final = 20.0
 """A partition of which nothing has come for so long gets a record of time: after the first where somebody may be silent
 for too long by then; the second lets two be missed before there is a hole (`detectors.log_time`)."""
 TIME: Final = Outgoing(TIME_KEY, b"", TIME_HEADERS)
+MOVES_INTERVAL_S: Final = 0.5
+"""Between checkpoints after topics were widened: partitions that devices move to wait for them (`streams.moves`)."""
 RESTORED_AGAIN_S: Final = 1.0
 """Brokers that are away are asked again after so long [ours]."""
 TURN_S: Final = 0.03
@@ -96,6 +99,7 @@ class DetectJob:
     async def start(self, app: WorkerApp) -> None:
         """Connect the producer of the output topics and start the checkpoints."""
         self._app = app
+        self._moves = Moves(app, self._incarnation)
         self._share = RejectShare(self._settings.reject_share, app.metrics)
         self._producer = clients.producer(
             self._settings,
@@ -153,53 +157,57 @@ class DetectJob:
         """Process the partition's chunks, one after the other, until told to leave."""
         try:
             if before is not None:
-                await _let_go([before])
+                await let_go([before])
                 self._keep(tp, before)
             await self._restore(tp, partition)
-            while (chunk := await partition.waiting.get()) is not None:
-                if not await self._process_chunk(chunk, partition):
+            while chunks := await partition.next_chunks():
+                if not await self._process_chunks(tp, chunks, partition):
                     return
-                partition.waiting_bytes -= chunk.size
+                partition.waiting_bytes -= sum(chunk.size for chunk in chunks)
         finally:
             partition.ended.set()
 
-    async def _process_chunk(self, chunk: Chunk, partition: Partition) -> bool:
+    async def _process_chunks(self, tp: TP, chunks: Sequence[Chunk], partition: Partition) -> bool:
         """Decode, detect and send piece by piece, others' pieces in between. False where it is left unfinished."""
-        seconds = [0.0, 0.0, 0.0]
+        seconds, records = [0.0, 0.0, 0.0], Records.joined([chunk.records for chunk in chunks])
         # The one before may have been the only thing that the loop had to do.
         await asyncio.sleep(0)
         paused_at = time.perf_counter()
-        partitions = self._app.kafka.partitions(chunk.tp.topic)
-        for piece in pieces_of(chunk.records, self._limits.absences, partition.state.log, partitions):
+        self._moves.look(tp, partition)
+        for read in pieces_of(records, self._limits.absences, partition.state.log, partition.widths.now):
             if time.perf_counter() - paused_at >= TURN_S:
                 await asyncio.sleep(PAUSE_S)
                 paused_at = time.perf_counter()
+            piece = await self._moves.depart(read, partition, tp.partition)
+            moved = await self._moves.arrive(piece, partition, tp.partition)
+            if not await self._write(tp, partition, moved):
+                return False
             # Not in the middle of a piece, and not of what comes after one that failed.
             if partition.leaving or self._app.crashed:
                 return False
             async with partition.lock:
-                taken = await self._process_piece(piece, chunk, partition)
+                taken = await self._process_piece(piece, records, tp, partition)
                 partition.since.append(piece._replace(rejects=[]))
             seconds = [sum(both) for both in zip(seconds, (piece.seconds, *taken), strict=True)]
         async with partition.lock:
-            partition.state.log.reach(int(chunk.records.timestamps.max()))
+            partition.state.log.reach(int(records.timestamps.max()))
             partition.moved_at = time.monotonic()
-            partition.next_offset = chunk.range.last + 1
-            partition.uncovered.append(chunk)
-        self._app.metrics.add("emberline_records_total", len(chunk.records.offsets), topic=chunk.tp.topic)
+            partition.next_offset = chunks[-1].range.last + 1
+            partition.uncovered += chunks
+        self._app.metrics.add("emberline_records_total", len(records.offsets), topic=tp.topic)
         for stage, took in zip(("decode", "detect", "send"), seconds, strict=True):
             self._app.metrics.observe("emberline_chunk_seconds", took, stage=stage)
         return True
 
-    async def _process_piece(self, piece: Piece, chunk: Chunk, partition: Partition) -> tuple[float, float]:
-        began, tp = time.perf_counter(), chunk.tp
+    async def _process_piece(self, piece: Piece, records: Records, tp: TP, partition: Partition) -> tuple[float, float]:
+        began = time.perf_counter()
         result, failed = await self._detect(piece, partition, tp.partition)
-        rejects = _with_unjudged(piece.rejects, result.refused | failed, chunk.records)
+        rejects = with_unjudged(piece.rejects, result.refused | failed, records)
         detected = time.perf_counter()
         self._app.check_not_paused()
         await self._send_rejects(rejects, tp, partition)
         await self._send(result, partition, tp.partition)
-        self._share.note(chunk.records, piece.reports.good, rejects)
+        self._share.note(records, piece.reports.good, rejects)
         note_result(self._app.metrics, result)
         return detected - began, time.perf_counter() - detected
 
@@ -216,7 +224,7 @@ class DetectJob:
                 partition.careful = True
         silent = _silence(piece, partition.state)
         result, failed = self._sift(piece, partition.state)
-        return silent + result, {at: _failure(error) for at, error in failed.items()}
+        return silent + result, {at: fault_of(error) for at, error in failed.items()}
 
     def _process(self, piece: Piece, state: PartitionState) -> Result:
         result = process(piece.reports, state, self._limits, now_ms())
@@ -242,19 +250,22 @@ class DetectJob:
     def _empty(self) -> PartitionState:
         return PartitionState(self._settings.devices_most)
 
-    async def _read(self, number: int) -> tuple[Checkpoint, Generation | None]:
-        """A partition's checkpoint, its log's time in the state, and the generation that it was written in."""
-        incarnation = Incarnation.of(self._app.topic_ids)
-        checkpoint = await read_checkpoint(self._settings, number, incarnation, self._empty())
+    def _incarnation(self) -> Incarnation:
+        return Incarnation.of(self._app.topic_ids)
+
+    async def _read(self, number: int) -> tuple[Checkpoint, Kept]:
+        """A partition's checkpoint, its log's time in the state, and what else it says of the partition."""
+        checkpoint = await read_checkpoint(self._settings, number, self._incarnation(), self._empty())
         for reason, count in checkpoint.aside.items():
             self._app.metrics.add("emberline_bad_checkpoint_records_total", count, reason=reason)
-        checkpoint.state.log, generation = kept_in(checkpoint.records, checkpoint.state)
-        return checkpoint, generation
+        kept = kept_in(checkpoint.records, checkpoint.state)
+        checkpoint.state.log = kept.log
+        return checkpoint, kept
 
     async def release(self, revoked: set[TP]) -> None:
         """Process no more: who is next begins at our last checkpoint or, if it is us, where we were."""
         async with self._checkpointing:
-            await _let_go(list(self._partitions.values()))
+            await let_go(list(self._partitions.values()))
             for tp, partition in self._partitions.items():
                 self._keep(tp, partition)
             self._partitions.clear()
@@ -270,8 +281,8 @@ class DetectJob:
             partition.waiting.put_nowait(None)
         with suppress(TimeoutError):
             async with asyncio.timeout(FINISH_S):
-                await _ended(held)
-        await _let_go(held)
+                await ended(held)
+        await let_go(held)
         async with self._checkpointing:
             for tp, partition in self._partitions.items():
                 await self._checkpoint(tp, partition)
@@ -304,16 +315,19 @@ class DetectJob:
         number, began = tp.partition, time.monotonic()
         if await self._goes_on(tp, partition):
             return
-        incarnation = Incarnation.of(self._app.topic_ids)
         if number not in self._writers:
             # Before reading: from here on nobody else writes this partition's checkpoints.
-            self._writers[number] = await CheckpointWriter.start(self._settings, number, incarnation)
+            self._writers[number] = await CheckpointWriter.start(self._settings, number, self._incarnation())
         checkpoint, kept = await self._read(number)
         self._writers[number].epoch = checkpoint.next_epoch
         partition.state = checkpoint.state
         if RECORD in checkpoint.records:
             partition.recorded = RECORD, checkpoint.records[RECORD]
-        await self._begin_generation(tp, partition, kept)
+            partition.widths = kept.widths
+        else:
+            partition.widths = await self._moves.widths_of_new(tp)
+        self._moves.look(tp, partition)
+        await self._begin_generation(tp, partition, kept.generation)
         partition.restored = True
         # Others wait for their turn.
         self._app.progressed()
@@ -348,13 +362,12 @@ class DetectJob:
             partition.sent = await sent_since(partition.generation, number, outputs)
         if partition.generation != kept:
             log.info("partition %d: events of generation %d", number, partition.generation.number)
-            partition.recorded = record_of(partition.state.log, partition.generation)
+            partition.recorded = record_of(partition, partition.generation)
             await self._writers[number].write([partition.recorded])
 
     async def _send_rejects(self, rejects: list[Reject], tp: TP, partition: Partition) -> None:
         topic, number = tp
-        partitions = self._app.kafka.partitions(topic)
-        told = [event_of(with_home(reject, number, partitions), topic, number) for reject in rejects]
+        told = [event_of(with_home(reject, number, partition.widths.now), topic, number) for reject in rejects]
         originals = {(reject.offset, reject.index): reject for reject in rejects}
         partition.sending += await send_all(
             self._producer,
@@ -395,7 +408,10 @@ class DetectJob:
         tp, partition = item
         partition.looked_after_at = time.monotonic()
         await self._beat(tp, partition)
-        if time.monotonic() - partition.checkpointed_at >= self._settings.checkpoint_interval_s:
+        interval_s = self._settings.checkpoint_interval_s
+        if partition.widths.hurry(partition.state.log.ts):
+            interval_s = min(interval_s, MOVES_INTERVAL_S)
+        if time.monotonic() - partition.checkpointed_at >= interval_s:
             await self._checkpoint(tp, partition)
 
     async def _beat(self, tp: TP, partition: Partition) -> None:
@@ -425,7 +441,7 @@ class DetectJob:
             encoded = await changed_rows(partition.state)
             reached = max(partition.next_offset, partition.generation.covered)
             generation = covered_to(partition.generation, reached, partition.sent)
-            record = record_of(partition.state.log, generation)
+            record = record_of(partition, generation)
             if record != partition.recorded:
                 # Last: without transactions rows may be newer than it, never older.
                 encoded.append(record)
@@ -433,14 +449,7 @@ class DetectJob:
             sending, partition.sending = partition.sending, []
         await asyncio.gather(*sending)
         self._app.check_not_paused()
-        try:
-            await self._writers[tp.partition].write(encoded)
-        except OperatorError:
-            if not self._app.rebalancing:
-                raise
-            # It waited for a broker through a rebalance, and the partition is another's: nobody was away.
-            partition.restored = False
-            await self._drop_writer(tp.partition)
+        if not await self._write(tp, partition, encoded):
             return
         partition.recorded, partition.generation = record, generation
         if generation.sent_from is None:
@@ -458,6 +467,19 @@ class DetectJob:
         self._app.metrics.observe("emberline_checkpoint_seconds", partition.checkpointed_at - began)
         self._app.metrics.set("emberline_devices", len(partition.state), partition=str(tp.partition))
 
+    async def _write(self, tp: TP, partition: Partition, rows: Sequence[tuple[bytes, bytes | None]]) -> bool:
+        """Write to the checkpoint. False where the partition has become another's, and is let go of."""
+        try:
+            await self._writers[tp.partition].write(rows)
+        except OperatorError:
+            if not self._app.rebalancing:
+                raise
+            # It waited for a broker through a rebalance, and the partition is another's: nobody was away.
+            partition.restored = False
+            await self._drop_writer(tp.partition)
+            return False
+        return True
+
 
 def _silence(piece: Piece, state: PartitionState) -> Result:
     """What silence means before a piece."""
@@ -471,28 +493,3 @@ async def _stop(writers: Collection[CheckpointWriter]) -> None:
 async def _beaten(partition: Partition) -> None:
     await asyncio.gather(*partition.beating)
     partition.beating = ()
-
-
-async def _let_go(partitions: Collection[Partition]) -> None:
-    """Have the partitions' tasks end with the pieces they have in hand."""
-    for partition in partitions:
-        partition.leaving = True
-        partition.waiting.put_nowait(None)
-    await _ended(partitions)
-
-
-async def _ended(partitions: Collection[Partition]) -> None:
-    for partition in partitions:
-        await partition.ended.wait()
-
-
-def _with_unjudged(rejects: list[Reject], unjudged: Mapping[tuple[int, int], Fault], records: Records) -> list[Reject]:
-    """The rejects, and the reports that were not judged, in the order of their offsets and indices."""
-    if not unjudged:
-        return rejects
-    return sorted([*rejects, *reject_reports(records, unjudged)], key=lambda reject: (reject.offset, reject.index))
-
-
-def _failure(error: Exception) -> Fault:
-    why = f"{type(error).__name__}: {error}"[:100]
-    return Fault(DETECTOR_FAILED, f"{why}; its readings are stored. Please report this defect of emberline")

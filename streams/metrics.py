@@ -56,6 +56,7 @@ METRICS: Final = (
         "checkpoint records that could not be used when a partition was restored",
     ),
     Metric("emberline_checkpoint_seconds", "histogram", (), "time from a checkpoint's snapshot to its acknowledgement"),
+    Metric("emberline_moved_devices_total", "counter", (), "devices taken along from another partition"),
     Metric("emberline_devices", "gauge", ("partition",), "devices in the state of a partition"),
     Metric("emberline_inserted_rows_total", "counter", ("table",), "rows stored in ClickHouse"),
     Metric("emberline_insert_seconds", "histogram", ("table",), "time an insert takes"),

@@ -1,10 +1,10 @@
-"""The partition that Kafka's clients choose for a key."""
+"""The partition that Kafka's clients choose for a key, by how many there are."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, Self
 
 from aiokafka.partitioner import murmur2
 
@@ -20,6 +20,53 @@ def partition_of(key: bytes, partitions: int) -> int:
     """The number of the partition that every client with Kafka's own partitioner puts a record of the key into."""
     number: int = (murmur2(key) & 0x7FFFFFFF) % partitions
     return number
+
+
+MOVES_MS: Final = 7 * 86_400_000
+"""For so long after topics were widened devices take along what was kept of them: as long as telemetry is kept."""
+HURRY_MS: Final = 900_000
+"""For so long after it most of them come: clients hear of new partitions within 5 min by default. Three times that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """How many partitions telemetry has and had: each count with the time of the log, epoch ms, since which it is
+    known. Counts rise, for no topic can be narrowed."""
+
+    counts: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def now(self) -> int:
+        """How many there are; 0 where it is not known yet."""
+        return self.counts[-1][0] if self.counts else 0
+
+    @property
+    def since_ts(self) -> int:
+        """Since when there are so many; 0 where there never were less."""
+        return self.counts[-1][1] if len(self.counts) > 1 else 0
+
+    def widened(self, count: int, ts: int) -> Self:
+        """These and, where there are more by now, how many there are."""
+        return type(self)((*self.counts, (count, ts))) if count > self.now else self
+
+    def former(self, ts: int) -> list[int]:
+        """How many there were before topics were widened not long before `ts`, the newest count first."""
+        follow = zip(self.counts, self.counts[1:], strict=False)
+        return [count for (count, _), (_, until) in follow if ts - until <= MOVES_MS][::-1]
+
+    def hurry(self, ts: int) -> bool:
+        """Whether they were widened a moment ago."""
+        return len(self.counts) > 1 and ts - self.since_ts <= HURRY_MS
+
+    @classmethod
+    def from_json(cls, kept: Any) -> Self:
+        """Read them back; none where they are none."""
+        counts = []
+        for pair in kept if isinstance(kept, list) else ():
+            match pair:
+                case [int(count), int(ts)]:
+                    counts.append((count, ts))
+        return cls(tuple(counts))
 
 
 _partition_of = lru_cache(KEYS_KEPT)(partition_of)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -15,12 +15,15 @@ from detectors.log_time import LogTime
 from detectors.state import PartitionState
 from streams.generations import Generation, SentEvents
 from streams.ledger import Ledger
+from streams.partitioner import Widths
 from streams.pieces import Piece
 from streams.transport import Chunk
 
 RECORD: Final = b"partition"
 """The key of the partition's own record among its checkpoints."""
 
+RECORDS_TOGETHER: Final = 5_000
+"""Chunks that wait are processed together up to so many records: small ones are dear each by itself [ours]."""
 ROWS_AT_ONCE: Final = 2_000
 """Rows of a checkpoint made without a pause: some 20 ms [measured]."""
 
@@ -35,7 +38,7 @@ class Partition:
     are acknowledged. `careful` says that a detector has raised since the last checkpoint, `leaving` that processing
     ends with the piece in hand. `ledger` is None until something comes of it. `generation` is that of its events,
     `sent` what is on the output topics of records that no checkpoint of these rules covers; `recorded` is what the
-    checkpoint says of both and of the log.
+    checkpoint says of both, of the log and of `widths`.
     """
 
     state: PartitionState
@@ -56,8 +59,22 @@ class Partition:
     generation: Generation = field(default_factory=Generation)
     sent: SentEvents | None = None
     recorded: tuple[bytes, bytes] | None = None
+    widths: Widths = field(default_factory=Widths)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def next_chunks(self) -> list[Chunk]:
+        """Chunks that wait, as many as are well processed together; none where the partition is to be let go of."""
+        chunk, found, count = await self.waiting.get(), list[Chunk](), 0
+        while chunk is not None:
+            found.append(chunk)
+            count += len(chunk.records.offsets)
+            if count >= RECORDS_TOGETHER or self.waiting.empty():
+                return found
+            chunk = self.waiting.get_nowait()
+        if found:
+            self.waiting.put_nowait(None)
+        return found
 
     def go_on_from(self, before: Partition) -> None:
         """Have what this worker had of the partition. Chunks that were not committed come again on another ledger, and
@@ -65,26 +82,47 @@ class Partition:
         self.state, self.generation, self.recorded = before.state, before.generation, before.recorded
         self.sent, self.sending, self.since = before.sent, before.sending, before.since
         self.careful, self.next_offset, self.moved_at = before.careful, before.next_offset, before.moved_at
+        self.widths = before.widths
         self.restored = True
 
 
-def record_of(log: LogTime, generation: Generation) -> tuple[bytes, bytes]:
+def record_of(partition: Partition, generation: Generation) -> tuple[bytes, bytes]:
     """The partition's own record, key and value."""
-    told = {"log_ts": log.ts, "awake_ts": log.awake_ts, "generation": generation}
+    told = {
+        "log_ts": partition.state.log.ts,
+        "awake_ts": partition.state.log.awake_ts,
+        "generation": generation,
+        "widths": partition.widths.counts,
+    }
     return RECORD, orjson.dumps(told)
 
 
-def kept_in(records: Mapping[bytes, bytes], state: PartitionState) -> tuple[LogTime, Generation | None]:
-    """What the partition's own record says. Where there is none, for the release that wrote the rows had none, or it is
-    unreadable, the log is as far as its devices were heard: nobody's silence counts anew."""
-    try:
-        told: Any = orjson.loads(records.get(RECORD, b""))
-    except orjson.JSONDecodeError:
-        told = None
-    match told:
-        case {"log_ts": int(ts), "awake_ts": int(awake_ts), "generation": generation}:
-            return LogTime(ts, awake_ts), Generation.from_json(generation)
-    return LogTime(int(state.rows["heard_ts"][state.held()].max(initial=0))), None
+class Kept(NamedTuple):
+    """What the partition's own record says. `generation` is None where there is none."""
+
+    log: LogTime
+    generation: Generation | None = None
+    widths: Widths = Widths()
+
+    @classmethod
+    def of(cls, record: bytes) -> Kept | None:
+        """Read it back; None where the release that wrote it had none, or it is unreadable."""
+        try:
+            told: Any = orjson.loads(record)
+        except orjson.JSONDecodeError:
+            return None
+        match told:
+            case {"log_ts": int(ts), "awake_ts": int(awake_ts), "generation": generation}:
+                widths = Widths.from_json(told.get("widths"))
+                return cls(LogTime(ts, awake_ts), Generation.from_json(generation), widths)
+        return None
+
+
+def kept_in(records: Mapping[bytes, bytes], state: PartitionState) -> Kept:
+    """What the partition's own record says. Where there is none, the log is as far as its devices were heard: nobody's
+    silence counts anew."""
+    kept = Kept.of(records.get(RECORD, b""))
+    return kept or Kept(LogTime(int(state.rows["heard_ts"][state.held()].max(initial=0))))
 
 
 async def changed_rows(state: PartitionState) -> list[tuple[bytes, bytes | None]]:
@@ -96,3 +134,17 @@ async def changed_rows(state: PartitionState) -> list[tuple[bytes, bytes | None]
         await asyncio.sleep(0)
     state.dirty[rows] = False
     return encoded
+
+
+async def let_go(partitions: Collection[Partition]) -> None:
+    """Have the partitions' tasks end with the pieces they have in hand."""
+    for partition in partitions:
+        partition.leaving = True
+        partition.waiting.put_nowait(None)
+    await ended(partitions)
+
+
+async def ended(partitions: Collection[Partition]) -> None:
+    """Return once the partitions' tasks have ended."""
+    for partition in partitions:
+        await partition.ended.wait()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -21,7 +21,8 @@ from detectors.device_status import MISPLACED
 from detectors.log_time import LogTime
 from schemas.absences import Absences
 from schemas.records import Records
-from schemas.report_rejects import Reject
+from schemas.report_rejects import Reject, reject_reports
+from schemas.report_rules import Fault
 from schemas.reports import Reports, decoded
 from streams.partitioner import is_misplaced
 
@@ -34,11 +35,13 @@ DECODE_S: Final = 0.04
 
 
 class SilenceCheck(NamedTuple):
-    """Before which record silence is checked, and the log's time before it and by it, epoch ms."""
+    """Before which record silence is checked, the log's time before it and by it, epoch ms, and which devices report to
+    another partition by then."""
 
     before_ts: int
     ts: int
     offset: int
+    gone: frozenset[tuple[str, bool]] = frozenset()
 
 
 class Piece(NamedTuple):
@@ -136,3 +139,10 @@ def _begins(reports: Reports) -> Iterator[int]:
         if seen[device_id] > OF_DEVICE_MOST:
             yield report
             seen = Counter([device_id])
+
+
+def with_unjudged(rejects: list[Reject], unjudged: Mapping[tuple[int, int], Fault], records: Records) -> list[Reject]:
+    """The rejects, and the reports that were not judged, in the order of their offsets and indices."""
+    if not unjudged:
+        return rejects
+    return sorted([*rejects, *reject_reports(records, unjudged)], key=lambda reject: (reject.offset, reject.index))

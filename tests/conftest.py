@@ -23,6 +23,7 @@ QUICK: Final = (
     "streams/test_generations.py",
     "streams/test_ledger.py",
     "streams/test_partitions.py",
+    "streams/test_widths.py",
     "streams/test_pulse.py",
     "streams/test_seals.py",
     "streams/test_settings.py",

@@ -7,12 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from msgspec.json import decode
 
 from detectors.checkpoints.encode import is_row
 from detectors.checkpoints.layout import KNOWN, LAYOUT, Layout, beginning_of, parsed
 from detectors.checkpoints.restore import restore_all
+from detectors.checkpoints.rows import device_of
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS
+from streams.checkpoints import TOPIC_IDS
+from streams.moves import MOVED, Move
+from streams.seals import opened
 from streams.settings import Settings
 from tests.faults.beside import Beside
 from tests.support.kafka_outside import rows_of
@@ -36,6 +41,7 @@ class CheckpointReader(Beside):
         super().__init__("checkpoints")
         self._kafka = settings.kafka
         self._rows: list[list[Row]] = []
+        self._moves: list[dict[Device, Move]] = []
         self._layouts = dict(KNOWN)
         self._positions: dict[TopicPartition, int] = {}
         self.widen(settings.partitions)
@@ -45,6 +51,7 @@ class CheckpointReader(Beside):
         with self.changed:
             for number in range(len(self._rows), partitions):
                 self._rows.append([])
+                self._moves.append({})
                 self._positions[TopicPartition(CHECKPOINTS.name, number)] = 0
 
     def rows(self, ends: Mapping[int, int], seconds: float = 60.0) -> list[list[Row]]:
@@ -56,6 +63,11 @@ class CheckpointReader(Beside):
                 assert left > 0, f"checkpoints read only to {self._positions}, not {ends}"
                 self.changed.wait(left)
             return [[row for row in rows if row.offset < ends[number]] for number, rows in enumerate(self._rows)]
+
+    def moves(self) -> list[dict[Device, Move]]:
+        """Of each partition, the devices that came to it, as far as was read."""
+        with self.changed:
+            return [dict(moves) for moves in self._moves]
 
     async def work(self) -> None:
         """Read on."""
@@ -79,6 +91,7 @@ class CheckpointReader(Beside):
                 with self.changed:
                     for tp, read in rows.items():
                         self._rows[tp.partition] += read
+                        self._moves[tp.partition] |= _moves_of(found[tp])
                     self._positions |= positions
                     self.changed.notify_all()
         finally:
@@ -100,6 +113,14 @@ def _rows_of(records: Sequence[ConsumerRecord], layouts: dict[bytes, Layout]) ->
             waiting = {}
         waiting[record.key] = record
     yield from _restored(waiting, layouts)
+
+
+def _moves_of(records: Sequence[ConsumerRecord]) -> dict[Device, Move]:
+    held = {one.key.removeprefix(MOVED): one for one in records if one.key.startswith(MOVED)}
+    return {
+        device_of(key): decode(opened(one.key, one.value, dict(one.headers)[TOPIC_IDS]).value, type=Move)
+        for key, one in held.items()
+    }
 
 
 def _restored(records: Mapping[bytes, ConsumerRecord], layouts: Mapping[bytes, Layout]) -> Iterator[Row]:

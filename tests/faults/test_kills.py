@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from schemas.topics import DEVICE_STATUS
-from tests.faults.altered.hasty import hasty
+from tests.faults.altered.hasty import hasty, hasty_worker
 from tests.faults.conftest import Open
 from tests.faults.kills import kill_at_random
 from tests.faults.watch import Look
@@ -34,12 +34,8 @@ def _statuses(look: Look) -> int:
     return sum(end for (topic, _), end in look.ends.items() if topic == DEVICE_STATUS.name)
 
 
-def _hasty(role: str) -> Sequence[str]:
-    return [sys.executable, "-m", "tests.faults.altered.hasty", "worker", role]
-
-
 def test_silence_is_told_once_and_as_the_log_has_it_though_workers_are_killed(arena: Open) -> None:
-    with hasty(), arena(detect=2, sink=2, command=_hasty) as ring, ring.load(SEED) as load:
+    with hasty(), arena(detect=2, sink=2, command=hasty_worker) as ring, ring.load(SEED) as load:
         kill_at_random(ring, SEED, KILLS)
         before = _statuses(ring.live())
         load.stop()

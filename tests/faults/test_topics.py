@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import re
 from collections import Counter
@@ -10,10 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from schemas.events import Alarm
 from schemas.topics import ALARMS, DAY_MS, OUTPUTS, TELEMETRY
+from streams.partitioner import partition_of
 from streams.settings import Settings
 from streams.topics import count_partitions, make_topics
 from streams.watching.described import asking, described, nodes, settings_of
+from tests.faults.altered.hasty import OFFLINE_AFTER_MS, hasty, hasty_worker
 from tests.faults.arena import ALL_TOPICS, PARTITIONS, Servers, configure, delete, make_anew, settings_for, widen
 from tests.faults.conftest import Open
 from tests.faults.crew import Post
@@ -121,6 +125,47 @@ def test_topics_widened_together_under_load_lose_nothing_and_new_partitions_are_
     assert verdict.complaints == [], said
     assert all(load.acknowledged)
     assert ring.crew.gave_up == []
+
+
+def test_what_is_known_of_a_device_comes_along_when_topics_are_widened(arena: Open) -> None:
+    wide = PARTITIONS + 2
+    devices = [_moving(PARTITIONS, wide, new) for new in (True, False)]
+    with hasty(), arena(detect=2, sink=1, command=hasty_worker) as ring, ring.load(204) as load:
+        with Kafka(ring.settings.kafka, PARTITIONS) as kafka:
+            opening = [_arcs(device, 20, PARTITIONS) for device in devices]
+            kafka.send(opening)
+            ring.live()
+            ring.widen(wide)
+            # Senders hear of it a while later.
+            kafka.send(opening)
+            ring.live()
+        with Kafka(ring.settings.kafka, wide) as kafka:
+            for _ in range(2 * OFFLINE_AFTER_MS // 1_000):
+                kafka.send(_arcs(device, 0, wide) for device in devices)
+                ring.wait(1.0)
+            ring.live()
+            verdict = ring.judge(load, widened=True)
+            alarms = [Alarm.from_json(record.value) for held in kafka.read(ALARMS.name) for record in held]
+            kept = kafka.newest_checkpoints()
+        said = ring.told()
+    assert verdict.complaints == [], said
+    for device in devices:
+        key, life = device.encode(), {one.event: one.alarm_id for one in alarms if one.device_id == device}
+        assert (set(life), len(set(life.values()))) == ({"opened", "recovered"}, 1), said
+        assert [number for number, rows in enumerate(kept) if b"0" + key in rows] == [partition_of(key, wide)]
+    assert ring.crew.gave_up == []
+
+
+def _moving(before: int, after: int, new: bool) -> str:
+    """A device that is to be in another partition once there are more, in a new one or in one that was there."""
+    ids = (f"MOVES-{number}" for number in itertools.count())
+    homes = ((one, partition_of(one.encode(), before), partition_of(one.encode(), after)) for one in ids)
+    return next(one for one, here, there in homes if here != there and (there >= before) == new)
+
+
+def _arcs(device: str, half_cycles: int, partitions: int) -> ProducerRecord:
+    report = {"v": 1, "device_id": device, "arc_half_cycles": [half_cycles]}
+    return ProducerRecord(partition_of(device.encode(), partitions), device.encode(), json.dumps(report).encode())
 
 
 def _until_told(post: Post, path: str, status: int, text: str) -> None:

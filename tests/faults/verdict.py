@@ -7,7 +7,10 @@ telemetry it takes from the slow twin (`detectors.twin`), fed with the same byte
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +21,7 @@ from faust.types import TP
 
 from detectors.device_status import MISPLACED
 from detectors.limits import LimitTable, load_limits
+from detectors.twin.devices import Device as Twin
 from detectors.twin.oracle import Oracle, Told, timeless
 from schemas.control import is_control
 from schemas.events import Aggregate, Alarm, DeviceStatus
@@ -26,6 +30,7 @@ from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, NOT_JUDGED, RejectEvent
 from schemas.reports import Reports, decode
 from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
+from streams.moves import Move
 from streams.partitioner import is_misplaced
 from streams.settings import Settings, host_port
 from streams.transport import to_records
@@ -75,8 +80,12 @@ Fails = Callable[[Any], bool]
 class _Sifted(Oracle):
     """The twin, which never raises, without the reports that a detector raises on: as if they had never been there."""
 
-    def __init__(self, limits: LimitTable, fails: Fails, number: int, partitions: int) -> None:
-        super().__init__(limits, misplaced=lambda key: is_misplaced(key, number, partitions))
+    def __init__(self, limits: LimitTable, fails: Fails, number: int, moves: Sequence[Mapping[Device, Move]]) -> None:
+        def gone(device: Device, ts: int) -> bool:
+            found = (of_partition.get(device) for of_partition in moves)
+            return any(move is not None and move.source == number and move.ts <= ts for move in found)
+
+        super().__init__(limits, misplaced=lambda key: is_misplaced(key, number, len(moves)), gone=gone)
         self.failed: list[tuple[int, int, str]] = []
         self._fails = fails
 
@@ -92,23 +101,22 @@ def judge(
     clickhouse: str,
     looks: Sequence[Look],
     checkpoints: Sequence[Sequence[Row]],
+    moves: Sequence[Mapping[Device, Move]],
     acknowledged: Sequence[int],
     fails: Fails = lambda report: False,
     widened: bool = False,
 ) -> Verdict:
     """Everything that must hold of the first `settings.partitions`, once the load has stopped and lag is 0.
 
-    Where topics were `widened`, what statuses say of misplaced reports is left out: since when they are hangs on when a
-    worker has heard of it.
+    `moves` are the devices that came to each partition from others. Where topics were `widened`, what statuses say of
+    misplaced reports is left out: since when they are hangs on when a worker has heard of it.
     """
     verdict = Verdict()
     ends = looks[-1].ends
     topics = asyncio.run(read_topics(settings, ends))
     limits = load_limits(settings.limits_path)
-    told = [
-        _told(records, _Sifted(limits, fails, number, settings.partitions))
-        for number, records in enumerate(topics[TELEMETRY.name])
-    ]
+    oracles = [_Sifted(limits, fails, number, moves) for number in range(settings.partitions)]
+    told = _Twins(topics[TELEMETRY.name], oracles, moves).told()
     host, port = host_port(clickhouse)
     with Client(host, port, settings.clickhouse_database, password=settings.clickhouse_password) as client:
         _judge_telemetry(verdict, topics, told, client, acknowledged)
@@ -121,15 +129,49 @@ def judge(
     for number, records in enumerate(topics[TELEMETRY.name]):
         rejects = topics[REJECTS.name][number]
         _judge_detect_commits(verdict, number, records, told[number], rejects, checkpoints[number], looks)
-    verdict.counts["looks"] = len(looks)
+    verdict.counts |= {"looks": len(looks), "moved": sum(map(len, moves))}
     return verdict
 
 
-def _told(records: Sequence[ConsumerRecord], oracle: _Sifted) -> Told:
-    """By the twin; what a detector raises on is rejected."""
-    told = fed(oracle, records)
-    told.rejects = sorted([*told.rejects, *oracle.failed])
-    return told
+class _Twins:
+    """The twins of all partitions. Each goes on by itself, but where a device came to one of them: there the one that
+    it came from must have got as far as its row had."""
+
+    def __init__(
+        self,
+        records: Sequence[Sequence[ConsumerRecord]],
+        oracles: Sequence[_Sifted],
+        moves: Sequence[Mapping[Device, Move]],
+    ) -> None:
+        self._oracles = oracles
+        self._left = [deque(of_partition) for of_partition in records]
+        due = [sorted((move.before, device, move) for device, move in of_partition.items()) for of_partition in moves]
+        self._due = [deque(of_partition) for of_partition in due]
+        self._kept: dict[tuple[int, int, Device], Twin] = {}
+        self._keep: defaultdict[tuple[int, int], list[Device]] = defaultdict(list)
+        for of_partition in due:
+            for _, device, move in of_partition:
+                self._keep[move.source, move.offset].append(device)
+
+    def told(self) -> list[Told]:
+        """What they say of all records; what a detector raises on is rejected."""
+        for number, oracle in enumerate(self._oracles):
+            self._go_on(number, math.inf)
+            oracle.told.rejects = sorted([*oracle.told.rejects, *oracle.failed])
+        return [oracle.told for oracle in self._oracles]
+
+    def _go_on(self, number: int, beyond: float) -> None:
+        """Take in a partition's records below an offset."""
+        left, due, oracle = self._left[number], self._due[number], self._oracles[number]
+        while left and left[0].offset < beyond:
+            record = left.popleft()
+            while due and due[0][0] <= record.offset:
+                _, device, move = due.popleft()
+                self._go_on(move.source, move.offset + 1)
+                oracle.take_over(self._kept.pop((move.source, move.offset, device)))
+            fed(oracle, [record])
+            for device in self._keep[number, record.offset]:
+                self._kept[number, record.offset, device] = deepcopy(oracle.devices[device])
 
 
 def _good(records: Records) -> Reports:
@@ -178,10 +220,9 @@ def _judge_telemetry(
         offsets = {one[1] for one in (*good, *bad) if one[0] == number}
         meant = {one.offset for one in records if not is_control(one.value, one.headers)}
         verdict.hold(offsets == meant, f"a record of partition {number} is neither good nor bad")
-        verdict.hold(
-            len(records) >= acknowledged[number],
-            f"partition {number}: {acknowledged[number]} records acknowledged, {len(records)} there",
-        )
+    for number, count in enumerate(acknowledged):
+        there = len(topics[TELEMETRY.name][number])
+        verdict.hold(there >= count, f"partition {number}: {count} records acknowledged, {there} there")
     verdict.same(stored, good, "reports in ClickHouse")
     verdict.same(rejected, bad, "rejects in ClickHouse")
     verdict.counts |= {"records": sum(map(len, topics[TELEMETRY.name])), "reports": len(good), "rejects": len(bad)}

@@ -5,7 +5,8 @@ python -m tests.faults.altered.hasty worker detect
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -27,6 +28,11 @@ def hasty() -> Iterator[None]:
         yield
     finally:
         _set(*before)
+
+
+def hasty_worker(role: str) -> Sequence[str]:
+    """The command of a worker that is so."""
+    return [sys.executable, "-m", "tests.faults.altered.hasty", "worker", role]
 
 
 def _set(offline_after_ms: dict[str, int], soonest_ms: int, look_ms: int, beat_due_s: float) -> None:
