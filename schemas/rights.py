@@ -39,7 +39,8 @@ def rights(group: str) -> list[Right]:
         Right("detect", ("Read", "Write"), "topic", (TELEMETRY.name, CHECKPOINTS.name, *_OUTPUTS)),
         Right("detect", ("Read",), "group", (f"{group}-detect",)),
         Right("detect", ("Write",), "transactional-id", (f"{group}-checkpoint-",), prefixed=True),
-        Right("sink", ("Read",), "topic", (TELEMETRY.name, *_OUTPUTS)),
+        # Which generation events are of is in the checkpoints (`streams.watching.strangers`).
+        Right("sink", ("Read",), "topic", (TELEMETRY.name, CHECKPOINTS.name, *_OUTPUTS)),
         Right("sink", ("Read",), "group", (f"{group}-sink",)),
         Right("gateway", ("Write",), "topic", (TELEMETRY.name,)),
         Right("service", ("Read",), "topic", (ALARMS.name, DEVICE_STATUS.name)),

@@ -129,7 +129,9 @@ async def begun(
     for topic in OUTPUTS:
         found, of_topic = await _start(outputs, TopicPartition(topic.name, partition), known.covered)
         starts.setdefault(topic.name, found)
-        highest = max(highest, of_topic)
+        if kept is None:
+            # Else the checkpoint knows: what claims to be of a later generation is a stranger's.
+            highest = max(highest, of_topic)
     return replace(known, number=highest + 1, rules=rules, sent_from=starts)
 
 

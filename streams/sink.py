@@ -34,6 +34,7 @@ from streams.ledger import Ledger
 from streams.seldom import Seldom
 from streams.settings import Settings
 from streams.transport import Chunk, Fetch
+from streams.watching.strangers import Strangers
 from streams.worker import WorkerApp
 
 log = logging.getLogger("emberline.sink")
@@ -130,6 +131,8 @@ class SinkJob:
         """Connect."""
         self._app = app
         self._sink = await asyncio.to_thread(self._make_sink)
+        self._strangers = Strangers(app)
+        await self._strangers.start()
         for topic in self.topics:
             threads = ThreadPoolExecutor(1, thread_name_prefix=topic)
             queue = self._queues[topic] = _InsertQueue(topic, app.topic_ids[topic], threads)
@@ -172,6 +175,7 @@ class SinkJob:
                 queue.threads.shutdown(wait=False)
             # The interpreter does not end before the threads have.
             self._sink.close()
+            await self._strangers.stop()
 
     async def _ask(self, offsets: Mapping[TP, int]) -> None:
         """Go back where ClickHouse holds less than was committed: it was restored from a backup, or is a new one.
@@ -265,6 +269,7 @@ class SinkJob:
             progress.offset = chunks[-1].range.last
             kept = block
             if queue.topic in _WITH_POSITIONS:
+                block = self._strangers.without(block, chunks[-1].tp.partition)
                 kept, progress.position = drop_repeats(block, progress.position)
             repeats += block.rows - kept.rows
             blocks.append(kept)

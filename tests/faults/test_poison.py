@@ -1,4 +1,4 @@
-"""Bad records under load."""
+"""Bad records under load, and events that nobody of ours has sent."""
 
 from __future__ import annotations
 
@@ -6,14 +6,33 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 import orjson
+from clickhouse_driver import Client
+from msgspec import structs
 
+from schemas.events import Alarm, DeviceStatus
+from schemas.topics import ALARMS, DEVICE_STATUS
+from streams.settings import host_port
 from streams.times import now_ms
 from tests.faults.altered.raising import FATAL_VALUE
-from tests.faults.arena import PARTITIONS
+from tests.faults.arena import PARTITIONS, Arena
 from tests.faults.conftest import Open
 from tests.support.kafka_outside import Kafka, ProducerRecord
+from tests.support.processes import until
+
+ELSEWHERE: Final[dict[str, dict[str, Any]]] = {
+    "a record that telemetry has not": {"source_offset": 2**62},
+    "a record that telemetry has not yet": {"source_offset": 1_000_000},
+    "a generation that nobody has begun": {"generation": 2**31 - 1},
+    "another telemetry": {"source_topic_id": str(UUID(int=7)), "source_offset": 2**62},
+}
+_COUNTS: Final = """
+    SELECT
+        (SELECT count() FROM alarm_events WHERE device_id = %(device)s),
+        (SELECT count() FROM device_status_events WHERE device_id = %(device)s)
+"""
 
 TOO_LARGE: Final = b'{"v":1,"note":"' + b"x" * 5_000_000 + b'"}'
 STRETCH: Final = 3_000
@@ -94,3 +113,37 @@ def test_a_bad_stretch_stops_nobody_and_is_said(arena: Open) -> None:
     assert verdict.counts["rejects"] >= STRETCH
     assert re.search(r"of the last \d+ reports are bad, most from gateway unknown: not_json", post.said)
     assert ended == []
+
+
+def test_events_of_strangers_are_told_and_left_out_and_those_that_follow_are_stored(arena: Open) -> None:
+    with arena(detect=1, sink=1) as ring, Kafka(ring.settings.kafka, PARTITIONS) as kafka:
+        _until_stored(ring, kafka, "FIRE-0")
+        for topic, event in ((ALARMS.name, Alarm), (DEVICE_STATUS.name, DeviceStatus)):
+            (record, *_) = kafka.read(topic)[0]
+            true = event.from_json(record.value)
+            forged = [structs.replace(true, device_id="FORGED", **changes) for changes in ELSEWHERE.values()]
+            kafka.send((ProducerRecord(0, b"FORGED", one.to_json()) for one in forged), topic)
+        _until_stored(ring, kafka, "FIRE-1")
+        # Whoever takes the partition over, and whoever has other rules, begins behind what is ours.
+        for post in ring.crew.posts:
+            post.kill()
+        _until_stored(ring, kafka, "FIRE-2")
+        assert _stored(ring, "FORGED") == (0, 0)
+        said = ring.crew.sink[0].said
+        assert "is no event of ours: a stranger's" in said
+    assert ring.crew.gave_up == []
+
+
+def _until_stored(ring: Arena, kafka: Kafka, device: str) -> None:
+    """An arc fault of a device, and then that it and its device are told in ClickHouse."""
+    report = {"v": 1, "device_id": device, "arc_half_cycles": [20]}
+    kafka.send([ProducerRecord(0, device.encode(), orjson.dumps(report))])
+    until(lambda: _stored(ring, device) == (1, 1), f"{device} in ClickHouse; {ring.told()}", 60)
+
+
+def _stored(ring: Arena, device: str) -> tuple[int, int]:
+    """How many alarms and statuses of a device are in ClickHouse."""
+    host, port = host_port(ring.clickhouse.address)
+    with Client(host, port, ring.settings.clickhouse_database, password=ring.settings.clickhouse_password) as client:
+        ((alarms, statuses),) = client.execute(_COUNTS, {"device": device})
+    return alarms, statuses
