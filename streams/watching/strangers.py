@@ -3,7 +3,8 @@
 An event of ours follows from a record of the telemetry that is here. So it names that topic's id and an offset below
 its end, and its generation is in the partition's checkpoint before the first event of it is sent. One event that lies
 beyond would make all that follow look like repeats, for good (`schemas.positions`). What a stranger sends within these
-bounds is not noticed: only ACLs keep others from the topics.
+bounds is not noticed: only ACLs keep others from the topics. And where Kafka itself loses the end of telemetry, in an
+unclean election, events of what is lost are taken for a stranger's.
 """
 
 from __future__ import annotations
