@@ -77,6 +77,7 @@ class CheckpointWriter:
         self._topic_ids = bytes(incarnation)
         self._fencing = fencing
         self._layout_is_told = False
+        self._is_fenced = False
         self._writing = asyncio.Lock()
         self.epoch = 1
 
@@ -103,8 +104,16 @@ class CheckpointWriter:
         if not rows:
             return
         taken_over = f"partition {self._partition} is another worker's now; this one was away"
-        async with self._writing, whole(self._producer, self._fencing, taken_over):
-            await self._send(rows)
+        async with self._writing:
+            if self._is_fenced:
+                # The client would begin no transaction, and say so in another way.
+                raise OperatorError(taken_over)
+            try:
+                async with whole(self._producer, self._fencing, taken_over):
+                    await self._send(rows)
+            except OperatorError:
+                self._is_fenced = True
+                raise
         self._layout_is_told = True
 
     def _layout(self) -> Iterator[Outgoing]:

@@ -23,7 +23,7 @@ from detectors.rounds import Result
 from detectors.rules import rules_of
 from detectors.sift import Sifted, fault_of, sift
 from detectors.state import PartitionState
-from detectors.statuses import check_silence, is_due
+from detectors.statuses import is_due
 from schemas.control import TIME_HEADERS, TIME_KEY
 from schemas.records import Records
 from schemas.rejects import event_of
@@ -42,7 +42,7 @@ from streams.metrics import note_result
 from streams.moves import Moves
 from streams.partitioner import with_home
 from streams.partitions import RECORD, Kept, Partition, changed_rows, ended, kept_in, let_go, record_of
-from streams.pieces import Piece, pieces_of, with_unjudged
+from streams.pieces import Piece, pieces_of, silence_before, with_unjudged
 from streams.reject_share import RejectShare
 from streams.settings import Settings
 from streams.times import now_ms
@@ -178,12 +178,8 @@ class DetectJob:
             if time.perf_counter() - paused_at >= TURN_S:
                 await asyncio.sleep(PAUSE_S)
                 paused_at = time.perf_counter()
-            piece = await self._moves.depart(read, partition, tp.partition)
-            moved = await self._moves.arrive(piece, partition, tp.partition)
-            if not await self._write(tp, partition, moved):
-                return False
-            # Not in the middle of a piece, and not of what comes after one that failed.
-            if partition.leaving or self._app.crashed:
+            piece = await self._with_moves(read, tp, partition)
+            if piece is None:
                 return False
             async with partition.lock:
                 taken = await self._process_piece(piece, records, tp, partition)
@@ -198,6 +194,16 @@ class DetectJob:
         for stage, took in zip(("decode", "detect", "send"), seconds, strict=True):
             self._app.metrics.observe("emberline_chunk_seconds", took, stage=stage)
         return True
+
+    async def _with_moves(self, piece: Piece, tp: TP, partition: Partition) -> Piece | None:
+        """The piece, once what its devices bring along is in the checkpoint. None where the partition is let go of, or
+        something before the piece has failed."""
+        if not (partition.leaving or self._app.crashed):
+            piece = await self._moves.depart(piece, tp, partition)
+            moved = await self._moves.arrive(piece, tp, partition)
+            if moved and not await self._write(tp, partition, moved):
+                return None
+        return None if partition.leaving or self._app.crashed else piece
 
     async def _process_piece(self, piece: Piece, records: Records, tp: TP, partition: Partition) -> tuple[float, float]:
         began = time.perf_counter()
@@ -217,12 +223,12 @@ class DetectJob:
         """What the reports mean; and by offset and index, why a report is rejected on which a detector raises."""
         if not partition.careful:
             try:
-                return _silence(piece, partition.state) + self._process(piece, partition.state), {}
+                return silence_before(piece, partition.state) + self._process(piece, partition.state), {}
             except Exception:
                 log.exception("partition %d: a detector failed; looking for the reports it failed on", number)
                 partition.state = await self._state_before(partition, number)
                 partition.careful = True
-        silent = _silence(piece, partition.state)
+        silent = silence_before(piece, partition.state)
         result, failed = self._sift(piece, partition.state)
         return silent + result, {at: fault_of(error) for at, error in failed.items()}
 
@@ -243,7 +249,7 @@ class DetectJob:
         checkpoint, _ = await self._read(number)
         for piece in since:
             await asyncio.sleep(0)
-            _silence(piece, checkpoint.state)
+            silence_before(piece, checkpoint.state)
             self._sift(piece, checkpoint.state)
         return checkpoint.state
 
@@ -324,9 +330,7 @@ class DetectJob:
         if RECORD in checkpoint.records:
             partition.recorded = RECORD, checkpoint.records[RECORD]
             partition.widths = kept.widths
-        else:
-            partition.widths = await self._moves.widths_of_new(tp)
-        self._moves.look(tp, partition)
+        await self._moves.begin(tp, partition)
         await self._begin_generation(tp, partition, kept.generation)
         partition.restored = True
         # Others wait for their turn.
@@ -469,21 +473,19 @@ class DetectJob:
 
     async def _write(self, tp: TP, partition: Partition, rows: Sequence[tuple[bytes, bytes | None]]) -> bool:
         """Write to the checkpoint. False where the partition has become another's, and is let go of."""
+        writer = self._writers.get(tp.partition)
+        if writer is None or not partition.restored:
+            return False
         try:
-            await self._writers[tp.partition].write(rows)
+            await writer.write(rows)
         except OperatorError:
             if not self._app.rebalancing:
                 raise
             # It waited for a broker through a rebalance, and the partition is another's: nobody was away.
-            partition.restored = False
+            partition.restored, partition.leaving = False, True
             await self._drop_writer(tp.partition)
             return False
         return True
-
-
-def _silence(piece: Piece, state: PartitionState) -> Result:
-    """What silence means before a piece."""
-    return Result(statuses=check_silence(state, *piece.check) if piece.check else [])
 
 
 async def _stop(writers: Collection[CheckpointWriter]) -> None:

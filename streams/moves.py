@@ -17,14 +17,15 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from math import inf
 from typing import Final
 
 import msgspec
 import numpy as np
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.types import TP
 
 from detectors.checkpoints.encode import ROW_OF, encode, is_row, key_of
@@ -34,8 +35,8 @@ from detectors.statuses import silent_at
 from schemas.reports import Reports
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.checkpoints import CheckpointLog, Incarnation
-from streams.kafka.reading import batches, end_of, reader
-from streams.partitioner import Widths, home_of, partition_of
+from streams.kafka.reading import batches, reader
+from streams.partitioner import HURRY_MS, Widths, home_of, partition_of
 from streams.partitions import RECORD, Kept, Partition
 from streams.pieces import Piece
 from streams.times import now_ms
@@ -47,6 +48,13 @@ MOVED: Final = b"moved/"
 """How the key of a `Move` begins; the key of the device's row follows."""
 WAIT_S: Final = 3.0
 """Alarms are not to be late for longer because a device may have left something behind [ours]."""
+PATIENCE_S: Final = 60.0
+"""A partition that is behind itself waits so long for another in all: what floods that one is not to hold it back."""
+UNREAD_S: Final = 10.0
+"""After checkpoints could not be read, nobody waits for them for so long [ours]."""
+END_S: Final = 1.0
+COUNTED_S: Final = 1.0
+"""How often the number of partitions is asked for at most, where devices are new to a partition that is not theirs."""
 LOOK_S: Final = 0.05
 FOLLOWED_S: Final = 60.0
 """Another partition's checkpoint is followed for so long after it was last asked for [ours]."""
@@ -75,7 +83,9 @@ class Neighbour:
         self.next = -1
         """The offset to read on from; -1 where nothing was read."""
         self._log = CheckpointLog(bytes(incarnation), self._matters)
-        self._asked_at = time.monotonic()
+        self.patience_s = PATIENCE_S
+        """For how long it may still be waited for by those that are behind themselves."""
+        self._asked_at = self._changed_at = -inf
 
     def _matters(self, key: bytes) -> bool:
         if is_row(key):
@@ -96,7 +106,14 @@ class Neighbour:
         for record in records:
             self._log.add(record)
             self.next = record.offset + 1
+            if record.key == RECORD:
+                self._changed_at = time.monotonic()
         self._log.before.clear()
+
+    @property
+    def silent_s(self) -> float:
+        """For how long it has said nothing new of itself."""
+        return time.monotonic() - self._changed_at
 
     @property
     def kept(self) -> Kept | None:
@@ -126,10 +143,11 @@ class Neighbour:
     def _rows(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         return {key: self._log.newest[key].value for key in keys if self.has(key)}
 
-    def give(self, keys: Iterable[bytes], state: PartitionState) -> dict[bytes, tuple[int, int]]:
-        """Put those rows that it has into a state; by key the offset and index that each reflected here."""
+    def give(self, keys: Iterable[bytes], state: PartitionState, before: int) -> dict[bytes, tuple[int, int]]:
+        """Put those rows that it has into a state, to hold from an offset on; by key the offset and index that each
+        reflected here."""
         rows = self._rows(keys)
-        reflects, restored = adopt(state, rows, self._log.all_layouts())
+        reflects, restored = adopt(state, rows, self._log.all_layouts(), before)
         for key in rows:
             del self._log.newest[key]
         for key, aside in restored.aside.items():
@@ -156,57 +174,75 @@ class Moves:
         self._incarnation = incarnation
         self._neighbours: dict[int, Neighbour] = {}
         self._is_following = False
+        self._consumer: AIOKafkaConsumer | None = None
+        self._unread_until = self._count_asked_at = -inf
+        self._count = 0
+
+    async def begin(self, tp: TP, partition: Partition) -> None:
+        """Find how many partitions there are and were, for one that was restored. Raises KafkaError where no broker
+        that answers has heard of it yet."""
+        if tp.partition >= self._count_of(tp) and tp.partition >= await self._ask_count(tp):
+            raise UnknownTopicOrPartitionError(f"{tp.topic} {tp.partition}")
+        if tp.partition and not partition.widths.counts:
+            partition.widths = await self._widths_of_first(tp)
+        self.look(tp, partition)
 
     def look(self, tp: TP, partition: Partition) -> None:
         """Note whether topics were widened."""
-        partition.widths = partition.widths.widened(self._partitions_of(tp), partition.state.log.ts)
+        partition.widths = partition.widths.widened(self._count_of(tp), partition.state.log.ts)
 
-    def _partitions_of(self, tp: TP) -> int:
-        # The worker's watch may not have seen all yet.
-        count: int = max(self._app.kafka.partitions(tp.topic), tp.partition + 1)
+    def _count_of(self, tp: TP) -> int:
+        count: int = max(self._app.kafka.partitions(tp.topic), self._count)
         return count
 
-    async def widths_of_new(self, tp: TP) -> Widths:
-        """How many partitions there were, for one of which no checkpoint says it: as partition 0 has it."""
-        if not tp.partition:
-            return Widths()
-        first = Neighbour(0, self._partitions_of(tp), self._incarnation())
+    async def _ask_count(self, tp: TP) -> int:
+        """How many partitions there are just now: the worker's watch looks every few seconds."""
+        self._count_asked_at = time.monotonic()
+        with suppress(KafkaError, OSError, TimeoutError):
+            self._count = max(self._count, await self._app.kafka.count_partitions(tp.topic))
+        return self._count
+
+    async def _widths_of_first(self, tp: TP) -> Widths:
+        """How many partitions there were, as partition 0 has it: a new one has it from nowhere else."""
+        first = Neighbour(0, self._count_of(tp), self._incarnation())
         async with reader(self._settings, "read_committed") as consumer:
-            async for records in batches(consumer, TopicPartition(CHECKPOINTS.name, 0)):
+            async for records in batches(consumer, first.tp):
                 first.take(records)
         return Widths() if first.kept is None else first.kept.widths.widened(first.partitions, first.kept.log.ts)
 
-    async def arrive(self, piece: Piece, partition: Partition, number: int) -> list[tuple[bytes, bytes | None]]:
+    async def arrive(self, piece: Piece, tp: TP, partition: Partition) -> list[tuple[bytes, bytes | None]]:
         """Put what other partitions have kept of the devices of a piece into the state. The records that are to be
         written to the checkpoint before the piece is processed."""
-        widths, state = partition.widths, partition.state
-        if not (former := widths.former(piece.log_ts)):
+        number, state, first_ts = tp.partition, partition.state, _unknown(piece.reports, partition.state)
+        if any(home_of(key[1:], partition.widths.now) != number for key in first_ts):
+            # It may belong here by a number of partitions that its sender has heard of and this worker has not.
+            if time.monotonic() - self._count_asked_at > COUNTED_S:
+                await self._ask_count(tp)
+            self.look(tp, partition)
+        widths = partition.widths
+        if not first_ts or not (former := widths.former(piece.log_ts)):
             return []
-        first_ts = _unknown(piece.reports, state)
         at_home = [key for key in first_ts if home_of(key[1:], widths.now) == number]
         sources = {key: [partition_of(key[1:], count) for count in former] for key in at_home}
         asked = {source: self._neighbour(source, widths) for of_key in sources.values() for source in of_key}
         asked.pop(number, None)
-        if not (hurry := widths.hurry(piece.log_ts)):
-            # By now whoever may come was there when it was read first, and what they left has long been checkpointed.
+        if not (widths.hurry(piece.log_ts) or time.monotonic() - partition.begun_at < HURRY_MS / 1_000):
+            # By now whoever may come was there when it was read first.
             asked = {source: one for source, one in asked.items() if one.next < 0 or any(map(one.has, sources))}
-        await asyncio.gather(*(self._until_fresh(one, partition) for one in asked.values()))
+        await self._until_fresh(asked.values(), partition)
         coming = defaultdict[int, dict[bytes, int]](dict)
         for key, of_key in sources.items():
             if (source := next((one for one in of_key if one in asked and asked[one].has(key)), None)) is not None:
                 coming[source][key] = first_ts[key]
-        if not coming:
-            return []
-        if hurry:
-            began_ts = int(piece.reports.ingest_ts[0])
-            waits = (self._until_all_there(asked[source], keys, began_ts, partition) for source, keys in coming.items())
-            await asyncio.gather(*waits)
-        if partition.leaving:
+        began_ts = int(piece.reports.ingest_ts[0])
+        waits = (self._until_all_there(asked[source], keys, began_ts, partition) for source, keys in coming.items())
+        await asyncio.gather(*waits)
+        if not coming or partition.leaving:
             return []
         async with partition.lock:
             before, moves = _first_offset(piece), dict[bytes, Move]()
             for source, keys in coming.items():
-                for key, place in asked[source].give(keys, state).items():
+                for key, place in asked[source].give(keys, state, before).items():
                     moves[key] = Move(source, *place, before, first_ts[key])
         self._app.metrics.add("emberline_moved_devices_total", len(moves))
         log.info("partition %d: %d devices come from partitions %s", number, len(moves), sorted(coming))
@@ -215,21 +251,23 @@ class Moves:
         # Rows first, where they are not written as one: who finds a move finds the row.
         return [*rows, *((MOVED + key, msgspec.json.encode(move)) for key, move in moves.items())]
 
-    async def depart(self, piece: Piece, partition: Partition, number: int) -> Piece:
+    async def depart(self, piece: Piece, tp: TP, partition: Partition) -> Piece:
         """The piece; its check for silence says which devices are silent because they report elsewhere by now."""
-        if (check := piece.check) is None or not (former := partition.widths.former(check.ts)):
+        number, widths = tp.partition, partition.widths
+        if (check := piece.check) is None or not (former := widths.former(check.ts)):
             return piece
-        by_home = defaultdict[int, list[tuple[str, bool]]](list)
+        homes = dict[tuple[str, bool], set[int]]()
         for device in silent_at(partition.state, check.before_ts, check.ts):
-            key = device[0].encode()
-            if number in {partition_of(key, count) for count in former}:
-                by_home[partition_of(key, partition.widths.now)].append(device)
-        by_home.pop(number, None)
-        gone = set[tuple[str, bool]]()
-        for home, devices in by_home.items():
-            neighbour = self._neighbour(home, partition.widths)
-            await self._until_fresh(neighbour, partition)
-            gone |= {one for one in devices if neighbour.had_come(key_of(*one), number, check.ts)}
+            of_device = {partition_of(device[0].encode(), count) for count in (*former, widths.now)}
+            if number in of_device:
+                homes[device] = of_device - {number}
+        asked = {home: self._neighbour(home, widths) for of_device in homes.values() for home in of_device}
+        await self._until_fresh(asked.values(), partition)
+        gone = {
+            device
+            for device, of_device in homes.items()
+            if any(asked[home].had_come(key_of(*device), number, check.ts) for home in of_device)
+        }
         return piece._replace(check=check._replace(gone=frozenset(gone)))
 
     def _neighbour(self, number: int, widths: Widths) -> Neighbour:
@@ -239,48 +277,66 @@ class Moves:
             held = self._neighbours[number] = Neighbour(number, widths.now, self._incarnation())
         return held
 
-    async def _until_fresh(self, neighbour: Neighbour, partition: Partition) -> None:
-        """Return once all is read that the neighbour had written before, or if that takes too long."""
-        neighbour.ask()
-        if not self._is_following:
+    async def _until_fresh(self, neighbours: Collection[Neighbour], partition: Partition) -> None:
+        """Return once all is read that the neighbours had written before, or if that takes too long."""
+        for one in neighbours:
+            one.ask()
+        if neighbours and not self._is_following:
             self._is_following = True
             self._app.spawn(self._follow())
         deadline = time.monotonic() + WAIT_S
-        while not (neighbour.is_fresh or partition.leaving):
-            if time.monotonic() > deadline:
-                log.warning("partition %d: its checkpoint cannot be read just now", neighbour.number)
+        while not partition.leaving and (unread := [one for one in neighbours if not one.is_fresh]):
+            now = time.monotonic()
+            if now > deadline or now < self._unread_until:
+                if now > deadline:
+                    # Who comes next does not wait for the same brokers.
+                    self._unread_until = now + UNREAD_S
+                    log.warning("checkpoints of partitions %s cannot be read now", [one.number for one in unread])
                 return
             await asyncio.sleep(LOOK_S)
 
     async def _until_all_there(
         self, neighbour: Neighbour, first_ts: Mapping[bytes, int], began_ts: int, partition: Partition
     ) -> None:
-        """Return once the neighbour's rows of these keys reflect what came of their devices, as far as can be told. A
-        piece that has waited already, since `began_ts`, does not wait for long."""
-        age_s, end = (now_ms() - began_ts) / 1_000, inf
-        deadline, looked_at = time.monotonic() + WAIT_S - max(age_s, 0.0), -1
+        """Return once the neighbour's rows of these keys reflect what came of their devices, as far as can be told.
+
+        A piece that has come just now, at `began_ts`, waits until it is `WAIT_S` old. One that is older is late anyway:
+        it waits as long as the neighbour works off what waits there, and has patience left."""
+        began, age_s, end, looked_at = time.monotonic(), (now_ms() - began_ts) / 1_000, inf, -1
+        is_late, headway_s = age_s >= WAIT_S, WAIT_S + self._settings.checkpoint_interval_s
+        most_s = neighbour.patience_s if is_late else WAIT_S - max(age_s, 0.0)
         while not neighbour.covers(max(first_ts.values()), end):
             if looked_at != neighbour.next and neighbour.is_up_to_date(first_ts):
-                return
-            looked_at = neighbour.next
-            if partition.leaving or time.monotonic() > deadline:
-                return
+                break
+            looked_at, waited_s = neighbour.next, time.monotonic() - began
+            if partition.leaving or waited_s > most_s or min(neighbour.silent_s, waited_s) > headway_s:
+                break
             if end == inf:
-                end = await end_of(self._settings, TopicPartition(TELEMETRY.name, neighbour.number))
+                end = await self._end_of(neighbour)
             await asyncio.sleep(LOOK_S)
+        if is_late:
+            neighbour.patience_s -= time.monotonic() - began
+
+    async def _end_of(self, neighbour: Neighbour) -> float:
+        """Where the neighbour's telemetry ends; nowhere, if nobody says so soon."""
+        telemetry = TopicPartition(TELEMETRY.name, neighbour.number)
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(END_S):
+                if self._consumer is not None:
+                    return float((await self._consumer.end_offsets([telemetry]))[telemetry])
+        return inf
 
     async def _follow(self) -> None:
         """Read on in the checkpoints of neighbours for as long as they are wanted."""
         while any(one.is_wanted for one in self._neighbours.values()):
             try:
-                async with reader(self._settings, "read_committed") as consumer:
-                    await self._read_on(consumer)
+                async with reader(self._settings, "read_committed") as self._consumer:
+                    await self._read_on(self._consumer)
             except KafkaError as error:
-                if not error.retriable:
-                    raise
                 log.warning("checkpoints of other partitions cannot be read: %s", error)
                 await asyncio.sleep(1.0)
             finally:
+                self._consumer = None
                 for one in self._neighbours.values():
                     one.is_fresh = False
         self._is_following = False

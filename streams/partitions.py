@@ -54,6 +54,7 @@ class Partition:
     next_offset: int = 0
     moved_at: float = field(default_factory=time.monotonic)
     beating: Sequence[asyncio.Future[Any]] = ()
+    begun_at: float = field(default_factory=time.monotonic)
     checkpointed_at: float = field(default_factory=time.monotonic)
     looked_after_at: float = field(default_factory=time.monotonic)
     generation: Generation = field(default_factory=Generation)

@@ -19,6 +19,9 @@ import numpy as np
 
 from detectors.device_status import MISPLACED
 from detectors.log_time import LogTime
+from detectors.rounds import Result
+from detectors.state import PartitionState
+from detectors.statuses import check_silence
 from schemas.absences import Absences
 from schemas.records import Records
 from schemas.report_rejects import Reject, reject_reports
@@ -139,6 +142,11 @@ def _begins(reports: Reports) -> Iterator[int]:
         if seen[device_id] > OF_DEVICE_MOST:
             yield report
             seen = Counter([device_id])
+
+
+def silence_before(piece: Piece, state: PartitionState) -> Result:
+    """What silence means before a piece."""
+    return Result(statuses=check_silence(state, *piece.check) if piece.check else [])
 
 
 def with_unjudged(rejects: list[Reject], unjudged: Mapping[tuple[int, int], Fault], records: Records) -> list[Reject]:

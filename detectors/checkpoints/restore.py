@@ -16,7 +16,7 @@ from detectors.checkpoints.translate import differences, translated
 from detectors.latch import LATCH
 from detectors.late import LATE, POINTS
 from detectors.order import REMEMBERED
-from detectors.state import COLUMN, DETECTORS, ROW_AT_REST, WATCHING, PartitionState
+from detectors.state import COLUMN, DETECTORS, ROW, ROW_AT_REST, WATCHING, PartitionState
 from schemas.quantities import CODES
 
 UNKNOWN_LAYOUT: Final = "unknown_layout"
@@ -73,18 +73,21 @@ class Adopted(NamedTuple):
     restored: Restored
 
 
-def adopt(state: PartitionState, rows: Mapping[bytes, bytes], layouts: Mapping[bytes, Layout] = KNOWN) -> Adopted:
+def adopt(
+    state: PartitionState, rows: Mapping[bytes, bytes], layouts: Mapping[bytes, Layout] = KNOWN, before: int = 0
+) -> Adopted:
     """Put rows of another partition into `state`, which has none of their devices.
 
-    They reflect nothing of this partition's log, and the first report here tells of their devices as of new ones."""
+    Of this partition's log they hold from offset `before` on: what lies below was processed when the devices were not
+    known here. Their first report here tells of them as of new ones."""
     restored = restore_all(state, rows, layouts)
     keys = [key for key in rows if key not in restored.aside]
     device_ids, tests = zip(*map(device_of, keys), strict=True) if keys else ((), ())
     adopted = state.find(device_ids, np.array(tests, np.bool_))
     places = zip(state.rows["offset"][adopted].tolist(), state.rows["index"][adopted].tolist(), strict=True)
     reflects = dict(zip(keys, places, strict=True))
-    for name, value in ROW_AT_REST.items():
-        state.rows[name][adopted] = value
+    state.rows["offset"][adopted], state.rows["index"][adopted] = before - 1, np.iinfo(ROW["index"]).max
+    state.rows["status"][adopted] = ROW_AT_REST["status"]
     state.dirty[adopted] = True
     return Adopted(reflects, restored)
 

@@ -110,11 +110,19 @@ class KafkaWatch:
     async def check_incarnations(self) -> None:
         """Raises OperatorError where any broker knows of a topic that was made anew. One may not have heard of it yet,
         and those that do not answer serve nothing."""
+        for answer in await self._ask_all():
+            self._check_ids(answer)
+
+    async def _ask_all(self) -> list[dict[str, Described]]:
+        """What each broker that answers knows of the topics."""
         async with asking(self._settings) as client:
             asked = [described(client, self._names, node) for node in nodes(client)]
-            for answer in await asyncio.gather(*asked, return_exceptions=True):
-                if isinstance(answer, dict):
-                    self._check_ids(answer)
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+        return [answer for answer in answers if isinstance(answer, dict)]
+
+    async def count_partitions(self, topic: str) -> int:
+        """How many partitions a topic has, by the broker that knows of most: others may not have heard of all yet."""
+        return max((found[topic].partitions for found in await self._ask_all() if topic in found), default=0)
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic had at the last look."""

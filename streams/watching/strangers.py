@@ -15,8 +15,8 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Final, TypeVar, cast
 
 import numpy as np
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from sinks.blocks import keep_rows
@@ -34,13 +34,14 @@ T = TypeVar("T")
 PATIENCE_S: Final = 5.0
 """Until then a leader that is new knows all that the one before it had handed out, and a transaction that was
 acknowledged is seen [ours]."""
+ANSWER_S: Final = 2.0
 AGAIN_S: Final = 0.25
 NOT_NAMED: Final = 100_000
 """Records that a broker may hold beyond the end that it names, as the embedded one does: more than a batch [ours]."""
+FAR: Final = 10_000_000
+"""No partition gets so many records while its leader does not answer, nor so many generations [ours]."""
 _ELSEWHERE: Final = "a stranger's: it follows from another telemetry topic than the one that is here"
-_BEYOND: Final = (
-    "a stranger's: it follows from a record that telemetry has not, or is of a generation that nobody began"
-)
+_BEYOND: Final = "a stranger's: it follows from a record that telemetry has not, or is of a generation that none began"
 
 
 class Strangers:
@@ -52,6 +53,8 @@ class Strangers:
         self._telemetry_id = app.topic_ids[TELEMETRY.name]
         self._ends: dict[int, int] = {}
         self._generations: dict[int, int] = {}
+        self._read_to: dict[int, int] = {}
+        self._reading = asyncio.Lock()
 
     async def start(self) -> None:
         """Connect."""
@@ -67,7 +70,8 @@ class Strangers:
         """The events of a partition without those of strangers, which are malformed. Waits for brokers that are asked.
 
         Raises SinkUnavailable where the worker ends meanwhile."""
-        elsewhere, beyond = self._elsewhere(block), self._wait(block, partition)
+        elsewhere = self._elsewhere(block)
+        beyond = self._wait(block, partition, ~elsewhere)
         if not (refused := elsewhere | beyond).any():
             return block
         why = dict.fromkeys(np.asarray(block.columns["offset"])[elsewhere].tolist(), _ELSEWHERE)
@@ -80,53 +84,72 @@ class Strangers:
         names, ours = cast("Sequence[str]", block.columns["source_topic_id"]), ("", str(self._telemetry_id))
         return np.array([name not in ours for name in names], np.bool_)
 
-    def _wait(self, block: Block, partition: int) -> np.ndarray:
-        """Which rows lie beyond what there is of the partition, bool[rows], once that is known."""
+    def _wait(self, block: Block, partition: int, judged: np.ndarray) -> np.ndarray:
+        """Which of the rows that are `judged` lie beyond what there is of the partition, bool[rows], once it is known.
+
+        Where nobody answers for long, only those that lie far beyond what was known: the others may be ours."""
         deadline = time.monotonic() + PATIENCE_S
-        while (beyond := self._beyond(block, partition)).any():
+        beyond: np.ndarray = judged & self._beyond(block, partition)
+        while beyond.any():
+            latest = int(np.asarray(block.columns["generation"])[beyond].max())
             try:
-                self._call(self._look(partition, int(np.asarray(block.columns["generation"]).max())))
-            except KafkaError as error:
-                if not error.retriable:
+                self._call(self._look(partition, latest))
+                answered = True
+            except (KafkaError, TimeoutError) as error:
+                if isinstance(error, TopicAuthorizationFailedError):
                     raise
-                # Nothing is judged by what nobody answers.
-                deadline = time.monotonic() + PATIENCE_S
-            if not (beyond := self._beyond(block, partition)).any() or time.monotonic() > deadline:
+                answered = False
+            beyond = judged & self._beyond(block, partition)
+            if not beyond.any():
                 break
+            if time.monotonic() > deadline:
+                return beyond if answered else beyond & self._far_beyond(block, partition)
             if self._app.should_stop:
                 raise SinkUnavailable("the worker ends, and it is not known yet whether events are emberline's")
             time.sleep(AGAIN_S)
         return beyond
 
-    def _beyond(self, block: Block, partition: int) -> np.ndarray:
-        """Which rows are of events beyond what is known of their partition, bool[rows]."""
-        end, generation = self._ends.get(partition, 0), self._generations.get(partition, 0)
-        later: np.ndarray = np.asarray(block.columns["generation"]) > generation
-        return later | (np.asarray(block.columns["source_offset"]) >= end)
+    def _beyond(self, block: Block, partition: int, more: int = 0) -> np.ndarray:
+        """Which rows are of events beyond what is known of their partition, and `more`, bool[rows]."""
+        end, generation = self._ends.get(partition, 0) + more, self._generations.get(partition, 0) + more
+        later = np.asarray(block.columns["generation"]) > generation
+        beyond: np.ndarray = later | (np.asarray(block.columns["source_offset"]) >= end)
+        return beyond
+
+    def _far_beyond(self, block: Block, partition: int) -> np.ndarray:
+        known = partition in self._ends
+        return self._beyond(block, partition, FAR) if known else np.zeros(block.rows, np.bool_)
 
     async def _look(self, partition: int, generation: int) -> None:
         """Ask where telemetry ends, and, where it is asked for a later generation than is known, the checkpoint."""
-        telemetry = [TopicPartition(TELEMETRY.name, number) for number in {partition, *self._ends}]
-        ends = await self._consumer.end_offsets(telemetry)
-        more = 0 if self._settings.fencing else NOT_NAMED
-        self._ends |= {tp.partition: end + more for tp, end in ends.items()}
+        telemetry = TopicPartition(TELEMETRY.name, partition)
+        async with asyncio.timeout(ANSWER_S):
+            ends = await self._consumer.end_offsets([telemetry])
+        self._ends[partition] = ends[telemetry] + (0 if self._settings.fencing else NOT_NAMED)
         if generation > self._generations.get(partition, 0):
-            self._generations[partition] = await self._generation(partition)
+            async with self._reading:
+                self._generations[partition] = await self._generation(partition)
 
     async def _generation(self, partition: int) -> int:
-        """That of the checkpoint."""
-        found = 0
+        """That of the checkpoint, as far as it was not read before."""
+        found = self._generations.get(partition, 0)
         async with reader(self._settings, "read_committed") as consumer:
-            async for records in batches(consumer, TopicPartition(CHECKPOINTS.name, partition)):
-                for record in (one for one in records if one.key == RECORD and one.value):
-                    topic_ids = dict(record.headers).get(TOPIC_IDS) or b""
-                    try:
-                        kept = Kept.of(opened(record.key, record.value, topic_ids).value)
-                    except SealError:
-                        continue
-                    if topic_ids[16:] == self._telemetry_id.bytes and kept and kept.generation:
+            begin = self._read_to.get(partition)
+            async for records in batches(consumer, TopicPartition(CHECKPOINTS.name, partition), begin):
+                for record in records:
+                    self._read_to[partition] = record.offset + 1
+                    if record.key == RECORD and (kept := self._kept(record)) and kept.generation:
                         found = max(found, kept.generation.number)
         return found
+
+    def _kept(self, record: ConsumerRecord) -> Kept | None:
+        topic_ids = dict(record.headers).get(TOPIC_IDS) or b""
+        if topic_ids[16:] != self._telemetry_id.bytes:
+            return None
+        try:
+            return Kept.of(opened(record.key, record.value or b"", topic_ids).value)
+        except SealError:
+            return None
 
     def _call(self, asking: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(asking, self._loop).result()

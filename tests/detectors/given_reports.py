@@ -16,11 +16,10 @@ from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
 from detectors.state import PartitionState
-from detectors.statuses import check_silence
 from detectors.twin.oracle import Oracle, Record, Told, timeless
 from schemas.control import TIME_HEADERS
 from schemas.records import Headers, Records
-from streams.pieces import Piece, pieces_of
+from streams.pieces import Piece, pieces_of, silence_before
 
 T0 = 1_790_000_040_000
 """The beginning of a minute."""
@@ -91,7 +90,7 @@ def _pieces(
     """A chunk piece by piece, as a worker goes through it; the reports of each cut again at the numbers `cuts`."""
     for piece in pieces_of(records_of(chunk), limits.absences, state.log):
         reports = piece.reports
-        result = Result(statuses=check_silence(state, *piece.check) if piece.check else [])
+        result = silence_before(piece, state)
         edges = sorted({0, len(reports), *(min(one, len(reports)) for one in cuts)})
         for begin, end in pairwise(edges if len(edges) > 1 else [0, 0]):
             result += process(reports.between(begin, end), state, limits, now)

@@ -78,6 +78,18 @@ def test_a_row_that_moves_is_to_be_written_and_nothing_else_is_changed_by_it(lim
     assert [one for one in contents(there) if one[0] == b"0LY-2"] == before
 
 
+def test_what_lies_before_a_device_came_is_not_told_of_it_after_a_crash_either(limits: LimitTable) -> None:
+    told([readings("temperature_c", 30)], here := PartitionState(), limits)
+    log = [(7, T0 + 60_000, b"{"), record(8, report(T0 + 60_000, temperature_c=[30]))]
+    first, successor = PartitionState(), PartitionState()
+    before = told([log[:1]], first, limits)
+    for state in (first, successor):
+        adopt(state, dict(encode(here, [0])), before=8)
+    once = told([log[1:]], first, limits).statuses
+    assert [(one.source_offset, one.faults) for one in once] == [(8, [])]
+    assert told([log], successor, limits).statuses == before.statuses + once
+
+
 def test_a_row_that_cannot_be_read_stays_where_it_is(limits: LimitTable) -> None:
     told([readings("temperature_c", 30)], here := PartitionState(), limits)
     (key, row) = next(encode(here, [0]))
