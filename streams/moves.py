@@ -213,16 +213,38 @@ class Moves:
     async def arrive(self, piece: Piece, tp: TP, partition: Partition) -> list[tuple[bytes, bytes | None]]:
         """Put what other partitions have kept of the devices of a piece into the state. The records that are to be
         written to the checkpoint before the piece is processed."""
-        number, state, first_ts = tp.partition, partition.state, _unknown(piece.reports, partition.state)
-        if any(home_of(key[1:], partition.widths.now) != number for key in first_ts):
+        first_ts = _unknown(piece.reports, partition.state)
+        if any(home_of(key[1:], partition.widths.now) != tp.partition for key in first_ts):
             # It may belong here by a number of partitions that its sender has heard of and this worker has not.
             if time.monotonic() - self._count_asked_at > COUNTED_S:
                 await self._ask_count(tp)
             self.look(tp, partition)
-        widths = partition.widths
-        if not first_ts or not (former := widths.former(piece.log_ts)):
+        coming = await self._coming(first_ts, piece, tp, partition)
+        began_ts = int(piece.reports.ingest_ts[0]) if coming else 0
+        waits = (self._until_all_there(one, keys, began_ts, partition) for one, keys in coming.items())
+        await asyncio.gather(*waits)
+        if not coming or partition.leaving:
             return []
-        at_home = [key for key in first_ts if home_of(key[1:], widths.now) == number]
+        before, moves, state = _first_offset(piece), dict[bytes, Move](), partition.state
+        async with partition.lock:
+            for one, keys in coming.items():
+                for key, place in one.give(keys, state, before).items():
+                    moves[key] = Move(one.number, *place, before, first_ts[key])
+        self._app.metrics.add("emberline_moved_devices_total", len(moves))
+        sources = sorted(one.number for one in coming)
+        log.info("partition %d: %d devices come from partitions %s", tp.partition, len(moves), sources)
+        device_ids, tests = [key[1:].decode() for key in moves], [key[:1] == ROW_OF[True] for key in moves]
+        rows = encode(state, state.find(device_ids, np.array(tests, np.bool_)).tolist())
+        # Rows first, where they are not written as one: who finds a move finds the row.
+        return [*rows, *((MOVED + key, msgspec.json.encode(move)) for key, move in moves.items())]
+
+    async def _coming(
+        self, first_ts: Mapping[bytes, int], piece: Piece, tp: TP, partition: Partition
+    ) -> dict[Neighbour, dict[bytes, int]]:
+        """Those of the keys that belong here and are rows of a partition that they belonged to before, by that one."""
+        widths, number = partition.widths, tp.partition
+        former = widths.former(piece.log_ts)
+        at_home = [key for key in first_ts if former and home_of(key[1:], widths.now) == number]
         sources = {key: [partition_of(key[1:], count) for count in former] for key in at_home}
         asked = {source: self._neighbour(source, widths) for of_key in sources.values() for source in of_key}
         asked.pop(number, None)
@@ -230,26 +252,12 @@ class Moves:
             # By now whoever may come was there when it was read first.
             asked = {source: one for source, one in asked.items() if one.next < 0 or any(map(one.has, sources))}
         await self._until_fresh(asked.values(), partition)
-        coming = defaultdict[int, dict[bytes, int]](dict)
+        coming = defaultdict[Neighbour, dict[bytes, int]](dict)
         for key, of_key in sources.items():
-            if (source := next((one for one in of_key if one in asked and asked[one].has(key)), None)) is not None:
-                coming[source][key] = first_ts[key]
-        began_ts = int(piece.reports.ingest_ts[0])
-        waits = (self._until_all_there(asked[source], keys, began_ts, partition) for source, keys in coming.items())
-        await asyncio.gather(*waits)
-        if not coming or partition.leaving:
-            return []
-        async with partition.lock:
-            before, moves = _first_offset(piece), dict[bytes, Move]()
-            for source, keys in coming.items():
-                for key, place in asked[source].give(keys, state, before).items():
-                    moves[key] = Move(source, *place, before, first_ts[key])
-        self._app.metrics.add("emberline_moved_devices_total", len(moves))
-        log.info("partition %d: %d devices come from partitions %s", number, len(moves), sorted(coming))
-        device_ids, tests = [key[1:].decode() for key in moves], [key[:1] == ROW_OF[True] for key in moves]
-        rows = encode(state, state.find(device_ids, np.array(tests, np.bool_)).tolist())
-        # Rows first, where they are not written as one: who finds a move finds the row.
-        return [*rows, *((MOVED + key, msgspec.json.encode(move)) for key, move in moves.items())]
+            holding = (asked[source] for source in of_key if source in asked and asked[source].has(key))
+            if (one := next(holding, None)) is not None:
+                coming[one][key] = first_ts[key]
+        return coming
 
     async def depart(self, piece: Piece, tp: TP, partition: Partition) -> Piece:
         """The piece; its check for silence says which devices are silent because they report elsewhere by now."""
