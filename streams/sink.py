@@ -131,8 +131,7 @@ class SinkJob:
         """Connect."""
         self._app = app
         self._sink = await asyncio.to_thread(self._make_sink)
-        self._strangers = Strangers(app)
-        await self._strangers.start()
+        self._strangers = Strangers(app, self._settings)
         for topic in self.topics:
             threads = ThreadPoolExecutor(1, thread_name_prefix=topic)
             queue = self._queues[topic] = _InsertQueue(topic, app.topic_ids[topic], threads)

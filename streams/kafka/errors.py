@@ -37,7 +37,6 @@ _RIGHTS: Final = {
     TopicAuthorizationFailedError: "topic",
     GroupAuthorizationFailedError: "group",
     TransactionalIdAuthorizationFailed: "transactional id",
-    ClusterAuthorizationFailedError: "cluster",
 }
 _Address = tuple[str, int]
 
@@ -52,9 +51,13 @@ class _NotLoggedInError(Exception):
 
 async def why(error: KafkaError, settings: Settings) -> str:
     """The sentence for an error of a client that was made from these settings."""
+    if isinstance(error, ClusterAuthorizationFailedError):
+        # All that is asked of the cluster is to be a producer, which whoever may write to any topic may be.
+        return _no_right(settings, "write to any topic")
     for kind, resource in _RIGHTS.items():
         if isinstance(error, kind):
-            return _no_right(settings, resource, error)
+            names = _names(error)
+            return _no_right(settings, f"use the {resource} {names}" if names else f"use a {resource}")
     reason = await _why_away(settings) if isinstance(error, _AWAY) else None
     return reason or f"Kafka: {error}"
 
@@ -65,13 +68,13 @@ def no_kafka(settings: Settings) -> str:
     return f"no Kafka answers at {settings.kafka}; {here}"
 
 
-def _no_right(settings: Settings, resource: str, error: KafkaError) -> str:
+def _names(error: KafkaError) -> str:
     told = [sorted(one) if isinstance(one, set | frozenset | list | tuple) else [str(one)] for one in error.args]
-    names = ", ".join(name for one in told for name in one)
-    return (
-        f"Kafka does not let {_who(settings)} use {f'the {resource} {names}' if names else f'a {resource}'}; "
-        "`emberline acls` prints the rights of every role"
-    )
+    return ", ".join(name for one in told for name in one)
+
+
+def _no_right(settings: Settings, refused: str) -> str:
+    return f"Kafka does not let {_who(settings)} {refused}; `emberline acls` prints the rights of every role"
 
 
 def _who(settings: Settings) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Final, TypeVar, cast
 
 import numpy as np
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from schemas.topics import CHECKPOINTS, TELEMETRY
@@ -27,6 +27,7 @@ from streams.kafka import clients
 from streams.kafka.reading import batches, reader
 from streams.partitions import RECORD, Kept
 from streams.seals import SealError, opened
+from streams.settings import Settings
 from streams.worker import WorkerApp
 
 T = TypeVar("T")
@@ -45,26 +46,35 @@ _BEYOND: Final = "a stranger's: it follows from a record that telemetry has not,
 
 
 class Strangers:
-    """Looks at events before they are stored. `start` it on the worker's loop; `without` is called by other threads."""
+    """Looks at events before they are stored. Make it on the worker's loop; `without` is called by other threads."""
 
-    def __init__(self, app: WorkerApp) -> None:
+    def __init__(self, app: WorkerApp, settings: Settings) -> None:
         self._app = app
-        self._settings = app.emberline
+        self._settings = settings
         self._telemetry_id = app.topic_ids[TELEMETRY.name]
         self._ends: dict[int, int] = {}
         self._generations: dict[int, int] = {}
         self._read_to: dict[int, int] = {}
-        self._reading = asyncio.Lock()
-
-    async def start(self) -> None:
-        """Connect."""
         self._loop = asyncio.get_running_loop()
-        self._consumer = clients.consumer(self._settings, enable_auto_commit=False)
-        await self._consumer.start()
+        self._connecting, self._reading = asyncio.Lock(), asyncio.Lock()
+        self._consumer: AIOKafkaConsumer | None = None
 
     async def stop(self) -> None:
         """Let go."""
-        await closed(self._consumer.stop())
+        if self._consumer is not None:
+            await closed(self._consumer.stop())
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        async with self._connecting:
+            if self._consumer is None:
+                consumer = clients.consumer(self._settings, enable_auto_commit=False)
+                try:
+                    await consumer.start()
+                except KafkaError:
+                    await closed(consumer.stop())
+                    raise
+                self._consumer = consumer
+        return self._consumer
 
     def without(self, block: Block, partition: int) -> Block:
         """The events of a partition without those of strangers, which are malformed. Waits for brokers that are asked.
@@ -122,9 +132,9 @@ class Strangers:
 
     async def _look(self, partition: int, generation: int) -> None:
         """Ask where telemetry ends, and, where it is asked for a later generation than is known, the checkpoint."""
-        telemetry = TopicPartition(TELEMETRY.name, partition)
+        consumer, telemetry = await self._connected(), TopicPartition(TELEMETRY.name, partition)
         async with asyncio.timeout(ANSWER_S):
-            ends = await self._consumer.end_offsets([telemetry])
+            ends = await consumer.end_offsets([telemetry])
         self._ends[partition] = ends[telemetry] + (0 if self._settings.fencing else NOT_NAMED)
         if generation > self._generations.get(partition, 0):
             async with self._reading:
