@@ -199,9 +199,9 @@ class DetectJob:
         """The piece, once what its devices bring along is in the checkpoint. None where the partition is let go of, or
         something before the piece has failed."""
         if not (partition.leaving or self._app.crashed):
-            piece = await self._moves.depart(piece, tp, partition)
-            moved = await self._moves.arrive(piece, tp, partition)
-            if moved and not await self._write(tp, partition, moved):
+            piece, parted = await self._moves.depart(piece, tp, partition)
+            written = parted + await self._moves.arrive(piece, tp, partition)
+            if written and not await self._write(tp, partition, written):
                 return None
         return None if partition.leaving or self._app.crashed else piece
 
@@ -330,6 +330,7 @@ class DetectJob:
         if RECORD in checkpoint.records:
             partition.recorded = RECORD, checkpoint.records[RECORD]
             partition.widths = kept.widths
+        partition.parted = self._moves.parted_in(checkpoint.records)
         await self._moves.begin(tp, partition)
         await self._begin_generation(tp, partition, kept.generation)
         partition.restored = True

@@ -37,15 +37,19 @@ from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.checkpoints import CheckpointLog, Incarnation
 from streams.kafka.reading import batches, reader
 from streams.partitioner import HURRY_MS, Widths, home_of, partition_of
-from streams.partitions import RECORD, Kept, Partition
+from streams.partitions import RECORD, Kept, Parting, Partition
 from streams.pieces import Piece
 from streams.times import now_ms
 from streams.worker import WorkerApp
 
 log = logging.getLogger("emberline.detect")
 
+Rows = list[tuple[bytes, bytes | None]]
+"""Records of a checkpoint, key and value."""
+
 MOVED: Final = b"moved/"
-"""How the key of a `Move` begins; the key of the device's row follows."""
+PARTED: Final = b"parted/"
+"""How the keys of a `Move` and of a `Parting` begin; the key of the device's row follows."""
 WAIT_S: Final = 3.0
 """Alarms are not to be late for longer because a device may have left something behind [ours]."""
 PATIENCE_S: Final = 60.0
@@ -210,7 +214,7 @@ class Moves:
                 first.take(records)
         return Widths() if first.kept is None else first.kept.widths.widened(first.partitions, first.kept.log.ts)
 
-    async def arrive(self, piece: Piece, tp: TP, partition: Partition) -> list[tuple[bytes, bytes | None]]:
+    async def arrive(self, piece: Piece, tp: TP, partition: Partition) -> Rows:
         """Put what other partitions have kept of the devices of a piece into the state. The records that are to be
         written to the checkpoint before the piece is processed."""
         first_ts = _unknown(piece.reports, partition.state)
@@ -259,24 +263,40 @@ class Moves:
                 coming[one][key] = first_ts[key]
         return coming
 
-    async def depart(self, piece: Piece, tp: TP, partition: Partition) -> Piece:
-        """The piece; its check for silence says which devices are silent because they report elsewhere by now."""
+    async def depart(self, piece: Piece, tp: TP, partition: Partition) -> tuple[Piece, Rows]:
+        """The piece; its check for silence says which devices are silent because they report elsewhere by now. And the
+        records that are to be written to the checkpoint before the piece is processed."""
         number, widths = tp.partition, partition.widths
         if (check := piece.check) is None or not (former := widths.former(check.ts)):
-            return piece
+            return piece, []
         homes = dict[tuple[str, bool], set[int]]()
         for device in silent_at(partition.state, check.before_ts, check.ts):
             of_device = {partition_of(device[0].encode(), count) for count in (*former, widths.now)}
             if number in of_device:
                 homes[device] = of_device - {number}
-        asked = {home: self._neighbour(home, widths) for of_device in homes.values() for home in of_device}
+        told = {device: partition.parted.get(key_of(*device)) for device in homes}
+        known = {device: one.gone for device, one in told.items() if one is not None and one.offset == check.offset}
+        open_ = {device: of_device for device, of_device in homes.items() if device not in known}
+        asked = {home: self._neighbour(home, widths) for of_device in open_.values() for home in of_device}
         await self._until_fresh(asked.values(), partition)
-        gone = {
-            device
-            for device, of_device in homes.items()
-            if any(asked[home].had_come(key_of(*device), number, check.ts) for home in of_device)
+        found = {
+            device: any(asked[home].had_come(key_of(*device), number, check.ts) for home in of_device)
+            for device, of_device in open_.items()
         }
-        return piece._replace(check=check._replace(gone=frozenset(gone)))
+        parted = {key_of(*device): Parting(check.offset, gone) for device, gone in found.items()}
+        partition.parted |= parted
+        gone = frozenset(device for device, is_gone in (known | found).items() if is_gone)
+        written: Rows = [(PARTED + key, msgspec.json.encode(one)) for key, one in parted.items()]
+        return piece._replace(check=check._replace(gone=gone)), written
+
+    def parted_in(self, records: Mapping[bytes, bytes]) -> dict[bytes, Parting]:
+        """What a checkpoint says of devices that may have gone, by the keys of their rows."""
+        found = dict[bytes, Parting]()
+        for key, value in records.items():
+            if key.startswith(PARTED):
+                with suppress(msgspec.MsgspecError):
+                    found[key.removeprefix(PARTED)] = msgspec.json.decode(value, type=Parting)
+        return found
 
     def _neighbour(self, number: int, widths: Widths) -> Neighbour:
         held = self._neighbours.get(number)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import orjson
+from msgspec import Struct
 
 from detectors.checkpoints.encode import encode, tombstones
 from detectors.log_time import LogTime
@@ -28,6 +29,14 @@ ROWS_AT_ONCE: Final = 2_000
 """Rows of a checkpoint made without a pause: some 20 ms [measured]."""
 
 
+class Parting(Struct, frozen=True):
+    """How it was told at one offset of a partition that a device is silent which may have gone: it is gone, or it is
+    offline. Whoever processes that offset again is to find the same."""
+
+    offset: int
+    gone: bool
+
+
 @dataclass(slots=True)
 class Partition:
     """One partition while this worker holds it: its devices' state, the chunks that wait, and those that a checkpoint
@@ -38,7 +47,8 @@ class Partition:
     are acknowledged. `careful` says that a detector has raised since the last checkpoint, `leaving` that processing
     ends with the piece in hand. `ledger` is None until something comes of it. `generation` is that of its events,
     `sent` what is on the output topics of records that no checkpoint of these rules covers; `recorded` is what the
-    checkpoint says of both, of the log and of `widths`.
+    checkpoint says of both, of the log and of `widths`. `parted` is what was told of devices that may have gone, by the
+    keys of their rows.
     """
 
     state: PartitionState
@@ -61,6 +71,7 @@ class Partition:
     sent: SentEvents | None = None
     recorded: tuple[bytes, bytes] | None = None
     widths: Widths = field(default_factory=Widths)
+    parted: dict[bytes, Parting] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -83,7 +94,7 @@ class Partition:
         self.state, self.generation, self.recorded = before.state, before.generation, before.recorded
         self.sent, self.sending, self.since = before.sent, before.sending, before.since
         self.careful, self.next_offset, self.moved_at = before.careful, before.next_offset, before.moved_at
-        self.widths = before.widths
+        self.widths, self.parted = before.widths, before.parted
         self.restored = True
 
 

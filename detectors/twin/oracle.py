@@ -101,9 +101,9 @@ class Oracle:
         limits: LimitTable,
         devices_most: int = 250_000,
         misplaced: Callable[[bytes | None], bool] = lambda key: False,
-        gone: Callable[[tuple[str, bool], int], bool] = lambda device, ts: False,
+        gone: Callable[[tuple[str, bool], int], bool] = lambda device, offset: False,
     ) -> None:
-        """`gone` says whether another partition had taken a device over by a time of the log, epoch ms."""
+        """`gone` says of a device that is silent at an offset whether another partition has taken it over."""
         self.limits = limits
         self.devices: dict[tuple[str, bool], Device] = {}
         self.devices_most = devices_most
@@ -154,7 +154,7 @@ class Oracle:
             ordered = sorted(self.devices.items())
             silent = [device for _, device in ordered if silenced(device, self.log_ts, self.awake_ts)]
             for number, device in enumerate(silent):
-                if self.gone(key := (device.device_id, device.test), self.log_ts):
+                if self.gone(key := (device.device_id, device.test), offset):
                     del self.devices[key]
                 else:
                     now.statuses.append(status(device, offset, number - len(silent) - 1))

@@ -171,8 +171,8 @@ class Arena:
         took = time.monotonic() - began
         looks = [look for look in self.watch.excused() if look.at <= settled.at]
         checkpoints = self.checkpoints.rows(looks[-1].checkpoints)
-        moves = self.checkpoints.moves()
-        verdict = judge(self.settings, self.clickhouse.address, looks, checkpoints, moves, load.acknowledged, **more)
+        moved, sent = (self.checkpoints.moves(), self.checkpoints.gone()), load.acknowledged
+        verdict = judge(self.settings, self.clickhouse.address, looks, checkpoints, *moved, sent, **more)
         verdict.hold(not late, late)
         verdict.counts["settled_ms"] = round(took * 1_000)
         return verdict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec.json import decode
@@ -16,13 +16,15 @@ from detectors.checkpoints.rows import device_of
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS
 from streams.checkpoints import TOPIC_IDS
-from streams.moves import MOVED, Move
+from streams.moves import MOVED, PARTED, Move
+from streams.partitions import Parting
 from streams.seals import opened
 from streams.settings import Settings
 from tests.faults.beside import Beside
 from tests.support.kafka_outside import rows_of
 
 Device = tuple[str, bool]
+T = TypeVar("T", Move, Parting)
 POLL_MS: Final = 250
 
 
@@ -42,6 +44,7 @@ class CheckpointReader(Beside):
         self._kafka = settings.kafka
         self._rows: list[list[Row]] = []
         self._moves: list[dict[Device, Move]] = []
+        self._gone: list[set[tuple[Device, int]]] = []
         self._layouts = dict(KNOWN)
         self._positions: dict[TopicPartition, int] = {}
         self.widen(settings.partitions)
@@ -52,6 +55,7 @@ class CheckpointReader(Beside):
             for number in range(len(self._rows), partitions):
                 self._rows.append([])
                 self._moves.append({})
+                self._gone.append(set())
                 self._positions[TopicPartition(CHECKPOINTS.name, number)] = 0
 
     def rows(self, ends: Mapping[int, int], seconds: float = 60.0) -> list[list[Row]]:
@@ -68,6 +72,11 @@ class CheckpointReader(Beside):
         """Of each partition, the devices that came to it, as far as was read."""
         with self.changed:
             return [dict(moves) for moves in self._moves]
+
+    def gone(self) -> list[set[tuple[Device, int]]]:
+        """Of each partition, the devices that it let go instead of telling their silence, and at which offset."""
+        with self.changed:
+            return [set(gone) for gone in self._gone]
 
     async def work(self) -> None:
         """Read on."""
@@ -91,7 +100,9 @@ class CheckpointReader(Beside):
                 with self.changed:
                     for tp, read in rows.items():
                         self._rows[tp.partition] += read
-                        self._moves[tp.partition] |= _moves_of(found[tp])
+                        self._moves[tp.partition] |= dict(_told(found[tp], MOVED, Move))
+                        parted = _told(found[tp], PARTED, Parting)
+                        self._gone[tp.partition] |= {(device, one.offset) for device, one in parted if one.gone}
                     self._positions |= positions
                     self.changed.notify_all()
         finally:
@@ -115,12 +126,12 @@ def _rows_of(records: Sequence[ConsumerRecord], layouts: dict[bytes, Layout]) ->
     yield from _restored(waiting, layouts)
 
 
-def _moves_of(records: Sequence[ConsumerRecord]) -> dict[Device, Move]:
-    held = {one.key.removeprefix(MOVED): one for one in records if one.key.startswith(MOVED)}
-    return {
-        device_of(key): decode(opened(one.key, one.value, dict(one.headers)[TOPIC_IDS]).value, type=Move)
-        for key, one in held.items()
-    }
+def _told(records: Sequence[ConsumerRecord], begins: bytes, kind: type[T]) -> Iterator[tuple[Device, T]]:
+    """What records whose keys begin so say of devices."""
+    for one in records:
+        if one.key.startswith(begins):
+            value = opened(one.key, one.value, dict(one.headers)[TOPIC_IDS]).value
+            yield device_of(one.key.removeprefix(begins)), decode(value, type=kind)
 
 
 def _restored(records: Mapping[bytes, ConsumerRecord], layouts: Mapping[bytes, Layout]) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -80,12 +80,12 @@ Fails = Callable[[Any], bool]
 class _Sifted(Oracle):
     """The twin, which never raises, without the reports that a detector raises on: as if they had never been there."""
 
-    def __init__(self, limits: LimitTable, fails: Fails, number: int, moves: Sequence[Mapping[Device, Move]]) -> None:
-        def gone(device: Device, ts: int) -> bool:
-            found = (of_partition.get(device) for of_partition in moves)
-            return any(move is not None and move.source == number and move.ts <= ts for move in found)
-
-        super().__init__(limits, misplaced=lambda key: is_misplaced(key, number, len(moves)), gone=gone)
+    def __init__(self, limits: LimitTable, fails: Fails, number: int, gone: Sequence[Set[tuple[Device, int]]]) -> None:
+        super().__init__(
+            limits,
+            misplaced=lambda key: is_misplaced(key, number, len(gone)),
+            gone=lambda device, offset: (device, offset) in gone[number],
+        )
         self.failed: list[tuple[int, int, str]] = []
         self._fails = fails
 
@@ -102,20 +102,22 @@ def judge(
     looks: Sequence[Look],
     checkpoints: Sequence[Sequence[Row]],
     moves: Sequence[Mapping[Device, Move]],
+    gone: Sequence[Set[tuple[Device, int]]],
     acknowledged: Sequence[int],
     fails: Fails = lambda report: False,
     widened: bool = False,
 ) -> Verdict:
     """Everything that must hold of the first `settings.partitions`, once the load has stopped and lag is 0.
 
-    `moves` are the devices that came to each partition from others. Where topics were `widened`, what statuses say of
+    `moves` are the devices that came to each partition from others, `gone` those that each partition let go, and at
+    which offset. Where topics were `widened`, what statuses say of
     misplaced reports is left out: since when they are hangs on when a worker has heard of it.
     """
     verdict = Verdict()
     ends = looks[-1].ends
     topics = asyncio.run(read_topics(settings, ends))
     limits = load_limits(settings.limits_path)
-    oracles = [_Sifted(limits, fails, number, moves) for number in range(settings.partitions)]
+    oracles = [_Sifted(limits, fails, number, gone) for number in range(settings.partitions)]
     told = _Twins(topics[TELEMETRY.name], oracles, moves).told()
     host, port = host_port(clickhouse)
     with Client(host, port, settings.clickhouse_database, password=settings.clickhouse_password) as client:
