@@ -44,7 +44,7 @@ from streams.worker import WorkerApp
 
 log = logging.getLogger("emberline.detect")
 
-Rows = list[tuple[bytes, bytes | None]]
+CheckpointRecords = list[tuple[bytes, bytes | None]]
 """Records of a checkpoint, key and value."""
 
 MOVED: Final = b"moved/"
@@ -214,7 +214,7 @@ class Moves:
                 first.take(records)
         return Widths() if first.kept is None else first.kept.widths.widened(first.partitions, first.kept.log.ts)
 
-    async def arrive(self, piece: Piece, tp: TP, partition: Partition) -> Rows:
+    async def arrive(self, piece: Piece, tp: TP, partition: Partition) -> CheckpointRecords:
         """Put what other partitions have kept of the devices of a piece into the state. The records that are to be
         written to the checkpoint before the piece is processed."""
         first_ts = _unknown(piece.reports, partition.state)
@@ -263,7 +263,7 @@ class Moves:
                 coming[one][key] = first_ts[key]
         return coming
 
-    async def depart(self, piece: Piece, tp: TP, partition: Partition) -> tuple[Piece, Rows]:
+    async def depart(self, piece: Piece, tp: TP, partition: Partition) -> tuple[Piece, CheckpointRecords]:
         """The piece; its check for silence says which devices are silent because they report elsewhere by now. And the
         records that are to be written to the checkpoint before the piece is processed."""
         number, widths = tp.partition, partition.widths
@@ -286,7 +286,7 @@ class Moves:
         parted = {key_of(*device): Parting(check.offset, gone) for device, gone in found.items()}
         partition.parted |= parted
         gone = frozenset(device for device, is_gone in (known | found).items() if is_gone)
-        written: Rows = [(PARTED + key, msgspec.json.encode(one)) for key, one in parted.items()]
+        written: CheckpointRecords = [(PARTED + key, msgspec.json.encode(one)) for key, one in parted.items()]
         return piece._replace(check=check._replace(gone=gone)), written
 
     def parted_in(self, records: Mapping[bytes, bytes]) -> dict[bytes, Parting]:
