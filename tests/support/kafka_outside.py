@@ -75,6 +75,10 @@ class Outside:
             await closed(consumer.stop())
 
     async def send(self, records: Iterable[ProducerRecord], topic: str = TELEMETRY.name) -> None:
+        records = list(records)
+        # A broker may not have heard of new partitions yet.
+        while not {one.partition for one in records} <= set(await self._producer.partitions_for(topic)):
+            await self._producer.client.force_metadata_update()
         sending = [
             await self._producer.send(topic, one.value, one.key, partition=one.partition, headers=list(one.headers))
             for one in records
