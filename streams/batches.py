@@ -33,7 +33,7 @@ async def send_all(
 
     The producer's `max_batch_size` is to be `MAX_BATCH_BYTES`.
     """
-    await _until_known(producer, topic, partition)
+    await until_known(producer, topic, partition)
     sent: list[asyncio.Future[Any]] = []
     batch = producer.create_batch()
     for record in records:
@@ -46,7 +46,7 @@ async def send_all(
     return sent
 
 
-async def _until_known(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+async def until_known(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
     """Return once the client knows the partition, which may be newer than what it was told last."""
     while partition not in await producer.partitions_for(topic):
         await producer.client.force_metadata_update()

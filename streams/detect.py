@@ -39,7 +39,7 @@ from streams.kafka import clients
 from streams.kafka.reading import reader
 from streams.ledger import Ledger
 from streams.metrics import note_result
-from streams.moves import Moves
+from streams.moves import Moves, parted_in
 from streams.partitioner import with_home
 from streams.partitions import RECORD, Kept, Partition, changed_rows, ended, kept_in, let_go, record_of
 from streams.pieces import Piece, pieces_of, silence_before, with_unjudged
@@ -330,7 +330,7 @@ class DetectJob:
         if RECORD in checkpoint.records:
             partition.recorded = RECORD, checkpoint.records[RECORD]
             partition.widths = kept.widths
-        partition.parted = self._moves.parted_in(checkpoint.records)
+        partition.parted = parted_in(checkpoint.records)
         await self._moves.begin(tp, partition)
         await self._begin_generation(tp, partition, kept.generation)
         partition.restored = True

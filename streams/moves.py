@@ -28,8 +28,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.types import TP
 
-from detectors.checkpoints.encode import ROW_OF, encode, is_row, key_of
+from detectors.checkpoints.encode import encode, is_row, key_of
 from detectors.checkpoints.restore import adopt, restore_all
+from detectors.checkpoints.rows import device_of
 from detectors.state import PartitionState
 from detectors.statuses import silent_at
 from schemas.reports import Reports
@@ -73,6 +74,16 @@ class Move(msgspec.Struct, frozen=True):
     index: int
     before: int
     ts: int
+
+
+def parted_in(records: Mapping[bytes, bytes]) -> dict[bytes, Parting]:
+    """What a checkpoint says of devices that may have gone, by the keys of their rows."""
+    found = dict[bytes, Parting]()
+    for key, value in records.items():
+        if key.startswith(PARTED):
+            with suppress(msgspec.MsgspecError):
+                found[key.removeprefix(PARTED)] = msgspec.json.decode(value, type=Parting)
+    return found
 
 
 class Neighbour:
@@ -237,8 +248,9 @@ class Moves:
         self._app.metrics.add("emberline_moved_devices_total", len(moves))
         sources = sorted(one.number for one in coming)
         log.info("partition %d: %d devices come from partitions %s", tp.partition, len(moves), sources)
-        device_ids, tests = [key[1:].decode() for key in moves], [key[:1] == ROW_OF[True] for key in moves]
-        rows = encode(state, state.find(device_ids, np.array(tests, np.bool_)).tolist())
+        devices = [device_of(key) for key in moves]
+        found = state.find([device_id for device_id, _ in devices], np.array([test for _, test in devices], np.bool_))
+        rows = encode(state, found.tolist())
         # Rows first, where they are not written as one: who finds a move finds the row.
         return [*rows, *((MOVED + key, msgspec.json.encode(move)) for key, move in moves.items())]
 
@@ -288,15 +300,6 @@ class Moves:
         gone = frozenset(device for device, is_gone in (known | found).items() if is_gone)
         written: CheckpointRecords = [(PARTED + key, msgspec.json.encode(one)) for key, one in parted.items()]
         return piece._replace(check=check._replace(gone=gone)), written
-
-    def parted_in(self, records: Mapping[bytes, bytes]) -> dict[bytes, Parting]:
-        """What a checkpoint says of devices that may have gone, by the keys of their rows."""
-        found = dict[bytes, Parting]()
-        for key, value in records.items():
-            if key.startswith(PARTED):
-                with suppress(msgspec.MsgspecError):
-                    found[key.removeprefix(PARTED)] = msgspec.json.decode(value, type=Parting)
-        return found
 
     def _neighbour(self, number: int, widths: Widths) -> Neighbour:
         held = self._neighbours.get(number)

@@ -264,7 +264,9 @@ class SinkJob:
         self._look_up(queue, (chunks[-1] for chunks in parts))
         for chunks in parts:
             progress = queue.progress[chunks[-1].tp.partition]
-            block = self._blocks[queue.topic](_after(_joined(chunks), progress.offset), queue.topic_id)
+            block = self._blocks[queue.topic](
+                _after(Records.joined([chunk.records for chunk in chunks]), progress.offset), queue.topic_id
+            )
             progress.offset = chunks[-1].range.last
             kept = block
             if queue.topic in _WITH_POSITIONS:
@@ -321,13 +323,6 @@ def _by_partition(chunks: Sequence[Chunk]) -> Collection[Sequence[Chunk]]:
     for chunk in chunks:
         found.setdefault(chunk.tp, []).append(chunk)
     return found.values()
-
-
-def _joined(chunks: Sequence[Chunk]) -> Records:
-    """The records of consecutive chunks of one partition as one."""
-    if len(chunks) == 1:
-        return chunks[0].records
-    return Records.joined([chunk.records for chunk in chunks])
 
 
 def _after(records: Records, offset: int) -> Records:

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from detectors.checkpoints.encode import is_row
 from schemas.records import Headers
 from schemas.topics import CHECKPOINTS, TELEMETRY
+from streams.batches import until_known
 from streams.checkpoints import TOPIC_IDS
 from streams.closing import closed
 from streams.seals import opened
@@ -76,9 +77,8 @@ class Outside:
 
     async def send(self, records: Iterable[ProducerRecord], topic: str = TELEMETRY.name) -> None:
         records = list(records)
-        # A broker may not have heard of new partitions yet.
-        while not {one.partition for one in records} <= set(await self._producer.partitions_for(topic)):
-            await self._producer.client.force_metadata_update()
+        for partition in {one.partition for one in records}:
+            await until_known(self._producer, topic, partition)
         sending = [
             await self._producer.send(topic, one.value, one.key, partition=one.partition, headers=list(one.headers))
             for one in records
