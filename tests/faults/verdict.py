@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -25,7 +25,7 @@ from detectors.twin.devices import Device as Twin
 from detectors.twin.oracle import Oracle, Told, timeless
 from schemas.control import is_control
 from schemas.events import Aggregate, Alarm, DeviceStatus
-from schemas.positions import Event, Repeats
+from schemas.positions import Event, Position, Repeats
 from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, NOT_JUDGED, RejectEvent
 from schemas.reports import Reports, decode
@@ -63,10 +63,25 @@ class Verdict:
             f"too much {len(extra)}: {extra[:SHOWN]}"
         )
 
+    def alike(self, found: Sequence[Alarm | Aggregate], wanted: Sequence[Alarm | Aggregate], what: str) -> None:
+        """Complain if two sequences of events differ: by their positions, or else by what their fields say."""
+        self.same([Position.of(event) for event in found], [Position.of(event) for event in wanted], what)
+        unlike = [list(_unlike(*both)) for both in zip(found, wanted, strict=False) if both[0] != both[1]]
+        self.hold(not unlike, f"{what}: {len(unlike)} differ: {unlike[:SHOWN]}")
+
     def hold(self, fact: bool, what: str) -> None:
         """Complain if it does not hold, once."""
         if not fact and what not in self.complaints:
             self.complaints.append(what)
+
+
+def _unlike(found: Alarm | Aggregate, wanted: Alarm | Aggregate) -> Iterator[str]:
+    """Of which device an event is, and each field in which it is not what it should be."""
+    yield found.device_id
+    for name in found.__struct_fields__:
+        is_, should_be = getattr(found, name), getattr(wanted, name, None)
+        if is_ != should_be:
+            yield f"{name} {is_!r}, not {should_be!r}"
 
 
 def _hashable(*sequences: Sequence[Any]) -> bool:
@@ -236,10 +251,9 @@ def _judge_alarms(verdict: Verdict, topics: Topics, told: Sequence[Told], client
     wanted = []
     for number, of_partition in enumerate(told):
         alarms = [Alarm.from_json(record.value) for record in topics[ALARMS.name][number]]
-        same = timeless(without_repeats(alarms)) == timeless(of_partition.alarms)
-        verdict.hold(same, f"alarms of partition {number} differ from the twin's")
+        verdict.alike(timeless(without_repeats(alarms)), timeless(of_partition.alarms), f"alarms of partition {number}")
         minutes = [Aggregate.from_json(record.value) for record in topics[AGGREGATES.name][number]]
-        verdict.hold(without_repeats(minutes) == of_partition.aggregates, f"minutes of partition {number} differ")
+        verdict.alike(without_repeats(minutes), of_partition.aggregates, f"minutes of partition {number}")
         wanted += [
             (number, one.source_offset, one.source_ordinal, one.alarm_id, one.event, one.severity, one.value)
             for one in of_partition.alarms
