@@ -149,7 +149,8 @@ class Watched(Table):
         """Let the components of `slots`, whose latches are at rest, have these, LATCH[m]."""
         entries = self.latches.allot(np.ones(len(slots), np.int64))
         self.latches.unpack(entries, latches)
-        self["latch"][slots] = entries
+        quiet = (latches["active"] == 0) & (latches["warning_since"] == 0) & (latches["alarm_since"] == 0)
+        self["latch"][slots] = np.where(quiet, -entries, entries)
 
     def let_rest(self, slots: np.ndarray) -> None:
         """Put the latches of `slots`, which are engaged, at rest."""
@@ -164,15 +165,10 @@ class Watched(Table):
 
     def put_latch(self, slot: int, held: Mapping[str, Any]) -> None:
         """Let one component have this latch, which is not at rest."""
-        latches = np.array([tuple(held[name] for name in LATCH.names or ())], LATCH)
-        entry = abs(int(self["latch"][slot]))
-        if entry:
-            self.latches.unpack(np.array([entry]), latches)
-        else:
-            self.engage(np.array([slot]), latches)
-        entry = abs(int(self["latch"][slot]))
-        quiet = not (held["active"] or held["warning_since"] or held["alarm_since"])
-        self["latch"][slot] = -entry if quiet else entry
+        slots = np.array([slot])
+        if self["latch"][slot]:
+            self.let_rest(slots)
+        self.engage(slots, np.array([tuple(held[name] for name in LATCH.names or ())], LATCH))
 
 
 def step(state: Watched, elements: Elements, baseline: np.ndarray | None = None) -> Findings:

@@ -177,7 +177,7 @@ WAITS_MS = [0, 1, 200, 1_000, 1_000, 5_000, 60_000, 300_000, 400_000, 10_800_000
 LONG_WAITS_MS = [*WAITS_MS, 27 * 3_600_000, 31 * 86_400_000]
 FAULTS = [[], ["sensor_open"], ["sensor_open", "link"], ["x" * 70], [5]]
 CLOCKS = ["right", "right", "right", "1970", "ahead", "stuck", "slow"]
-KINDS = [*["electrical_monitor"] * 4, "smoke_detector", "toaster"]
+KINDS = [*["electrical_monitor"] * 6, "charging_pile", "smoke_detector", "toaster"]
 NO_REPORTS = [b"{", b"[]", b"", b"[1]", b'{"v":1}', b'{"v":2,"device_id":"LY-1"}']
 
 
@@ -234,7 +234,7 @@ class _Senders:
             fields["test"] = True
         if self.one_in(20):
             fields["tempx_c"] = [1]
-        kind = "charging_pile" if device.startswith("CP") else rng.choice(KINDS)
+        kind = "charging_pile" if device.startswith("CP") and not self.one_in(8) else rng.choice(KINDS)
         found = report(self.time(device, arrival), device, kind, **fields)
         self.before[device] = found
         if self.one_in(10):

@@ -93,6 +93,26 @@ def test_stopping_at_any_point_and_going_on_equals_never_having_stopped(
     assert contents(restored) == contents(state)
 
 
+def test_a_restored_alarm_that_is_over_has_the_peak_it_had_whatever_kind_its_device_is_by_then(
+    limits: LimitTable,
+) -> None:
+    # What is an alarm of a pile is nothing of a monitor: 150 mA lie above the peak and below all limits.
+    pile = [
+        report(T0 + 5_000 * number, kind="charging_pile", residual_current_ma=[40 * (number < 2)])
+        for number in range(3)
+    ]
+    monitor = report(T0 + 15_000, residual_current_ma=[150])
+    again = [
+        report(T0 + 20_000 + 5_000 * number, kind="charging_pile", residual_current_ma=[35]) for number in range(2)
+    ]
+    records = [record(offset, one) for offset, one in enumerate([*pile, monitor, *again])]
+    told([records[:3]], state := PartitionState(), limits)
+    found = told([records[3:]], restored := copied(state), limits).alarms
+    assert [(one.event, one.peak) for one in found if one.kind == "residual_current"] == [("reactivated", 40)]
+    told([records[3:]], state, limits)
+    assert contents(restored) == contents(state)
+
+
 @PROFILE
 @given(records=fleets(), stops=st.tuples(st.integers(0, 40), st.integers(0, 40)), older=st.sets(st.integers(0, 5)))
 def test_rows_at_mixed_offsets_are_exact_once_replayed_from_the_oldest(
