@@ -79,7 +79,8 @@ def adopt(
     """Put rows of another partition into `state`, which has none of their devices.
 
     Of this partition's log they hold from offset `before` on: what lies below was processed when the devices were not
-    known here. Their first report here tells of them as of new ones."""
+    known here. Their first report here tells of them as of new ones. The rows are not dirty: a checkpoint written
+    first would have them without where they came from."""
     restored = restore_all(state, rows, layouts)
     keys = [key for key in rows if key not in restored.aside]
     device_ids, tests = zip(*map(device_of, keys), strict=True) if keys else ((), ())
@@ -88,7 +89,6 @@ def adopt(
     reflects = dict(zip(keys, places, strict=True))
     state.rows["offset"][adopted], state.rows["index"][adopted] = before - 1, np.iinfo(ROW["index"]).max
     state.rows["status"][adopted] = ROW_AT_REST["status"]
-    state.dirty[adopted] = True
     return Adopted(reflects, restored)
 
 

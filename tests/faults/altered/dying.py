@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -36,6 +36,7 @@ from sinks.contract import Block
 from streams import checkpoints
 from streams.checkpoints import CheckpointWriter, Incarnation
 from streams.detect import DetectJob
+from streams.moves import MOVED
 from streams.partitions import Partition
 from streams.settings import Settings
 
@@ -51,6 +52,7 @@ class Moment(Enum):
     CHUNK = "half of a chunk's events acknowledged, the others not sent, a checkpoint about to begin"
     CHECKPOINT = "half of a checkpoint's rows acknowledged, their transaction open"
     CHECKPOINTED = "a checkpoint's transaction committed, its chunks not finished"
+    MOVED = "devices taken along from other partitions, a checkpoint run meanwhile, nothing written that says so"
 
     PARTITION_CLAIMED = "a partition claimed in ClickHouse, its stored offset not asked for"
     INSERT = "some columns of an INSERT sent, others not"
@@ -66,13 +68,13 @@ class Deaths:
         self._taking = threading.Lock()
         self._taken = False
 
-    def plan(self, times: int) -> int:
-        """From now on workers die so many times at each moment; how many deaths that makes."""
+    def plan(self, times: int, moments: Collection[Moment]) -> int:
+        """From now on workers die so many times at each of the moments; how many deaths that makes."""
         self._folder.mkdir()
-        for moment in Moment:
+        for moment in moments:
             for time in range(times):
                 (self._folder / f"{moment.name}.{time}").touch()
-        return times * len(Moment)
+        return times * len(moments)
 
     @property
     def left(self) -> list[str]:
@@ -112,7 +114,7 @@ def die() -> None:
 
 def plant(deaths: Deaths) -> None:
     """From here on workers of this process die as planned."""
-    for plant_in in (_claim_of_checkpoints, _restore, _chunk, _checkpoint, _claim_of_partition, _data, _insert):
+    for plant_in in (_claim_of_checkpoints, _restore, _chunk, _checkpoint, _moved, _claim_of_partition, _data, _insert):
         plant_in(deaths)
 
 
@@ -185,6 +187,20 @@ def _checkpoint(deaths: Deaths) -> None:
 
     CheckpointWriter._send = send_half_and_die  # type: ignore[method-assign]
     CheckpointWriter.write = write_and_die  # type: ignore[method-assign]
+
+
+def _moved(deaths: Deaths) -> None:
+    write = DetectJob._write
+
+    async def write_others_and_die(
+        self: DetectJob, tp: TP, partition: Partition, rows: Sequence[tuple[bytes, bytes | None]]
+    ) -> bool:
+        if any(key.startswith(MOVED) for key, _ in rows) and deaths.take(Moment.MOVED):
+            await self._checkpoint(tp, partition)
+            die()
+        return await write(self, tp, partition, rows)
+
+    DetectJob._write = write_others_and_die  # type: ignore[method-assign]
 
 
 def _claim_of_partition(deaths: Deaths) -> None:
