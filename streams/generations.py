@@ -23,13 +23,15 @@ from msgspec import structs
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.positions import Event, Position
 from schemas.rejects import RejectEvent
-from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS
+from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
 from streams.kafka.reading import batches
 
 E = TypeVar("E", Alarm, Aggregate, DeviceStatus, RejectEvent)
 
-STEP: Final = 2_000
-"""Records that are read of an output partition at first, back from its end; then twice as many, and so on [ours]."""
+LOOKED_BACK: Final = 2_000
+"""Events by which it is told which generation an output partition is at, where no checkpoint tells [ours]."""
+CLOCKS_APART_MS: Final = 30_000
+"""Brokers stamp records, and an event may be stamped by another than its record: their clocks differ by less [ours]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,34 +128,48 @@ async def begun(
         return kept
     known = kept or Generation(covered=covered)
     starts, highest = dict(known.sent_from or {}), known.number
+    arrived_ts = await _arrival(outputs, TopicPartition(TELEMETRY.name, partition), known.covered)
     for topic in OUTPUTS:
-        found, of_topic = await _start(outputs, TopicPartition(topic.name, partition), known.covered)
-        starts.setdefault(topic.name, found)
+        tp = TopicPartition(topic.name, partition)
+        if topic.name not in starts:
+            starts[topic.name] = await _start(outputs, tp, arrived_ts)
         if kept is None:
             # Else the checkpoint knows: what claims to be of a later generation is a stranger's.
-            highest = max(highest, of_topic)
+            highest = max(highest, await _last_generation(outputs, tp))
     return replace(known, number=highest + 1, rules=rules, sent_from=starts)
 
 
-async def _start(outputs: AIOKafkaConsumer, tp: TopicPartition, covered: int) -> tuple[int, int]:
-    """From which offset on an output partition holds events of records from `covered` on, and the highest generation
-    among its last events. What was acknowledged before a checkpoint lies before all that is of records after it."""
+async def _arrival(consumer: AIOKafkaConsumer, telemetry: TopicPartition, covered: int) -> int | None:
+    """When the first record from the offset `covered` on arrived, epoch ms; None where there is none."""
+    async for records in batches(consumer, telemetry, covered):
+        for record in records:
+            return int(record.timestamp)
+    return None
+
+
+async def _start(outputs: AIOKafkaConsumer, tp: TopicPartition, arrived_ts: int | None) -> int:
+    """The offset from which on an output partition holds all events of records that arrived at a time or later.
+
+    By the time, for positions do not tell: after a crash events are sent again, so that those of earlier records may
+    lie behind those of later ones, any number of times."""
+    (end,) = (await outputs.end_offsets([tp])).values()
+    if arrived_ts is None:
+        return int(end)
+    found = (await outputs.offsets_for_times({tp: max(arrived_ts - CLOCKS_APART_MS, 0)}))[tp]
+    return int(end if found is None else found.offset)
+
+
+async def _last_generation(outputs: AIOKafkaConsumer, tp: TopicPartition) -> int:
+    """The highest generation among the last events of an output partition, -1 where there are none."""
     (end,) = (await outputs.end_offsets([tp])).values()
     (beginning,) = (await outputs.beginning_offsets([tp])).values()
-    step = STEP
-    while True:
-        start = max(beginning, end - step)
-        events = [
-            (record.offset, event)
-            async for records in batches(outputs, tp, start)
-            for record in records
-            if (event := event_in(record))
-        ]
-        before = [offset for offset, event in events if event.source_offset < covered]
-        if before or start == beginning:
-            highest = max((event.generation for _, event in events), default=-1)
-            return max(before, default=start - 1) + 1, highest
-        step *= 2
+    found = [
+        event.generation
+        async for records in batches(outputs, tp, max(beginning, end - LOOKED_BACK))
+        for record in records
+        if (event := event_in(record))
+    ]
+    return max(found, default=-1)
 
 
 async def sent_since(generation: Generation, partition: int, outputs: AIOKafkaConsumer) -> SentEvents:

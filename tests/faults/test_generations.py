@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,14 @@ from clickhouse_driver import Client
 
 from schemas.events import Alarm
 from schemas.positions import Repeats
-from schemas.topics import ALARMS
-from streams.settings import host_port
+from schemas.topics import ALARMS, REJECTS
+from streams.generations import Generation, begun, sent_since
+from streams.kafka.reading import reader
+from streams.settings import Settings, host_port
 from streams.times import now_ms
 from tests.faults.arena import PARTITIONS, Arena
 from tests.faults.conftest import Open
+from tests.sinks import samples
 from tests.support.fleet_sends import steady
 from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.processes import until
@@ -118,3 +122,20 @@ def test_a_rebalance_before_the_first_checkpoint_takes_no_generation_back(arena:
             (post,) = ring.crew.detect
             until(lambda: post.said.count("devices restored") == restored + PARTITIONS, "partitions restored again", 60)
             assert post.said.count("events of generation") == begun
+
+
+def test_what_was_sent_before_events_came_again_is_found_where_a_generation_begins(arena: Open) -> None:
+    def reject(offset: int) -> ProducerRecord:
+        return ProducerRecord(0, b"LY-1", b"{", tuple(samples.reject(source_offset=offset).to_headers([])))
+
+    async def known(settings: Settings) -> set[tuple[int, int]]:
+        """What a worker of other rules takes for sent, where a checkpoint covers the first of two records."""
+        async with reader(settings) as outputs:
+            generation = await begun(Generation(1, "rules before", covered=1), "rules of now", 1, 0, outputs)
+            return (await sent_since(generation, 0, outputs)).sources[REJECTS.name]
+
+    with arena(detect=0, sink=0) as ring, Kafka(ring.settings.kafka, PARTITIONS) as kafka:
+        kafka.send([ProducerRecord(0, b"LY-1", b"{")] * 2)
+        # Both rejects were sent, then the worker died, and its successor had sent the first one again when it died too.
+        kafka.send([reject(0), reject(1), reject(0)], REJECTS.name)
+        assert asyncio.run(known(ring.settings)) == {(1, samples.reject().source_index)}
