@@ -332,11 +332,13 @@ class Moves:
         """Return once the neighbour's rows of these keys reflect what came of their devices, as far as can be told.
 
         A piece that has come just now, at `began_ts`, waits until it is `WAIT_S` old. One that is older is late anyway:
-        it waits as long as the neighbour works off what waits there, and has patience left."""
+        it waits as long as the neighbour works off what came before the piece, and has patience left. Not for more, or
+        two partitions that are both late would wait for each other."""
         began, age_s, end, looked_at = time.monotonic(), (now_ms() - began_ts) / 1_000, inf, -1
         is_late, headway_s = age_s >= WAIT_S, WAIT_S + self._settings.checkpoint_interval_s
         most_s = neighbour.patience_s if is_late else WAIT_S - max(age_s, 0.0)
-        while not neighbour.covers(max(first_ts.values()), end):
+        wanted_ts = began_ts if is_late else max(first_ts.values())
+        while not neighbour.covers(wanted_ts, end):
             if looked_at != neighbour.next and neighbour.is_up_to_date(first_ts):
                 break
             looked_at, waited_s = neighbour.next, time.monotonic() - began
