@@ -21,13 +21,13 @@ from clickhouse_driver import Client
 from benchmarks.machine import machine, versions
 from benchmarks.processes import cpu_s
 from benchmarks.workload import START_TS, arrived, records_of
+from common.settings import Settings, host_port
 from embedded.processes import running_clickhouse
 from fleet import Fleet, FleetConfig
 from schemas.records import Records
 from schemas.topics import TELEMETRY
 from sinks.clickhouse.rows import telemetry_block
 from sinks.contract import Sink
-from streams.settings import Settings, host_port
 from streams.storage import make_sink, run_migrations
 
 ROWS: Final = (1_000_000, 10_000_000, 100_000_000)

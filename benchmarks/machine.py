@@ -17,7 +17,7 @@ from typing import Any, Final
 import orjson
 
 from benchmarks.processes import ROOT
-from streams.settings import PREFIX
+from common.settings import PREFIX
 
 Measured = dict[str, Any]
 """What a benchmark found: a line of a JSONL file in benchmarks/results."""

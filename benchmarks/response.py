@@ -20,7 +20,7 @@ from benchmarks.machine import machine, versions
 from benchmarks.workload import hash_of
 from cli.demo.account import Live, Meanwhile, demo_config, nothing_else, run_demo
 from cli.stack import Stack, running_worker
-from streams.settings import Settings
+from common.settings import Settings
 
 RATES: Final = (5_000, 5_000, 5_000, 10_000, 25_000, 50_000)
 """The lowest, which the aims are of, three times: on a shared machine a stall of half a second decides a percentile."""

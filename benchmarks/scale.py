@@ -25,6 +25,7 @@ import orjson
 from benchmarks.machine import machine, versions
 from benchmarks.processes import in_one_of_its_own, resident_bytes
 from benchmarks.workload import ARRIVES_MS, START_TS, SentRecord, arrived, make_emberline_anew, records_of
+from common.settings import Settings
 from detectors.checkpoints.encode import encode
 from detectors.checkpoints.restore import restore_all
 from detectors.limits import LimitTable, load_limits
@@ -36,7 +37,6 @@ from schemas.reports import decode
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.checkpoints import CheckpointWriter, Incarnation, read_checkpoint
 from streams.garbage import collect_seldom
-from streams.settings import Settings
 from streams.topics import topic_ids
 
 T = TypeVar("T")

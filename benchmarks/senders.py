@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from streams.times import now_ms
+from common.times import now_ms
 
 FATAL_VALUE: Final = 613.25
 """What `tests.faults.altered.raising` makes detectors raise on."""

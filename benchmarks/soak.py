@@ -20,9 +20,9 @@ from benchmarks.processes import status_of
 from cli.send import Sender
 from cli.simulate import SentReports, send_fleet
 from cli.stack import Stack, running_stack
+from common.settings import Settings
+from common.times import now_ms
 from fleet import Fleet, FleetConfig
-from streams.settings import Settings
-from streams.times import now_ms
 
 SAMPLE_INTERVAL_S: Final = 5.0
 FLAT_SHARE: Final = 0.05

@@ -27,6 +27,7 @@ from benchmarks.machine import machine, versions
 from benchmarks.processes import in_one_of_its_own
 from benchmarks.profiles import shares
 from benchmarks.workload import START_TS, SentRecord, arrived, fill, hash_of, records_of
+from common.settings import Settings
 from detectors.checkpoints.encode import encode
 from detectors.limits import load_limits
 from detectors.process import process
@@ -42,7 +43,6 @@ from sinks.contract import Block
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import CheckpointWriter, Incarnation
 from streams.garbage import collect_seldom
-from streams.settings import Settings
 from streams.storage import asking, make_sink, run_migrations
 from streams.topics import make_topics, topic_ids
 from streams.transport import to_records

@@ -30,11 +30,11 @@ from benchmarks.written import differences, written
 from cli.offsets import Offsets
 from cli.output import Say
 from cli.stack import StackWorker, running_worker, wait_until_ready
+from common.errors import OperatorError
+from common.settings import Settings, host_port
 from embedded.processes import running_clickhouse, running_kafka
 from schemas.report_rules import fault_of
 from schemas.topics import AGGREGATES, ALARMS, REJECTS, TELEMETRY
-from streams.errors import OperatorError
-from streams.settings import Settings, host_port
 from streams.storage import run_migrations
 
 FORMS: Final = {"one report a record": 1, "50 reports a record": 50}

@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
+from common.settings import Settings
 from detectors.limits import load_limits
 from detectors.twin.oracle import Oracle
 from fleet import Fleet, FleetConfig, Send
@@ -24,7 +25,6 @@ from schemas.records import Records
 from schemas.reports import decode
 from schemas.topics import CHECKPOINTS, MAX_REJECT_BYTES, OUTPUTS, TELEMETRY
 from streams.partitioner import partition_of
-from streams.settings import Settings
 from streams.topics import make_topics
 
 PARTITIONS: Final = 4

@@ -16,13 +16,13 @@ import streams.unpacking  # noqa: F401 - the topic may hold anything
 from cli import signals
 from cli.command import read_settings, with_kafka
 from cli.output import say, say_json
+from common.closing import closed
+from common.kafka import clients
+from common.kafka.errors import no_kafka
+from common.settings import Settings
+from common.times import local
 from schemas.events import Alarm
 from schemas.topics import ALARMS
-from streams.closing import closed
-from streams.kafka import clients
-from streams.kafka.errors import no_kafka
-from streams.settings import Settings
-from streams.times import local
 from streams.topics import count_partitions, topic_ids
 
 LOOK_MS: Final = 2_000

@@ -10,9 +10,9 @@ from typing import Any, Final
 import click
 
 from cli.output import Say
+from common.errors import OperatorError
 from embedded.kafka.jars import default_cache, find_jars, find_java
 from embedded.manners import CannotStartError
-from streams.errors import OperatorError
 
 EMBEDDED, KAFKA, AUTO = "embedded", "kafka", "auto"
 EMBEDDED_LIMITS: Final = (

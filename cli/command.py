@@ -14,12 +14,12 @@ from aiokafka.errors import (
     RequestTimedOutError,
 )
 
+from common.errors import OperatorError
+from common.kafka import clients
+from common.kafka.errors import no_kafka, why
+from common.log import set_up_logging
+from common.settings import Settings, SettingsError
 from embedded.broker import CLUSTER_ID_PREFIX
-from streams.errors import OperatorError
-from streams.kafka import clients
-from streams.kafka.errors import no_kafka, why
-from streams.log import set_up_logging
-from streams.settings import Settings, SettingsError
 from streams.storage import COMMAND_DEADLINE_S
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from cli.brokers import BROKERS, KAFKA, kafka_brokers
 from cli.command import read_settings
 from cli.output import say
 from cli.stack import cluster_server, refused
+from common.settings import host_port
 from embedded.processes import StartFailedError, running_kafka
-from streams.settings import host_port
 
 
 @click.group()

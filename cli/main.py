@@ -15,7 +15,7 @@ import click
 
 from cli import signals
 from cli.output import say
-from streams.errors import OperatorError
+from common.errors import OperatorError
 
 COMMANDS: Final = {
     "acls": "cli.acls:acls",

@@ -7,9 +7,9 @@ from typing import Self
 
 from aiokafka import TopicPartition
 
-from streams.closing import closed
-from streams.kafka import clients
-from streams.settings import Settings
+from common.closing import closed
+from common.kafka import clients
+from common.settings import Settings
 
 
 class Offsets:

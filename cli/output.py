@@ -12,7 +12,7 @@ from typing import Any
 import click
 import orjson
 
-from streams.log import readable
+from common.log import readable
 
 Say = Callable[[str], None]
 """Tells a person one line."""

@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 
+from common.errors import OperatorError
+from common.kafka import clients
+from common.settings import Settings
+from common.times import now_ms
 from schemas.topics import TELEMETRY
-from streams.errors import OperatorError
-from streams.kafka import clients
 from streams.partitioner import partition_of
-from streams.settings import Settings
-from streams.times import now_ms
 
 BATCH_BYTES: Final = 900_000
 """Under the 1 MiB that brokers take in one batch by default; a single record may be larger."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.output import say, say_json
-from streams.settings import described
+from common.settings import described
 
 
 @click.command()

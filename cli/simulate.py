@@ -12,10 +12,10 @@ from cli.command import read_settings, with_kafka
 from cli.output import say
 from cli.progress import progress
 from cli.send import Sender
+from common.errors import OperatorError
+from common.settings import Settings
+from common.times import now_ms
 from fleet import Fleet, FleetConfig
-from streams.errors import OperatorError
-from streams.settings import Settings
-from streams.times import now_ms
 
 WINDOW_MS: Final = 50
 """The fleet is asked for this much at a time: a call costs 1 ms, and nothing may leave before it is due."""

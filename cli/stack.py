@@ -19,12 +19,12 @@ import aiohttp
 
 from cli.output import Say
 from cli.passwords import kept_password
+from common.errors import OperatorError
+from common.settings import Settings, host_port
 from embedded.clickhouse.users import READER
 from embedded.kafka import Cluster
 from embedded.manners import ending
 from embedded.processes import StartFailedError, running_broker, running_clickhouse, running_kafka
-from streams.errors import OperatorError
-from streams.settings import Settings, host_port
 from streams.storage import config_of, run_migrations
 from streams.topics import make_topics
 

@@ -9,8 +9,8 @@ import click
 
 from cli.command import read_settings, with_kafka
 from cli.output import say, say_json
+from common.settings import Settings
 from schemas.topics import TOPICS
-from streams.settings import Settings
 from streams.topics import check_topics, make_topics, repair_topics
 from streams.watching.differences import Difference, Weight
 

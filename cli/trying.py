@@ -14,13 +14,13 @@ from msgspec import structs
 from cli.command import read_settings
 from cli.output import say, say_json
 from cli.progress import progress
+from common.errors import OperatorError
+from common.times import LATEST_TS, local
 from detectors.limits import LimitsError, load_limits
 from detectors.trial import Arrival, Happening, Trial
 from schemas.events import Alarm, DeviceStatus, Status
 from schemas.rejects import RejectEvent
 from schemas.report_json import loads
-from streams.errors import OperatorError
-from streams.times import LATEST_TS, local
 
 _COUNTED: Final = {
     "reports": "报告",

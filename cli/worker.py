@@ -12,12 +12,12 @@ from typing import Any
 import click
 
 from cli.command import read_settings, run_to_end, suited
+from common.errors import OperatorError
+from common.log import set_up_logging
+from common.settings import Settings
 from detectors.limits import LimitsError, LimitTable, load_limits
 from embedded.manners import when_stdin_closes
 from streams.detect import DetectJob
-from streams.errors import OperatorError
-from streams.log import set_up_logging
-from streams.settings import Settings
 from streams.sink import SinkJob
 from streams.storage import make_sink
 from streams.worker import WorkerApp, run_worker

@@ -1,1 +1,1 @@
-"""The Faust side of emberline: transport, workers, checkpoints, settings and metrics."""
+"""The Faust side of emberline: transport, workers, checkpoints."""

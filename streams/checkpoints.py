@@ -23,6 +23,11 @@ from uuid import UUID
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from common.errors import OperatorError
+from common.kafka import clients
+from common.kafka.reading import batches, end_of, reader
+from common.kafka.transactions import whole
+from common.settings import Settings
 from detectors.checkpoints.encode import is_row
 from detectors.checkpoints.layout import KNOWN, LAYOUT, OWN, TEXT, Layout, LayoutError, beginning_of, key_of, parsed
 from detectors.checkpoints.restore import Aside, Restored, restore_all
@@ -30,12 +35,7 @@ from detectors.checkpoints.rows import DAMAGED
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
-from streams.errors import OperatorError
-from streams.kafka import clients
-from streams.kafka.reading import batches, end_of, reader
-from streams.kafka.transactions import whole
 from streams.seals import EPOCH_MOST, Opened, SealError, opened, sealed
-from streams.settings import Settings
 
 log = logging.getLogger("emberline.checkpoints")
 

@@ -17,6 +17,12 @@ from typing import Final
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from common.closing import closed
+from common.errors import OperatorError
+from common.kafka import clients
+from common.kafka.reading import reader
+from common.settings import Settings
+from common.times import now_ms
 from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
@@ -32,20 +38,14 @@ from schemas.report_rules import Fault
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, OUTPUTS, REJECTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import Checkpoint, CheckpointWriter, Incarnation, read_checkpoint
-from streams.closing import closed
-from streams.errors import OperatorError
 from streams.generations import E, Generation, begun, covered_to, sent_since, stamped
-from streams.kafka import clients
-from streams.kafka.reading import reader
 from streams.ledger import Ledger
-from streams.metrics import note_result
 from streams.moves import Moves, parted_in
 from streams.partitioner import with_home
 from streams.partitions import RECORD, Kept, Partition, changed_rows, ended, kept_in, let_go, record_of
 from streams.pieces import Piece, pieces_of, silence_before, with_unjudged
 from streams.reject_share import RejectShare
-from streams.settings import Settings
-from streams.times import now_ms
+from streams.results import note_result
 from streams.transport import Chunk, Fetch
 from streams.worker import WorkerApp
 

@@ -20,11 +20,11 @@ from typing import Any, Final, TypeVar
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import structs
 
+from common.kafka.reading import batches
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.positions import Event, Position
 from schemas.rejects import RejectEvent
 from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
-from streams.kafka.reading import batches
 
 E = TypeVar("E", Alarm, Aggregate, DeviceStatus, RejectEvent)
 

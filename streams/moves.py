@@ -28,6 +28,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.types import TP
 
+from common.kafka.reading import batches, reader
+from common.times import now_ms
 from detectors.checkpoints.encode import encode, is_row, key_of
 from detectors.checkpoints.restore import adopt, restore_all
 from detectors.checkpoints.rows import device_of
@@ -36,11 +38,9 @@ from detectors.statuses import silent_at
 from schemas.reports import Reports
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.checkpoints import CheckpointLog, Incarnation
-from streams.kafka.reading import batches, reader
 from streams.partitioner import HURRY_MS, Widths, home_of, partition_of
 from streams.partitions import RECORD, Kept, Parting, Partition
 from streams.pieces import Piece
-from streams.times import now_ms
 from streams.worker import WorkerApp
 
 log = logging.getLogger("emberline.detect")

@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from common.metrics import Metrics
+from common.seldom import Seldom
 from detectors.device_status import MISPLACED
 from schemas.records import Records
 from schemas.rejects import UNKNOWN_GATEWAY, gateway_of
 from schemas.report_rejects import Reject
 from schemas.report_rules import Fault
 from schemas.reports import Reports
-from streams.metrics import Metrics
-from streams.seldom import Seldom
 
 log = logging.getLogger("emberline.detect")
 

@@ -22,6 +22,9 @@ from uuid import UUID
 import numpy as np
 from faust.types import TP
 
+from common.errors import OperatorError
+from common.seldom import Seldom
+from common.settings import Settings
 from schemas.absences import Absences
 from schemas.positions import Position
 from schemas.records import Records
@@ -29,10 +32,7 @@ from schemas.topics import OUTPUTS, TELEMETRY
 from sinks.blocks import drop_repeats, merge
 from sinks.clickhouse.rows import BLOCKS, telemetry_block
 from sinks.contract import Block, Malformed, Sink, SinkError
-from streams.errors import OperatorError
 from streams.ledger import Ledger
-from streams.seldom import Seldom
-from streams.settings import Settings
 from streams.transport import Chunk, Fetch
 from streams.watching.strangers import Strangers
 from streams.worker import WorkerApp

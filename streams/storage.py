@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
+from common.errors import OperatorError
+from common.settings import Settings, host_port, variable
+from common.tls import tls_context
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.migrate import migrate
 from sinks.clickhouse.service import Service
 from sinks.clickhouse.writer import ClickHouseSink
 from sinks.contract import SinkError
-from streams.errors import OperatorError
-from streams.settings import Settings, host_port, variable
-from streams.tls import tls_context
 
 COMMAND_DEADLINE_S: Final = 10.0
 """A person waits for a command; a worker has more patience."""

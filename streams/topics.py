@@ -17,10 +17,10 @@ from aiokafka.errors import (
     for_code,
 )
 
+from common.errors import OperatorError
+from common.kafka import clients
+from common.settings import Settings
 from schemas.topics import CHECKPOINTS, OUTPUTS, REPLAYS, TELEMETRY, TOPICS, Topic
-from streams.errors import OperatorError
-from streams.kafka import clients
-from streams.settings import Settings
 from streams.watching.described import (
     Described,
     asking,

@@ -25,10 +25,10 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage, Message
 from mode.utils.futures import notify
 
+from common.closing import closed
+from common.errors import OperatorError
 from schemas.records import Records
 from schemas.report_rules import EARLIEST_ARRIVAL_TS
-from streams.closing import closed
-from streams.errors import OperatorError
 from streams.ledger import Ledger, Range
 from streams.unpacking import Unpacked, size_of_headers
 

@@ -22,13 +22,13 @@ import faust
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
-from streams.errors import OperatorError
+from common.errors import OperatorError
+from common.health import Condition, HttpServer
+from common.metrics import Metrics
+from common.settings import Settings
+from streams.credentials import faust_credentials
 from streams.garbage import collect_by_the_clock, collect_seldom
-from streams.health import Condition, HttpServer
-from streams.kafka.clients import faust_credentials
-from streams.metrics import Metrics
 from streams.pulse import Pulse
-from streams.settings import Settings
 from streams.transport import Chunk, Holder
 from streams.watching.kafka import KafkaWatch
 from streams.watching.stall import Stall

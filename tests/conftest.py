@@ -13,6 +13,7 @@ TESTS: Final = Path(__file__).parent
 QUICK: Final = (
     "cli/test_brokers.py",
     "cli/test_output.py",
+    "common",
     "detectors",
     "embedded/test_jars.py",
     "field",
@@ -26,7 +27,6 @@ QUICK: Final = (
     "streams/test_widths.py",
     "streams/test_pulse.py",
     "streams/test_seals.py",
-    "streams/test_settings.py",
     "streams/watching",
 )
 """Folders and files that start no server, whole: a file that starts one for a single test is not quick."""

@@ -16,8 +16,8 @@ from benchmarks.peers.rivals import Rival, emberline_settings
 from benchmarks.processes import ROOT, cpu_s, peak_mb, started
 from benchmarks.workload import PARTITIONS, make_emberline_anew, make_outputs
 from cli.offsets import Offsets
+from common.settings import PREFIX, Settings
 from schemas.topics import TELEMETRY
-from streams.settings import PREFIX, Settings
 
 BEGINS_S: Final = 120.0
 LOOK_S: Final = 0.01

@@ -11,8 +11,8 @@ from typing import Final
 from benchmarks.peers.given import BEGAN, COMMIT_INTERVAL_S
 from benchmarks.peers.kafka_streams import build as kafka_streams
 from benchmarks.workload import PARTITIONS
+from common.settings import Settings
 from schemas.topics import AGGREGATES, ALARMS, REJECTS
-from streams.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ import numpy as np
 from cli.backfill.plan import Plan
 from cli.backfill.reading import StoredPartition, batches, stored_partitions
 from cli.progress import progress
+from common.errors import OperatorError
+from common.times import now_ms
 from detectors.process import process
 from detectors.state import PartitionState
 from schemas.events import Alarm
@@ -19,8 +21,6 @@ from schemas.rejects import DEVICE_REFUSED
 from sinks.clickhouse.service import Service
 from sinks.columns import Column, columns_of, constant, uuids
 from sinks.contract import Block
-from streams.errors import OperatorError
-from streams.times import now_ms
 
 INSERT_ROWS: Final = 10_000
 """Alarms held before they are written: 10 MB as Python objects [ours]."""

@@ -8,10 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Self
 
+from common.errors import OperatorError
+from common.settings import Settings
+from common.times import duration_ms, moment
 from detectors.limits import LimitsError, LimitTable, load_limits
-from streams.errors import OperatorError
-from streams.settings import Settings
-from streams.times import duration_ms, moment
 
 DEVICES_MOST: Final = 1_000
 """Ids and prefixes in one condition; more make a query that nobody can read [ours]."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from cli.backfill.comparing import CATEGORIES, AlarmDifference, Comparison
 from cli.backfill.finding import BackfillRun
 from cli.backfill.plan import Plan
-from streams.times import local, moment
+from common.times import local, moment
 
 EXAMPLES: Final = 5
 RECENT_MS: Final = 60_000

@@ -22,18 +22,18 @@ from cli.output import Say
 from cli.send import Sender
 from cli.simulate import SentReports, send_fleet
 from cli.stack import Stack, running_stack
+from common.closing import closed
+from common.errors import OperatorError
+from common.kafka import clients
+from common.log import readable
+from common.settings import Settings
+from common.times import now_ms
 from fleet import Fleet, FleetConfig
 from fleet.bad import CASES
 from schemas.events import Alarm, AlarmEvent, AlarmKind
 from schemas.topics import ALARMS, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
-from streams.closing import closed
-from streams.errors import OperatorError
-from streams.kafka import clients
-from streams.log import readable
-from streams.settings import Settings
 from streams.storage import config_of
-from streams.times import now_ms
 from streams.topics import topic_ids
 
 LEARN_S: Final = 10

@@ -17,12 +17,12 @@ from cli.rejects import stored, told
 from cli.rejects.remembered import read_notes
 from cli.rejects.replay import RejectReplayOutcome, replay_all, start
 from cli.rejects.stored import RejectFilter
+from common.errors import OperatorError
+from common.kafka.errors import why
+from common.settings import Settings
+from common.times import moment
 from schemas.topics import REPLAYS
-from streams.errors import OperatorError
-from streams.kafka.errors import why
-from streams.settings import Settings
 from streams.storage import asking
-from streams.times import moment
 from streams.topics import count_partitions
 
 LIST_MOST: Final = 100_000

@@ -24,13 +24,13 @@ from msgspec import Struct
 
 import streams.unpacking  # noqa: F401 - telemetry is anybody's
 from cli.rejects.stored import REPLAY_OF
+from common.errors import OperatorError
+from common.kafka import clients
+from common.kafka.reading import batches, reader
+from common.kafka.transactions import whole
+from common.settings import Settings
 from schemas.events import Offset, Ts
 from schemas.topics import REPLAYS, TELEMETRY
-from streams.errors import OperatorError
-from streams.kafka import clients
-from streams.kafka.reading import batches, reader
-from streams.kafka.transactions import whole
-from streams.settings import Settings
 
 SEND_MOST_S: Final = 15.0
 """From the note to the last acknowledgement of a batch; 16 MiB take a second [ours]."""

@@ -38,14 +38,14 @@ from cli.rejects.stored import (
     bodies,
     of_range,
 )
+from common.errors import OperatorError
+from common.kafka import clients
+from common.kafka.reading import end_of
+from common.settings import Settings
+from common.times import now_ms
 from schemas.rejects import NOT_JUDGED
 from schemas.topics import MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
-from streams.errors import OperatorError
-from streams.kafka import clients
-from streams.kafka.reading import end_of
-from streams.settings import Settings
-from streams.times import now_ms
 from streams.topics import count_partitions, topic_ids
 
 LEFT_OUT_MOST: Final = 1_000

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
+from common.errors import OperatorError
 from sinks.clickhouse.service import Service
-from streams.errors import OperatorError
 
 REPLAY_OF: Final = "emberline-replay-of"
 """Header of a record that was sent again: the id of its reject. It does not begin with `emberline.`, so that it is kept

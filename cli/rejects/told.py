@@ -9,8 +9,8 @@ from typing import Any, Final
 from cli.rejects.remembered import SENT, ReplayNote
 from cli.rejects.replay import RejectReplayOutcome
 from cli.rejects.stored import Body, StoredReject, shortened
-from streams.log import readable
-from streams.times import local
+from common.log import readable
+from common.times import local
 
 DETAIL_SHOWN: Final = 70
 REASONS_SHOWN: Final = 10

@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
+from common.errors import OperatorError
+from common.times import local as local_time
+from common.times import moment, now_ms
 from schemas.quantities import BY_NAME, KIND_CODES, MAX_COMPONENTS
 from schemas.report_rules import AHEAD_MS, BEHIND_MS, VERSION
 from schemas.topics import DAY_MS
-from streams.errors import OperatorError
-from streams.times import local as local_time
-from streams.times import moment, now_ms
 
 CONVERSIONS: Final[dict[str, Callable[[float], float]]] = {
     "fahrenheit": lambda value: (value - 32) / 1.8,

@@ -13,11 +13,11 @@ from cli.offsets import Offsets
 from cli.progress import progress
 from cli.replay.recording import Recording
 from cli.send import Sender
+from common.errors import OperatorError
+from common.settings import Settings
 from schemas.topics import TELEMETRY
 from sinks.clickhouse.service import Service
 from sinks.contract import SinkError
-from streams.errors import OperatorError
-from streams.settings import Settings
 from streams.storage import config_of
 from streams.topics import count_partitions, topic_ids
 

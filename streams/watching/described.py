@@ -34,8 +34,8 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from streams.kafka import clients
-from streams.settings import Settings
+from common.kafka import clients
+from common.settings import Settings
 
 FRESH_S: Final = 5.0
 """For so long a missing topic, or a partition without a leader, may be one that was made a moment ago [ours]."""
@@ -175,7 +175,7 @@ async def described(client: AIOKafkaClient, names: Collection[str], node: int) -
         if error is UnknownTopicOrPartitionError:
             continue
         if code:
-            # Of a right that is missing `streams.kafka.errors` says the rest.
+            # Of a right that is missing `common.kafka.errors` says the rest.
             raise error(name if error is TopicAuthorizationFailedError else f"cannot ask about the topic {name}")
         leaders = {number: leader for _, number, leader, *_ in partitions}
         replicas = min((len(held) for _, _, _, _, held, *_ in partitions), default=0)

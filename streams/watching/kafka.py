@@ -20,9 +20,9 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from faust.types import TP
 
-from streams.errors import OperatorError
-from streams.metrics import Metrics
-from streams.settings import Settings
+from common.errors import OperatorError
+from common.metrics import Metrics
+from common.settings import Settings
 from streams.watching.described import Described, asking, described, described_by_any, known, nodes, settings_of
 from streams.watching.differences import Difference, Weight, differences
 

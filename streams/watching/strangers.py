@@ -18,16 +18,16 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
+from common.closing import closed
+from common.kafka import clients
+from common.kafka.reading import batches, reader
+from common.settings import Settings
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from sinks.blocks import keep_rows
 from sinks.contract import Block, Malformed, SinkUnavailable
 from streams.checkpoints import TOPIC_IDS
-from streams.closing import closed
-from streams.kafka import clients
-from streams.kafka.reading import batches, reader
 from streams.partitions import RECORD, Kept
 from streams.seals import SealError, opened
-from streams.settings import Settings
 from streams.worker import WorkerApp
 
 T = TypeVar("T")

@@ -12,10 +12,10 @@ from typing import Final
 import orjson
 from msgspec import structs
 
+from common.settings import Settings
 from embedded.processes import running_broker, running_kafka
 from schemas.events import Alarm
 from schemas.topics import ALARMS
-from streams.settings import Settings
 from streams.topics import make_topics
 from tests.cli.stacks import address
 from tests.support.apache_kafka import kafka_for_tests

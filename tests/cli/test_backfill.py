@@ -16,6 +16,8 @@ from clickhouse_driver import Client
 
 from cli.backfill.plan import Plan
 from cli.backfill.reading import batches, stored_partitions, widened
+from common.errors import OperatorError
+from common.times import now_ms
 from detectors.process import process
 from detectors.state import PartitionState
 from embedded.processes import Running
@@ -25,9 +27,7 @@ from schemas.report_rules import Reason
 from schemas.reports import Reports, decode
 from schemas.topics import ALARMS, TELEMETRY
 from sinks.clickhouse.rows import telemetry_block
-from streams.errors import OperatorError
 from streams.storage import asking, make_sink, run_migrations
-from streams.times import now_ms
 from tests.support.kafka_outside import ProducerRecord
 from tests.support.platform import Platform, quick_settings
 from tests.support.processes import Ended, run, until

@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 
 from cli.brokers import AUTO, EMBEDDED, KAFKA, kafka_brokers
+from common.errors import OperatorError
 from embedded.kafka.jars import CACHE_VARIABLE
-from streams.errors import OperatorError
 
 JAVA_17: Final = """#!/bin/sh
 echo 'openjdk version "17.0.15" 2025-04-15' >&2

@@ -21,12 +21,12 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import cli
+from common.settings import Settings, described
+from common.times import now_ms
 from embedded.processes import Running, running_broker
 from schemas.control import is_control
 from schemas.topics import ALARMS, TELEMETRY, TOPICS
 from sinks.clickhouse.migrate import migrations
-from streams.settings import Settings, described
-from streams.times import now_ms
 from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.platform import Platform, asking, quick_settings
 from tests.support.processes import command_line, environment_of, free_port, last_words, run, until

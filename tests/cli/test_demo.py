@@ -11,7 +11,7 @@ from typing import Final
 
 import orjson
 
-from streams.settings import Settings
+from common.settings import Settings
 from tests.cli.stacks import started
 from tests.support.platform import quick_settings
 from tests.support.processes import alive, children_of, environment_of, until

@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from streams.settings import Settings
+from common.settings import Settings
 from tests.cli.stacks import address, started, until_it_runs
 from tests.support.processes import alive, children_of, environment_of, run
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from cli.output import say, say_json
-from streams.log import readable, set_up_logging
+from common.log import readable, set_up_logging
 
 ACTING = {
     "escape": "\x1b[2J",

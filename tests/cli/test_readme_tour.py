@@ -15,10 +15,10 @@ import pytest
 
 from cli.demo.account import Account
 from cli.demo.show import demo_table
+from common.settings import Settings
+from common.times import now_ms
 from schemas.topics import TELEMETRY
-from streams.settings import Settings
 from streams.storage import asking
-from streams.times import now_ms
 from tests.cli.readme import CHINESE, ENGLISH, Shown, blocks, shown
 from tests.cli.stacks import address, started, until_it_runs
 from tests.cli.test_alarms import FollowingProcess

@@ -20,15 +20,15 @@ from cli.rejects.command import wanted_of
 from cli.rejects.remembered import SEND_MOST_S, Notebook, read_notes
 from cli.rejects.replay import RejectReplayOutcome, about_to_send, replay_all, start
 from cli.rejects.stored import REPLAY_OF, Body, RejectFilter, RejectId, StoredReject, bodies, by_ids
+from common.errors import OperatorError
+from common.settings import Settings
+from common.times import now_ms
 from embedded.processes import Running, running_kafka
 from schemas.records import Records
 from schemas.rejects import RejectEvent
 from schemas.topics import REJECTS, REPLAYS, TELEMETRY
 from sinks.clickhouse.rows import BLOCKS
-from streams.errors import OperatorError
-from streams.settings import Settings
 from streams.storage import asking, run_migrations
-from streams.times import now_ms
 from streams.topics import make_topics, topic_ids
 from tests.support.apache_kafka import kafka_for_tests
 from tests.support.kafka_outside import Kafka, ProducerRecord

@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from cli.passwords import kept_password
-from streams.settings import Settings
+from common.settings import Settings
 from tests.support.platform import quick_settings
 from tests.support.processes import command_line, environment_of, free_port, run, until
 

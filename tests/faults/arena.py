@@ -15,10 +15,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
+from common.settings import Settings
 from embedded.kafka import Cluster
 from embedded.processes import running_kafka
 from schemas.topics import CHECKPOINTS, TOPICS
-from streams.settings import Settings
 from streams.storage import run_migrations
 from streams.topics import make_topics
 from tests.faults.checkpoints import CheckpointReader

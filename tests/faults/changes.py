@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from common.times import now_ms
 from schemas.events import Alarm
 from schemas.topics import ALARMS
 from streams.partitioner import partition_of
-from streams.times import now_ms
 from tests.faults.arena import Arena
 from tests.faults.verdict import Verdict
 from tests.support.fleet_sends import quick_limits, steady

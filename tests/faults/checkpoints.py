@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec.json import decode
 
+from common.settings import Settings
 from detectors.checkpoints.encode import is_row
 from detectors.checkpoints.layout import KNOWN, LAYOUT, Layout, beginning_of, parsed
 from detectors.checkpoints.restore import restore_all
@@ -19,7 +20,6 @@ from streams.checkpoints import TOPIC_IDS
 from streams.moves import MOVED, PARTED, Move
 from streams.partitions import Parting
 from streams.seals import opened
-from streams.settings import Settings
 from tests.faults.beside import Beside
 from tests.support.kafka_outside import rows_of
 

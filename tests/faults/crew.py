@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from streams.settings import Settings
+from common.settings import Settings
 from tests.support.processes import READY_S, Worker, command_line, environment_of, free_port, until
 
 RESTART_S: Final = 0.2

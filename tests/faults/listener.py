@@ -10,10 +10,10 @@ from typing import Final, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from common.settings import Settings
 from schemas.events import Alarm
 from schemas.positions import Repeats
 from schemas.topics import ALARMS
-from streams.settings import Settings
 from tests.support.processes import until
 
 ENOUGH: Final = 5

@@ -13,10 +13,10 @@ from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaProducer
 
+from common.settings import Settings
 from fleet import Fleet, FleetConfig, Send
 from schemas.topics import TELEMETRY
 from streams.partitioner import partition_of
-from streams.settings import Settings
 from tests.support.fleet_sends import LEARN_S
 
 WINDOW_S: Final = 0.05

@@ -8,7 +8,7 @@ import struct
 import threading
 from typing import Final, Self
 
-from streams.settings import host_port
+from common.settings import host_port
 
 _PIECE: Final = 65_536
 _RESET: Final = struct.pack("ii", 1, 0)

@@ -23,7 +23,7 @@ AFTER: Final = {
 _CODE: Final = """
 import os, runpy, sys
 sys.path.insert(0, {program!r})
-from streams.settings import described
+from common.settings import described
 # Its operator sets what it knows.
 known = [variable for variable, *_ in described()]
 for name in [name for name in os.environ if name.startswith("EMBERLINE_") and name not in known]:
@@ -49,7 +49,7 @@ def release_before(folder: Path) -> Command | None:
 def release_after(folder: Path) -> Command:
     """Workers of a release that might come after this one, put into the folder."""
     program = folder / "after"
-    for package in ("cli", "detectors", "embedded", "fleet", "schemas", "sinks", "streams"):
+    for package in ("cli", "common", "detectors", "embedded", "fleet", "schemas", "sinks", "streams"):
         shutil.copytree(REPOSITORY / package, program / package, ignore=shutil.ignore_patterns("__pycache__"))
     for name, (here, there) in AFTER.items():
         text = (program / name).read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clickhouse_driver import Client
 
-from streams.settings import host_port
+from common.settings import host_port
 from streams.storage import run_migrations
 from tests.faults.arena import SETTLED_S, Arena
 from tests.faults.conftest import Open

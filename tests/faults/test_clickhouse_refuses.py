@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from clickhouse_driver import Client
 
-from streams.settings import host_port
+from common.settings import host_port
 from tests.faults.arena import Arena
 from tests.faults.clickhouse import PASSWORD
 from tests.faults.conftest import Open

@@ -11,10 +11,10 @@ import pytest
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
+from common.times import now_ms
 from schemas.events import Alarm, DeviceStatus
 from schemas.rejects import RejectEvent
 from schemas.topics import ALARMS, DEVICE_STATUS, REJECTS, TELEMETRY
-from streams.times import now_ms
 from tests.faults.anything import Anything
 from tests.faults.arena import PARTITIONS
 from tests.faults.conftest import Open

@@ -10,13 +10,13 @@ from typing import Final
 
 from clickhouse_driver import Client
 
+from common.kafka.reading import reader
+from common.settings import Settings, host_port
+from common.times import now_ms
 from schemas.events import Alarm
 from schemas.positions import Repeats
 from schemas.topics import ALARMS, REJECTS
 from streams.generations import Generation, begun, sent_since
-from streams.kafka.reading import reader
-from streams.settings import Settings, host_port
-from streams.times import now_ms
 from tests.faults.arena import PARTITIONS, Arena
 from tests.faults.conftest import Open
 from tests.sinks import samples

@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from clickhouse_driver import Client
 
+from common.settings import Settings, host_port
 from schemas.topics import MAX_REJECT_BYTES, TELEMETRY
-from streams.settings import Settings, host_port
 from tests.faults.arena import PARTITIONS, Arena, configure, make_anew
 from tests.faults.conftest import Open
 from tests.faults.crew import Command, product

@@ -12,10 +12,10 @@ import orjson
 from clickhouse_driver import Client
 from msgspec import structs
 
+from common.settings import host_port
+from common.times import now_ms
 from schemas.events import Alarm, DeviceStatus
 from schemas.topics import ALARMS, DEVICE_STATUS
-from streams.settings import host_port
-from streams.times import now_ms
 from tests.faults.altered.raising import FATAL_VALUE
 from tests.faults.arena import PARTITIONS, Arena
 from tests.faults.conftest import Open

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from common.settings import Settings
 from schemas.topics import DEVICE_STATUS
-from streams.settings import Settings
 from tests.faults.conftest import Open
 from tests.faults.crew import Post, product
 from tests.faults.watch import Look

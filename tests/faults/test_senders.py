@@ -11,8 +11,8 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from common.times import now_ms
 from schemas.topics import ALARMS, REJECTS, TELEMETRY
-from streams.times import now_ms
 from tests.faults.arena import PARTITIONS
 from tests.faults.conftest import Open
 from tests.support.batches_by_hand import RawRecord, batch, records_of, with_records

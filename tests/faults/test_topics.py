@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from common.settings import Settings
 from schemas.events import Alarm
 from schemas.topics import ALARMS, DAY_MS, OUTPUTS, TELEMETRY
 from streams.partitioner import partition_of
-from streams.settings import Settings
 from streams.topics import count_partitions, make_topics
 from streams.watching.described import asking, described, nodes, settings_of
 from tests.faults.altered.hasty import OFFLINE_AFTER_MS, hasty, hasty_worker

@@ -10,8 +10,8 @@ import orjson
 import pytest
 from clickhouse_driver import Client
 
+from common.settings import host_port
 from schemas.topics import TELEMETRY
-from streams.settings import host_port
 from tests.faults.arena import PARTITIONS, Arena
 from tests.faults.conftest import Open
 from tests.faults.crew import Command, product

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from clickhouse_driver import Client
 from faust.types import TP
 
+from common.settings import Settings, host_port
 from detectors.device_status import MISPLACED
 from detectors.limits import LimitTable, load_limits
 from detectors.twin.devices import Device as Twin
@@ -32,7 +33,6 @@ from schemas.reports import Reports, decode
 from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
 from streams.moves import Move
 from streams.partitioner import is_misplaced
-from streams.settings import Settings, host_port
 from streams.transport import to_records
 from tests.faults.checkpoints import Device, Row
 from tests.faults.watch import TABLES, Look, Place, Stored

@@ -16,8 +16,8 @@ from aiokafka.errors import KafkaError
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 
+from common.settings import Settings, host_port
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
-from streams.settings import Settings, host_port
 from streams.topics import topic_ids
 from tests.faults.beside import Beside
 

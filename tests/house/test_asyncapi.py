@@ -22,6 +22,8 @@ from msgspec import structs
 
 from cli.rejects.remembered import SENDING, SENT, ReplayNote
 from cli.rejects.stored import REPLAY_OF, RejectId
+from common.errors import OperatorError
+from common.settings import Settings
 from detectors import device_status
 from detectors.checkpoints.encode import encode
 from detectors.checkpoints.layout import TEXT, beginning_of, key_of
@@ -36,9 +38,7 @@ from schemas.records import Records
 from schemas.rejects import GATEWAY, MAX_GATEWAY_LENGTH, NOT_JUDGED, RejectEvent
 from schemas.report_rules import Fault, Reason
 from schemas.topics import OUTPUTS, TOPICS, Topic
-from streams.errors import OperatorError
 from streams.seals import opened
-from streams.settings import Settings
 
 SCHEMAS: Final = Path(__file__).parents[2] / "schemas"
 API: Final[dict[str, Any]] = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from cli.main import cli
-from streams.settings import described
+from common.settings import described
 from tests.house.test_rules import MAY_IMPORT, commands, modules, tree_of
 
 ERRORS: Final = frozenset(

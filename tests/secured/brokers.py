@@ -19,10 +19,10 @@ from aiokafka import AIOKafkaClient
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int8, Int16, Int32, Schema, String
 
+from common.settings import Settings
 from embedded.kafka import open_cluster
 from embedded.kafka.cluster import free_ports
 from schemas.rights import ROLES, Right, rights
-from streams.settings import Settings
 from tests.secured.certificates import Authority
 
 GROUP: Final = "emberline"

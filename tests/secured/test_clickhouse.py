@@ -9,10 +9,10 @@ from uuid import UUID
 
 import pytest
 
+from common.errors import OperatorError
+from common.settings import Settings
 from schemas.topics import TELEMETRY
 from sinks.contract import SinkRefused
-from streams.errors import OperatorError
-from streams.settings import Settings
 from streams.storage import asking, make_sink
 from tests.secured.certificates import Authority
 from tests.secured.conftest import PASSWORD, Fronted

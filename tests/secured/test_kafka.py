@@ -12,10 +12,11 @@ import pytest
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
 from cli.command import run_to_end
+from common.errors import OperatorError
+from common.kafka.clients import security
+from common.settings import Settings
 from schemas.topics import TELEMETRY
-from streams.errors import OperatorError
-from streams.kafka.clients import faust_credentials, security
-from streams.settings import Settings
+from streams.credentials import faust_credentials
 from streams.topics import count_partitions, make_topics
 from tests.secured.brokers import Secured, password_of
 from tests.secured.certificates import Authority

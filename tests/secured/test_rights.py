@@ -14,13 +14,13 @@ import pytest
 from aiokafka import TopicPartition
 
 from cli.send import Sender
+from common.kafka import clients
+from common.settings import Settings
+from common.times import now_ms
 from schemas.control import TIME_KEY
 from schemas.rights import rights
 from schemas.topics import ALARMS, TELEMETRY, TOPICS
-from streams.kafka import clients
-from streams.settings import Settings
 from streams.storage import asking, run_migrations
-from streams.times import now_ms
 from streams.topics import make_topics
 from tests.secured.brokers import GROUP, Secured, user_of
 from tests.secured.conftest import PASSWORD, Fronted

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from streams.settings import host_port
+from common.settings import host_port
 from tests.secured.certificates import Signed
 
 _PIECE = 65_536

@@ -10,12 +10,12 @@ from uuid import UUID
 import pytest
 from faust.types import TP
 
+from common.metrics import Metrics
+from common.settings import Settings
 from schemas.topics import DEVICE_STATUS, TELEMETRY
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.writer import ClickHouseSink
 from streams.ledger import Ledger
-from streams.metrics import Metrics
-from streams.settings import Settings
 from streams.sink import INSERT_BYTES, WAITING_BYTES, SinkJob
 from streams.transport import Chunk
 from streams.worker import WorkerApp

@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from common.times import now_ms
 from schemas.rejects import RejectEvent, original_headers
 from schemas.topics import REJECTS, TELEMETRY
-from streams.times import now_ms
 from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.platform import Platform, quick_settings
 from tests.support.processes import until, working

@@ -20,6 +20,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import UnknownTopicOrPartitionError
 
+from common.errors import OperatorError
+from common.settings import Settings
 from detectors.checkpoints.encode import encode
 from detectors.checkpoints.layout import OWN, TEXT, beginning_of, described, key_of
 from detectors.limits import load_limits
@@ -27,9 +29,7 @@ from detectors.state import PartitionState
 from embedded.processes import running_kafka
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.checkpoints import LINES, TOPIC_IDS, Checkpoint, CheckpointWriter, Incarnation, read_checkpoint
-from streams.errors import OperatorError
 from streams.seals import EPOCH_MOST, sealed
-from streams.settings import Settings
 from streams.topics import make_topics, topic_ids
 from tests.detectors.given_reports import T0, contents, record, report, run
 from tests.detectors.rows_by_hand import device, layout_of, value_of

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from faust.types import TP
 
+from common.settings import Settings
 from detectors.checkpoints.restore import restore_all
 from detectors.limits import load_limits
 from detectors.state import PartitionState
@@ -18,7 +19,6 @@ from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.records import Records
 from schemas.reports import decode
 from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
-from streams.settings import Settings
 from streams.transport import to_records
 from tests.support.fleet_sends import fleet_sends, oracle_of, parts, quick_limits, rejects_of, without_repeats
 from tests.support.kafka_outside import Kafka, ProducerRecord

@@ -11,9 +11,9 @@ from socket import socket
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from streams.errors import OperatorError
-from streams.health import STILL_S, Condition, HttpServer
-from streams.metrics import METRICS
+from common.errors import OperatorError
+from common.health import STILL_S, Condition, HttpServer
+from common.metrics import METRICS
 from tests.support.kafka_outside import Kafka
 from tests.support.platform import Platform, quick_settings
 from tests.support.processes import ask, free_port, until, working

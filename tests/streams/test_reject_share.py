@@ -8,12 +8,12 @@ import numpy as np
 import orjson
 import pytest
 
+from common.metrics import Metrics
 from detectors.limits import load_limits
 from detectors.log_time import LogTime
 from schemas.records import Records
 from schemas.rejects import UNKNOWN_GATEWAY, gateway_of
 from schemas.reports import decode
-from streams.metrics import Metrics
 from streams.partitioner import partition_of
 from streams.pieces import pieces_of
 from streams.reject_share import GATEWAYS_MOST, OTHER, RejectShare

@@ -14,6 +14,7 @@ import pytest
 from aiokafka import ConsumerRecord
 from faust.types import TP
 
+from common.settings import Settings
 from detectors.limits import load_limits
 from detectors.process import process
 from detectors.state import PartitionState
@@ -22,7 +23,6 @@ from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.rejects import RejectEvent, event_of
 from schemas.reports import decode
 from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
-from streams.settings import Settings
 from streams.storage import run_migrations
 from streams.transport import to_records
 from tests.support.fleet_sends import fleet_sends, parts

@@ -16,8 +16,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from faust.transport import by_url
 from faust.types import TP
 
+from common.settings import Settings
 from embedded.processes import Running
-from streams.settings import Settings
 from streams.transport import Chunk, Fetch, Transport
 from streams.worker import WorkerApp
 from tests.support.kafka_outside import Kafka, Outside, ProducerRecord

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from common.closing import closed
 from detectors.checkpoints.encode import is_row
 from schemas.records import Headers
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from streams.batches import until_known
 from streams.checkpoints import TOPIC_IDS
-from streams.closing import closed
 from streams.seals import opened
 
 T = TypeVar("T")

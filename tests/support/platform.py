@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from clickhouse_driver import Client
 
+from common.settings import Settings, host_port
 from embedded.processes import Running, running_broker, running_clickhouse
-from streams.settings import Settings, host_port
 from streams.storage import run_migrations
 from streams.topics import make_topics
 from tests.support.kafka_outside import Kafka

@@ -17,7 +17,7 @@ from pathlib import Path
 from socket import socket
 from typing import Final
 
-from streams.settings import PREFIX, Settings
+from common.settings import PREFIX, Settings
 
 REPOSITORY: Final = Path(__file__).parents[2]
 READY_S: Final = 45.0

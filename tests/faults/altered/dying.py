@@ -22,6 +22,7 @@ from typing import Any, Final
 from faust.types import TP
 
 from cli.main import main
+from common.settings import Settings
 from detectors.checkpoints.layout import Layout
 from detectors.checkpoints.restore import Restored
 from detectors.rounds import Result
@@ -38,7 +39,6 @@ from streams.checkpoints import CheckpointWriter, Incarnation
 from streams.detect import DetectJob
 from streams.moves import MOVED
 from streams.partitions import Partition
-from streams.settings import Settings
 
 CHECKPOINT_S: Final = 0.5
 """More than a small checkpoint takes."""

@@ -14,12 +14,10 @@ from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
-from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
-from faust.types.auth import CredentialsT
 
-from streams.errors import OperatorError
-from streams.settings import Settings, SettingsError, read_secret, variable
-from streams.tls import tls_context
+from common.errors import OperatorError
+from common.settings import Settings, SettingsError, read_secret, variable
+from common.tls import tls_context
 
 
 class NoTokenError(KafkaConnectionError):
@@ -64,18 +62,6 @@ def security(settings: Settings) -> dict[str, Any]:
             "sasl_plain_password": settings.kafka_password,
         }
     return options
-
-
-def faust_credentials(settings: Settings) -> CredentialsT | None:
-    """The same for Faust, which makes the consumer of a worker's group itself."""
-    options = security(settings)
-    tls = options["ssl_context"]
-    if settings.kafka_sasl == "OAUTHBEARER":
-        return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=tls)
-    if settings.kafka_sasl:
-        user, password = settings.kafka_user, settings.kafka_password
-        return SASLCredentials(username=user, password=password, ssl_context=tls, mechanism=settings.kafka_sasl)
-    return None if tls is None else SSLCredentials(tls)
 
 
 class _Token(AbstractTokenProvider):

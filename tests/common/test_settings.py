@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.settings import SECRETS, SECURITY, Settings, SettingsError, described, host_port, variable
+from common.settings import SECRETS, SECURITY, Settings, SettingsError, described, host_port, variable
 
 OTHERS = {
     "kafka": "kafka-1:9092,kafka-2:9093",

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
 
-from streams.errors import OperatorError
+from common.errors import OperatorError
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import Final
 
-from streams.errors import OperatorError
+from common.errors import OperatorError
 
 _QUIET = ("aiokafka", "faust", "mode", "streams.worker", "streams.transport", "aiohttp", "asyncio", "clickhouse_driver")
 """At DEBUG they speak freely."""

@@ -9,9 +9,6 @@ from typing import Final, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from detectors.rounds import Result
-from schemas.events import Severity
-
 LATENCY_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
 """Up to the 20 s that are mandated (A6), finest around the 0.1 s that are our own aim."""
 
@@ -96,24 +93,6 @@ class Metrics:
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Note one value in a histogram."""
         (self._histograms[name].labels(**labels) if labels else self._histograms[name]).observe(value)
-
-
-def note_result(metrics: Metrics, result: Result) -> None:
-    """Note what detection made of telemetry."""
-    metrics.add("emberline_reports_total", result.readable)
-    metrics.add("emberline_repeated_reports_total", result.repeated)
-    metrics.add("emberline_late_reports_total", result.late)
-    metrics.add("emberline_flooded_reports_total", result.flooded)
-    metrics.add("emberline_skipped_reports_total", result.skipped)
-    metrics.add("emberline_by_arrival_reports_total", result.by_arrival)
-    metrics.add("emberline_absent_values_total", result.absent_values)
-    metrics.add("emberline_aggregates_total", len(result.aggregates))
-    for alarm in result.alarms:
-        severity = Severity(alarm.severity).name.lower()
-        metrics.add("emberline_alarms_total", kind=alarm.kind, event=alarm.event, severity=severity)
-        metrics.observe("emberline_alarm_delay_seconds", (alarm.detected_ts - alarm.ingest_ts) / 1000)
-    for status in result.statuses:
-        metrics.add("emberline_status_changes_total", status=status.status)
 
 
 def _counter(metric: Metric, registry: CollectorRegistry) -> Counter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from streams.errors import OperatorError
+from common.errors import OperatorError
 
 
 def tls_context(ca: str, name: str) -> ssl.SSLContext:

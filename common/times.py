@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from streams.errors import OperatorError
+from common.errors import OperatorError
 
 SHANGHAI: Final = ZoneInfo("Asia/Shanghai")
 LATEST_TS: Final = 4_102_444_800_000

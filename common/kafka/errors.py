@@ -27,8 +27,8 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from streams.kafka.clients import NoTokenError, security
-from streams.settings import Settings, host_port, variable
+from common.kafka.clients import NoTokenError, security
+from common.settings import Settings, host_port, variable
 
 ANSWER_MS: Final = 5_000
 """A broker that takes longer to answer is away [ours]."""

@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from streams.errors import OperatorError
-from streams.settings import host_port
+from common.errors import OperatorError
+from common.settings import host_port
 
 STILL_S: Final = 30.0
 """A loop that has not turned for so long is taken for dead: pieces of work take a tenth of a second [ours]."""

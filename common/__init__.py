@@ -1,0 +1,1 @@
+"""What every process of emberline has: settings, logs, errors, clients of Kafka, metrics, health."""

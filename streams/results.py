@@ -1,0 +1,25 @@
+"""What detection made of telemetry, as metrics."""
+
+from __future__ import annotations
+
+from common.metrics import Metrics
+from detectors.rounds import Result
+from schemas.events import Severity
+
+
+def note_result(metrics: Metrics, result: Result) -> None:
+    """Note what detection made of telemetry."""
+    metrics.add("emberline_reports_total", result.readable)
+    metrics.add("emberline_repeated_reports_total", result.repeated)
+    metrics.add("emberline_late_reports_total", result.late)
+    metrics.add("emberline_flooded_reports_total", result.flooded)
+    metrics.add("emberline_skipped_reports_total", result.skipped)
+    metrics.add("emberline_by_arrival_reports_total", result.by_arrival)
+    metrics.add("emberline_absent_values_total", result.absent_values)
+    metrics.add("emberline_aggregates_total", len(result.aggregates))
+    for alarm in result.alarms:
+        severity = Severity(alarm.severity).name.lower()
+        metrics.add("emberline_alarms_total", kind=alarm.kind, event=alarm.event, severity=severity)
+        metrics.observe("emberline_alarm_delay_seconds", (alarm.detected_ts - alarm.ingest_ts) / 1000)
+    for status in result.statuses:
+        metrics.add("emberline_status_changes_total", status=status.status)
