@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "demo": "cli.demo.command:demo",
     "kafka": "cli.kafka:kafka",
     "migrate": "cli.migrate:migrate",
+    "registry": "cli.registry:registry",
     "rejects": "cli.rejects.command:rejects",
     "replay": "cli.replay.command:replay",
     "run": "cli.run:run",

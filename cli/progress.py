@@ -28,3 +28,11 @@ class _Following(Progress):
         for task in self.tasks:
             task.completed = self._done()
         yield from super().get_renderables()
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[str, int], None]]:
+    """Says on standard error what is being done and how much of it is done, where nobody knows how much there is."""
+    console = Console(stderr=True)
+    with console.status("") as status:
+        yield lambda what, count: status.update(f"{what}：{count}")

@@ -8,7 +8,10 @@ from typing import Final
 
 from common.errors import OperatorError
 
-_QUIET = ("aiokafka", "faust", "mode", "streams.worker", "streams.transport", "aiohttp", "asyncio", "clickhouse_driver")
+_QUIET = (
+    *("aiokafka", "faust", "mode", "streams.worker", "streams.transport", "aiohttp", "asyncio", "clickhouse_driver"),
+    *("alembic", "sqlalchemy"),
+)
 """At DEBUG they speak freely."""
 
 

@@ -69,6 +69,7 @@ METRICS: Final = (
         "emberline_idle_seconds", "gauge", (), "longest time that a partition has waited for something to be finished"
     ),
     Metric("emberline_kafka_silent_seconds", "gauge", (), "time since all brokers that a worker needs have answered"),
+    Metric("emberline_outbox_rows", "gauge", (), "changes of the registry that wait to be published"),
     Metric("emberline_topic_differences", "gauge", ("weight",), "how topics differ from what is relied on"),
 )
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -76,6 +77,15 @@ class Settings:
     retention_days: int = _setting(400, "days that rows are kept; a year is the least allowed (A8)", 365, 36_500)
     insert_interval_s: float = _setting(0.5, "a sink worker inserts at least this often", 0.05, 60)
     insert_rows: int = _setting(50_000, "rows that make a sink worker insert at once", 1_000, 1_000_000)
+    registry: str = _setting(
+        "", "PostgreSQL of the registry, host:port/database; empty for SQLite in EMBERLINE_DATA_DIR"
+    )
+    registry_user: str = _setting("emberline", "PostgreSQL user")
+    registry_password: str = _setting("", "PostgreSQL password, never logged", secret=True)
+    registry_tls: bool = _setting(False, "yes: connections to PostgreSQL are encrypted, and it shows a certificate")
+    registry_ca: str = _setting(
+        "", "PEM file of the authorities that sign PostgreSQL's certificate; empty for those of the system"
+    )
     limits_file: str = _setting("", "TOML file of limits that differ from detectors/limits.toml")
     checkpoint_interval_s: float = _setting(5.0, "how often a detect worker checkpoints a partition", 0.1, 300)
     devices_most: int = _setting(
@@ -117,6 +127,11 @@ class Settings:
         return Path(self.data_dir) / "clickhouse-password"
 
     @property
+    def registry_path(self) -> Path:
+        """The registry where no PostgreSQL is set."""
+        return Path(self.data_dir) / "registry.sqlite"
+
+    @property
     def limits_path(self) -> Path | None:
         """The limits file, if one is set."""
         return Path(self.limits_file) if self.limits_file else None
@@ -127,6 +142,7 @@ SECURITY: Final = (
     *("kafka_tls", "kafka_ca", "kafka_certificate", "kafka_key"),
     *("kafka_sasl", "kafka_user", "kafka_password", "kafka_token_file"),
     *("clickhouse_tls", "clickhouse_ca"),
+    *("registry_tls", "registry_ca"),
 )
 
 
@@ -183,6 +199,8 @@ def _read(one: Any, name: str, text: str) -> Any:
         raise SettingsError(f"{name} must lie from {least:g} to {most:g}, got {text}")
     if one.name in ("kafka", "clickhouse", "http") and not _is_address(one.name, text):
         raise SettingsError(f"{name} must be host:port, got {text!r}")
+    if one.name == "registry" and text and not _is_database(text):
+        raise SettingsError(f"{name} must be host:port/database, got {text!r}")
     choices = one.metadata["choices"]
     if choices and text not in choices:
         *others, last = filter(None, choices)
@@ -207,6 +225,11 @@ def _is_address(name: str, text: str) -> bool:
     return all(
         host and port.isdigit() and int(port) < 65_536 for host, _, port in (part.rpartition(":") for part in parts)
     )
+
+
+def _is_database(text: str) -> bool:
+    address, _, name = text.partition("/")
+    return _is_address("registry", address) and bool(re.fullmatch(r"\w+", name))
 
 
 def host_port(address: str) -> tuple[str, int]:

@@ -63,5 +63,11 @@ REPLAYS: Final = Topic(
     {"cleanup.policy": "compact"},
 )
 
+REGISTRY: Final = Topic(
+    "emberline.registry",
+    "what is registered of each device, keyed by device",
+    {"cleanup.policy": "compact"},
+)
+
 OUTPUTS: Final = (ALARMS, AGGREGATES, DEVICE_STATUS, REJECTS)
-TOPICS: Final = (TELEMETRY, *OUTPUTS, CHECKPOINTS, REPLAYS)
+TOPICS: Final = (TELEMETRY, *OUTPUTS, CHECKPOINTS, REPLAYS, REGISTRY)

@@ -30,6 +30,7 @@ NOT_RUN: Final = {
     "make test": "it runs this",
     "emberline demo": "cli/test_demo.py runs it; its table is held against README's here",
     "clickhouse-client": "no package of ours brings it; its query is run by our own client",
+    "emberline registry publish": "cli/test_registry.py runs it",
     "export": "three brokers and a server that nobody has here",
 }
 """How commands begin that a test cannot run, each with its reason."""
@@ -40,6 +41,10 @@ TOURED: Final = (
     "emberline replay",
     "emberline topics",
     "emberline migrate",
+    "emberline registry migrate",
+    "emberline registry export",
+    "emberline registry check",
+    "emberline registry import",
     "emberline worker detect",
     "emberline worker sink",
 )
@@ -103,6 +108,14 @@ def test_recorded_reports_are_tried_as_readme_shows_them(tmp_path: Path) -> None
     assert (ended.status, ended.err) == (0, "")
     assert "LY-1 在线" in ended.out
     assert ended.out.splitlines()[-1].startswith("共 报告 2，无效值 0，拒收 0，")
+
+
+def test_the_registry_is_filled_as_readme_shows_it(tmp_path: Path) -> None:
+    commands = [one.command for one in shown(ENGLISH) if one.command.startswith("emberline registry")]
+    for command in commands[:-1]:
+        ended = run(*arguments_of(command), settings={"EMBERLINE_DATA_DIR": str(tmp_path)}, cwd=tmp_path)
+        assert (ended.status, ended.err) == (0, ""), command
+    assert (tmp_path / "registry.xlsx").exists()
 
 
 def environment(folder: Path) -> dict[str, str]:

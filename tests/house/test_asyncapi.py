@@ -35,6 +35,7 @@ from schemas.control import TIME_HEADERS, TIME_KEY, is_control
 from schemas.events import Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, Status, alarm_id
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES, Quantity
 from schemas.records import Records
+from schemas.registry import ChangeNumber, ComponentEntry, DeviceEntry
 from schemas.rejects import GATEWAY, MAX_GATEWAY_LENGTH, NOT_JUDGED, RejectEvent
 from schemas.report_rules import Fault, Reason
 from schemas.topics import OUTPUTS, TOPICS, Topic
@@ -342,6 +343,16 @@ def test_an_enum_has_the_words_of_the_code(shape: str, name: str, words: list[ob
 
 def test_aggregates_are_of_all_quantities() -> None:
     assert property_of("aggregate", "quantities")["propertyNames"]["enum"] == NAMES
+
+
+def test_a_registry_entry_has_the_fields_and_headers_of_the_code() -> None:
+    for name, entry in (("deviceEntry", DeviceEntry), ("componentEntry", ComponentEntry)):
+        assert list(SHAPES[name]["properties"]) == list(entry.__struct_fields__)
+    (example,) = MESSAGES["deviceEntry"]["examples"]
+    assert DeviceEntry.from_json(msgspec.json.encode(example["payload"])).components[0].phase == "A"
+    change = ChangeNumber("registry", 1_790_000_000_000, 17)
+    assert {name: value.decode() for name, value in change.to_headers()} == example["headers"]
+    assert SHAPES["changeHeaders"]["required"] == list(example["headers"])
 
 
 @pytest.mark.parametrize("name", EVENTS)

@@ -29,7 +29,8 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "sinks": frozenset({"schemas"}),
     "fleet": frozenset({"schemas"}),
     "streams": frozenset({"common", "schemas", "detectors", "sinks"}),
-    "cli": frozenset({"common", "schemas", "embedded", "detectors", "sinks", "streams", "fleet"}),
+    "services": frozenset({"common", "schemas"}),
+    "cli": frozenset({"common", "schemas", "embedded", "detectors", "sinks", "streams", "services", "fleet"}),
 }
 """Package by package, which others of ours it may import. Tests and benchmarks may import all."""
 OURS: Final = frozenset(MAY_IMPORT) | {"tests", "benchmarks"}
@@ -176,7 +177,7 @@ def test_imports_run_one_way(package: str) -> None:
 def test_one_module_makes_the_clients_of_kafka() -> None:
     makers = {
         str(module)
-        for module in modules("common", "streams", "cli")
+        for module in modules("common", "streams", "services", "cli")
         for node in ast.walk(tree_of(module))
         if isinstance(node, ast.Call) and CLIENT.search(ast.unparse(node.func))
     }

@@ -1,0 +1,103 @@
+"""What the registry tells of a device, on `emberline.registry`: one record a device, keyed by its id, compacted.
+
+A later record of a device takes the place of an earlier one. There are no tombstones, which whoever was away for longer
+than they live would never see: a device that is no more has `removed`.
+
+A record carries in its headers which source it is from, that source's epoch and its number. A change is known by these:
+numbers rise within an epoch, and need not be consecutive; the epoch rises when the source's database is made or
+restored. Another system may fill the topic instead, if it does the same.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, NamedTuple, Self
+
+import msgspec
+from msgspec import Meta, Struct
+
+from schemas.quantities import MAX_COMPONENTS
+from schemas.records import Headers
+
+VERSION: Final = 1
+SOURCE: Final = "emberline.source"
+EPOCH: Final = "emberline.epoch"
+NUMBER: Final = "emberline.number"
+
+_Text = Annotated[str, Meta(max_length=255)]
+_Id = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class ComponentEntry(Struct, frozen=True, omit_defaults=True):
+    """One component: `number` counts from 0, as in reports. `role` is what it measures: circuit, cable, ambient."""
+
+    quantity: Annotated[str, Meta(max_length=64)]
+    number: Annotated[int, Meta(ge=0, le=MAX_COMPONENTS - 1)]
+    id: str = ""
+    name: _Text = ""
+    role: str = ""
+    circuit: Annotated[int, Meta(ge=0, le=1_000)] = 0
+    phase: str = ""
+
+
+class DeviceEntry(Struct, frozen=True, omit_defaults=True):
+    """What is to be known of one device. What is not known is empty, and 0 for a number.
+
+    `kind`, `nominal_voltage_v` (V), `rated_current_a` (A), `phases` and `interval_s` (s) are what detection needs; the
+    rest is for people and for statistics: `area` is a code of GB/T 2260 or of statistics (6, 9 or 12 digits),
+    `place_kind` a code of `services.registry.codes`.
+    """
+
+    v: int
+    device_id: _Id
+    kind: Annotated[str, Meta(max_length=64)] = ""
+    removed: bool = False
+    state: str = "in_use"
+    name: _Text = ""
+    model: _Text = ""
+    unit_id: str = ""
+    unit_name: _Text = ""
+    organisation_id: str = ""
+    organisation_name: _Text = ""
+    area: Annotated[str, Meta(max_length=12)] = ""
+    place_kind: str = ""
+    address: _Text = ""
+    nominal_voltage_v: Annotated[float, Meta(ge=0, le=1_000)] = 0.0
+    rated_current_a: Annotated[float, Meta(ge=0, le=10_000)] = 0.0
+    phases: Annotated[int, Meta(ge=0, le=3)] = 0
+    interval_s: Annotated[int, Meta(ge=0, le=21_600)] = 0
+    components: Annotated[list[ComponentEntry], Meta(max_length=640)] = []
+
+    def to_json(self) -> bytes:
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, value: bytes | None) -> Self:
+        """Read an entry back; fields that it does not know are left out. Raises ValueError, and says what is wrong."""
+        if value is None:
+            raise ValueError("it has no value")
+        found = msgspec.json.decode(value, type=cls)
+        if found.v != VERSION:
+            raise ValueError(f"version {found.v}; this program reads version {VERSION}")
+        return found
+
+
+class ChangeNumber(NamedTuple):
+    """By which a change is known."""
+
+    source: str
+    epoch: int
+    number: int
+
+    def to_headers(self) -> list[tuple[str, bytes]]:
+        """As a record carries it."""
+        return [(SOURCE, self.source.encode()), (EPOCH, b"%d" % self.epoch), (NUMBER, b"%d" % self.number)]
+
+    @classmethod
+    def from_headers(cls, headers: Headers) -> Self:
+        """Read it back. Raises ValueError where it is none."""
+        held = dict(headers)
+        try:
+            source, epoch, number = (held[name] or b"" for name in (SOURCE, EPOCH, NUMBER))
+            return cls(source.decode(), int(epoch), int(number))
+        except (KeyError, ValueError) as error:
+            raise ValueError("it does not say which change of which source it is") from error

@@ -1,0 +1,139 @@
+"""The registry's database: SQLite, or PostgreSQL by its URL; its migrations; and the one place that commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, create_engine, event, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from common.errors import OperatorError
+from common.settings import Settings, host_port
+from services.registry.models import Turn
+
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+CONNECT_S: Final = 10
+"""A person waits for a command."""
+BUSY_S: Final = 30
+"""How long one who writes waits for another: an import of a city takes less [ours]."""
+
+
+class DatabaseError(OperatorError):
+    """The registry's database cannot be used; the text says what to do."""
+
+
+def url_of(settings: Settings) -> URL:
+    """Where the registry is by the settings. Raises OperatorError where they do not fit together."""
+    if not settings.registry:
+        return URL.create("sqlite", database=str(settings.registry_path))
+    address, _, name = settings.registry.partition("/")
+    host, port = host_port(address)
+    if settings.registry_ca and not settings.registry_tls:
+        raise OperatorError("EMBERLINE_REGISTRY_CA is given, but EMBERLINE_REGISTRY_TLS is no; set it to yes")
+    query = {"sslmode": "prefer"}
+    if settings.registry_tls:
+        query = {"sslmode": "verify-full", "sslrootcert": settings.registry_ca or "system"}
+    user, password = settings.registry_user, settings.registry_password or None
+    return URL.create("postgresql+psycopg", user, password, host, port, name, query)
+
+
+def engine_of(url: URL) -> Engine:
+    """The engine of a database, not connected yet."""
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_S})
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_S})
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _: object) -> None:
+        # The driver would begin transactions late, and commit before DDL.
+        connection.isolation_level = None
+        for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A session that changes nothing. Raises DatabaseError."""
+    with _told(engine), Session(engine) as session:
+        _check_version(session)
+        yield session
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """A session in its turn, committed at the end of the block, or not at all. Raises DatabaseError."""
+    with _told(engine), Session(engine) as session, session.begin():
+        _check_version(session)
+        session.execute(update(Turn).values(taken=Turn.taken + 1))
+        yield session
+
+
+@contextmanager
+def _told(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise DatabaseError(f"the registry's database {_name(engine)}: {_first_line(error)}") from error
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0]
+
+
+def _name(engine: Engine) -> str:
+    url = engine.url
+    return f"{url.host}:{url.port}/{url.database}" if url.host else str(url.database)
+
+
+def migrate(engine: Engine) -> list[str]:
+    """Bring the tables up to this release; the names of what was applied. Raises DatabaseError."""
+    script = ScriptDirectory(str(MIGRATIONS))
+    with _told(engine), engine.begin() as connection:
+        before = MigrationContext.configure(connection).get_current_revision()
+        _check_known(before, script)
+        command.upgrade(config_on(connection), "head")
+        after = MigrationContext.configure(connection).get_current_revision()
+    applied = script.iterate_revisions(after, before) if after != before else ()
+    return [f"{one.revision} {one.doc}" for one in applied if one is not None][::-1]
+
+
+def config_on(connection: Connection) -> Config:
+    """What Alembic's commands need to work on this connection."""
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def _check_known(revision: str | None, script: ScriptDirectory) -> None:
+    if revision is not None and revision not in {one.revision for one in script.walk_revisions()}:
+        raise DatabaseError(
+            f"the registry's database is of a later release, at {revision}; use that release, or restore a backup"
+        )
+
+
+def _check_version(session: Session) -> None:
+    script = ScriptDirectory(str(MIGRATIONS))
+    revision = MigrationContext.configure(session.connection()).get_current_revision()
+    if revision == script.get_current_head():
+        return
+    _check_known(revision, script)
+    raise DatabaseError(
+        f"the registry's database {_name(session.get_bind().engine)} is not prepared for this release; run "
+        "`emberline registry migrate`"
+    )

@@ -1,0 +1,1 @@
+"""The registry as files, and back: CSV and XLSX, with Chinese headers."""

@@ -1,0 +1,292 @@
+"""Files into the registry: all rows are checked first, and where one is wrong nothing is changed.
+
+Rows are known by their keys. A row that says nothing new changes nothing, so an import may be done again at any time. A
+column that a file has not leaves its field as it is; an empty cell empties it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from services.registry.exchange.fields import CellError, cleaned
+from services.registry.exchange.sheets import ROWS_MOST, FileError, Sheet, read
+from services.registry.exchange.tables import BY_NAME, TABLES, FieldValues, Form, FormField
+
+CHUNK: Final = 500
+"""Rows that one statement asks for, below the bounds of all databases [ours]."""
+T = TypeVar("T")
+Tell = Callable[[str, int], object]
+"""Told of progress: what is being done, and how many rows are done."""
+
+
+class RowProblem(NamedTuple):
+    """What is wrong with one cell, row or header, where it is, and what to do about it."""
+
+    file: str
+    row: int
+    column: str
+    text: str
+    what: str
+    remedy: str
+
+    def told(self) -> str:
+        """One line for people."""
+        where = f"{self.file} 第{self.row}行" + (f"“{self.column}”列" if self.column else "")
+        return f"{where}：{f'“{self.text}”' if self.text else ''}{self.what}；{self.remedy}"
+
+
+class ReadRow(NamedTuple):
+    """One row that is right by itself, and where it stands."""
+
+    file: str
+    number: int
+    values: FieldValues
+
+
+@dataclass
+class Checked:
+    """What files hold: right rows by table, the keys of all rows, and what is wrong."""
+
+    rows: dict[str, list[ReadRow]] = field(default_factory=lambda: {table.name: [] for table in TABLES})
+    keys: dict[str, set[str]] = field(default_factory=lambda: {table.name: set() for table in TABLES})
+    problems: list[RowProblem] = field(default_factory=list)
+
+
+@dataclass
+class TableChange:
+    """How many rows of a table were new, were changed, and said nothing new; and the keys of the first two."""
+
+    table: Form
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    keys: list[str] = field(default_factory=list)
+
+
+def checked(paths: Sequence[Path], session: Session, tell: Tell = lambda what, count: None) -> Checked:
+    """Read and check files against each other and against the registry. Raises FileError where none can be read."""
+    found = Checked()
+    for path in paths:
+        for sheet in read(path):
+            where = path.name if path.suffix.lower() != ".xlsx" else f"{path.name}[{sheet.name}]"
+            table = BY_NAME.get(sheet.name)
+            if table is None:
+                raise FileError(
+                    f"{where}：不知道是哪一张表；请把文件或工作表命名为：{'、'.join(one.title for one in TABLES)}"
+                )
+            _check_sheet(sheet, where, table, found, tell)
+    for table in TABLES:
+        _check_twice(found, table, (table.key.name,), "与第{}行重复", "请只保留一行")
+        if table.unique:
+            _check_twice(
+                found,
+                table,
+                table.unique,
+                "与第{}行的" + "、".join(map(table.label, table.unique)) + "都相同",
+                "请核对序号",
+            )
+    _check_references(found, session)
+    _check_unique(found, session)
+    found.problems.sort(key=lambda one: (one.file, one.row))
+    return found
+
+
+def _check_sheet(sheet: Sheet, where: str, table: Form, found: Checked, tell: Tell) -> None:
+    columns = [table.by_header.get(label) for label in sheet.header]
+    problems = list(_header_problems(sheet.header, columns, table, where))
+    found.problems += problems
+    if problems:
+        return
+    for count, (number, cells) in enumerate(sheet.rows, start=1):
+        if count > ROWS_MOST:
+            raise FileError(f"{where}：超过{ROWS_MOST}行；请分成几个文件导入")
+        if count % 10_000 == 0:
+            tell(f"检查 {where}", count)
+        values, wrong = _check_row(cells, columns, table)
+        found.problems += [RowProblem(where, number, column, text, why.what, why.remedy) for column, text, why in wrong]
+        if table.key.name in values:
+            found.keys[table.name].add(values[table.key.name])
+        if not wrong:
+            found.rows[table.name].append(ReadRow(where, number, values))
+
+
+def _header_problems(
+    header: Sequence[str], columns: Sequence[FormField | None], table: Form, where: str
+) -> Iterator[RowProblem]:
+    known = "、".join(one.label for one in table.columns)
+    if not header:
+        yield RowProblem(where, 1, "", "", "没有表头", f"请在第一行填写列名：{known}")
+        return
+    for label, column in zip(header, columns, strict=True):
+        if column is None:
+            yield RowProblem(
+                where, 1, label, "", "不是已知的列" if label else "列名是空的", f"请删除该列，或改为：{known}"
+            )
+        elif columns.count(column) > 1 and label == next(
+            one for one, of in zip(reversed(header), reversed(columns), strict=True) if of is column
+        ):
+            yield RowProblem(where, 1, label, "", "出现了不止一次", "请只保留一列")
+    for column in table.columns:
+        if column.required and column not in columns:
+            yield RowProblem(where, 1, column.label, "", "缺少这一列", "请添加该列并填写内容")
+
+
+Wrong = tuple[str, str, CellError]
+"""A column's label, the text there, and why it is wrong."""
+
+
+def _check_row(
+    cells: Sequence[str], columns: Sequence[FormField | None], table: Form
+) -> tuple[FieldValues, list[Wrong]]:
+    values: FieldValues = {}
+    wrong: list[Wrong] = []
+    if any(cell.strip() for cell in cells[len(columns) :]):
+        extra = next(cell for cell in cells[len(columns) :] if cell.strip())
+        wrong.append(("", extra, CellError("在表头以外", "请删除，或为它添加列名；内容含逗号时请加引号")))
+    for at, column in enumerate(columns):
+        assert column is not None  # noqa: S101 the header was checked
+        text = cells[at] if at < len(cells) else ""
+        try:
+            values[column.name] = _value(text, column)
+        except CellError as error:
+            wrong.append((column.label, text.strip(), error))
+    if not wrong:
+        for judge in table.judges:
+            if (found := judge(values)) is not None:
+                name, why = found
+                wrong.append((table.label(name), "" if values.get(name) is None else str(values[name]), why))
+    return values, wrong
+
+
+def _value(text: str, column: FormField) -> Any:
+    text = cleaned(text)
+    if text:
+        return column.read(text)
+    if column.required:
+        raise CellError("没有填", "这一列必须填写")
+    return column.default
+
+
+def _check_twice(found: Checked, table: Form, names: Sequence[str], what: str, remedy: str) -> None:
+    seen: dict[tuple[Any, ...], ReadRow] = {}
+    for row in found.rows[table.name]:
+        key = tuple(row.values[name] for name in names)
+        first = seen.setdefault(key, row)
+        if first is not row:
+            which = str(first.number) if first.file == row.file else f"{first.number}行（{first.file}）"
+            label = table.label(names[-1])
+            found.problems.append(RowProblem(row.file, row.number, label, str(key[-1]), what.format(which), remedy))
+
+
+def _check_references(found: Checked, session: Session) -> None:
+    """Every key that a row refers to is in the files or in the registry."""
+    for table in TABLES:
+        for column in table.columns:
+            if not column.refers_to:
+                continue
+            target = BY_NAME[column.refers_to]
+            asked = {row.values[column.name] for row in found.rows[table.name] if row.values.get(column.name)}
+            # Of a row that is wrong in itself nobody need be told again.
+            asked -= found.keys[target.name]
+            lacking = asked - set(_keys_there(session, target, sorted(asked)))
+            found.problems += [
+                RowProblem(
+                    row.file,
+                    row.number,
+                    column.label,
+                    str(text),
+                    f"在{target.title}中没有",
+                    f"请先登记该{target.title}，或核对编号",
+                )
+                for row in (found.rows[table.name] if lacking else ())
+                if (text := row.values.get(column.name)) in lacking
+            ]
+
+
+def _keys_there(session: Session, table: Form, keys: Sequence[str]) -> Iterator[str]:
+    key = getattr(table.model, table.key.name)
+    for some in _chunks(keys):
+        yield from session.scalars(select(key).where(key.in_(some)))
+
+
+def _check_unique(found: Checked, session: Session) -> None:
+    """What must be unique of rows is so of those too that are in the registry and not in the files."""
+    for table in TABLES:
+        rows = found.rows[table.name]
+        if not table.unique or not rows:
+            continue
+        mine = {row.values[table.key.name] for row in rows}
+        by_first = defaultdict[str, dict[tuple[Any, ...], ReadRow]](dict)
+        for row in rows:
+            of_row = tuple(row.values[name] for name in table.unique)
+            by_first[of_row[0]][of_row] = row
+        columns = [getattr(table.model, name) for name in (table.key.name, *table.unique)]
+        for some in _chunks(sorted(by_first)):
+            for key, *others in session.execute(select(*columns).where(columns[1].in_(some))):
+                taken = by_first[others[0]].get(tuple(others))
+                if taken is not None and key not in mine:
+                    found.problems.append(
+                        RowProblem(
+                            taken.file,
+                            taken.number,
+                            table.label(table.unique[-1]),
+                            str(others[-1]),
+                            f"已由{table.title}“{key}”占用",
+                            "请核对序号",
+                        )
+                    )
+
+
+def applied(found: Checked, session: Session, tell: Tell = lambda what, count: None) -> list[TableChange]:
+    """Write what was checked, in the session's transaction. What was changed, table by table."""
+    return [_apply(table, found.rows[table.name], session, tell) for table in TABLES if found.rows[table.name]]
+
+
+def _apply(table: Form, rows: Sequence[ReadRow], session: Session, tell: Tell) -> TableChange:
+    changed, names, done = TableChange(table), [column.name for column in table.columns], 0
+    key = getattr(table.model, table.key.name)
+    for some in _chunks(rows):
+        given = {row.values[table.key.name]: row.values for row in some}
+        columns = [getattr(table.model, name) for name in names]
+        before = {
+            held[0]: dict(zip(names, held, strict=True))
+            for held in session.execute(select(*columns).where(key.in_(list(given))))
+        }
+        new = [values for name, values in given.items() if name not in before]
+        other = [before[name] | values for name, values in given.items() if name in before]
+        other = [values for values in other if values != before[values[table.key.name]]]
+        _insert(table, new, session)
+        _update(table, other, session)
+        changed.new += len(new)
+        changed.changed += len(other)
+        changed.unchanged += len(some) - len(new) - len(other)
+        changed.keys += [values[table.key.name] for values in (*new, *other)]
+        done += len(some)
+        if done % 10_000 < CHUNK:
+            tell(f"写入{table.title}", done)
+    return changed
+
+
+def _insert(table: Form, rows: Sequence[FieldValues], session: Session) -> None:
+    if rows:
+        defaults = {column.name: column.default for column in table.columns}
+        session.execute(insert(table.model), [defaults | values for values in rows])
+
+
+def _update(table: Form, rows: Sequence[FieldValues], session: Session) -> None:
+    if rows:
+        session.execute(update(table.model), list(rows))
+
+
+def _chunks(of: Iterable[T]) -> Iterator[list[T]]:
+    items = iter(of)
+    while some := list(islice(items, CHUNK)):
+        yield some

@@ -1,0 +1,143 @@
+"""Files as tables of text, and back: CSV in UTF-8 or GB 18030, and XLSX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import xlsxwriter
+from python_calamine import CalamineError, CalamineWorkbook
+
+from common.errors import OperatorError
+
+BYTES_MOST: Final = 1_073_741_824
+"""Of a file: a million devices are some 200 MB as CSV [ours]."""
+ROWS_MOST: Final = 1_048_575
+"""Of a sheet under its header: XLSX has no more."""
+_CSV: Final = (".csv", ".txt")
+Cell = str | float | int | bool | date | datetime | time | timedelta
+
+
+class FileError(OperatorError):
+    """A file that cannot be read at all; the text says what to do, in Chinese."""
+
+
+class Sheet(NamedTuple):
+    """One table of a file: its name, its header, and its rows as text, each with its number as people see it."""
+
+    name: str
+    header: list[str]
+    rows: Iterator[tuple[int, list[str]]]
+
+
+def read(path: Path) -> list[Sheet]:
+    """The tables of a file: of an XLSX all its sheets, of a CSV one named as the file. Raises FileError."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise FileError(f"{path}：无法读取（{error.strerror}）；请核对文件名和权限") from error
+    if size > BYTES_MOST:
+        raise FileError(f"{path}：文件超过{BYTES_MOST >> 20} MiB；请分成几个文件导入")
+    if size == 0:
+        raise FileError(f"{path}：文件是空的；请先填写表头和内容")
+    if path.suffix.lower() in _CSV:
+        return [_csv(path)]
+    if path.suffix.lower() == ".xlsx":
+        return _xlsx(path)
+    raise FileError(f"{path}：不支持“{path.suffix}”文件；请另存为 .xlsx 或 .csv")
+
+
+def _csv(path: Path) -> Sheet:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise FileError(f"{path}：无法读取（{error.strerror}）") from error
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            text = raw.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        raise FileError(f"{path}：不是 UTF-8 或 GB 18030 编码的文本；请另存为“CSV UTF-8”")
+    if "\0" in text:
+        raise FileError(f"{path}：不是文本文件；请另存为“CSV UTF-8”")
+    lines = csv.reader(io.StringIO(text, newline=""))
+    return _sheet(path.stem, ([*line] for line in _told(lines, path)))
+
+
+def _told(lines: Iterable[list[str]], path: Path) -> Iterator[list[str]]:
+    try:
+        yield from lines
+    except csv.Error as error:
+        raise FileError(f"{path}：不是有效的 CSV（{error}）；请核对引号") from error
+
+
+def _xlsx(path: Path) -> list[Sheet]:
+    try:
+        with CalamineWorkbook.from_path(path) as book:
+            return [
+                _sheet(name, ([_text(cell) for cell in row] for row in book.get_sheet_by_name(name).iter_rows()))
+                for name in book.sheet_names
+            ]
+    except (CalamineError, zipfile.BadZipFile, OSError) as error:
+        raise FileError(f"{path}：不是有效的 XLSX（{error}）；请用表格软件打开后重新保存") from error
+
+
+def _sheet(name: str, lines: Iterator[list[str]]) -> Sheet:
+    header = [cell.strip().strip("\ufeff") for cell in next(lines, [])]
+    while header and not header[-1]:
+        header.pop()
+    numbered = ((number, line) for number, line in enumerate(lines, start=2) if any(cell.strip() for cell in line))
+    return Sheet(name, header, numbered)
+
+
+def _text(cell: Cell) -> str:
+    """What a cell shows, as far as it can be told."""
+    match cell:
+        case bool():
+            return "是" if cell else "否"
+        case float():
+            return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+        case datetime():
+            return cell.date().isoformat()
+        case date():
+            return cell.isoformat()
+    return str(cell)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
+    """Write one table, in UTF-8 with the mark by which spreadsheets know it. How many rows it has."""
+    count = 0
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow(row)
+            count += 1
+    return count
+
+
+def write_xlsx(path: Path, sheets: Iterable[tuple[str, Sequence[str], Iterable[Sequence[str]]]]) -> dict[str, int]:
+    """Write tables as sheets of one file, all cells text: spreadsheets spoil long numbers. How many rows each has."""
+    counts = {}
+    with xlsxwriter.Workbook(str(path), {"constant_memory": True, "strings_to_numbers": False}) as book:
+        bold, text = book.add_format({"bold": True}), book.add_format({"num_format": "@"})
+        for name, header, rows in sheets:
+            sheet = book.add_worksheet(name)
+            sheet.set_column(0, len(header) - 1, 18, text)
+            sheet.freeze_panes(1, 0)
+            for column, label in enumerate(header):
+                sheet.write_string(0, column, label, bold)
+            number = 0
+            for number, row in enumerate(rows, start=1):
+                for column, cell in enumerate(row):
+                    if cell:
+                        sheet.write_string(number, column, cell, text)
+            counts[name] = number
+    return counts

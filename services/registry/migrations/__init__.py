@@ -1,0 +1,1 @@
+"""What makes the registry's tables, one step a file, in their order."""

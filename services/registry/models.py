@@ -1,0 +1,154 @@
+"""The tables of the registry. Times are epoch ms, UTC; dates are dates; a word of a code table is its code.
+
+Every column has its bounds where it is read (`services.registry.exchange.fields`); here are those that the database
+itself holds: keys, references, and what may not be empty.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Key64 = Annotated[str, mapped_column(String(64))]
+Text64 = Annotated[str | None, mapped_column(String(64))]
+Text255 = Annotated[str | None, mapped_column(String(255))]
+EpochMs = Annotated[int, mapped_column(BigInteger)]
+Serial = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)]
+"""SQLite counts up by itself only what it calls INTEGER."""
+
+
+class Base(DeclarativeBase):
+    """Constraints have names, so that a migration can name them on every database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Organisation(Base):
+    """A maintenance organisation 运维机构 (requirement A12, record 2)."""
+
+    __tablename__ = "organisations"
+
+    id: Mapped[Key64] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))
+    code: Mapped[Text64]
+    address: Mapped[Text255]
+    contact: Mapped[Text64]
+    phone: Mapped[Text64]
+
+
+class Unit(Base):
+    """A unit 社会单位: a site or a building (requirement A12, record 1; part D)."""
+
+    __tablename__ = "units"
+    __table_args__ = (Index(None, "area"), Index(None, "organisation_id"))
+
+    id: Mapped[Key64] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))
+    organisation_id: Mapped[str | None] = mapped_column(ForeignKey("organisations.id"))
+    address: Mapped[Text255]
+    latitude: Mapped[float | None]
+    longitude: Mapped[float | None]
+    datum: Mapped[Text64]
+    area: Mapped[Text64]
+    place_kind: Mapped[Text64]
+    vendor_code: Mapped[Text64]
+    contact: Mapped[Text64]
+    phone: Mapped[Text64]
+    maintained_until: Mapped[date | None]
+    line_inspected: Mapped[bool | None]
+    invested_wan: Mapped[float | None]
+    supply_area: Mapped[Text64]
+
+
+class RegisteredDevice(Base):
+    """A device 设备 (requirement A12, record 3; the expiry date and certificate that sharing expects)."""
+
+    __tablename__ = "devices"
+    __table_args__ = (Index(None, "unit_id"), Index(None, "organisation_id"))
+
+    id: Mapped[Key64] = mapped_column(primary_key=True)
+    name: Mapped[Text255]
+    kind: Mapped[str] = mapped_column(String(64))
+    model: Mapped[Text64]
+    maker: Mapped[Text255]
+    unit_id: Mapped[str] = mapped_column(ForeignKey("units.id"))
+    organisation_id: Mapped[str | None] = mapped_column(ForeignKey("organisations.id"))
+    address: Mapped[Text255]
+    latitude: Mapped[float | None]
+    longitude: Mapped[float | None]
+    datum: Mapped[Text64]
+    vendor_code: Mapped[Text64]
+    state: Mapped[str] = mapped_column(String(64))
+    installed_on: Mapped[date | None]
+    expires_on: Mapped[date | None]
+    warranty_until: Mapped[date | None]
+    certificate: Mapped[Text64]
+    nominal_voltage_v: Mapped[float | None]
+    rated_current_a: Mapped[float | None]
+    phases: Mapped[int | None]
+    interval_s: Mapped[int | None]
+
+
+class RegisteredComponent(Base):
+    """A component 部件 of a device (requirement A12, record 4): `number` is its place among those of its quantity in
+    the device's reports, from 1 on as people count."""
+
+    __tablename__ = "components"
+    __table_args__ = (Index(None, "device_id", "quantity", "number", unique=True),)
+
+    id: Mapped[Key64] = mapped_column(primary_key=True)
+    device_id: Mapped[str] = mapped_column(ForeignKey("devices.id"))
+    quantity: Mapped[str] = mapped_column(String(64))
+    number: Mapped[int]
+    name: Mapped[Text255]
+    role: Mapped[Text64]
+    circuit: Mapped[int | None]
+    phase: Mapped[Text64]
+    address: Mapped[Text255]
+    maker: Mapped[Text255]
+    installed_on: Mapped[date | None]
+    state: Mapped[str] = mapped_column(String(64))
+
+
+class Turn(Base):
+    """The one row that whoever writes locks first: so one transaction writes at a time, and the numbers of the outbox
+    are in the order of commits."""
+
+    __tablename__ = "turn"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    taken: Mapped[EpochMs]
+
+
+class OutboxRow(Base):
+    """A record to be published. The order of the numbers is the order of commits (`services.registry.outbox`)."""
+
+    __tablename__ = "outbox"
+
+    number: Mapped[Serial]
+    topic: Mapped[str] = mapped_column(String(64))
+    key: Mapped[bytes] = mapped_column(LargeBinary)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+    made_ts: Mapped[EpochMs]
+    made_by: Mapped[str] = mapped_column(Text)
+
+
+class Publication(Base):
+    """The one row that says how far the outbox is published, under which epoch, and who publishes it now."""
+
+    __tablename__ = "publication"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    epoch: Mapped[EpochMs]
+    published: Mapped[EpochMs]
+    holder: Mapped[Text64]
+    held_until_ts: Mapped[EpochMs]

@@ -1,0 +1,122 @@
+"""The outbox: what is committed here is published, all of it and in the order of commits, at least once.
+
+Whoever changes rows puts what is to be told of it into the outbox in the same transaction. One publisher at a time, by
+a lease in the database, sends the rows in the order of their numbers and notes how far it is once the broker has them.
+After a crash some come again under the numbers they had, by which consumers know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Final, NamedTuple
+
+from sqlalchemy import ColumnElement, delete, func, insert, literal_column, or_, select, update
+from sqlalchemy.orm import Session
+
+from schemas.registry import ChangeNumber
+from schemas.topics import REGISTRY
+from services.registry.entries import entries_of, touched_by
+from services.registry.models import OutboxRow, Publication, RegisteredDevice
+
+SOURCE_NAME: Final = "registry"
+"""This registry among the sources of changes; another system that fills the topic has a name of its own."""
+AT_ONCE: Final = 500
+"""Rows that are read, sent and noted together [ours]."""
+LEASE_MS: Final = 30_000
+"""A publisher that has not come back for so long is taken for gone [ours]."""
+KEPT: Final = 10_000
+"""Rows that stay after they are published, to look at [ours]."""
+
+
+class ToPublish(NamedTuple):
+    """One record."""
+
+    change: ChangeNumber
+    topic: str
+    key: bytes
+    value: bytes
+
+
+def tell_of(session: Session, changed: Mapping[str, Sequence[str]], by: str) -> int:
+    """Put the entries of the devices that changed rows touch, given by table and key, into the outbox. How many there
+    are."""
+    touched = (touched_by(session, table, some) for table, keys in changed.items() for some in _parts(keys))
+    told, made_ts = 0, session.scalar(select(now_of(session)))
+    for some in _parts(sorted(set(chain.from_iterable(touched)))):
+        rows = [
+            {
+                "topic": REGISTRY.name,
+                "key": one.device_id.encode(),
+                "value": one.to_json(),
+                "made_ts": made_ts,
+                "made_by": by,
+            }
+            for one in entries_of(session, some)
+        ]
+        if rows:
+            session.execute(insert(OutboxRow), rows)
+        told += len(rows)
+    return told
+
+
+def _parts(of: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (of[begin : begin + AT_ONCE] for begin in range(0, len(of), AT_ONCE))
+
+
+def now_of(session: Session) -> ColumnElement[int]:
+    """Epoch ms by the database's clock, which is one for all who hold leases."""
+    if session.get_bind().dialect.name == "sqlite":
+        return literal_column("CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)")
+    return literal_column("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)")
+
+
+def take_lease(session: Session, holder: str) -> bool:
+    """Be the publisher for `LEASE_MS` from now on, if nobody else is."""
+    now = now_of(session)
+    free = or_(Publication.holder == holder, Publication.held_until_ts < now)
+    taken = update(Publication).where(free).values(holder=holder, held_until_ts=now + LEASE_MS)
+    return session.connection().execute(taken).rowcount == 1
+
+
+def let_lease_go(session: Session, holder: str) -> None:
+    """Be the publisher no longer: another need not wait."""
+    session.execute(update(Publication).where(Publication.holder == holder).values(held_until_ts=0))
+
+
+def publication(session: Session) -> ChangeNumber:
+    """This database as a source, its epoch, and the highest number that it has given."""
+    epoch, published = session.execute(select(Publication.epoch, Publication.published)).one()
+    given = session.scalar(select(func.max(OutboxRow.number))) or 0
+    return ChangeNumber(SOURCE_NAME, epoch, max(published, given))
+
+
+def begin_anew(session: Session, epoch: int) -> None:
+    """Number changes in another epoch, and tell of all devices once more."""
+    now_ms = session.scalar(select(now_of(session))) or 0
+    session.execute(update(Publication).values(epoch=max(epoch, now_ms)))
+    session.execute(delete(OutboxRow).where(OutboxRow.number > select(Publication.published).scalar_subquery()))
+    tell_of(session, {"devices": session.scalars(select(RegisteredDevice.id)).all()}, "restored")
+
+
+def next_rows(session: Session) -> list[ToPublish]:
+    """The rows to be published next."""
+    epoch, published = session.execute(select(Publication.epoch, Publication.published)).one()
+    rows = select(OutboxRow).where(OutboxRow.number > published).order_by(OutboxRow.number).limit(AT_ONCE)
+    return [
+        ToPublish(ChangeNumber(SOURCE_NAME, epoch, row.number), row.topic, row.key, row.value)
+        for row in session.scalars(rows)
+    ]
+
+
+def note_published(session: Session, holder: str, number: int) -> bool:
+    """Note that all rows up to a number are published. False where another is the publisher by now."""
+    mine = update(Publication).where(Publication.holder == holder).values(published=number)
+    session.execute(delete(OutboxRow).where(OutboxRow.number <= number - KEPT))
+    return session.connection().execute(mine).rowcount == 1
+
+
+def backlog(session: Session) -> int:
+    """How many rows wait to be published."""
+    waiting = select(func.count()).select_from(OutboxRow)
+    return session.scalar(waiting.where(OutboxRow.number > select(Publication.published).scalar_subquery())) or 0

@@ -1,0 +1,140 @@
+"""What is committed to the registry is published: all of it and in order, after a crash or a restored backup too."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aiokafka import ConsumerRecord
+from sqlalchemy import Engine, update
+
+from common.settings import Settings
+from schemas.registry import ChangeNumber, DeviceEntry
+from schemas.topics import REGISTRY
+from services.registry.database import engine_of, migrate, reading, url_of, writing
+from services.registry.models import Publication
+from services.registry.outbox import backlog, note_published, take_lease
+from services.registry.publishing import Publisher
+from streams.partitioner import partition_of
+from tests.services.registry.given_files import DEVICE, UNIT, written
+from tests.services.registry.test_import import take_in
+from tests.support.kafka_outside import Kafka
+from tests.support.platform import PARTITIONS
+
+DEVICES = 1_200
+"""More than are published at once."""
+
+
+def many(tmp_path: Path, unit: str = "某单位") -> list[Path]:
+    devices = [DEVICE | {"设备编号": f"LY-{number}"} for number in range(DEVICES)]
+    return written(tmp_path, {"社会单位": [UNIT | {"单位名称": unit, "运维机构编号": ""}], "设备": devices})
+
+
+def publish(settings: Settings, engine: Engine, kafka: Kafka, enough: Callable[[], bool] | None = None) -> None:
+    """Run a publisher until everything is published."""
+
+    def nothing_waits() -> bool:
+        with reading(engine) as session:
+            return backlog(session) == 0
+
+    async def run() -> None:
+        given = Settings(kafka=kafka.address, fencing=False, data_dir=settings.data_dir)
+        running = asyncio.ensure_future(Publisher(given, engine).run())
+        async with asyncio.timeout(60):
+            while not await asyncio.to_thread(enough or nothing_waits):
+                if running.done():
+                    break
+                await asyncio.sleep(0.05)
+        running.cancel()
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.result()
+
+    asyncio.run(run())
+
+
+def told(kafka: Kafka) -> list[ConsumerRecord]:
+    """All records, in the order of their changes."""
+    return sorted((one for held in kafka.read(REGISTRY.name) for one in held), key=change_of)
+
+
+def change_of(record: ConsumerRecord) -> ChangeNumber:
+    return ChangeNumber.from_headers(record.headers)
+
+
+@pytest.fixture
+def kept(engine: Engine, tmp_path: Path) -> Engine:
+    take_in(engine, many(tmp_path))
+    return engine
+
+
+def test_all_is_published_in_its_order_where_the_key_of_each_device_belongs(
+    settings: Settings, kept: Engine, kafka: Kafka, tmp_path: Path
+) -> None:
+    take_in(kept, many(tmp_path, "另一单位"))
+    publish(settings, kept, kafka)
+    records = told(kafka)
+    assert [DeviceEntry.from_json(one.value).unit_name for one in records] == ["某单位"] * DEVICES + [
+        "另一单位"
+    ] * DEVICES
+    assert {DeviceEntry.from_json(one.value).device_id.encode() == one.key for one in records} == {True}
+    assert {one.partition == partition_of(one.key, PARTITIONS) for one in records} == {True}
+    for held in kafka.read(REGISTRY.name):
+        assert list(map(change_of, held)) == sorted(map(change_of, held))
+    publish(settings, kept, kafka)
+    assert len(told(kafka)) == 2 * DEVICES
+
+
+def test_what_was_sent_and_not_noted_comes_again_under_its_number(
+    settings: Settings, kept: Engine, kafka: Kafka
+) -> None:
+    publish(settings, kept, kafka)
+    with writing(kept) as session:
+        session.execute(update(Publication).values(published=DEVICES - 10))
+    publish(settings, kept, kafka)
+    records = told(kafka)
+    assert len(records) == DEVICES + 10
+    by_change = {change_of(one): one.value for one in records}
+    assert len(by_change) == DEVICES
+    assert all(by_change[change_of(one)] == one.value for one in records)
+
+
+def test_one_publishes_at_a_time_and_another_goes_on_once_it_is_gone(kept: Engine) -> None:
+    def taken(holder: str) -> bool:
+        with writing(kept) as session:
+            return take_lease(session, holder)
+
+    assert (taken("one"), taken("other"), taken("one")) == (True, False, True)
+    with writing(kept) as session:
+        session.execute(update(Publication).values(held_until_ts=1))
+    assert (taken("other"), taken("one")) == (True, False)
+    with writing(kept) as session:
+        assert not note_published(session, "one", 7)
+
+
+def test_a_registry_restored_from_a_backup_tells_of_everything_in_an_epoch_of_its_own(
+    tmp_path: Path, kafka: Kafka
+) -> None:
+    settings, backup = Settings(data_dir=str(tmp_path / "now")), tmp_path / "backup.sqlite"
+    engine = engine_of(url_of(settings))
+    migrate(engine)
+    take_in(engine, written(tmp_path))
+    publish(settings, engine, kafka)
+    engine.dispose()
+    shutil.copy(settings.registry_path, backup)
+    take_in(engine, written(tmp_path, {"社会单位": [UNIT | {"单位名称": "后来的名称"}]}))
+    publish(settings, engine, kafka)
+    engine.dispose()
+    for file in settings.registry_path.parent.iterdir():
+        file.unlink()
+    shutil.copy(backup, settings.registry_path)
+    publish(settings, engine, kafka, lambda: len(told(kafka)) >= 3)
+    engine.dispose()
+    first, later, restored = told(kafka)
+    assert change_of(first).epoch == change_of(later).epoch < change_of(restored).epoch
+    assert [DeviceEntry.from_json(one.value).unit_name for one in (first, later, restored)] == [
+        UNIT["单位名称"], "后来的名称", UNIT["单位名称"]
+    ]  # fmt: skip
