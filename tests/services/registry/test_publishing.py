@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from aiokafka import ConsumerRecord
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, select, update
 
 from common.settings import Settings
 from schemas.registry import ChangeNumber, DeviceEntry
 from schemas.topics import REGISTRY
 from services.registry.database import engine_of, migrate, reading, url_of, writing
-from services.registry.models import Publication
-from services.registry.outbox import backlog, note_published, take_lease
+from services.registry.models import OutboxRow, Publication
+from services.registry.outbox import backlog, note_published, take_lease, tell_of
 from services.registry.publishing import Publisher
 from streams.partitioner import partition_of
 from tests.services.registry.given_files import DEVICE, UNIT, written
@@ -100,6 +101,27 @@ def test_what_was_sent_and_not_noted_comes_again_under_its_number(
     by_change = {change_of(one): one.value for one in records}
     assert len(by_change) == DEVICES
     assert all(by_change[change_of(one)] == one.value for one in records)
+
+
+def test_whoever_commits_first_has_the_lower_numbers_however_long_it_took(engine: Engine, tmp_path: Path) -> None:
+    take_in(engine, written(tmp_path))
+    done = threading.Event()
+
+    def change_too() -> None:
+        with writing(engine) as session:
+            tell_of(session, {"devices": ["LY-1"]}, "second")
+        done.set()
+
+    other = threading.Thread(target=change_too)
+    with writing(engine) as session:
+        tell_of(session, {"devices": ["LY-1"]}, "first")
+        other.start()
+        assert not done.wait(0.5), "the other wrote out of its turn"
+        tell_of(session, {"devices": ["LY-1"]}, "first")
+    other.join()
+    with reading(engine) as session:
+        rows = session.scalars(select(OutboxRow.made_by).order_by(OutboxRow.number)).all()
+    assert rows == ["test", "first", "first", "second"]
 
 
 def test_one_publishes_at_a_time_and_another_goes_on_once_it_is_gone(kept: Engine) -> None:
