@@ -78,8 +78,10 @@ def reading(engine: Engine) -> Iterator[Session]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Session]:
     """A session in its turn, committed at the end of the block, or not at all. Raises DatabaseError."""
+    with reading(engine):
+        pass  # it is of this release
     with _told(engine), Session(engine) as session, session.begin():
-        _check_version(session)
+        # First of all: SQLite lets nobody write who has read what another has changed since.
         session.execute(update(Turn).values(taken=Turn.taken + 1))
         yield session
 
