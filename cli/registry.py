@@ -19,7 +19,7 @@ from cli.progress import counting
 from common.log import set_up_logging
 from services.registry.database import engine_of, migrate, reading, url_of, writing
 from services.registry.exchange.exporting import export
-from services.registry.exchange.importing import RowProblem, TableChange, applied, checked
+from services.registry.exchange.importing import RowProblem, TableChange, applied, checked, keys_of
 from services.registry.exchange.showing import shown
 from services.registry.outbox import tell_of
 from services.registry.service import serve
@@ -87,7 +87,7 @@ def _take_in(files: Sequence[Path], as_json: bool, dry: bool) -> None:
                 problems = found.problems
                 if not problems:
                     changed = applied(found, session, tell)
-                    tell_of(session, {one.table.name: one.keys for one in changed}, getpass.getuser())
+                    tell_of(session, keys_of(changed), getpass.getuser())
                 if dry or problems:
                     raise _UndoneError
         except _UndoneError:

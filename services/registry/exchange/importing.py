@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from services.registry.exchange.fields import CellError, cleaned
 from services.registry.exchange.sheets import ROWS_MOST, FileError, Sheet, read
-from services.registry.exchange.tables import BY_NAME, TABLES, FieldValues, Form, FormField
+from services.registry.exchange.tables import BY_NAME, DEVICES, TABLES, FieldValues, Form, FormField
 
 CHUNK: Final = 500
 """Rows that one statement asks for, below the bounds of all databases [ours]."""
@@ -62,13 +62,22 @@ class Checked:
 
 @dataclass
 class TableChange:
-    """How many rows of a table were new, were changed, and said nothing new; and the keys of the first two."""
+    """How many rows of a table were new, were changed, and said nothing new; the keys of the first two; and which
+    devices changed rows belonged to before."""
 
     table: Form
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     keys: list[str] = field(default_factory=list)
+    left: set[str] = field(default_factory=set)
+
+
+def keys_of(changes: Iterable[TableChange]) -> dict[str, list[str]]:
+    """By table, the keys of all that is to be told of."""
+    found = {one.table.name: list(one.keys) for one in changes}
+    left = set().union(*(one.left for one in changes))
+    return found | {DEVICES.name: sorted({*found.get(DEVICES.name, ()), *left})}
 
 
 def checked(paths: Sequence[Path], session: Session, tell: Tell = lambda what, count: None) -> Checked:
@@ -251,39 +260,54 @@ def applied(found: Checked, session: Session, tell: Tell = lambda what, count: N
 
 
 def _apply(table: Form, rows: Sequence[ReadRow], session: Session, tell: Tell) -> TableChange:
-    changed, names, done = TableChange(table), [column.name for column in table.columns], 0
-    key = getattr(table.model, table.key.name)
+    change, key = TableChange(table), table.key.name
+    new: list[FieldValues] = []
+    other: list[FieldValues] = []
     for some in _chunks(rows):
-        given = {row.values[table.key.name]: row.values for row in some}
-        columns = [getattr(table.model, name) for name in names]
-        before = {
-            held[0]: dict(zip(names, held, strict=True))
-            for held in session.execute(select(*columns).where(key.in_(list(given))))
-        }
-        new = [values for name, values in given.items() if name not in before]
-        other = [before[name] | values for name, values in given.items() if name in before]
-        other = [values for values in other if values != before[values[table.key.name]]]
-        _insert(table, new, session)
-        _update(table, other, session)
-        changed.new += len(new)
-        changed.changed += len(other)
-        changed.unchanged += len(some) - len(new) - len(other)
-        changed.keys += [values[table.key.name] for values in (*new, *other)]
-        done += len(some)
-        if done % 10_000 < CHUNK:
+        given = {row.values[key]: row.values for row in some}
+        before = _there(table, list(given), session)
+        new += [values for name, values in given.items() if name not in before]
+        changed = [before[name] | values for name, values in given.items() if name in before]
+        changed = [values for values in changed if values != before[values[key]]]
+        change.left |= {before[values[key]]["device_id"] for values in changed if "device_id" in values}
+        change.unchanged += len(given) - len(changed) - sum(name not in before for name in given)
+        other += changed
+    # What changes goes out of the way first: rows may change places with each other, or make place for new ones.
+    _make_way(table, [values[key] for values in other], session)
+    done = 0
+    for write, values in ((_update, other), (_insert, new)):
+        for part in _chunks(values):
+            write(table, part, session)
+            done += len(part)
             tell(f"写入{table.title}", done)
-    return changed
+    change.new, change.changed = len(new), len(other)
+    change.keys = [values[key] for values in (*new, *other)]
+    return change
+
+
+def _there(table: Form, keys: Sequence[str], session: Session) -> dict[str, FieldValues]:
+    """The rows of these keys, by key."""
+    names = [column.name for column in table.columns]
+    columns = [getattr(table.model, name) for name in names]
+    held = session.execute(select(*columns).where(columns[0].in_(keys)))
+    return {row[0]: dict(zip(names, row, strict=True)) for row in held}
+
+
+def _make_way(table: Form, keys: Sequence[str], session: Session) -> None:
+    if table.unique:
+        column = getattr(table.model, table.unique[-1])
+        for some in _chunks(keys):
+            away = update(table.model).where(getattr(table.model, table.key.name).in_(some))
+            session.execute(away.values({column: -column}).execution_options(synchronize_session=False))
 
 
 def _insert(table: Form, rows: Sequence[FieldValues], session: Session) -> None:
-    if rows:
-        defaults = {column.name: column.default for column in table.columns}
-        session.execute(insert(table.model), [defaults | values for values in rows])
+    defaults = {column.name: column.default for column in table.columns}
+    session.execute(insert(table.model), [defaults | values for values in rows])
 
 
 def _update(table: Form, rows: Sequence[FieldValues], session: Session) -> None:
-    if rows:
-        session.execute(update(table.model), list(rows))
+    session.execute(update(table.model), list(rows))
 
 
 def _chunks(of: Iterable[T]) -> Iterator[list[T]]:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 from schemas.registry import ChangeNumber, DeviceEntry
 from services.registry.database import reading, writing
 from services.registry.exchange.exporting import export
-from services.registry.exchange.importing import Checked, TableChange, applied, checked
+from services.registry.exchange.importing import Checked, TableChange, applied, checked, keys_of
 from services.registry.exchange.sheets import FileError, write_xlsx
 from services.registry.models import OutboxRow, RegisteredDevice
 from services.registry.outbox import next_rows, tell_of
@@ -25,7 +25,7 @@ def take_in(engine: Engine, paths: Iterable[Path]) -> list[TableChange]:
         found = checked(list(paths), session)
         assert found.problems == []
         changed = applied(found, session)
-        tell_of(session, {one.table.name: one.keys for one in changed}, "test")
+        tell_of(session, keys_of(changed), "test")
     return changed
 
 
@@ -68,6 +68,23 @@ def test_a_column_that_is_not_there_changes_nothing_and_an_empty_cell_empties(en
     with reading(engine) as session:
         (device,) = session.scalars(select(RegisteredDevice))
         assert (device.model, device.maker, device.rated_current_a) == (None, None, 63)
+
+
+def test_components_may_change_places_and_make_place_for_a_new_one(engine: Engine, tmp_path: Path) -> None:
+    take_in(engine, written(tmp_path))
+    first, second, third = COMPONENTS
+    moved = [first | {"序号": "2"}, second | {"序号": "1"}, third | {"序号": "4"}, third | {"部件编号": "new"}]
+    assert counts(take_in(engine, written(tmp_path, {"部件": moved}))) == {"部件": (1, 3, 0)}
+    assert [(one.number, one.id) for one in entries(engine)[-1].components] == [
+        (0, second["部件编号"]), (1, first["部件编号"]), (2, "new"), (3, third["部件编号"])
+    ]  # fmt: skip
+
+
+def test_of_a_component_that_moves_both_devices_are_told(engine: Engine, tmp_path: Path) -> None:
+    take_in(engine, written(tmp_path, {**ALL, "设备": [DEVICE, DEVICE | {"设备编号": "LY-2"}]}))
+    take_in(engine, written(tmp_path, {"部件": [COMPONENTS[0] | {"设备编号": "LY-2"}]}))
+    before, after = entries(engine)[-2:]
+    assert [(one.device_id, len(one.components)) for one in (before, after)] == [("LY-1", 2), ("LY-2", 1)]
 
 
 def test_a_device_that_is_removed_is_told_as_that_and_not_left_out(engine: Engine, tmp_path: Path) -> None:
