@@ -20,6 +20,7 @@ from common.log import set_up_logging
 from services.registry.database import engine_of, migrate, reading, url_of, writing
 from services.registry.exchange.exporting import export
 from services.registry.exchange.importing import RowProblem, TableChange, applied, checked, keys_of
+from services.registry.exchange.sheets import FileError
 from services.registry.exchange.showing import shown
 from services.registry.outbox import tell_of
 from services.registry.service import serve
@@ -99,7 +100,13 @@ def _take_in(files: Sequence[Path], as_json: bool, dry: bool) -> None:
 
 def _expanded(files: Sequence[Path]) -> list[Path]:
     """The files, and in place of a folder the CSV files in it."""
-    return [path for file in files for path in (sorted(file.glob("*.csv")) if file.is_dir() else [file])]
+    found = []
+    for file in files:
+        held = sorted(file.glob("*.csv")) if file.is_dir() else [file]
+        if not held:
+            raise FileError(f"{file}：这个文件夹中没有 CSV 文件；请核对位置")
+        found += held
+    return found
 
 
 def _say_outcome(changed: Sequence[TableChange], problems: Sequence[RowProblem], as_json: bool, dry: bool) -> None:
@@ -117,6 +124,8 @@ def _say_outcome(changed: Sequence[TableChange], problems: Sequence[RowProblem],
         return
     for one in changed:
         say(f"{one.table.title}：新增{one.new}，修改{one.changed}，不变{one.unchanged}")
+    if not changed:
+        say("文件中没有内容")
     say("检查通过，没有导入" if dry else "导入完成")
 
 

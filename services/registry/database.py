@@ -50,7 +50,7 @@ def engine_of(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_S})
     if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_file(Path(url.database))
     engine = create_engine(url, connect_args={"timeout": BUSY_S})
 
     @event.listens_for(engine, "connect")
@@ -65,6 +65,16 @@ def engine_of(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _make_file(path: Path) -> None:
+    """Names and telephone numbers of people are in it: it is for its owner alone."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(0o600)
+    except OSError as error:
+        raise DatabaseError(f"the registry's database {path}: {error.strerror}; set EMBERLINE_DATA_DIR") from error
 
 
 @contextmanager

@@ -88,6 +88,22 @@ def test_what_cannot_be_used_is_told_in_one_sentence(tmp_path: Path, folder: Pat
     assert "EMBERLINE_REGISTRY_TLS" in take_in(mixed, folder).refusal
 
 
+def test_a_place_that_cannot_be_written_or_read_is_told(given: Mapping[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "nowhere" / "x.xlsx", tmp_path / "file" / "folder", tmp_path / "x.csv"):
+        assert "请" in run("registry", "export", str(path), "--private", settings=given).refusal
+    assert "没有 CSV 文件" in take_in(given, tmp_path / "data").refusal
+    assert "没有这个文件" in take_in(given, tmp_path / "设备.csv").refusal
+
+
+def test_what_holds_telephone_numbers_is_for_its_owner_alone(given: Mapping[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "all.xlsx"
+    assert run("registry", "export", str(path), "--private", settings=given).status == 0
+    database = Path(given["EMBERLINE_DATA_DIR"]) / "registry.sqlite"
+    assert [oct(one.stat().st_mode)[-3:] for one in (path, database)] == ["600", "600"]
+    assert [one.name for one in tmp_path.glob(".*")] == []
+
+
 def test_the_publisher_says_how_it_is_and_ends_when_it_is_told_to(
     given: Mapping[str, str], folder: Path, kafka: Kafka
 ) -> None:

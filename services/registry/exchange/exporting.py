@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.registry import codes
-from services.registry.exchange.sheets import write_csv, write_xlsx
+from services.registry.exchange.sheets import FileError, replacing, write_csv, write_xlsx
 from services.registry.exchange.tables import TABLES, Form, FormField
 
 _LABELS: Final = {
@@ -26,7 +26,7 @@ CHUNK: Final = 5_000
 
 
 def export(session: Session, path: Path, private: bool) -> dict[str, int]:
-    """Write all tables: as sheets of an XLSX, or as CSV files in a folder. How many rows each has.
+    """Write all tables: as sheets of an XLSX, or as CSV files in a folder. How many rows each has. Raises FileError.
 
     People's names and telephone numbers are left out unless `private`; an import of the file leaves them as they are.
     """
@@ -34,12 +34,19 @@ def export(session: Session, path: Path, private: bool) -> dict[str, int]:
     headers = {table.name: [one.label for one in shown[table.name]] for table in TABLES}
     if path.suffix.lower() == ".xlsx":
         sheets = ((one.title, headers[one.name], _rows(session, one, shown[one.name])) for one in TABLES)
-        return write_xlsx(path, sheets)
-    path.mkdir(parents=True, exist_ok=True)
-    return {
-        one.title: write_csv(path / f"{one.title}.csv", headers[one.name], _rows(session, one, shown[one.name]))
-        for one in TABLES
-    }
+        with replacing(path, private) as file:
+            return write_xlsx(file, sheets)
+    if path.suffix:
+        raise FileError(f"{path}：不支持这种文件；请给出 .xlsx 文件，或一个用来存放 CSV 文件的文件夹")
+    counts = {}
+    for one in TABLES:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"{path}：无法建立这个文件夹（{error.strerror}）；请换一个位置") from error
+        with replacing(path / f"{one.title}.csv", private) as file:
+            counts[one.title] = write_csv(file, headers[one.name], _rows(session, one, shown[one.name]))
+    return counts
 
 
 def _rows(session: Session, table: Form, columns: Sequence[FormField]) -> Iterator[list[str]]:

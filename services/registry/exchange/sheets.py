@@ -6,12 +6,14 @@ import csv
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import xlsxwriter
 from python_calamine import CalamineError, CalamineWorkbook
+from xlsxwriter.exceptions import XlsxFileError
 
 from common.errors import OperatorError
 
@@ -39,8 +41,10 @@ def read(path: Path) -> list[Sheet]:
     """The tables of a file: of an XLSX all its sheets, of a CSV one named as the file. Raises FileError."""
     try:
         size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise FileError(f"{path}：没有这个文件；请核对文件名") from error
     except OSError as error:
-        raise FileError(f"{path}：无法读取（{error.strerror}）；请核对文件名和权限") from error
+        raise FileError(f"{path}：无法读取（{error.strerror}）；请核对权限") from error
     if size > BYTES_MOST:
         raise FileError(f"{path}：文件超过{BYTES_MOST >> 20} MiB；请分成几个文件导入")
     if size == 0:
@@ -109,6 +113,24 @@ def _text(cell: Cell) -> str:
         case date():
             return cell.isoformat()
     return str(cell)
+
+
+@contextmanager
+def replacing(path: Path, private: bool) -> Iterator[Path]:
+    """A file to write in place of the one at the path, which it becomes only once it is whole; if it is `private`, for
+    its owner alone. Raises FileError."""
+    made = path.with_name(f".{path.name}.part")
+    try:
+        made.touch(0o600 if private else 0o644)
+        yield made
+        made.replace(path)
+    except (OSError, XlsxFileError) as error:
+        raise FileError(
+            f"{path}：无法写入（{getattr(error, 'strerror', None) or error}）；请换一个位置，或核对磁盘空间"
+        ) from error
+    finally:
+        with suppress(OSError):
+            made.unlink(missing_ok=True)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> int:

@@ -241,7 +241,7 @@ def test_a_cell_beyond_the_header_is_told(engine: Engine, tmp_path: Path) -> Non
 
 
 UNREADABLE: Final[dict[str, tuple[str, Callable[[Path], object], str]]] = {
-    "not there": ("设备.csv", lambda path: None, "无法读取"),
+    "not there": ("设备.csv", lambda path: None, "没有这个文件"),
     "empty": ("设备.csv", lambda path: path.write_bytes(b""), "文件是空的"),
     "no text": ("设备.csv", lambda path: path.write_bytes(b"\x00\x01\x02"), "不是文本文件"),
     "of no encoding": ("设备.csv", lambda path: path.write_bytes(b"\xff\xff\xff"), "编码"),
