@@ -63,7 +63,8 @@ class Publisher:
         self.remark: str | None = None
 
     async def run(self) -> None:
-        """Publish until cancelled. While Kafka is away everything waits in the outbox."""
+        """Publish until cancelled. While Kafka is away everything waits in the outbox. Raises KafkaError for what will
+        not pass, such as a missing right."""
         producer: AIOKafkaProducer | None = None
         try:
             while True:
@@ -71,6 +72,8 @@ class Publisher:
                     producer = producer or await self._producer()
                     sent = await self._turn(producer)
                 except KafkaError as error:
+                    if not error.retriable:
+                        raise
                     self.why_not_ready = f"nothing is published: {error}"
                     log.warning("%s", self.why_not_ready)
                     if producer is not None:

@@ -19,11 +19,13 @@ from common.settings import Settings
 from common.times import now_ms
 from schemas.control import TIME_KEY
 from schemas.rights import rights
-from schemas.topics import ALARMS, TELEMETRY, TOPICS
+from schemas.topics import ALARMS, REGISTRY, TELEMETRY, TOPICS
 from streams.storage import asking, run_migrations
 from streams.topics import make_topics
+from tests.cli.stacks import started
 from tests.secured.brokers import GROUP, Secured, user_of
 from tests.secured.conftest import PASSWORD, Fronted
+from tests.services.registry.given_files import written
 from tests.support.kafka_outside import Kafka
 from tests.support.processes import command_line, environment_of, last_words, run, until, working
 
@@ -143,6 +145,21 @@ def test_every_role_does_its_work_with_its_rights_and_no_others(
     with working("detect", secured.settings("detect"), tmp_path) as detect:
         asyncio.run(_send(secured.settings("gateway"), _heating_up("HOT-2")))
         detect.until(lambda: "devices restored" in detect.said, "state restored", 60)
+
+
+def test_the_registry_is_published_with_the_rights_of_its_role_and_of_no_other(
+    secured: Secured, topics: None, tmp_path: Path
+) -> None:
+    settings = secured.settings("registry", data_dir=str(tmp_path / "data"))
+    assert run("registry", "migrate", settings=settings).status == 0
+    assert run("registry", "import", *map(str, written(tmp_path)), settings=settings).status == 0
+    ended = run("registry", "publish", settings=secured.settings("service", data_dir=settings.data_dir), seconds=120)
+    assert f"emberline: Kafka does not let user '{user_of('service')}' use the topic" in last_words(ended.err)
+    with (
+        started(["registry", "publish"], environment_of(settings)),
+        Kafka(secured.plain, settings.partitions) as outside,
+    ):
+        until(lambda: sum(outside.ends(REGISTRY.name)) == 1, "what was imported", 60)
 
 
 NOT_THEIRS: Final = {
