@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
@@ -35,4 +36,4 @@ def counting() -> Iterator[Callable[[str, int], None]]:
     """Says on standard error what is being done and how much of it is done, where nobody knows how much there is."""
     console = Console(stderr=True)
     with console.status("") as status:
-        yield lambda what, count: status.update(f"{what}：{count}")
+        yield lambda what, count: status.update(escape(f"{what}：{count}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,8 +20,8 @@ from cli.progress import counting
 from common.log import set_up_logging
 from services.registry.database import engine_of, migrate, reading, url_of, writing
 from services.registry.exchange.exporting import export
-from services.registry.exchange.importing import RowProblem, TableChange, applied, checked, keys_of
-from services.registry.exchange.sheets import FileError
+from services.registry.exchange.importing import RowProblem, TableChange, applied, check_against, checked, keys_of
+from services.registry.exchange.sheets import KNOWN, FileError
 from services.registry.exchange.showing import shown
 from services.registry.outbox import tell_of
 from services.registry.service import serve
@@ -82,13 +83,14 @@ def _take_in(files: Sequence[Path], as_json: bool, dry: bool) -> None:
     changed: list[TableChange] = []
     problems: list[RowProblem] = []
     with _database() as engine, counting() as tell:
+        # Before it is this one's turn to write: others need not wait while files are read.
+        found = checked(_expanded(files), tell)
         try:
             with writing(engine) as session:
-                found = checked(_expanded(files), session, tell)
-                problems = found.problems
+                problems = check_against(found, session)
                 if not problems:
                     changed = applied(found, session, tell)
-                    tell_of(session, keys_of(changed), getpass.getuser())
+                    tell_of(session, keys_of(changed), _who())
                 if dry or problems:
                     raise _UndoneError
         except _UndoneError:
@@ -98,11 +100,19 @@ def _take_in(files: Sequence[Path], as_json: bool, dry: bool) -> None:
         sys.exit(1)
 
 
+def _who() -> str:
+    """Who changes the registry, as this machine knows them; in a container, by number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 def _expanded(files: Sequence[Path]) -> list[Path]:
-    """The files, and in place of a folder the CSV files in it."""
+    """The files, and in place of a folder the files in it that can be read."""
     found = []
     for file in files:
-        held = sorted(file.glob("*.csv")) if file.is_dir() else [file]
+        held = sorted(one for one in file.iterdir() if one.suffix.lower() in KNOWN) if file.is_dir() else [file]
         if not held:
             raise FileError(f"{file}：这个文件夹中没有 CSV 文件；请核对位置")
         found += held

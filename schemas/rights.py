@@ -46,6 +46,7 @@ def rights(group: str) -> list[Right]:
         Right("gateway", ("Write",), "topic", (TELEMETRY.name,)),
         # It reads how far the topic is, to see that its database was restored (`services.registry.publishing`).
         Right("registry", ("Read", "Write"), "topic", (REGISTRY.name,)),
+        Right("registry", ("Write",), "transactional-id", (f"{group}-registry",)),
         Right("service", ("Read",), "topic", (ALARMS.name, DEVICE_STATUS.name)),
         Right("service", ("Read",), "group", (f"{group}-service-",), prefixed=True),
         Right("operator", ("Create", "Describe"), "topic", ("emberline.",), prefixed=True),

@@ -27,7 +27,11 @@ BUSY_S: Final = 30
 
 
 class DatabaseError(OperatorError):
-    """The registry's database cannot be used; the text says what to do."""
+    """The registry's database cannot be used just now; the text says why."""
+
+
+class NotPreparedError(DatabaseError):
+    """It is of another release, or has no tables; the text says what to do."""
 
 
 def url_of(settings: Settings) -> URL:
@@ -81,6 +85,9 @@ def _make_file(path: Path) -> None:
 def reading(engine: Engine) -> Iterator[Session]:
     """A session that changes nothing. Raises DatabaseError."""
     with _told(engine), Session(engine) as session:
+        if engine.dialect.name == "postgresql":
+            # All of it of one moment, as SQLite has it in any case.
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         _check_version(session)
         yield session
 
@@ -134,7 +141,7 @@ def config_on(connection: Connection) -> Config:
 
 def _check_known(revision: str | None, script: ScriptDirectory) -> None:
     if revision is not None and revision not in {one.revision for one in script.walk_revisions()}:
-        raise DatabaseError(
+        raise NotPreparedError(
             f"the registry's database is of a later release, at {revision}; use that release, or restore a backup"
         )
 
@@ -145,7 +152,7 @@ def _check_version(session: Session) -> None:
     if revision == script.get_current_head():
         return
     _check_known(revision, script)
-    raise DatabaseError(
+    raise NotPreparedError(
         f"the registry's database {_name(session.get_bind().engine)} is not prepared for this release; run "
         "`emberline registry migrate`"
     )

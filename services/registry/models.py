@@ -7,9 +7,9 @@ itself holds: keys, references, and what may not be empty.
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Final
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Key64 = Annotated[str, mapped_column(String(64))]
@@ -98,12 +98,24 @@ class RegisteredDevice(Base):
     interval_s: Mapped[int | None]
 
 
+THERE: Final = "state <> 'removed'"
+"""One that was removed leaves its place to another."""
+
+
 class RegisteredComponent(Base):
     """A component 部件 of a device (requirement A12, record 4): `number` is its place among those of its quantity in
     the device's reports, from 1 on as people count."""
 
     __tablename__ = "components"
-    __table_args__ = (Index(None, "device_id", "quantity", "number", unique=True),)
+    __table_args__ = (
+        Index(
+            "ix_components_device_id_quantity_number",
+            *("device_id", "quantity", "number"),
+            unique=True,
+            sqlite_where=text(THERE),
+            postgresql_where=text(THERE),
+        ),
+    )
 
     id: Mapped[Key64] = mapped_column(primary_key=True)
     device_id: Mapped[str] = mapped_column(ForeignKey("devices.id"))
@@ -143,12 +155,14 @@ class OutboxRow(Base):
 
 
 class Publication(Base):
-    """The one row that says how far the outbox is published, under which epoch, and who publishes it now."""
+    """The one row that says under which epoch changes are published, up to which number they may be `sent` and are
+    `published`, and who publishes them now."""
 
     __tablename__ = "publication"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     epoch: Mapped[EpochMs]
+    sent: Mapped[EpochMs]
     published: Mapped[EpochMs]
     holder: Mapped[Text64]
     held_until_ts: Mapped[EpochMs]

@@ -7,20 +7,22 @@ After a crash some come again under the numbers they had, by which consumers kno
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
-from schemas.registry import ChangeNumber
+from schemas.registry import VERSION, ChangeNumber, DeviceEntry
 from schemas.topics import REGISTRY
 from services.registry.entries import entries_of, touched_by
 from services.registry.models import OutboxRow, Publication, RegisteredDevice
 
 SOURCE_NAME: Final = "registry"
 """This registry among the sources of changes; another system that fills the topic has a name of its own."""
+RESTORED: Final = "restored"
+"""Who tells of everything once more after the database was restored."""
 AT_ONCE: Final = 500
 """Rows that are read, sent and noted together [ours]."""
 LEASE_MS: Final = 30_000
@@ -42,22 +44,25 @@ def tell_of(session: Session, changed: Mapping[str, Sequence[str]], by: str) -> 
     """Put the entries of the devices that changed rows touch, given by table and key, into the outbox. How many there
     are."""
     touched = (touched_by(session, table, some) for table, keys in changed.items() for some in _parts(keys))
-    told, made_ts = 0, session.scalar(select(now_of(session)))
-    for some in _parts(sorted(set(chain.from_iterable(touched)))):
-        rows = [
-            {
-                "topic": REGISTRY.name,
-                "key": one.device_id.encode(),
-                "value": one.to_json(),
-                "made_ts": made_ts,
-                "made_by": by,
-            }
-            for one in entries_of(session, some)
-        ]
-        if rows:
-            session.execute(insert(OutboxRow), rows)
-        told += len(rows)
-    return told
+    devices = sorted(set(chain.from_iterable(touched)))
+    return sum(_put(session, list(entries_of(session, some)), by) for some in _parts(devices))
+
+
+def _put(session: Session, entries: Sequence[DeviceEntry], by: str) -> int:
+    made_ts = session.scalar(select(now_of(session)))
+    rows = [
+        {
+            "topic": REGISTRY.name,
+            "key": one.device_id.encode(),
+            "value": one.to_json(),
+            "made_ts": made_ts,
+            "made_by": by,
+        }
+        for one in entries
+    ]
+    if rows:
+        session.execute(insert(OutboxRow), rows)
+    return len(rows)
 
 
 def _parts(of: Sequence[str]) -> Iterable[Sequence[str]]:
@@ -85,18 +90,22 @@ def let_lease_go(session: Session, holder: str) -> None:
 
 
 def publication(session: Session) -> ChangeNumber:
-    """This database as a source, its epoch, and the highest number that it has given."""
-    epoch, published = session.execute(select(Publication.epoch, Publication.published)).one()
-    given = session.scalar(select(func.max(OutboxRow.number))) or 0
-    return ChangeNumber(SOURCE_NAME, epoch, max(published, given))
+    """This database as a source, its epoch, and the highest number that it may have sent: the topic has no higher one,
+    unless the database was restored from a backup."""
+    epoch, sent = session.execute(select(Publication.epoch, Publication.sent)).one()
+    return ChangeNumber(SOURCE_NAME, epoch, sent)
 
 
-def begin_anew(session: Session, epoch: int) -> None:
-    """Number changes in another epoch, and tell of all devices once more."""
+def begin_anew(session: Session, epoch: int, told: Collection[str]) -> None:
+    """Number changes in another epoch, and tell of all devices once more: of those that are there, and of those that
+    were `told` of and are not."""
     now_ms = session.scalar(select(now_of(session))) or 0
     session.execute(update(Publication).values(epoch=max(epoch, now_ms)))
     session.execute(delete(OutboxRow).where(OutboxRow.number > select(Publication.published).scalar_subquery()))
-    tell_of(session, {"devices": session.scalars(select(RegisteredDevice.id)).all()}, "restored")
+    there = session.scalars(select(RegisteredDevice.id)).all()
+    tell_of(session, {"devices": there}, RESTORED)
+    gone = [DeviceEntry(v=VERSION, device_id=one, removed=True) for one in sorted(set(told) - set(there))]
+    _put(session, gone, RESTORED)
 
 
 def next_rows(session: Session) -> list[ToPublish]:
@@ -107,6 +116,12 @@ def next_rows(session: Session) -> list[ToPublish]:
         ToPublish(ChangeNumber(SOURCE_NAME, epoch, row.number), row.topic, row.key, row.value)
         for row in session.scalars(rows)
     ]
+
+
+def note_sent(session: Session, holder: str, number: int) -> bool:
+    """Note before it is done that rows up to a number are sent. False where another is the publisher by now."""
+    mine = update(Publication).where(Publication.holder == holder).values(sent=number)
+    return session.connection().execute(mine).rowcount == 1
 
 
 def note_published(session: Session, holder: str, number: int) -> bool:

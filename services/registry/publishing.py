@@ -1,4 +1,8 @@
-"""The publisher: sends what is in the outbox, for as long as it runs, one publisher at a time."""
+"""The publisher: sends what is in the outbox, for as long as it runs, one publisher at a time.
+
+A lease in the database says who publishes. Where the broker has transactions, whoever takes the lease takes the
+producer's transactional id too, so that one who has lost it unawares can send nothing more.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +10,41 @@ import asyncio
 import logging
 import secrets
 import socket
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnsupportedVersionError,
+)
 from sqlalchemy import Engine
 
 from common.closing import closed
 from common.errors import OperatorError
 from common.kafka import clients
-from common.kafka.reading import reader
+from common.kafka.reading import batches, reader
 from common.settings import Settings
-from schemas.registry import ChangeNumber
+from schemas.registry import ChangeNumber, DeviceEntry
 from schemas.topics import REGISTRY
-from services.registry.database import reading, writing
+from services.registry.database import DatabaseError, NotPreparedError, reading, writing
 from services.registry.outbox import (
+    SOURCE_NAME,
     ToPublish,
     backlog,
     begin_anew,
     let_lease_go,
     next_rows,
     note_published,
+    note_sent,
     publication,
     take_lease,
 )
@@ -40,9 +55,17 @@ LOOK_S: Final = 0.2
 """How often a publisher that has nothing to send looks for more: a change acts within 5 s [ours]."""
 RENEW_S: Final = 10.0
 """How often a publisher says that it is there: three times within a lease."""
-LAST: Final = 200
-"""Records at the end of each partition by which it is told how far the topic is [ours]."""
 AGAIN_S: Final = 1.0
+LAST: Final = 500
+"""Records at the end of a partition among which the newest change of ours is looked for: markers of transactions and
+records of other systems lie between them [ours]."""
+FOR_GOOD: Final = (
+    ClusterAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnsupportedVersionError,
+)
+"""What will not pass by waiting; all else that the client raises may, whatever it says of itself."""
 
 
 class Publisher:
@@ -56,39 +79,81 @@ class Publisher:
         self._engine = engine
         self._set_gauge = set_gauge
         self._holder = f"{socket.gethostname()[:40]}-{secrets.token_hex(4)}"
+        self._producer: AIOKafkaProducer | None = None
         self._held_at = -RENEW_S
-        self._is_known = False
-        """Whether the topic was looked at since the lease was taken."""
+        self._holding = threading.Lock()
+        self._is_leaving = False
+        self._file = 0
+        self._sent: int | None = None
+        """Up to which number rows may be sent, as this publisher left it; None before it has looked at the topic."""
         self.why_not_ready: str | None = "it has not begun"
         self.remark: str | None = None
 
     async def run(self) -> None:
-        """Publish until cancelled. While Kafka is away everything waits in the outbox. Raises KafkaError for what will
-        not pass, such as a missing right."""
-        producer: AIOKafkaProducer | None = None
+        """Publish until cancelled. While Kafka or the database is away everything waits in the outbox. Raises what will
+        not pass: KafkaError, as for a missing right, and NotPreparedError."""
         try:
             while True:
                 try:
-                    producer = producer or await self._producer()
-                    sent = await self._turn(producer)
-                except KafkaError as error:
-                    if not error.retriable:
-                        raise
-                    self.why_not_ready = f"nothing is published: {error}"
-                    log.warning("%s", self.why_not_ready)
-                    if producer is not None:
-                        await closed(producer.stop())
-                    producer, sent = None, 0
+                    sent = await self._turn()
+                except (*FOR_GOOD, NotPreparedError):
+                    raise
+                except (KafkaError, DatabaseError) as error:
+                    await self._stand_back(f"nothing is published: {error!r}" if not str(error) else f"{error}")
+                    sent = 0
                     await asyncio.sleep(AGAIN_S)
                 if not sent:
                     await asyncio.sleep(LOOK_S)
         finally:
-            if producer is not None:
-                await closed(producer.stop())
-            await asyncio.to_thread(self._let_go)
+            await self._drop_producer()
+            with suppress(DatabaseError):
+                await asyncio.to_thread(self._let_go)
 
-    async def _producer(self) -> AIOKafkaProducer:
-        producer = clients.producer(self._settings, acks="all", enable_idempotence=self._settings.fencing, linger_ms=5)
+    async def _stand_back(self, why: str) -> None:
+        """Begin from the lease on: what this publisher knows may no longer be so."""
+        log.warning("%s", why)
+        self.why_not_ready = why
+        self._held_at, self._sent = -RENEW_S, None
+        await self._drop_producer()
+
+    async def _turn(self) -> int:
+        """Publish what is next. How many records were sent."""
+        is_mine = await asyncio.to_thread(self._hold)
+        self.why_not_ready, self.remark = None, None if is_mine else "another publisher is at work"
+        if not is_mine:
+            self._sent = None
+            await self._drop_producer()
+            return 0
+        if self._producer is None:
+            self._producer = await self._started()
+        if self._sent is None:
+            await self._look_at_topic()
+            return 0
+        rows = await asyncio.to_thread(self._next)
+        if not rows:
+            return 0
+        try:
+            async with self._whole(self._producer) as producer:
+                sends = [
+                    await producer.send(one.topic, one.value, one.key, headers=one.change.to_headers()) for one in rows
+                ]
+                await asyncio.gather(*sends)
+        except ProducerFenced:
+            await self._stand_back("another publisher has taken over")
+            return 0
+        if not await asyncio.to_thread(self._note, rows[-1].change.number):
+            await self._stand_back("another publisher has taken over")
+        return len(rows)
+
+    async def _started(self) -> AIOKafkaProducer:
+        fencing = self._settings.fencing
+        producer = clients.producer(
+            self._settings,
+            acks="all",
+            enable_idempotence=fencing,
+            transactional_id=f"{self._settings.group}-registry" if fencing else None,
+            linger_ms=5,
+        )
         try:
             await producer.start()
         except BaseException:
@@ -96,84 +161,117 @@ class Publisher:
             raise
         return producer
 
-    async def _turn(self, producer: AIOKafkaProducer) -> int:
-        """Publish what is next. How many records were sent."""
-        is_mine = await asyncio.to_thread(self._hold)
-        self.why_not_ready, self.remark = None, None if is_mine else "another publisher is at work"
-        if not is_mine:
-            self._is_known = False
-            return 0
-        if not self._is_known:
-            await self._look_at_topic()
-            self._is_known = True
-        rows = await asyncio.to_thread(self._next)
-        if rows:
-            await asyncio.gather(
-                *[await producer.send(one.topic, one.value, one.key, headers=one.change.to_headers()) for one in rows]
-            )
-            if not await asyncio.to_thread(self._note, rows[-1].change.number):
-                log.warning("another publisher has taken over")
-                self._held_at = -RENEW_S
-        return len(rows)
+    @asynccontextmanager
+    async def _whole(self, producer: AIOKafkaProducer) -> AsyncIterator[AIOKafkaProducer]:
+        if self._settings.fencing:
+            async with producer.transaction():
+                yield producer
+        else:
+            yield producer
+
+    async def _drop_producer(self) -> None:
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await closed(producer.stop())
 
     def _hold(self) -> bool:
-        if time.monotonic() - self._held_at < RENEW_S:
-            return True
-        with writing(self._engine) as session:
-            if not take_lease(session, self._holder):
+        with self._holding:
+            if self._is_leaving:
                 return False
-        self._held_at = time.monotonic()
-        return True
+            self._look_at_file()
+            if time.monotonic() - self._held_at < RENEW_S:
+                return True
+            with writing(self._engine) as session:
+                if not take_lease(session, self._holder):
+                    return False
+            self._held_at = time.monotonic()
+            return True
 
-    def _let_go(self) -> None:
-        with writing(self._engine) as session:
-            let_lease_go(session, self._holder)
+    def _look_at_file(self) -> None:
+        """A file that was put in the place of the database's is another database."""
+        if self._engine.dialect.name == "sqlite" and self._engine.url.database:
+            with suppress(OSError):
+                file = Path(self._engine.url.database).stat().st_ino
+                if file != self._file:
+                    self._engine.dispose()
+                    self._file, self._held_at, self._sent = file, -RENEW_S, None
 
     def _next(self) -> Sequence[ToPublish]:
+        """What is to be sent next, noted as sent; nothing where the database says otherwise than this publisher."""
         with reading(self._engine) as session:
             self._set_gauge(backlog(session))
-            return next_rows(session)
+            rows = next_rows(session)
+            is_as_it_was = publication(session).number == self._sent
+        if not is_as_it_was:
+            self._held_at, self._sent = -RENEW_S, None
+            return []
+        last = rows[-1].change.number if rows else 0
+        if last > (self._sent or 0):
+            with writing(self._engine) as session:
+                if not note_sent(session, self._holder, last):
+                    self._held_at, self._sent = -RENEW_S, None
+                    return []
+            self._sent = last
+        return rows
 
     def _note(self, number: int) -> bool:
         with writing(self._engine) as session:
             return note_published(session, self._holder, number)
 
+    def _let_go(self) -> None:
+        with self._holding:
+            self._is_leaving = True
+            with writing(self._engine) as session:
+                let_lease_go(session, self._holder)
+
     async def _look_at_topic(self) -> None:
-        """Begin another epoch where the topic has changes that this database does not know: it was restored."""
-        told = await _last_changes(self._settings)
-        with writing(self._engine) as session:
-            mine = publication(session)
-            of_mine = [one for one in told if one.source == mine.source]
-            newest = max(((one.epoch, one.number) for one in of_mine), default=(0, 0))
-            if newest > (mine.epoch, mine.number):
-                log.warning("the registry is older than what was published of it: all of it is published again")
-                begin_anew(session, newest[0] + 1)
+        """Begin another epoch where the topic has changes that this database cannot have sent: it was restored, or is
+        a new one after another."""
+        async with reader(self._settings, "read_committed") as consumer:
+            newest = await _newest(consumer)
+            with reading(self._engine) as session:
+                mine = publication(session)
+            is_another = newest > mine or (newest.number > 0 and not mine.number)
+            told = await _devices_told(consumer) if is_another else set()
+        if is_another:
+            log.warning("the registry is not the one of which was told last: all of it is published again")
+            with writing(self._engine) as session:
+                begin_anew(session, newest.epoch + 1, told)
+        self._sent = mine.number
 
 
-async def _last_changes(settings: Settings) -> list[ChangeNumber]:
-    """The last changes on the topic, of every partition."""
-    async with reader(settings) as consumer:
-        partitions = consumer.partitions_for_topic(REGISTRY.name) or await _asked_for(consumer)
-        return [one for number in sorted(partitions) for one in await _last_of(consumer, number)]
+async def _newest(consumer: AIOKafkaConsumer) -> ChangeNumber:
+    """The newest change of ours on the topic: it is among the last records of the partitions."""
+    found = ChangeNumber(SOURCE_NAME, 0, 0)
+    for tp in await _partitions(consumer):
+        begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
+        async for records in batches(consumer, tp, max(begin, end - LAST)):
+            found = max([found, *(change for _, change in _ours(records))])
+    return found
 
 
-async def _asked_for(consumer: AIOKafkaConsumer) -> set[int]:
+async def _devices_told(consumer: AIOKafkaConsumer) -> set[str]:
+    """The devices of which the topic says that they are there."""
+    told = set[str]()
+    for tp in await _partitions(consumer):
+        async for records in batches(consumer, tp):
+            for entry, _ in _ours(records):
+                (told.discard if entry.removed else told.add)(entry.device_id)
+    return told
+
+
+def _ours(records: Sequence[ConsumerRecord]) -> Iterator[tuple[DeviceEntry, ChangeNumber]]:
+    """What of records is of this source."""
+    for record in records:
+        with suppress(ValueError):
+            entry, change = DeviceEntry.from_json(record.value), ChangeNumber.from_headers(record.headers)
+            if change.source == SOURCE_NAME:
+                yield entry, change
+
+
+async def _partitions(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
     await consumer.topics()
     partitions: set[int] | None = consumer.partitions_for_topic(REGISTRY.name)
     if not partitions:
         raise OperatorError(f"{REGISTRY.name} is not there; run `emberline topics`")
-    return partitions
-
-
-async def _last_of(consumer: AIOKafkaConsumer, number: int) -> list[ChangeNumber]:
-    tp = TopicPartition(REGISTRY.name, number)
-    consumer.assign([tp])
-    end, begin = (await consumer.end_offsets([tp]))[tp], (await consumer.beginning_offsets([tp]))[tp]
-    consumer.seek(tp, max(begin, end - LAST))
-    found = []
-    while await consumer.position(tp) < end:
-        for records in (await consumer.getmany(tp, timeout_ms=1_000)).values():
-            for record in records:
-                with suppress(ValueError):
-                    found.append(ChangeNumber.from_headers(record.headers))
-    return found
+    return [TopicPartition(REGISTRY.name, number) for number in sorted(partitions)]

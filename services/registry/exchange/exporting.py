@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.registry import codes
-from services.registry.exchange.sheets import FileError, replacing, write_csv, write_xlsx
+from services.registry.exchange.sheets import FileError, plain, replacing, write_csv, write_xlsx
 from services.registry.exchange.tables import TABLES, Form, FormField
 
 _LABELS: Final = {
@@ -65,7 +65,7 @@ def text_of_cell(value: Any, name: str, table: Form) -> str:
         case bool():
             return "是" if value else "否"
         case float():
-            return str(int(value)) if value.is_integer() else repr(value)
+            return plain(value)
         case date():
             return value.isoformat()
         case str() if labels:

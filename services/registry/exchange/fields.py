@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import string
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any, Final
 
 from services.registry.codes import PROVINCES
@@ -16,10 +17,20 @@ Read = Callable[[str], Any]
 ID_MOST: Final = 64
 """As long as a device's id in a report may be (`schemas.report_rules`)."""
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
-_SCIENTIFIC: Final = re.compile(r"\d(\.\d+)?[eE]\+?\d+")
-_MASKED: Final = re.compile(r"\d+\*+\d+")
+_SCIENTIFIC: Final = re.compile(r"\d(\.\d+)?E\+\d+")
+"""A long number as spreadsheets show it: its last digits are lost."""
+_MASKED: Final = re.compile(r"[\d-]*\*+[\d-]*")
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,12}")
+FORMULA: Final = tuple("=@+-")
+"""How text begins that spreadsheets run. Exported as CSV it has an apostrophe before it, which is taken off again."""
+_BLANKS: Final = string.whitespace + "\u3000\u00a0\ufeff\u200b"
 _PHONE: Final = re.compile(r"(1[3-9]\d{9})|(0\d{2,3}-?[2-9]\d{6,7}(-\d{1,6})?)|([48]00-?\d{3}-?\d{4})|(\d{3,6})")
-_DATES: Final = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y年%m月%d日")
+_DATES: Final = (
+    *(re.compile(rf"(\d{{4}}){mark}(\d{{1,2}}){mark}(\d{{1,2}})") for mark in ("-", "/", r"\.")),
+    re.compile(r"(\d{4})(\d{2})(\d{2})"),
+    re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})日"),
+)
+_TIME: Final = re.compile(r"[ T]\d{1,2}:[\d:.]+$")
 _EARLIEST: Final = date(1980, 1, 1)
 _LATEST: Final = date(2100, 1, 1)
 _EXCEL_ERRORS: Final = frozenset({"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!"})
@@ -36,11 +47,14 @@ class CellError(Exception):
 
 def cleaned(text: str) -> str:
     """The text of a cell less blanks around it, which people do not see. Raises CellError for what no field holds."""
-    text = text.strip().strip("\u3000\ufeff")
+    text = text.strip(_BLANKS)
+    if text.startswith("'") and text[1:].startswith(FORMULA):
+        text = text[1:]
     if text in _EXCEL_ERRORS:
         raise CellError("是表格公式的错误值", "请在表格中修正公式，或改填实际内容")
+    text = text.replace("\u3000", " ").replace("\u00a0", " ")
     if any(not one.isprintable() for one in text):
-        raise CellError("含有换行或控制字符", "请删除这些字符")
+        raise CellError("含有换行或看不见的字符", "请删除这些字符；CSV 文件请核对引号")
     return text
 
 
@@ -50,9 +64,8 @@ def text_of(most: int) -> Read:
     def read(text: str) -> str:
         if len(text) > most:
             raise CellError(f"有{len(text)}个字，超过{most}个", f"请缩短到{most}个字以内")
-        if text[0] in "=@+-":
-            # What is exported is opened by spreadsheets, which would run it.
-            raise CellError(f"以“{text[0]}”开头，会被表格软件当作公式", "请删除开头的符号")
+        if _SCIENTIFIC.fullmatch(text):
+            raise CellError("是科学计数法，后几位已丢失", "请在表格中把该列设为文本格式后重新填写")
         return text
 
     return read
@@ -104,7 +117,7 @@ def whole_of(low: int, high: int) -> Read:
     def read(text: str) -> int:
         # A spreadsheet has no whole numbers: it writes 3 as 3.0.
         plain = text.removesuffix(".0")
-        if not plain.lstrip("+-").isdecimal() or len(plain) > 12:
+        if not _WHOLE.fullmatch(plain):
             raise CellError("不是整数", "请填整数")
         value = int(plain)
         if not low <= value <= high:
@@ -129,20 +142,22 @@ def one_of(*values: int) -> Read:
 
 def day(text: str) -> date:
     """A date. Raises CellError for one that no device of this system can have."""
+    found = _day(_TIME.sub("", text))
+    if found is None:
+        raise CellError("不是日期", "请按“2026-03-01”的格式填写")
+    if not _EARLIEST <= found <= _LATEST:
+        raise CellError("年份不合理", "请填1980年到2100年之间的日期")
+    return found
+
+
+def _day(text: str) -> date | None:
     for form in _DATES:
-        try:
-            found = datetime.strptime(text.split(" ")[0].split("T")[0], form).date()
-        except ValueError:
-            continue
-        if not _EARLIEST <= found <= _LATEST:
-            raise CellError("年份不合理", "请填1980年到2100年之间的日期")
-        return found
-    raise CellError("不是日期", "请按“2026-03-01”的格式填写")
-
-
-def serial_day(days: float) -> date:
-    """The date of a spreadsheet's day number."""
-    return date(1899, 12, 30) + timedelta(days=int(days))
+        if match := form.fullmatch(text):
+            try:
+                return date(*map(int, match.groups()))
+            except ValueError:
+                return None
+    return None
 
 
 def yes_or_no(text: str) -> bool:
@@ -178,5 +193,6 @@ def masked(number: str | None) -> str | None:
     """A telephone number for those who need not call it."""
     if not number:
         return number
-    shown = 3 if len(number) > 7 else 1
-    return number[:shown] + "*" * max(len(number) - shown - 4, 1) + number[-4:] if len(number) > 4 else "****"
+    if len(number) < 7:
+        return "*" * len(number)
+    return number[:3] + "*" * (len(number) - 7) + number[-4:] if len(number) > 7 else number[:1] + "***" + number[-3:]

@@ -16,8 +16,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from services.registry.entries import REMOVED
 from services.registry.exchange.fields import CellError, cleaned
-from services.registry.exchange.sheets import ROWS_MOST, FileError, Sheet, read
+from services.registry.exchange.sheets import FileError, Sheet, read
 from services.registry.exchange.tables import BY_NAME, DEVICES, TABLES, FieldValues, Form, FormField
 
 CHUNK: Final = 500
@@ -80,32 +81,47 @@ def keys_of(changes: Iterable[TableChange]) -> dict[str, list[str]]:
     return found | {DEVICES.name: sorted({*found.get(DEVICES.name, ()), *left})}
 
 
-def checked(paths: Sequence[Path], session: Session, tell: Tell = lambda what, count: None) -> Checked:
-    """Read and check files against each other and against the registry. Raises FileError where none can be read."""
+def checked(paths: Sequence[Path], tell: Tell = lambda what, count: None) -> Checked:
+    """Read files and check them by themselves. Raises FileError where one cannot be read."""
     found = Checked()
     for path in paths:
         for sheet in read(path):
             where = path.name if path.suffix.lower() != ".xlsx" else f"{path.name}[{sheet.name}]"
             table = BY_NAME.get(sheet.name)
-            if table is None:
-                raise FileError(
-                    f"{where}：不知道是哪一张表；请把文件或工作表命名为：{'、'.join(one.title for one in TABLES)}"
-                )
-            _check_sheet(sheet, where, table, found, tell)
+            if table is not None:
+                _check_sheet(sheet, where, table, found, tell)
+            elif sheet.header:
+                titles = "、".join(one.title for one in TABLES)
+                raise FileError(f"{where}：不知道是哪一张表；请删除这张表，或把它命名为：{titles}")
     for table in TABLES:
-        _check_twice(found, table, (table.key.name,), "与第{}行重复", "请只保留一行")
+        _check_twice(found, table, (table.key.name,), "重复", "请只保留一行")
         if table.unique:
             _check_twice(
-                found,
-                table,
-                table.unique,
-                "与第{}行的" + "、".join(map(table.label, table.unique)) + "都相同",
-                "请核对序号",
+                found, table, table.unique, "的" + "、".join(map(table.label, table.unique)) + "都相同", "请核对序号"
             )
+    return found
+
+
+def check_against(found: Checked, session: Session) -> list[RowProblem]:
+    """Check what files hold against the registry as well. All that is wrong, in the order of files and rows."""
+    _judge(found, session)
     _check_references(found, session)
     _check_unique(found, session)
-    found.problems.sort(key=lambda one: (one.file, one.row))
-    return found
+    return sorted(found.problems, key=lambda one: (one.file, one.row))
+
+
+def _judge(found: Checked, session: Session) -> None:
+    """Look at whole rows: at what they say, and where a file has not all columns, at what the registry has."""
+    for table in TABLES:
+        for some in _chunks(found.rows[table.name] if table.judges else ()):
+            before = _there(table, [row.values[table.key.name] for row in some], session)
+            for row in some:
+                values = before.get(row.values[table.key.name], {}) | row.values
+                for name, why in filter(None, (judge(values) for judge in table.judges)):
+                    text = "" if values.get(name) is None else str(values[name])
+                    found.problems.append(
+                        RowProblem(row.file, row.number, table.label(name), text, why.what, why.remedy)
+                    )
 
 
 def _check_sheet(sheet: Sheet, where: str, table: Form, found: Checked, tell: Tell) -> None:
@@ -115,8 +131,6 @@ def _check_sheet(sheet: Sheet, where: str, table: Form, found: Checked, tell: Te
     if problems:
         return
     for count, (number, cells) in enumerate(sheet.rows, start=1):
-        if count > ROWS_MOST:
-            raise FileError(f"{where}：超过{ROWS_MOST}行；请分成几个文件导入")
         if count % 10_000 == 0:
             tell(f"检查 {where}", count)
         values, wrong = _check_row(cells, columns, table)
@@ -167,11 +181,6 @@ def _check_row(
             values[column.name] = _value(text, column)
         except CellError as error:
             wrong.append((column.label, text.strip(), error))
-    if not wrong:
-        for judge in table.judges:
-            if (found := judge(values)) is not None:
-                name, why = found
-                wrong.append((table.label(name), "" if values.get(name) is None else str(values[name]), why))
     return values, wrong
 
 
@@ -187,12 +196,14 @@ def _value(text: str, column: FormField) -> Any:
 def _check_twice(found: Checked, table: Form, names: Sequence[str], what: str, remedy: str) -> None:
     seen: dict[tuple[Any, ...], ReadRow] = {}
     for row in found.rows[table.name]:
+        if names == table.unique and row.values.get("state") == REMOVED:
+            continue
         key = tuple(row.values[name] for name in names)
         first = seen.setdefault(key, row)
         if first is not row:
-            which = str(first.number) if first.file == row.file else f"{first.number}行（{first.file}）"
+            which = f"与{'' if first.file == row.file else first.file + ' '}第{first.number}行"
             label = table.label(names[-1])
-            found.problems.append(RowProblem(row.file, row.number, label, str(key[-1]), what.format(which), remedy))
+            found.problems.append(RowProblem(row.file, row.number, label, str(key[-1]), which + what, remedy))
 
 
 def _check_references(found: Checked, session: Session) -> None:
@@ -232,14 +243,15 @@ def _check_unique(found: Checked, session: Session) -> None:
         rows = found.rows[table.name]
         if not table.unique or not rows:
             continue
-        mine = {row.values[table.key.name] for row in rows}
+        mine = found.keys[table.name]
         by_first = defaultdict[str, dict[tuple[Any, ...], ReadRow]](dict)
-        for row in rows:
+        for row in (row for row in rows if row.values.get("state") != REMOVED):
             of_row = tuple(row.values[name] for name in table.unique)
             by_first[of_row[0]][of_row] = row
         columns = [getattr(table.model, name) for name in (table.key.name, *table.unique)]
         for some in _chunks(sorted(by_first)):
-            for key, *others in session.execute(select(*columns).where(columns[1].in_(some))):
+            there = getattr(table.model, "state") != REMOVED  # noqa: B009 a table of which it is known by its form alone
+            for key, *others in session.execute(select(*columns).where(columns[1].in_(some), there)):
                 taken = by_first[others[0]].get(tuple(others))
                 if taken is not None and key not in mine:
                     found.problems.append(

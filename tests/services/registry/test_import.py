@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import xlsxwriter
 from sqlalchemy import Engine, select
 
 from schemas.registry import ChangeNumber, DeviceEntry
 from services.registry.database import reading, writing
 from services.registry.exchange.exporting import export
-from services.registry.exchange.importing import Checked, TableChange, applied, checked, keys_of
+from services.registry.exchange.importing import Checked, TableChange, applied, check_against, checked, keys_of
 from services.registry.exchange.sheets import FileError, write_xlsx
-from services.registry.models import OutboxRow, RegisteredDevice
+from services.registry.models import OutboxRow, RegisteredDevice, Unit
 from services.registry.outbox import next_rows, tell_of
 from tests.services.registry.given_files import ALL, COMPONENTS, DEVICE, ORGANISATION, UNIT, RowsByTitle, written
 
@@ -22,16 +23,18 @@ from tests.services.registry.given_files import ALL, COMPONENTS, DEVICE, ORGANIS
 def take_in(engine: Engine, paths: Iterable[Path]) -> list[TableChange]:
     """As `emberline registry import` does it."""
     with writing(engine) as session:
-        found = checked(list(paths), session)
-        assert found.problems == []
+        found = checked(list(paths))
+        assert check_against(found, session) == []
         changed = applied(found, session)
         tell_of(session, keys_of(changed), "test")
     return changed
 
 
 def problems_of(engine: Engine, paths: Iterable[Path]) -> Checked:
+    found = checked(list(paths))
     with writing(engine) as session:
-        return checked(list(paths), session)
+        found.problems = check_against(found, session)
+    return found
 
 
 def counts(changed: Iterable[TableChange]) -> dict[str, tuple[int, int, int]]:
@@ -128,6 +131,36 @@ def test_what_is_exported_can_be_imported_and_changes_nothing(
         assert (b"13800138000" in text) == private
 
 
+def test_what_a_spreadsheet_would_run_is_not_run_and_comes_back_as_it_was(engine: Engine, tmp_path: Path) -> None:
+    names = ["=HYPERLINK(1)", "-1层配电室", "@x", "+86", "'=1"]
+    units = [
+        UNIT | {"单位编号": f"U-{number}", "单位名称": name, "运维机构编号": ""} for number, name in enumerate(names)
+    ]
+    units = [one | {"投入资金（万元）": "0.00001"} for one in units]
+    take_in(engine, written(tmp_path, {"社会单位": units}))
+    with reading(engine) as session:
+        export(session, tmp_path / "out", private=True)
+        kept = session.scalars(select(Unit.name).order_by(Unit.id)).all()
+    assert kept == [*names[:4], "=1"]
+    assert ",=HYPER" not in (tmp_path / "out" / "社会单位.csv").read_text(encoding="utf-8")
+    assert counts(take_in(engine, (tmp_path / "out").iterdir())) == {"社会单位": (0, 0, 5)}
+
+
+def test_a_row_is_judged_by_what_it_will_be(engine: Engine, tmp_path: Path) -> None:
+    take_in(engine, written(tmp_path))
+    keys = {"单位编号": "U-1", "单位名称": "永安一中"}
+    (problem,) = problems_of(engine, written(tmp_path, {"社会单位": [keys | {"坐标系": ""}]})).problems
+    assert (problem.row, problem.column) == (2, "坐标系")
+    take_in(engine, written(tmp_path, {"社会单位": [keys | {"纬度": "26", "经度": "117"}]}))
+
+
+def test_a_component_takes_the_place_of_one_that_was_removed(engine: Engine, tmp_path: Path) -> None:
+    take_in(engine, written(tmp_path))
+    gone = COMPONENTS[1] | {"部件状态": "已拆除"}
+    take_in(engine, written(tmp_path, {"部件": [gone, COMPONENTS[1] | {"部件编号": "new"}]}))
+    assert [one.id for one in entries(engine)[-1].components] == ["LY-1-1", "new", "LY-1-3"]
+
+
 def test_numbers_and_dates_of_a_spreadsheet_are_what_it_shows(engine: Engine, tmp_path: Path) -> None:
     header = ["设备编号", "设备类型", "单位编号", "额定电流（A）", "安装日期"]
     sheets = [
@@ -161,7 +194,9 @@ WRONG: Final[dict[str, tuple[RowsByTitle, str, int, str, str]]] = {
     "a blank within an id": (_with("设备", 设备编号="LY 1"), "设备", 2, "设备编号", "空格"),
     "a control character": (_with("设备", 设备名称="a\x07b"), "设备", 2, "设备名称", "删除这些字符"),
     "a name too long": (_with("社会单位", 单位名称="长" * 256), "社会单位", 2, "单位名称", "255个字以内"),
-    "a formula": (_with("社会单位", 单位名称="=1+1"), "社会单位", 2, "单位名称", "删除开头的符号"),
+    "a long number that is spoilt": (_with("设备", 证书编号="9.13504811234567E+17"), "设备", 2, "证书编号", "文本格式"),
+    "two signs": (_with("部件", 序号="+-3"), "部件", 2, "序号", "整数"),
+    "a month for a date": (_with("设备", 安装日期="202511"), "设备", 2, "安装日期", "2026-03-01"),
     "a formula's error": (_with("社会单位", 单位名称="#REF!"), "社会单位", 2, "单位名称", "修正公式"),
     "a kind nobody knows": (_with("设备", 设备类型="烤箱"), "设备", 2, "设备类型", "请填：电气火灾监控探测器"),
     "a kind of place nobody knows": (_with("社会单位", 场所类型="月球"), "社会单位", 2, "场所类型", "请填：矿山"),
@@ -240,12 +275,23 @@ def test_a_cell_beyond_the_header_is_told(engine: Engine, tmp_path: Path) -> Non
     assert (problem.row, problem.text) == (2, "more")
 
 
+def _xlsx(path: Path, cell: str, error: bool = False) -> None:
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet = book.add_worksheet("设备")
+        if error:
+            sheet.write_formula(cell, "=1/0", value="#DIV/0!")
+        else:
+            sheet.write_string(cell, "x")
+
+
 UNREADABLE: Final[dict[str, tuple[str, Callable[[Path], object], str]]] = {
     "not there": ("设备.csv", lambda path: None, "没有这个文件"),
     "empty": ("设备.csv", lambda path: path.write_bytes(b""), "文件是空的"),
     "no text": ("设备.csv", lambda path: path.write_bytes(b"\x00\x01\x02"), "不是文本文件"),
     "of no encoding": ("设备.csv", lambda path: path.write_bytes(b"\xff\xff\xff"), "编码"),
     "a broken XLSX": ("设备.xlsx", lambda path: path.write_bytes(b"PK\x03\x04broken"), "不是有效的 XLSX"),
+    "a formula's error in an XLSX": ("设备.xlsx", lambda path: _xlsx(path, "A1", error=True), "A1 是表格公式的错误值"),
+    "a cell beyond all": ("设备.xlsx", lambda path: _xlsx(path, "XFD1048576"), "XFD1048576 在表格范围以外"),
     "an old XLS": ("设备.xls", lambda path: path.write_bytes(b"x"), "另存为 .xlsx 或 .csv"),
     "of no known name": ("新建.csv", lambda path: path.write_text("设备编号\n"), "不知道是哪一张表"),
     "a cell that never ends": (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -145,18 +146,21 @@ def test_a_registry_restored_from_a_backup_tells_of_everything_in_an_epoch_of_it
     migrate(engine)
     take_in(engine, written(tmp_path))
     publish(settings, engine, kafka)
-    engine.dispose()
-    shutil.copy(settings.registry_path, backup)
-    take_in(engine, written(tmp_path, {"社会单位": [UNIT | {"单位名称": "后来的名称"}]}))
+    with closing(sqlite3.connect(settings.registry_path)) as held, closing(sqlite3.connect(backup)) as copy:
+        held.backup(copy)
+    later = DEVICE | {"设备编号": "LATER"}
+    take_in(engine, written(tmp_path, {"社会单位": [UNIT | {"单位名称": "后来的名称"}], "设备": [later]}))
     publish(settings, engine, kafka)
     engine.dispose()
     for file in settings.registry_path.parent.iterdir():
         file.unlink()
-    shutil.copy(backup, settings.registry_path)
-    publish(settings, engine, kafka, lambda: len(told(kafka)) >= 3)
+    backup.rename(settings.registry_path)
+    # What is changed before anybody has noticed is told as well.
+    take_in(engine, written(tmp_path, {"设备": [DEVICE | {"型号": "新型号"}]}))
+    publish(settings, engine, kafka, lambda: len(told(kafka)) >= 5)
     engine.dispose()
-    first, later, restored = told(kafka)
-    assert change_of(first).epoch == change_of(later).epoch < change_of(restored).epoch
-    assert [DeviceEntry.from_json(one.value).unit_name for one in (first, later, restored)] == [
-        UNIT["单位名称"], "后来的名称", UNIT["单位名称"]
-    ]  # fmt: skip
+    before, after = told(kafka)[:3], told(kafka)[3:]
+    assert {change_of(one).epoch for one in before} < {change_of(one).epoch for one in (*before, *after)}
+    entries = [DeviceEntry.from_json(one.value) for one in after]
+    assert [(one.device_id, one.removed) for one in entries] == [("LY-1", False), ("LATER", True)]
+    assert (entries[0].unit_name, entries[0].model) == (UNIT["单位名称"], "新型号")

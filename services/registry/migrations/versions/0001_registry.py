@@ -93,7 +93,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_components"),
     )
     op.create_index(
-        "ix_components_device_id_quantity_number", "components", ["device_id", "quantity", "number"], unique=True
+        "ix_components_device_id_quantity_number",
+        "components",
+        ["device_id", "quantity", "number"],
+        unique=True,
+        sqlite_where=sa.text("state <> 'removed'"),
+        postgresql_where=sa.text("state <> 'removed'"),
     )
     op.create_table(
         "turn",
@@ -117,6 +122,7 @@ def upgrade() -> None:
         "publication",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("sent", sa.BigInteger(), nullable=False),
         sa.Column("published", sa.BigInteger(), nullable=False),
         sa.Column("holder", sa.String(64)),
         sa.Column("held_until_ts", sa.BigInteger(), nullable=False),
@@ -124,9 +130,9 @@ def upgrade() -> None:
     )
     op.execute(sa.text("INSERT INTO turn (id, taken) VALUES (1, 0)"))
     op.execute(
-        sa.text("INSERT INTO publication (id, epoch, published, held_until_ts) VALUES (1, :epoch, 0, 0)").bindparams(
-            epoch=time.time_ns() // 1_000_000
-        )
+        sa.text(
+            "INSERT INTO publication (id, epoch, sent, published, held_until_ts) VALUES (1, :epoch, 0, 0, 0)"
+        ).bindparams(epoch=time.time_ns() // 1_000_000)
     )
 
 
