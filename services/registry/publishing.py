@@ -227,12 +227,13 @@ class Publisher:
     async def _look_at_topic(self) -> None:
         """Begin another epoch where the topic has changes that this database cannot have sent: it was restored, or is
         a new one after another."""
+        partitions = await _partitions(self._settings)
         async with reader(self._settings, "read_committed") as consumer:
-            newest = await _newest(consumer)
+            newest = await _newest(consumer, partitions)
             with reading(self._engine) as session:
                 mine = publication(session)
             is_another = newest > mine or (newest.number > 0 and not mine.number)
-            told = await _devices_told(consumer) if is_another else set()
+            told = await _devices_told(consumer, partitions) if is_another else set()
         if is_another:
             log.warning("the registry is not the one of which was told last: all of it is published again")
             with writing(self._engine) as session:
@@ -240,20 +241,20 @@ class Publisher:
         self._sent = mine.number
 
 
-async def _newest(consumer: AIOKafkaConsumer) -> ChangeNumber:
+async def _newest(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> ChangeNumber:
     """The newest change of ours on the topic: it is among the last records of the partitions."""
     found = ChangeNumber(SOURCE_NAME, 0, 0)
-    for tp in await _partitions(consumer):
+    for tp in partitions:
         begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
         async for records in batches(consumer, tp, max(begin, end - LAST)):
             found = max([found, *(change for _, change in _ours(records))])
     return found
 
 
-async def _devices_told(consumer: AIOKafkaConsumer) -> set[str]:
+async def _devices_told(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> set[str]:
     """The devices of which the topic says that they are there."""
     told = set[str]()
-    for tp in await _partitions(consumer):
+    for tp in partitions:
         async for records in batches(consumer, tp):
             for entry, _ in _ours(records):
                 (told.discard if entry.removed else told.add)(entry.device_id)
@@ -269,9 +270,14 @@ def _ours(records: Sequence[ConsumerRecord]) -> Iterator[tuple[DeviceEntry, Chan
                 yield entry, change
 
 
-async def _partitions(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
-    await consumer.topics()
-    partitions: set[int] | None = consumer.partitions_for_topic(REGISTRY.name)
-    if not partitions:
+async def _partitions(settings: Settings) -> list[TopicPartition]:
+    """The partitions of the topic. Raises OperatorError where there is none."""
+    admin = clients.admin(settings)
+    try:
+        await admin.start()
+        (topic,) = await admin.describe_topics([REGISTRY.name])
+    finally:
+        await admin.close()
+    if not topic["partitions"]:
         raise OperatorError(f"{REGISTRY.name} is not there; run `emberline topics`")
-    return [TopicPartition(REGISTRY.name, number) for number in sorted(partitions)]
+    return [TopicPartition(REGISTRY.name, number) for number in sorted(one["partition"] for one in topic["partitions"])]
