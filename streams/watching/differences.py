@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from schemas.topics import CHECKPOINTS, REPLAYS, TELEMETRY, TOPICS, Topic
+from schemas.topics import CHECKPOINTS, REGISTRY, REPLAYS, TELEMETRY, TOPICS, Topic
 from streams.watching.described import Described
 
 COMPARED: Final = (
@@ -24,6 +24,11 @@ COMPARED: Final = (
 """Settings of topics that are compared."""
 _MEND: Final = "run `emberline topics --repair`"
 _FOR_EVER: Final = -1
+_BESIDE: Final = {
+    REPLAYS.name: "rejects of the others cannot be sent again",
+    REGISTRY.name: "what is registered of their devices is in other partitions",
+}
+"""Topics without which devices are watched all the same, and what it means where they have fewer partitions."""
 
 
 class Weight(IntEnum):
@@ -65,7 +70,7 @@ def differences(found: Mapping[str, Described], names: Collection[str], replicat
 def _of_topic(topic: Topic, found: Mapping[str, Described], replication: int) -> Iterator[Difference]:
     described = found.get(topic.name)
     if described is None:
-        weight = Weight.RISK if topic is REPLAYS else Weight.WRONG
+        weight = Weight.RISK if topic.name in _BESIDE else Weight.WRONG
         yield Difference(weight, topic.name, f"the topic {topic.name} does not exist; make it with `emberline topics`")
         return
     yield from _partitions(topic, described, found.get(TELEMETRY.name))
@@ -85,8 +90,8 @@ def _partitions(topic: Topic, described: Described, telemetry: Described | None)
     if telemetry is None or topic is TELEMETRY or described.partitions == telemetry.partitions:
         return
     counts = f"{TELEMETRY.name} has {telemetry.partitions} partitions and {topic.name} {described.partitions}"
-    if described.partitions < telemetry.partitions and topic is REPLAYS:
-        yield Difference(Weight.RISK, topic.name, f"{counts}: rejects of the others cannot be sent again; {_MEND}")
+    if described.partitions < telemetry.partitions and topic.name in _BESIDE:
+        yield Difference(Weight.RISK, topic.name, f"{counts}: {_BESIDE[topic.name]}; {_MEND}")
     elif described.partitions < telemetry.partitions:
         text = f"{counts}: devices of those from {described.partitions} on are not watched; {_MEND}"
         yield Difference(Weight.PARTLY, topic.name, text)
