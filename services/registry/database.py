@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -22,6 +24,9 @@ from services.registry.models import Turn
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 CONNECT_S: Final = 10
 """A person waits for a command."""
+PART: Final = 500
+"""Rows that one statement asks for, below the bounds of all databases [ours]."""
+T = TypeVar("T")
 BUSY_S: Final = 30
 """How long one who writes waits for another: an import of a city takes less [ours]."""
 
@@ -81,6 +86,13 @@ def _make_file(path: Path) -> None:
         raise DatabaseError(f"the registry's database {path}: {error.strerror}; set EMBERLINE_DATA_DIR") from error
 
 
+def in_parts(of: Iterable[T]) -> Iterator[list[T]]:
+    """As many at a time as one statement asks for."""
+    items = iter(of)
+    while some := list(islice(items, PART)):
+        yield some
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
     """A session that changes nothing. Raises DatabaseError."""
@@ -122,7 +134,7 @@ def _name(engine: Engine) -> str:
 
 def migrate(engine: Engine) -> list[str]:
     """Bring the tables up to this release; the names of what was applied. Raises DatabaseError."""
-    script = ScriptDirectory(str(MIGRATIONS))
+    script = _steps()
     with _told(engine), engine.begin() as connection:
         before = MigrationContext.configure(connection).get_current_revision()
         _check_known(before, script)
@@ -130,6 +142,12 @@ def migrate(engine: Engine) -> list[str]:
         after = MigrationContext.configure(connection).get_current_revision()
     applied = script.iterate_revisions(after, before) if after != before else ()
     return [f"{one.revision} {one.doc}" for one in applied if one is not None][::-1]
+
+
+@cache
+def _steps() -> ScriptDirectory:
+    """This release's migrations, read once: a publisher asks five times a second."""
+    return ScriptDirectory(str(MIGRATIONS))
 
 
 def config_on(connection: Connection) -> Config:
@@ -147,7 +165,7 @@ def _check_known(revision: str | None, script: ScriptDirectory) -> None:
 
 
 def _check_version(session: Session) -> None:
-    script = ScriptDirectory(str(MIGRATIONS))
+    script = _steps()
     revision = MigrationContext.configure(session.connection()).get_current_revision()
     if revision == script.get_current_head():
         return

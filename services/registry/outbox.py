@@ -7,7 +7,7 @@ After a crash some come again under the numbers they had, by which consumers kno
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from schemas.registry import VERSION, ChangeNumber, DeviceEntry
 from schemas.topics import REGISTRY
+from services.registry.database import in_parts
 from services.registry.entries import entries_of, touched_by
 from services.registry.models import OutboxRow, Publication, RegisteredDevice
 
@@ -43,9 +44,9 @@ class ToPublish(NamedTuple):
 def tell_of(session: Session, changed: Mapping[str, Sequence[str]], by: str) -> int:
     """Put the entries of the devices that changed rows touch, given by table and key, into the outbox. How many there
     are."""
-    touched = (touched_by(session, table, some) for table, keys in changed.items() for some in _parts(keys))
+    touched = (touched_by(session, table, some) for table, keys in changed.items() for some in in_parts(keys))
     devices = sorted(set(chain.from_iterable(touched)))
-    return sum(_put(session, list(entries_of(session, some)), by) for some in _parts(devices))
+    return sum(_put(session, list(entries_of(session, some)), by) for some in in_parts(devices))
 
 
 def _put(session: Session, entries: Sequence[DeviceEntry], by: str) -> int:
@@ -63,10 +64,6 @@ def _put(session: Session, entries: Sequence[DeviceEntry], by: str) -> int:
     if rows:
         session.execute(insert(OutboxRow), rows)
     return len(rows)
-
-
-def _parts(of: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (of[begin : begin + AT_ONCE] for begin in range(0, len(of), AT_ONCE))
 
 
 def now_of(session: Session) -> ColumnElement[int]:

@@ -12,8 +12,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     KafkaError,
-    ProducerFenced,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
     UnsupportedVersionError,
@@ -32,6 +31,7 @@ from common.closing import closed
 from common.errors import OperatorError
 from common.kafka import clients
 from common.kafka.reading import batches, reader
+from common.kafka.transactions import whole
 from common.settings import Settings
 from schemas.registry import ChangeNumber, DeviceEntry
 from schemas.topics import REGISTRY
@@ -56,6 +56,7 @@ LOOK_S: Final = 0.2
 RENEW_S: Final = 10.0
 """How often a publisher says that it is there: three times within a lease."""
 AGAIN_S: Final = 1.0
+TAKEN_OVER: Final = "another publisher has taken over"
 LAST: Final = 500
 """Records at the end of a partition among which the newest change of ours is looked for: markers of transactions and
 records of other systems lie between them [ours]."""
@@ -113,8 +114,12 @@ class Publisher:
         """Begin from the lease on: what this publisher knows may no longer be so."""
         log.warning("%s", why)
         self.why_not_ready = why
-        self._held_at, self._sent = -RENEW_S, None
+        self._forget()
         await self._drop_producer()
+
+    def _forget(self) -> None:
+        """Take the lease, and look at the topic, before anything else is sent."""
+        self._held_at, self._sent = -RENEW_S, None
 
     async def _turn(self) -> int:
         """Publish what is next. How many records were sent."""
@@ -133,16 +138,17 @@ class Publisher:
         if not rows:
             return 0
         try:
-            async with self._whole(self._producer) as producer:
+            async with whole(self._producer, self._settings.fencing, TAKEN_OVER):
                 sends = [
-                    await producer.send(one.topic, one.value, one.key, headers=one.change.to_headers()) for one in rows
+                    await self._producer.send(one.topic, one.value, one.key, headers=one.change.to_headers())
+                    for one in rows
                 ]
                 await asyncio.gather(*sends)
-        except ProducerFenced:
-            await self._stand_back("another publisher has taken over")
+        except OperatorError as error:
+            await self._stand_back(str(error))
             return 0
         if not await asyncio.to_thread(self._note, rows[-1].change.number):
-            await self._stand_back("another publisher has taken over")
+            await self._stand_back(TAKEN_OVER)
         return len(rows)
 
     async def _started(self) -> AIOKafkaProducer:
@@ -160,14 +166,6 @@ class Publisher:
             await closed(producer.stop())
             raise
         return producer
-
-    @asynccontextmanager
-    async def _whole(self, producer: AIOKafkaProducer) -> AsyncIterator[AIOKafkaProducer]:
-        if self._settings.fencing:
-            async with producer.transaction():
-                yield producer
-        else:
-            yield producer
 
     async def _drop_producer(self) -> None:
         if self._producer is not None:
@@ -194,7 +192,8 @@ class Publisher:
                 file = Path(self._engine.url.database).stat().st_ino
                 if file != self._file:
                     self._engine.dispose()
-                    self._file, self._held_at, self._sent = file, -RENEW_S, None
+                    self._file = file
+                    self._forget()
 
     def _next(self) -> Sequence[ToPublish]:
         """What is to be sent next, noted as sent; nothing where the database says otherwise than this publisher."""
@@ -203,13 +202,13 @@ class Publisher:
             rows = next_rows(session)
             is_as_it_was = publication(session).number == self._sent
         if not is_as_it_was:
-            self._held_at, self._sent = -RENEW_S, None
+            self._forget()
             return []
         last = rows[-1].change.number if rows else 0
         if last > (self._sent or 0):
             with writing(self._engine) as session:
                 if not note_sent(session, self._holder, last):
-                    self._held_at, self._sent = -RENEW_S, None
+                    self._forget()
                     return []
             self._sent = last
         return rows

@@ -9,21 +9,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from services.registry.database import in_parts
 from services.registry.entries import REMOVED
 from services.registry.exchange.fields import CellError, cleaned
 from services.registry.exchange.sheets import FileError, Sheet, read
 from services.registry.exchange.tables import BY_NAME, DEVICES, TABLES, FieldValues, Form, FormField
 
-CHUNK: Final = 500
-"""Rows that one statement asks for, below the bounds of all databases [ours]."""
-T = TypeVar("T")
 Tell = Callable[[str, int], object]
 """Told of progress: what is being done, and how many rows are done."""
 
@@ -113,7 +110,7 @@ def check_against(found: Checked, session: Session) -> list[RowProblem]:
 def _judge(found: Checked, session: Session) -> None:
     """Look at whole rows: at what they say, and where a file has not all columns, at what the registry has."""
     for table in TABLES:
-        for some in _chunks(found.rows[table.name] if table.judges else ()):
+        for some in in_parts(found.rows[table.name] if table.judges else ()):
             before = _there(table, [row.values[table.key.name] for row in some], session)
             for row in some:
                 values = before.get(row.values[table.key.name], {}) | row.values
@@ -233,7 +230,7 @@ def _check_references(found: Checked, session: Session) -> None:
 
 def _keys_there(session: Session, table: Form, keys: Sequence[str]) -> Iterator[str]:
     key = getattr(table.model, table.key.name)
-    for some in _chunks(keys):
+    for some in in_parts(keys):
         yield from session.scalars(select(key).where(key.in_(some)))
 
 
@@ -249,7 +246,7 @@ def _check_unique(found: Checked, session: Session) -> None:
             of_row = tuple(row.values[name] for name in table.unique)
             by_first[of_row[0]][of_row] = row
         columns = [getattr(table.model, name) for name in (table.key.name, *table.unique)]
-        for some in _chunks(sorted(by_first)):
+        for some in in_parts(sorted(by_first)):
             there = getattr(table.model, "state") != REMOVED  # noqa: B009 a table of which it is known by its form alone
             for key, *others in session.execute(select(*columns).where(columns[1].in_(some), there)):
                 taken = by_first[others[0]].get(tuple(others))
@@ -275,7 +272,7 @@ def _apply(table: Form, rows: Sequence[ReadRow], session: Session, tell: Tell) -
     change, key = TableChange(table), table.key.name
     new: list[FieldValues] = []
     other: list[FieldValues] = []
-    for some in _chunks(rows):
+    for some in in_parts(rows):
         given = {row.values[key]: row.values for row in some}
         before = _there(table, list(given), session)
         new += [values for name, values in given.items() if name not in before]
@@ -288,7 +285,7 @@ def _apply(table: Form, rows: Sequence[ReadRow], session: Session, tell: Tell) -
     _make_way(table, [values[key] for values in other], session)
     done = 0
     for write, values in ((_update, other), (_insert, new)):
-        for part in _chunks(values):
+        for part in in_parts(values):
             write(table, part, session)
             done += len(part)
             tell(f"写入{table.title}", done)
@@ -308,7 +305,7 @@ def _there(table: Form, keys: Sequence[str], session: Session) -> dict[str, Fiel
 def _make_way(table: Form, keys: Sequence[str], session: Session) -> None:
     if table.unique:
         column = getattr(table.model, table.unique[-1])
-        for some in _chunks(keys):
+        for some in in_parts(keys):
             away = update(table.model).where(getattr(table.model, table.key.name).in_(some))
             session.execute(away.values({column: -column}).execution_options(synchronize_session=False))
 
@@ -320,9 +317,3 @@ def _insert(table: Form, rows: Sequence[FieldValues], session: Session) -> None:
 
 def _update(table: Form, rows: Sequence[FieldValues], session: Session) -> None:
     session.execute(update(table.model), list(rows))
-
-
-def _chunks(of: Iterable[T]) -> Iterator[list[T]]:
-    items = iter(of)
-    while some := list(islice(items, CHUNK)):
-        yield some
