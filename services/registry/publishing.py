@@ -97,6 +97,7 @@ class Publisher:
             while True:
                 try:
                     sent = await self._turn()
+                    self.why_not_ready = None
                 except (*FOR_GOOD, NotPreparedError):
                     raise
                 except (KafkaError, DatabaseError) as error:
@@ -124,7 +125,7 @@ class Publisher:
     async def _turn(self) -> int:
         """Publish what is next. How many records were sent."""
         is_mine = await asyncio.to_thread(self._hold)
-        self.why_not_ready, self.remark = None, None if is_mine else "another publisher is at work"
+        self.remark = None if is_mine else "another publisher is at work"
         if not is_mine:
             self._sent = None
             await self._drop_producer()
