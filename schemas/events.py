@@ -90,7 +90,7 @@ _EVENT_LABELS: Final = {
 }
 
 
-class _Event(Struct, frozen=True):
+class StreamEvent(Struct, frozen=True):
     """What all events have: a version, and JSON in and out."""
 
     v: int
@@ -107,7 +107,7 @@ class _Event(Struct, frozen=True):
         if value is None:
             raise ValueError("it has no value")
         try:
-            version = msgspec.json.decode(value, type=_Event).v
+            version = msgspec.json.decode(value, type=StreamEvent).v
             if version == VERSION:
                 return msgspec.json.decode(value, type=cls)
         except RecursionError as error:
@@ -124,7 +124,7 @@ def alarm_id(device_id: str, component: int, kind: str, episode: int, test: bool
     return blake2b(about.encode(), digest_size=16).hexdigest()
 
 
-class Alarm(_Event, frozen=True):
+class Alarm(StreamEvent, frozen=True):
     """One event in the life of an alarm, on `emberline.alarms`.
 
     `component` counts from 0. `episode` is the arrival of the report that opened the alarm, and stays. `onset_ts` is
@@ -180,7 +180,7 @@ class Statistics(TypedDict):
     last: _Numbers
 
 
-class Aggregate(_Event, frozen=True):
+class Aggregate(StreamEvent, frozen=True):
     """One minute of one device, on `emberline.aggregates`, by quantity. `minute_ts` is the minute's beginning."""
 
     device_id: str
@@ -202,7 +202,7 @@ class Status(StrEnum):
     OVERDUE_OFFLINE = "overdue_offline"
 
 
-class DeviceStatus(_Event, frozen=True):
+class DeviceStatus(StreamEvent, frozen=True):
     """A change of a device's state, on `emberline.device-status`. `since_ts` is when the state began.
 
     `faults` are the device's own words, then what emberline finds about it: `sensor_fault:temperature_c[2]:sentinel`,
@@ -221,5 +221,41 @@ class DeviceStatus(_Event, frozen=True):
     since_ts: Ts
     source_offset: Offset
     source_ordinal: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+    generation: Natural = 0
+    source_topic_id: str = ""
+
+
+class Outcome(StrEnum):
+    """What became of an order."""
+
+    APPLIED = "applied"
+    REFUSED = "refused"
+    REPEATED = "repeated"
+    """It had been dealt with before, and changed nothing."""
+
+
+class ControlOutcome(StreamEvent, frozen=True):
+    """What became of one order of a control record (`schemas.control`), on `emberline.control-outcomes`.
+
+    Each control record has one at least; one that only says that time has passed has one of the kind `time`. `reason`
+    says why an order was refused, in Chinese, and is empty otherwise. Of an order that cannot be read, `kind`,
+    `device_id`, `by` and `why` are what can be. `body` is the order as it came, JSON. `ingest_ts` is when it reached
+    the log; `source_ordinal` its number in the control record.
+    """
+
+    kind: str
+    device_id: str
+    test: bool
+    outcome: str
+    reason: str
+    by: str
+    why: str
+    source: str
+    epoch: Offset
+    number: Offset
+    body: str
+    ingest_ts: Ts
+    source_offset: Offset
+    source_ordinal: Natural
     generation: Natural = 0
     source_topic_id: str = ""
