@@ -76,14 +76,14 @@ def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, contex
 
 
 def _raise_alarms(number: int, found: Iterable[Finding], shown: QuantityValues, taken: Round, context: Context) -> None:
-    """Tell what a detector found. Of one component it may be two things, one after the other."""
-    before = -1
+    """Tell what a detector found. Of one component it may be up to three things, one after the other."""
+    before, turn = -1, 0
     for one in found:
         report = int(taken.report[shown.which[one.element]])
         row, component = int(taken.row[shown.which[one.element]]), int(shown.component[one.element])
-        turn = int(one.element == before)
+        turn = turn + 1 if one.element == before else 0
         before = one.element
-        ordinal = max(int(context.reports.index[report]), 0) << 16 | number << 8 | component << 1 | turn
+        ordinal = max(int(context.reports.index[report]), 0) << 16 | number << 8 | component << 2 | turn
         context.result.alarms.append(_alarm(number, one, row, component, report, ordinal, context))
 
 
@@ -92,13 +92,16 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
     kind, quantity = DETECTORS[number].kind, BY_NAME[DETECTORS[number].quantity]
     device_id, test = state.device_ids[row], bool(state.rows["test"][row])
     baseline = None if np.isnan(one.baseline) else one.baseline
-    reached, happened = Severity(one.severity), EVENTS[one.event]
+    severity, happened = Severity(one.severity), EVENTS[one.event]
     return Alarm(
         v=VERSION,
         alarm_id=alarm_id(device_id, component, kind, one.episode, test),
         event=happened,
         severity=one.severity,
-        severity_label=reached.label,
+        severity_label=severity.label,
+        severity_highest=one.highest,
+        active=one.active,
+        repeats_untold=one.untold,
         kind=kind,
         device_id=device_id,
         device_kind=DEVICE_KINDS[state.rows["device_kind"][row]].name,
@@ -118,7 +121,7 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
         limit_from=context.limits.source(kind, int(state.indices["profile"][row]), one.level),
         test=test,
         message=alarm_message(
-            kind, happened, reached, device_id, component, quantity, one.value, one.limit, baseline, test, one.late
+            kind, happened, severity, device_id, component, quantity, one.value, one.limit, baseline, test, one.late
         ),
         source_offset=int(reports.offset[report]),
         source_ordinal=ordinal,

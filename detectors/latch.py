@@ -1,11 +1,18 @@
-"""The alarm latch that all detectors share: confirm times, two levels, recovery with hysteresis, and what happened.
+"""The alarm latch that all detectors share: confirm times, two levels, and the life of an alarm.
 
 A latch belongs to one component and one kind of alarm. It opens when a value has stayed at or above a level for the
 level's confirm time. Where the component reports more seldom than that, it opens at once: the device has confirmed by
 itself, and to wait for its next report would miss the time in which an alarm is due. `detectors.channels` says how long
-a value has lasted; over a gap it has not lasted. A latch goes from warning to alarm once. It notes when the value is
-normal again, and when it exceeds a level once more. It never closes by itself: an electrical-fire alarm stays until a
-person resets it (domain.md, rule 1).
+a value has lasted; over a gap it has not lasted.
+
+From then on the latch is in an episode. It escalates once from warning to alarm. It worsens each time a value holds
+that is `WORSE` times the worst it was told with. It recovers when values have been normal for a confirm time of their
+own, which needs two at least, and reactivates when one reaches a level once more. An electrical-fire alarm stays until
+a person resets it (domain.md, rule 1), so an episode never ends by itself. But where a level is reached again after
+`EPISODE_OVER_MS` of normal values, that is another episode, and the one before is superseded.
+
+Recoveries and reactivations are told `REPEATS_MOST` times a day at most. A recovery is told only if there is room to
+tell of a reactivation as well, so nobody is left to believe that what burns is over.
 """
 
 from __future__ import annotations
@@ -24,30 +31,51 @@ AT_REST: Final = ("latch", "i4")
 no alarm open, no stretch at a level. Nearly all are at rest, and then take no more than this. Below 0 it says where a
 quiet one is: its alarm is open, but was normal last. Until a person resets them there are more and more of these."""
 
+REPEATS_MOST: Final = 6
+DAY_MS: Final = 86_400_000
+"""Recoveries and reactivations of an alarm that are told in any 24 h (domain.md, Life of an alarm)."""
+EPISODE_OVER_MS: Final = DAY_MS
+"""What comes after values were normal for so long is another episode (domain.md, Life of an alarm)."""
+WORSE: Final = 1.5
+"""An alarm that has so many times the value it was told with is told again (domain.md, Life of an alarm)."""
+
 LATCH: Final = np.dtype(
     [
         ("warning_since", "i8"),
         ("alarm_since", "i8"),
+        ("worse_since", "i8"),
+        ("normal_since", "i8"),
         ("warning_ms", "i8"),
         ("alarm_ms", "i8"),
+        ("worse_ms", "i8"),
+        ("normal_ms", "i8"),
         ("onset_ts", "i8"),
         ("episode", "i8"),
         ("normal_ts", "i8"),
         ("recovered_ts", "i8"),
         ("late_until_ts", "i8"),
         ("late_heard_ts", "i8"),
+        ("repeats_ts", "i8", (REPEATS_MOST - 1,)),
+        ("stretch_peak", "f8"),
         ("peak", "f8"),
+        ("told_value", "f8"),
+        ("repeats_untold", "i4"),
         ("severity", "i1"),
         ("active", "i1"),
+        ("told_active", "i1"),
     ]
 )
 """A latch. The `since` are epoch ms of the first value of an unbroken stretch at or above the level, else 0, and the
-`ms` how long that has lasted.
+`ms` how long that has lasted: `worse` is a stretch at `WORSE` times `told_value`, which is the highest value that an
+event told, and `normal` one of normal values while the alarm is active. `stretch_peak` is the worst since a stretch
+began, `peak` the worst of the episode.
 
-`severity` is that of the open alarm, 0 when none is open; `active` is 1 while its condition holds. `normal_ts` is when
-it last was below its limits before the onset, as far as is known, `recovered_ts` when it was normal again; 0 for
-unknown. Of an active alarm that only late values have told of, `late_until_ts` is the time of the last of them and
-`late_heard_ts` when that arrived; else both are 0 (`detectors.late`)."""
+`severity` is the highest of the open alarm, 0 when none is open; `active` is 1 while its condition holds, and
+`told_active` what the last event said of that. `repeats_ts` are the arrivals at which a recovery or reactivation was
+last told, the oldest first, and `repeats_untold` counts those that were not. `normal_ts` is when it last was below its
+limits before the onset, as far as is known, `recovered_ts` when it was normal again; 0 for unknown. Of an active alarm
+that only late values have told of, `late_until_ts` is the time of the last of them and `late_heard_ts` when that
+arrived; else both are 0 (`detectors.late`)."""
 
 EVENTS: Final = (
     AlarmEvent.OPENED,
@@ -55,7 +83,12 @@ EVENTS: Final = (
     AlarmEvent.RECOVERED,
     AlarmEvent.REACTIVATED,
     AlarmEvent.AMENDED,
+    AlarmEvent.WORSENED,
+    AlarmEvent.SUPERSEDED,
+    AlarmEvent.RESET,
+    AlarmEvent.CLOSED,
 )
+OPENED, ESCALATED, RECOVERED, REACTIVATED, AMENDED, WORSENED, SUPERSEDED, RESET, CLOSED = range(len(EVENTS))
 LATE_DRAINED_MS: Final = 600_000
 """So long after the last late value over a limit a live one that is normal ends what only late ones have told of: until
 then the true end may still come in [ours]."""
@@ -94,6 +127,7 @@ class Finding(NamedTuple):
     element: int
     event: int
     severity: int
+    highest: int
     level: int
     value: float
     limit: float
@@ -103,17 +137,22 @@ class Finding(NamedTuple):
     baseline: float
     ts: int
     late: bool
+    active: bool
+    untold: int
 
 
 class Findings(NamedTuple):
     """k things that happened, as arrays of length k. `element` says which of the elements; `event` indexes `EVENTS`.
 
-    `severity` is the alarm's, the highest it has reached; `level` the one whose `limit` the `value` was compared with;
-    `ts` when it happened, and `late` whether a late value tells of it. `baseline` is NaN where none is compared."""
+    `severity` is how bad that is of which the event tells, 0 where an alarm is normal again or over, and `highest` the
+    highest of the episode; `level` the one whose `limit` the `value` was compared with; `ts` when it happened, and
+    `late` whether a late value tells of it. `active` is what the event tells of that, and `untold` how many recoveries
+    and reactivations of the episode were not told. `baseline` is NaN where none is compared."""
 
     element: np.ndarray
     event: np.ndarray
     severity: np.ndarray
+    highest: np.ndarray
     level: np.ndarray
     value: np.ndarray
     limit: np.ndarray
@@ -123,6 +162,8 @@ class Findings(NamedTuple):
     baseline: np.ndarray
     ts: np.ndarray
     late: np.ndarray
+    active: np.ndarray
+    untold: np.ndarray
 
     def each(self) -> Iterator[Finding]:
         """One by one."""
@@ -149,8 +190,7 @@ class Watched(Table):
         """Let the components of `slots`, whose latches are at rest, have these, LATCH[m]."""
         entries = self.latches.allot(np.ones(len(slots), np.int64))
         self.latches.unpack(entries, latches)
-        quiet = (latches["active"] == 0) & (latches["warning_since"] == 0) & (latches["alarm_since"] == 0)
-        self["latch"][slots] = np.where(quiet, -entries, entries)
+        self["latch"][slots] = np.where(_is_quiet(latches), -entries, entries)
 
     def let_rest(self, slots: np.ndarray) -> None:
         """Put the latches of `slots`, which are engaged, at rest."""
@@ -164,10 +204,12 @@ class Watched(Table):
         return dict(zip(LATCH.names or (), held[0].item(), strict=True))
 
     def put_latch(self, slot: int, held: Mapping[str, Any]) -> None:
-        """Let one component have this latch, which is not at rest."""
+        """Let one component have this latch; one that holds nothing is at rest."""
         slots = np.array([slot])
         if self["latch"][slot]:
             self.let_rest(slots)
+        if not (held["severity"] or held["warning_since"] or held["alarm_since"]):
+            return
         self.engage(slots, np.array([tuple(held[name] for name in LATCH.names or ())], LATCH))
 
 
@@ -186,82 +228,172 @@ def step(state: Watched, elements: Elements, baseline: np.ndarray | None = None)
 
 
 def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Findings:
-    slots, values, ts, limits = elements.slots, elements.values, elements.ts, elements.limits
+    slots, values, limits = elements.slots, elements.values, elements.limits
     was_at_rest = state["latch"][slots] == 0
     if was_at_rest.any():
         state.engage(slots[was_at_rest], np.zeros(np.count_nonzero(was_at_rest), LATCH))
     entries = state.entries(slots)
     held = state.latches.packed(entries)
-    # The peak is the worst since the onset, so it counts from the stretch that is yet to be confirmed.
-    held["peak"] = np.where(was_at_rest, values, np.maximum(held["peak"], values))
-    held["normal_ts"] = np.where(was_at_rest, elements.before_ts, held["normal_ts"])
-    confirmed_warning = _last(held, "warning", elements)
-    confirmed_alarm = _last(held, "alarm", elements)
-    # What reaches a level is live, whoever told of it before.
-    held["late_until_ts"] = np.where(values >= limits["lowest"], 0, held["late_until_ts"])
+    reached, is_worse, is_normal = _last_all(held, elements, was_at_rest)
 
-    before = held["severity"]
-    reached = np.where(confirmed_alarm, _ALARM, np.where(confirmed_warning, _WARNING, 0))
-    is_open, was_active = before > 0, held["active"] == 1
-    opened = ~is_open & (reached > 0)
-    escalated = is_open & (reached > before)
-    drained = (held["late_until_ts"] == 0) | (elements.ingest_ts - held["late_heard_ts"] > LATE_DRAINED_MS)
-    recovered = was_active & (values < limits["recovery"]) & drained
-    reactivated = is_open & ~was_active & ~escalated & (reached > 0)
+    before, was_active, told_active = held["severity"].copy(), held["active"] == 1, held["told_active"] == 1
+    is_open, onset = before > 0, np.where(reached == _ALARM, held["alarm_since"], held["warning_since"])
+    crosses = is_open & ~was_active & (reached > 0)
+    superseded = crosses & (held["recovered_ts"] > 0) & (onset - held["recovered_ts"] >= EPISODE_OVER_MS)
+    over = _superseded(held, superseded, elements, baseline) if superseded.any() else NOTHING
+    opened = (~is_open & (reached > 0)) | superseded
+    escalated = is_open & ~superseded & (reached > before)
+    worsened = is_open & ~superseded & ~escalated & is_worse & (reached > 0)
+    recovers = was_active & is_normal
+    comes_back = crosses & ~superseded & ~escalated & ~worsened
+    active = (was_active & ~recovers) | opened | crosses | escalated | worsened
+    # A recovery for which there was no room is told once there is.
+    room = has_room(held["repeats_ts"].T, elements.ingest_ts)
+    recovered = is_open & told_active & ~active & (values < limits["recovery"]) & room
+    reactivated = comes_back & ~told_active
 
-    onset = np.where(reached == _ALARM, held["alarm_since"], held["warning_since"])
-    held["onset_ts"] = np.where(opened, onset, held["onset_ts"])
-    held["episode"] = np.where(opened, elements.ingest_ts, held["episode"])
-    held["recovered_ts"] = np.where(recovered, ts, held["recovered_ts"])
-    held["late_until_ts"] = np.where(recovered, 0, held["late_until_ts"])
-    held["severity"] = np.maximum(before, reached)
-    held["active"] = (was_active & ~recovered) | opened | escalated | reactivated
+    held["recovered_ts"] = np.where(recovers, held["normal_since"], held["recovered_ts"])
+    held["late_until_ts"] = np.where(recovers, 0, held["late_until_ts"])
+    _begin(held, opened, superseded, onset, elements)
+    held["severity"] = np.where(opened, reached, np.maximum(before, reached))
+    held["active"] = active
+    held["repeats_untold"] += recovers.astype(np.int32) - recovered + (comes_back & told_active)
+    repeats = recovered | reactivated
+    held["repeats_ts"][repeats] = with_repeat(held["repeats_ts"][repeats].T, elements.ingest_ts[repeats]).T
+    tells = opened | escalated | worsened | reactivated
+    held["told_active"] = (told_active & ~recovered) | tells
+    held["told_value"] = np.where(tells, np.maximum(held["told_value"], values), held["told_value"])
+    held["worse_since"] = np.where(tells, 0, held["worse_since"])
+    held["normal_since"] = np.where(active, held["normal_since"], 0)
     state.latches.unpack(entries, held)
-    # A latch that no longer holds anything is one to which a normal value means nothing.
-    normal = (held["warning_since"] == 0) & (held["alarm_since"] == 0)
-    state["latch"][slots] = np.where(normal & (held["active"] == 0), -entries, entries)
-    state.let_rest(slots[normal & (held["severity"] == 0)])
+    state["latch"][slots] = np.where(_is_quiet(held), -entries, entries)
+    state.let_rest(slots[(held["severity"] == 0) & (held["warning_since"] == 0) & (held["alarm_since"] == 0)])
     # A reactivation may be at warning level while the alarm keeps the severity it once reached.
     compared = np.where(reached > 0, reached, _WARNING)
-    return _findings((opened, escalated, recovered, reactivated), held, compared, elements, baseline)
+    happened = {OPENED: opened, ESCALATED: escalated, RECOVERED: recovered, REACTIVATED: reactivated}
+    found = _findings(happened | {WORSENED: worsened}, held, compared, elements, baseline)
+    return found if over is NOTHING else _in_turn(over, found)
 
 
-def _last(held: np.ndarray, level: str, elements: Elements) -> np.ndarray:
-    """Note how long each value has been at or above a level, in place, and say where that is confirmed, bool[m]."""
-    above = elements.values >= elements.limits[level]
-    since, lasted = held[f"{level}_since"], held[f"{level}_ms"]
-    begins = above & ((since == 0) | elements.gap)
-    held[f"{level}_since"] = np.where(begins, elements.ts, np.where(above, since, 0))
-    held[f"{level}_ms"] = lasted = np.where(above & ~begins, lasted + elements.step_ms, 0)
-    confirmed: np.ndarray = above & (np.maximum(lasted, elements.credit_ms) >= elements.limits[f"confirm_{level}_ms"])
+def _is_quiet(held: np.ndarray) -> np.ndarray:
+    """Which latches, LATCH[m], hold nothing to which a normal value means anything."""
+    runs = (held["warning_since"] != 0) | (held["alarm_since"] != 0)
+    quiet: np.ndarray = (held["active"] == 0) & (held["told_active"] == 0) & ~runs
+    return quiet
+
+
+def _last_all(
+    held: np.ndarray, elements: Elements, was_at_rest: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Note how long the values have been over or under what matters, in place.
+
+    The severity that is confirmed, int64[m], 0 for none; whether it is confirmed that it is worse than was told, and
+    that it is normal again, bool[m] each."""
+    values, limits = elements.values, elements.limits
+    runs = (held["warning_since"] != 0) | (held["alarm_since"] != 0)
+    begins = (values >= limits["lowest"]) & (~runs | elements.gap)
+    held["stretch_peak"] = np.where(begins, values, np.maximum(held["stretch_peak"], values))
+    held["normal_ts"] = np.where(was_at_rest, elements.before_ts, held["normal_ts"])
+    is_open = held["severity"] > 0
+    held["peak"] = np.where(is_open, np.maximum(held["peak"], values), held["peak"])
+    warning_ms, alarm_ms = limits["confirm_warning_ms"], limits["confirm_alarm_ms"]
+    is_warning = _last(held, "warning", values >= limits["warning"], warning_ms, elements, elements.credit_ms)
+    is_alarm = _last(held, "alarm", values >= limits["alarm"], alarm_ms, elements, elements.credit_ms)
+    is_over = is_open & (values >= WORSE * held["told_value"])
+    worse_ms = np.where(np.isfinite(limits["alarm"]), alarm_ms, warning_ms)
+    is_worse = _last(held, "worse", is_over, worse_ms, elements, elements.credit_ms)
+    # No interval confirms that all is well: a single 0 of a device that reports seldom is no recovery.
+    is_under = (held["active"] == 1) & (values < limits["recovery"])
+    is_normal = _last(held, "normal", is_under, limits["confirm_recovery_ms"], elements, 0)
+    # What reaches a level is live, whoever told of it before.
+    held["late_until_ts"] = np.where(values >= limits["lowest"], 0, held["late_until_ts"])
+    drained = (held["late_until_ts"] == 0) | (elements.ingest_ts - held["late_heard_ts"] > LATE_DRAINED_MS)
+    return np.where(is_alarm, _ALARM, np.where(is_warning, _WARNING, 0)), is_worse, is_normal & drained
+
+
+def _last(
+    held: np.ndarray,
+    stretch: str,
+    holds: np.ndarray,
+    confirm_ms: np.ndarray,
+    elements: Elements,
+    credit_ms: np.ndarray | int,
+) -> np.ndarray:
+    """Note for how long each value has been such as it `holds` of, bool[m], in place, and say where that is confirmed,
+    bool[m]: by how long it has lasted, or by the interval that the component is given credit for."""
+    since, lasted = held[f"{stretch}_since"], held[f"{stretch}_ms"]
+    begins = holds & ((since == 0) | elements.gap)
+    held[f"{stretch}_since"] = np.where(begins, elements.ts, np.where(holds, since, 0))
+    held[f"{stretch}_ms"] = lasted = np.where(holds & ~begins, lasted + elements.step_ms, 0)
+    confirmed: np.ndarray = holds & (np.maximum(lasted, credit_ms) >= confirm_ms)
     return confirmed
 
 
+def _begin(held: np.ndarray, opened: np.ndarray, superseded: np.ndarray, onset: np.ndarray, elements: Elements) -> None:
+    """Let an episode begin where one `opened`, in place; its values are those of the stretch that opened it."""
+    held["normal_ts"] = np.where(superseded, held["recovered_ts"], held["normal_ts"])
+    held["onset_ts"] = np.where(opened, onset, held["onset_ts"])
+    held["episode"] = np.where(opened, elements.ingest_ts, held["episode"])
+    held["peak"] = np.where(opened, held["stretch_peak"], held["peak"])
+    for name in ("recovered_ts", "told_value", "repeats_untold", "repeats_ts"):
+        held[name][opened] = 0
+
+
+def has_room(repeats_ts: Any, ingest_ts: Any) -> Any:
+    """Whether a recovery that arrives at `ingest_ts` may be told, and a reactivation after it. `repeats_ts` are the
+    arrivals of what was told, the oldest first, bool[m] of int64[5, m] or of numbers."""
+    return (repeats_ts[0] == 0) | (ingest_ts - repeats_ts[0] >= DAY_MS)
+
+
+def with_repeat(repeats_ts: Any, ingest_ts: Any) -> np.ndarray:
+    """The arrivals, with one more that is told, as above."""
+    return np.array([*repeats_ts[1:], ingest_ts], np.int64)
+
+
+def _superseded(held: np.ndarray, superseded: np.ndarray, elements: Elements, baseline: np.ndarray | None) -> Findings:
+    """The end of episodes that a person never reset, as they were."""
+    before = held.copy()
+    before["told_active"] = 0
+    return _findings({SUPERSEDED: superseded}, before, np.full(len(before), _WARNING), elements, baseline)
+
+
+def _in_turn(first: Findings, second: Findings) -> Findings:
+    """Both, by element; of one element what is `first` before what is `second`."""
+    joined = [np.concatenate(both) for both in zip(first, second, strict=True)]
+    turn = np.argsort(joined[0], kind="stable")
+    return Findings._make(column[turn] for column in joined)
+
+
 def _findings(
-    happened: tuple[np.ndarray, ...],
+    happened: Mapping[int, np.ndarray],
     held: np.ndarray,
     compared: np.ndarray,
     elements: Elements,
     baseline: np.ndarray | None,
 ) -> Findings:
-    element = np.logical_or.reduce(happened).nonzero()[0]
+    element = np.logical_or.reduce([*happened.values()]).nonzero()[0]
     if not len(element):
         return NOTHING
     held, limits = held[element], elements.limits.take(element)
     # A component's events exclude each other, so the one that happened is the sum of its codes.
-    event = sum(code * mask[element] for code, mask in enumerate(happened))
+    event = np.asarray(sum(code * mask[element] for code, mask in happened.items()))
+    is_over = (event == RECOVERED) | (event == SUPERSEDED)
     at_alarm = (compared[element] == _ALARM) | ~np.isfinite(limits["warning"])
+    level = np.where(at_alarm, _ALARM, _WARNING)
     return Findings(
         element=element,
-        event=np.asarray(event),
-        severity=held["severity"].astype(np.int64),
-        level=np.where(at_alarm, _ALARM, _WARNING),
+        event=event,
+        severity=np.where(is_over, 0, level),
+        highest=held["severity"].astype(np.int64),
+        level=level,
         value=elements.values[element],
         limit=np.where(at_alarm, limits["alarm"], limits["warning"]),
         onset_ts=held["onset_ts"],
         episode=held["episode"],
         peak=held["peak"],
         baseline=np.full(len(element), np.nan) if baseline is None else baseline[element],
-        ts=elements.ts[element],
+        ts=np.where(event == RECOVERED, held["recovered_ts"], elements.ts[element]),
         late=np.zeros(len(element), np.bool_),
+        active=held["told_active"] == 1,
+        untold=held["repeats_untold"].astype(np.int64),
     )

@@ -30,6 +30,7 @@ LIMIT: Final = np.dtype(
         ("recovery", "f8"),
         ("confirm_warning_ms", "i8"),
         ("confirm_alarm_ms", "i8"),
+        ("confirm_recovery_ms", "i8"),
         ("learn_ms", "i8"),
         ("learn_samples", "i8"),
         ("memory_ms", "i8"),
@@ -40,7 +41,7 @@ LIMIT: Final = np.dtype(
 lower of the two, and below `recovery` a value is normal again."""
 
 _LEVELS: Final = ("warning", "alarm")
-_SECONDS: Final = ("confirm_warning_s", "confirm_alarm_s", "learn_s", "memory_s", "window_s")
+_SECONDS: Final = ("confirm_warning_s", "confirm_alarm_s", "confirm_recovery_s", "learn_s", "memory_s", "window_s")
 _NUMBERS: Final = ("recovery_margin", "learn_samples", *_SECONDS)
 _NEEDED: Final[Mapping[AlarmKind, Sequence[str]]] = {
     AlarmKind.RESIDUAL_CURRENT_RISE: ("learn_s", "learn_samples", "memory_s"),
@@ -217,7 +218,7 @@ def _limit(kind: AlarmKind, section: LimitsTable) -> tuple[float, ...]:
         least = 1 if name == "learn_samples" else 0.001
         if numbers[name] < least:
             raise LimitsError(f"{name} must be {least:g} or more, got {section.get(name, 0)!r}")
-    confirm_warning, confirm_alarm, learn, memory, window = (round(numbers[name] * 1000) for name in _SECONDS)
+    *confirms, learn, memory, window = (round(numbers[name] * 1000) for name in _SECONDS)
     lowest = min(warning, alarm)
     if math.isfinite(lowest) and numbers["recovery_margin"] >= lowest:
         raise LimitsError(
@@ -226,7 +227,7 @@ def _limit(kind: AlarmKind, section: LimitsTable) -> tuple[float, ...]:
         )
     recovery = lowest - numbers["recovery_margin"]
     samples = int(numbers["learn_samples"])
-    return warning, alarm, lowest, recovery, confirm_warning, confirm_alarm, learn, samples, memory, window
+    return warning, alarm, lowest, recovery, *confirms, learn, samples, memory, window
 
 
 def _level(section: LimitsTable, name: str) -> float:

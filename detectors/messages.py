@@ -9,8 +9,15 @@ from schemas.quantities import Quantity
 
 _STATES: Final = {
     AlarmEvent.ESCALATED: "，已升级",
+    AlarmEvent.WORSENED: "，持续恶化",
     AlarmEvent.REACTIVATED: "，再次发生",
     AlarmEvent.AMENDED: "，起始时间提前",
+}
+_ENDS: Final = {
+    AlarmEvent.RECOVERED: ("恢复", "已恢复正常，待人工复位"),
+    AlarmEvent.SUPERSEDED: ("取代", "未经复位，由新的告警取代"),
+    AlarmEvent.RESET: ("复位", "已复位"),
+    AlarmEvent.CLOSED: ("关闭", "已关闭"),
 }
 
 
@@ -35,16 +42,14 @@ def alarm_message(
     '【紧急】LY-000123 第1路 剩余电流超限：当前 412mA，限值 300mA'
     """
     unit = "℃/分钟" if kind is AlarmKind.TEMPERATURE_RISE else quantity.unit
-    recovered = event is AlarmEvent.RECOVERED
-    tag = "恢复" if recovered else severity.label
+    tag, end = _ENDS.get(event, (severity.label, None))
     head = (
         f"{'【测试】' if test else ''}{'【补报】' if late else ''}【{tag}】{device_id} 第{component + 1}路 {kind.label}"
     )
     if kind is AlarmKind.RESIDUAL_CURRENT_RISE and baseline is not None:
-        measured = f"较基线 {baseline:.4g}{unit} {'相差' if recovered else '升高'} {value:.4g}{unit}"
+        measured = f"较基线 {baseline:.4g}{unit} {'升高' if end is None else '相差'} {value:.4g}{unit}"
     else:
         measured = f"当前 {value:.4g}{unit}"
-    if recovered:
-        return f"{head}已恢复正常，待人工复位：{measured}"
-    state = _STATES.get(event, "")
-    return f"{head}{state}：{measured}，限值 {limit:.4g}{unit}"
+    if end is not None:
+        return f"{head}{end}：{measured}"
+    return f"{head}{_STATES.get(event, '')}：{measured}，限值 {limit:.4g}{unit}"

@@ -75,6 +75,14 @@ class AlarmEvent(StrEnum):
     REACTIVATED = "reactivated"
     AMENDED = "amended"
     """What came in late shows that it began earlier than was told."""
+    WORSENED = "worsened"
+    """It has half again the value that it was told with."""
+    SUPERSEDED = "superseded"
+    """The same happens again after a day of normal values: that is another alarm, and nobody has reset this one."""
+    RESET = "reset"
+    """A person has reset it."""
+    CLOSED = "closed"
+    """A person has done what it is over by: accepted a rise, or replaced the device."""
 
     @property
     def label(self) -> str:
@@ -87,6 +95,10 @@ _EVENT_LABELS: Final = {
     AlarmEvent.RECOVERED: "恢复正常",
     AlarmEvent.REACTIVATED: "再次发生",
     AlarmEvent.AMENDED: "起始时间更正",
+    AlarmEvent.WORSENED: "持续恶化",
+    AlarmEvent.SUPERSEDED: "被新告警取代",
+    AlarmEvent.RESET: "复位",
+    AlarmEvent.CLOSED: "关闭",
 }
 
 
@@ -127,6 +139,12 @@ def alarm_id(device_id: str, component: int, kind: str, episode: int, test: bool
 class Alarm(StreamEvent, frozen=True):
     """One event in the life of an alarm, on `emberline.alarms`.
 
+    `severity` is how bad that is of which this event tells, 0 where the alarm is normal again or over;
+    `severity_highest` is the highest that it has reached. `active` says whether the condition holds, as far as has been
+    told: recoveries and reactivations of an alarm are told six times a day at most, and a recovery only where a
+    reactivation could be told as well; `repeats_untold` counts those that were not. (Events of releases before have
+    none of these: there `severity` is the highest, and what is recovered is not active.)
+
     `component` counts from 0. `episode` is the arrival of the report that opened the alarm, and stays. `onset_ts` is
     when the value first went over the limit that opened it, as far as is known now; `event_ts` when that happened which
     this event tells. Both are the device's own time where its clock is credible, else (`by_arrival`) that of arrival.
@@ -134,7 +152,8 @@ class Alarm(StreamEvent, frozen=True):
 
     `value` is what was compared with `limit`, in the unit of the quantity (for `temperature_rise` in ℃/min); `peak` the
     worst so far; `baseline` the device's own normal where one is compared. `limit_from` names the standard and edition
-    the limit comes from. `detected_ts` is the worker's clock.
+    the limit comes from. `detected_ts` is the worker's clock. `maintenance` says that people are at work at the device.
+    Of what a person did, `by` and `why` say who and why.
     """
 
     alarm_id: str
@@ -164,6 +183,12 @@ class Alarm(StreamEvent, frozen=True):
     source_ordinal: Natural
     generation: Natural = 0
     source_topic_id: str = ""
+    severity_highest: Annotated[int, Meta(ge=0, le=2)] = 0
+    active: bool = True
+    repeats_untold: Natural = 0
+    maintenance: bool = False
+    by: str = ""
+    why: str = ""
 
 
 _Numbers = Annotated[list[float | None], Meta(max_length=MAX_COMPONENTS)]

@@ -14,6 +14,10 @@ from detectors.table import runs
 
 AT_REST: Final[Mapping[str, Mapping[str, float]]] = {"row": ROW_AT_REST, "spread": {"min": np.inf, "max": -np.inf}}
 """By kind of entry, what is at rest where that is not 0."""
+INSTEAD: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
+    "latch": {"stretch_peak": ["peak"], "told_value": ["peak"], "told_active": ["active"]}
+}
+"""By kind of entry and field, sums of fields that say what it is in rows of releases before it was there."""
 
 
 def translated(rows: CheckpointRows) -> CheckpointRows:
@@ -109,13 +113,20 @@ def _resting(size: int, dtype: np.dtype, kind: str) -> np.ndarray:
 
 def _fitted(entries: np.ndarray, dtype: np.dtype, theirs: Layout, kind: str) -> np.ndarray:
     """The entries with our fields."""
-    found, instead = _resting(len(entries), dtype, kind), theirs.instead.get(kind, {})
+    found, instead = _resting(len(entries), dtype, kind), _instead(theirs, kind, entries.dtype)
     for name in dtype.names or ():
         if name in instead:
             found[name] = sum(_term(one, entries) for one in instead[name])
         elif _goes_over(entries.dtype, dtype, name):
             found[name] = entries[name]
     return found
+
+
+def _instead(theirs: Layout, kind: str, dtype: np.dtype) -> Mapping[str, Sequence[str | int]]:
+    """By field, the sums that stand for it in entries of this dtype, which lack it."""
+    names = set(dtype.names or ())
+    known = {name: terms for name, terms in INSTEAD.get(kind, {}).items() if name not in names >= {*terms}}
+    return {**known, **theirs.instead.get(kind, {})}
 
 
 def _term(term: str | int, entries: np.ndarray) -> Any:
@@ -138,7 +149,7 @@ def differences(theirs: Layout) -> str:
     keeps = {one.kind: theirs.dtype(one.keeps) for one in theirs.detectors}
     records += [(one.kind, keeps[one.kind], OWN.dtype(one.keeps)) for one in OWN.detectors if one.kind in keeps]
     for kind, before, now in records:
-        instead = theirs.instead.get(kind, {})
+        instead = _instead(theirs, kind, before)
         over = {name for name in now.names or () if _goes_over(before, now, name, whole=name not in ROW_AXES)}
         lacking += [f"{kind}.{name}" for name in now.names or () if name not in over | instead.keys()]
         dropped += [f"{kind}.{name}" for name in before.names or () if name not in over]

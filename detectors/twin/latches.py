@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from schemas.events import AlarmEvent, Severity
+
+DAY_MS: Final = 86_400_000
 
 Limits = dict[str, Any]
 """The fields of a LIMIT row, by name."""
@@ -31,6 +33,7 @@ class TwinFinding(NamedTuple):
 
     event: AlarmEvent
     severity: Severity
+    highest: Severity
     level: Severity
     value: float
     limit: float
@@ -39,15 +42,30 @@ class TwinFinding(NamedTuple):
     peak: float
     ts: int
     late: bool = False
+    active: bool = True
+    untold: int = 0
     baseline: float | None = None
 
 
 @dataclass
 class Stretch:
-    """Since when a value has been at or above a level, and how long that has lasted."""
+    """Since when values have been of one sort, and how long that has lasted."""
 
     since: int | None = None
     lasted_ms: int = 0
+
+    def goes_on(self, holds: bool, one: Value) -> None:
+        """Take a value on."""
+        if not holds:
+            self.since, self.lasted_ms = None, 0
+        elif self.since is None or one.gap:
+            self.since, self.lasted_ms = one.ts, 0
+        else:
+            self.lasted_ms += one.step_ms
+
+
+Point = tuple[int, float]
+"""Time and value of a late value."""
 
 
 class Latch:
@@ -55,67 +73,124 @@ class Latch:
 
     def __init__(self) -> None:
         self.stretches = {Severity.WARNING: Stretch(), Severity.ALARM: Stretch()}
-        self.severity: Severity | None = None
-        self.active = False
-        self.onset_ts = self.episode = self.normal_ts = self.recovered_ts = 0
-        self.late_until_ts = self.late_heard_ts = 0
+        self.worse, self.normal = Stretch(), Stretch()
+        self.stretch_peak = -math.inf
+        self.active = self.told_active = False
+        self.late_until_ts = self.late_heard_ts = self.normal_ts = 0
+        self._begin(None, 0, 0)
+
+    def _begin(self, severity: Severity | None, onset_ts: int, episode: int) -> None:
+        """An episode begins, or there is none."""
+        self.severity = severity
+        self.onset_ts, self.episode = onset_ts, episode
+        self.recovered_ts = self.untold = 0
+        self.repeats: list[int] = []
+        self.told_value = 0.0
         self.peak = -math.inf
+        self.worse.since = None
+
+    @property
+    def over(self) -> bool:
+        """Whether its value is at or over a level."""
+        return any(stretch.since is not None for stretch in self.stretches.values())
 
     @property
     def rests(self) -> bool:
         """Whether it holds nothing."""
-        return self.severity is None and all(stretch.since is None for stretch in self.stretches.values())
+        return self.severity is None and not self.over
 
-    def step(self, one: Value, limits: Limits) -> TwinFinding | None:
+    def step(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
         """Move on by one live value."""
         if self.rests:
             if one.value < limits["lowest"]:
-                return None
-            self.peak, self.normal_ts = -math.inf, one.before_ts
-        quiet = not self.active and all(stretch.since is None for stretch in self.stretches.values())
+                return
+            self.stretch_peak, self.normal_ts = -math.inf, one.before_ts
+        quiet = not self.active and not self.told_active and not self.over
         if self.severity is not None and quiet and one.value < limits["lowest"]:
-            return None
+            return
+        begins = one.value >= limits["lowest"] and (not self.over or one.gap)
+        self.stretch_peak = one.value if begins else max(self.stretch_peak, one.value)
         self.peak = max(self.peak, one.value)
         reached = self._reached(one, limits)
         if one.value >= limits["lowest"]:
             self.late_until_ts = 0
-        drained = self.late_until_ts == 0 or one.ingest_ts - self.late_heard_ts > 600_000
-        event = self._move(one, reached, one.value < limits["recovery"] and drained)
-        if event is None or self.severity is None:
-            return None
+        worse = self._worse(one, limits)
+        recovers = self._recovers(one, limits)
         level = reached if reached is not None else Severity.WARNING
-        return self._told(event, level, one.value, one.ts, limits)
+        for event in self._events(one, reached, worse, recovers, limits):
+            ts = self.recovered_ts if event is AlarmEvent.RECOVERED else one.ts
+            told_level = Severity.WARNING if event is AlarmEvent.SUPERSEDED else level
+            yield self._told(event, told_level, one.value, ts, limits)
+        if not self.active:
+            self.normal.since = None
 
     def _reached(self, one: Value, limits: Limits) -> Severity | None:
         reached = None
         for severity, name in ((Severity.WARNING, "warning"), (Severity.ALARM, "alarm")):
             stretch = self.stretches[severity]
-            if one.value < limits[name]:
-                stretch.since, stretch.lasted_ms = None, 0
-                continue
-            if stretch.since is None or one.gap:
-                stretch.since, stretch.lasted_ms = one.ts, 0
-            else:
-                stretch.lasted_ms += one.step_ms
-            if max(stretch.lasted_ms, one.credit_ms) >= limits[f"confirm_{name}_ms"]:
+            stretch.goes_on(one.value >= limits[name], one)
+            if stretch.since is not None and max(stretch.lasted_ms, one.credit_ms) >= limits[f"confirm_{name}_ms"]:
                 reached = severity
         return reached
 
-    def _move(self, one: Value, reached: Severity | None, normal: bool) -> AlarmEvent | None:
-        if reached is not None and self.severity is None:
-            self.severity, self.active, self.episode = reached, True, one.ingest_ts
-            self.onset_ts = self.stretches[reached].since or 0
-            return AlarmEvent.OPENED
-        if reached is not None and self.severity is not None and reached > self.severity:
-            self.severity, self.active = reached, True
-            return AlarmEvent.ESCALATED
-        if reached is not None and not self.active:
-            self.active = True
-            return AlarmEvent.REACTIVATED
-        if self.active and normal:
-            self.active, self.recovered_ts, self.late_until_ts = False, one.ts, 0
-            return AlarmEvent.RECOVERED
-        return None
+    def _worse(self, one: Value, limits: Limits) -> bool:
+        self.worse.goes_on(self.severity is not None and one.value >= 1.5 * self.told_value, one)
+        confirm_ms = limits["confirm_alarm_ms" if limits["alarm"] < math.inf else "confirm_warning_ms"]
+        return self.worse.since is not None and max(self.worse.lasted_ms, one.credit_ms) >= confirm_ms
+
+    def _recovers(self, one: Value, limits: Limits) -> bool:
+        """Whether the condition of an active alarm is over, which takes two normal values or more."""
+        self.normal.goes_on(self.active and one.value < limits["recovery"], one)
+        if self.normal.since is None or self.normal.lasted_ms < limits["confirm_recovery_ms"]:
+            return False
+        return self.late_until_ts == 0 or one.ingest_ts - self.late_heard_ts > 600_000
+
+    def _events(
+        self, one: Value, reached: Severity | None, worse: bool, recovers: bool, limits: Limits
+    ) -> Iterator[AlarmEvent]:
+        if reached is not None:
+            yield from self._over_again(one, reached, worse)
+            return
+        if recovers:
+            self.active, self.recovered_ts, self.late_until_ts = False, self.normal.since or 0, 0
+            self.untold += 1
+        if self.told_active and not self.active and one.value < limits["recovery"] and self._has_room(one.ingest_ts):
+            self.untold -= 1
+            self._repeat(one.ingest_ts)
+            self.told_active = False
+            yield AlarmEvent.RECOVERED
+
+    def _over_again(self, one: Value, reached: Severity, worse: bool) -> Iterator[AlarmEvent]:
+        onset = self.stretches[reached].since or 0
+        if self.severity is not None and not self.active and 0 < self.recovered_ts <= onset - DAY_MS:
+            yield AlarmEvent.SUPERSEDED
+            self.normal_ts, self.severity = self.recovered_ts, None
+        event = None
+        if self.severity is None:
+            self._begin(reached, onset, one.ingest_ts)
+            self.peak = self.stretch_peak
+            event = AlarmEvent.OPENED
+        elif reached > self.severity:
+            self.severity = reached
+            event = AlarmEvent.ESCALATED
+        elif worse:
+            event = AlarmEvent.WORSENED
+        elif not self.active and self.told_active:
+            self.untold += 1
+        elif not self.active:
+            self._repeat(one.ingest_ts)
+            event = AlarmEvent.REACTIVATED
+        self.active = True
+        if event is not None:
+            self.told_active, self.told_value, self.worse.since = True, max(self.told_value, one.value), None
+            yield event
+
+    def _has_room(self, ingest_ts: int) -> bool:
+        """Whether a recovery and a reactivation after it are no more than six of a day: the fifth last is a day ago."""
+        return len(self.repeats) < 5 or ingest_ts - self.repeats[0] >= DAY_MS
+
+    def _repeat(self, ingest_ts: int) -> None:
+        self.repeats = [*self.repeats, ingest_ts][-5:]
 
     def _told(
         self, event: AlarmEvent, level: Severity, value: float, ts: int, limits: Limits, late: bool = False
@@ -124,48 +199,99 @@ class Latch:
         if limits["warning"] == math.inf:
             level = Severity.ALARM
         limit = float(limits["alarm" if level is Severity.ALARM else "warning"])
-        severity = self.severity or Severity.NOTICE
-        return TwinFinding(event, severity, level, value, limit, self.onset_ts, self.episode, self.peak, ts, late)
+        is_over = event in (AlarmEvent.RECOVERED, AlarmEvent.SUPERSEDED)
+        return TwinFinding(
+            event=event,
+            severity=Severity.NOTICE if is_over else level,
+            highest=self.severity or Severity.NOTICE,
+            level=level,
+            value=value,
+            limit=limit,
+            onset_ts=self.onset_ts,
+            episode=self.episode,
+            peak=self.peak,
+            ts=ts,
+            late=late,
+            active=self.told_active and event is not AlarmEvent.SUPERSEDED,
+            untold=self.untold,
+        )
 
-    def late(self, one: Value, points: list[tuple[int, float]], limits: Limits) -> Iterator[TwinFinding]:
+    def late(self, one: Value, points: list[Point], limits: Limits) -> Iterator[TwinFinding]:
         """Take a late value on; `points` are those kept, it among them, as they are compared with the limits."""
+        points = sorted(points)
         if one.value < limits["lowest"]:
-            yield from self._late_under(one, limits)
+            yield from self._late_under(one, points, limits)
             return
-        level, run = self._late_reached(one, sorted(points), limits)
-        times = [ts for ts, _ in run]
-        if level is not None and self.severity is None:
-            yield from self._late_open(one, level, run, sorted(points), limits)
-        elif level is not None and self.severity is not None and level > self.severity:
-            self.severity = level
-            self.peak = max(self.peak, *(value for _, value in run))
-            if times[0] > self.normal_ts:
-                self.onset_ts = min(self.onset_ts, times[0])
-            yield self._told(AlarmEvent.ESCALATED, level, one.value, one.ts, limits, late=True)
-        elif self.severity is not None and self.normal_ts < one.ts < self.onset_ts:
-            self.onset_ts, self.peak = one.ts, max(self.peak, one.value)
-            over = Severity.WARNING if one.value < limits["alarm"] else Severity.ALARM
-            yield self._told(AlarmEvent.AMENDED, over, one.value, one.ts, limits, late=True)
-        elif self.severity is not None and self.active:
-            if self.late_until_ts:
-                self.late_until_ts, self.late_heard_ts = max(self.late_until_ts, one.ts), one.ingest_ts
-                self.peak = max(self.peak, one.value)
-        elif level is not None and times[0] > self.recovered_ts:
-            self.active, self.peak = True, max(self.peak, *(value for _, value in run))
-            yield self._told(AlarmEvent.REACTIVATED, level, one.value, times[0], limits, late=True)
-            yield from self._late_last(one, level, run, sorted(points), limits)
+        level, run = self._late_reached(one, points, limits)
+        if self.severity is None:
+            if level is not None:
+                yield from self._late_open(one, level, run, points, limits)
+        elif level is not None and not self.active and run[0][0] > self.recovered_ts:
+            yield from self._late_again(one, level, run, points, limits)
+        else:
+            yield from self._late_more(one, level, run, points, limits)
 
-    def _late_under(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
+    def _late_again(
+        self, one: Value, level: Severity, run: list[Point], points: list[Point], limits: Limits
+    ) -> Iterator[TwinFinding]:
+        """It was normal before and is over a limit again."""
+        if run[0][0] - self.recovered_ts >= DAY_MS:
+            yield self._told(AlarmEvent.SUPERSEDED, Severity.WARNING, one.value, one.ts, limits, late=True)
+            yield from self._late_open(one, level, run, points, limits, self.recovered_ts)
+            return
+        found = self._late_change(one, level, run, points, limits)
+        if found is None and self.told_active:
+            self.active, self.peak = True, max(self.peak, *(value for _, value in run))
+            self.untold += 1
+            yield from self._late_last(one, level, run, points, limits)
+            return
+        if found is None:
+            self._repeat(one.ingest_ts)
+            found = AlarmEvent.REACTIVATED, level
+        if found[0] is not AlarmEvent.AMENDED:
+            self.active = self.told_active = True
+        ts = run[0][0] if found[0] is AlarmEvent.REACTIVATED else one.ts
+        yield self._late_tell(*found, one, run, ts, limits)
+        if found[0] is not AlarmEvent.AMENDED:
+            yield from self._late_last(one, level, run, points, limits)
+
+    def _late_more(
+        self, one: Value, level: Severity | None, run: list[Point], points: list[Point], limits: Limits
+    ) -> Iterator[TwinFinding]:
+        """It is over a limit in a time in which it was so anyway, or before."""
+        found = self._late_change(one, level, run, points, limits)
+        if found is not None:
+            yield self._late_tell(*found, one, run, one.ts, limits)
+        elif self.active and self.late_until_ts:
+            self.late_until_ts, self.late_heard_ts = max(self.late_until_ts, one.ts), one.ingest_ts
+            self.peak = max(self.peak, one.value)
+
+    def _late_change(
+        self, one: Value, level: Severity | None, run: list[Point], points: list[Point], limits: Limits
+    ) -> tuple[AlarmEvent, Severity] | None:
+        """What a late value changes of an open alarm, and the level that it reaches."""
+        if level is not None and self.severity is not None and level > self.severity:
+            self.severity = level
+            if run[0][0] > self.normal_ts:
+                self.onset_ts = min(self.onset_ts, run[0][0])
+            return AlarmEvent.ESCALATED, level
+        if self.normal_ts < one.ts < self.onset_ts:
+            self.onset_ts = one.ts
+            return AlarmEvent.AMENDED, Severity.WARNING if one.value < limits["alarm"] else Severity.ALARM
+        if level is not None and self._late_worse(one, points, limits):
+            return AlarmEvent.WORSENED, level
+        return None
+
+    def _late_under(self, one: Value, points: list[Point], limits: Limits) -> Iterator[TwinFinding]:
         if self.severity is not None and one.ts < self.onset_ts:
             self.normal_ts = max(self.normal_ts, one.ts)
-        if self.active and 0 < self.late_until_ts < one.ts and one.value < limits["recovery"]:
-            self.active, self.recovered_ts, self.late_until_ts = False, one.ts, 0
-            yield self._told(AlarmEvent.RECOVERED, Severity.WARNING, one.value, one.ts, limits, late=True)
+        if self.active and 0 < self.late_until_ts < one.ts:
+            normal = _normal([point for point in points if point[0] > self.late_until_ts], limits)
+            if normal is not None:
+                yield from self._late_recover(one, normal, Severity.WARNING, limits)
 
-    def _late_reached(
-        self, one: Value, points: list[tuple[int, float]], limits: Limits
-    ) -> tuple[Severity | None, list[tuple[int, float]]]:
-        run: list[tuple[int, float]] = []
+    def _late_reached(self, one: Value, points: list[Point], limits: Limits) -> tuple[Severity | None, list[Point]]:
+        run: list[Point] = []
         for severity, name in ((Severity.ALARM, "alarm"), (Severity.WARNING, "warning")):
             if one.value >= limits[name]:
                 run = _run(points, (one.ts, one.value), limits[name])
@@ -173,30 +299,68 @@ class Latch:
                     return severity, run
         return None, run
 
+    def _late_worse(self, one: Value, points: list[Point], limits: Limits) -> bool:
+        level = 1.5 * self.told_value
+        if self.severity is None or one.value < level:
+            return False
+        name = "alarm" if limits["alarm"] < math.inf else "warning"
+        return len(_run(points, (one.ts, one.value), level)) >= 2 or limits[f"confirm_{name}_ms"] == 0
+
+    def _late_tell(
+        self, event: AlarmEvent, level: Severity, one: Value, run: list[Point], ts: int, limits: Limits
+    ) -> TwinFinding:
+        if event is AlarmEvent.AMENDED:
+            self.peak = max(self.peak, one.value)
+        else:
+            self.peak = max(self.peak, *(value for _, value in run))
+            self.told_value, self.worse.since = max(self.told_value, one.value), None
+        return self._told(event, level, one.value, ts, limits, late=True)
+
     def _late_open(
-        self, one: Value, level: Severity, run: list[tuple[int, float]], points: list[tuple[int, float]], limits: Limits
+        self, one: Value, level: Severity, run: list[Point], points: list[Point], limits: Limits, normal_ts: int = 0
     ) -> Iterator[TwinFinding]:
-        live = not self.rests
-        self.severity, self.active, self.episode = level, True, one.ingest_ts
-        self.onset_ts = run[0][0]
+        live = self.over
+        self._begin(level, run[0][0], one.ingest_ts)
+        self.active = self.told_active = True
         before = points.index(run[0])
-        self.normal_ts = points[before - 1][0] if before else 0
-        self.peak = max(self.peak if live else -math.inf, *(value for _, value in run))
+        self.normal_ts = max(points[before - 1][0] if before else 0, normal_ts)
+        self.peak = max(self.stretch_peak if live else -math.inf, *(value for _, value in run))
+        self.told_value = one.value
         yield self._told(AlarmEvent.OPENED, level, one.value, run[0][0], limits, late=True)
         if not live:
             yield from self._late_last(one, level, run, points, limits)
 
     def _late_last(
-        self, one: Value, level: Severity, run: list[tuple[int, float]], points: list[tuple[int, float]], limits: Limits
+        self, one: Value, level: Severity, run: list[Point], points: list[Point], limits: Limits
     ) -> Iterator[TwinFinding]:
         self.late_until_ts, self.late_heard_ts = run[-1][0], one.ingest_ts
-        after = points[points.index(run[-1]) + 1 :]
-        if after and after[0][1] < limits["recovery"]:
-            self.active, self.recovered_ts, self.late_until_ts = False, after[0][0], 0
-            yield self._told(AlarmEvent.RECOVERED, level, after[0][1], after[0][0], limits, late=True)
+        normal = _normal(points[points.index(run[-1]) + 1 :], limits)
+        if normal is not None:
+            yield from self._late_recover(one, normal, level, limits)
+
+    def _late_recover(self, one: Value, normal: Point, level: Severity, limits: Limits) -> Iterator[TwinFinding]:
+        self.active, self.recovered_ts, self.late_until_ts, self.normal.since = False, normal[0], 0, None
+        if self.told_active and self._has_room(one.ingest_ts):
+            self._repeat(one.ingest_ts)
+            self.told_active = False
+            yield self._told(AlarmEvent.RECOVERED, level, normal[1], normal[0], limits, late=True)
+        else:
+            self.untold += 1
 
 
-def _run(points: list[tuple[int, float]], one: tuple[int, float], level: float) -> list[tuple[int, float]]:
+def _normal(points: list[Point], limits: Limits) -> Point | None:
+    """The first of the points, in the order of time, if it and those that follow show that all is normal."""
+    normal: list[Point] = []
+    for point in points:
+        if point[1] >= limits["recovery"]:
+            break
+        normal.append(point)
+    if normal and normal[-1][0] - normal[0][0] >= limits["confirm_recovery_ms"]:
+        return normal[0]
+    return None
+
+
+def _run(points: list[Point], one: Point, level: float) -> list[Point]:
     """The points around one of them, in the order of time, with none under the level between."""
     at = points.index(one)
     first = max((number + 1 for number in range(at) if points[number][1] < level), default=0)
@@ -210,11 +374,11 @@ class Level:
 
     latch: Latch = field(default_factory=Latch)
 
-    def step(self, one: Value, limits: Limits) -> TwinFinding | None:
+    def step(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
         """A live value."""
-        return self.latch.step(one, limits)
+        yield from self.latch.step(one, limits)
 
-    def late(self, one: Value, points: list[tuple[int, float]], limits: Limits) -> Iterator[TwinFinding]:
+    def late(self, one: Value, points: list[Point], limits: Limits) -> Iterator[TwinFinding]:
         """A late value."""
         return self.latch.late(one, points, limits)
 
@@ -229,21 +393,21 @@ class Rise:
         self.known_ms = 0
         self.unlearned_ms = 0
 
-    def step(self, one: Value, limits: Limits) -> TwinFinding | None:
+    def step(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
         """A live value."""
         baseline = self.baseline
         self.known_ms += one.elapsed_ms
         self.unlearned_ms += one.elapsed_ms
         if not self._learned(limits):
             self._learn(one.value, limits["memory_ms"])
-            return None
+            return
         rise = one.value - baseline
         if rise < limits["warning"]:
             self._learn(one.value, limits["memory_ms"])
-        finding = self.latch.step(one._replace(value=rise), limits)
-        return finding and finding._replace(baseline=baseline)
+        for finding in self.latch.step(one._replace(value=rise), limits):
+            yield finding._replace(baseline=baseline)
 
-    def late(self, one: Value, points: list[tuple[int, float]], limits: Limits) -> Iterator[TwinFinding]:
+    def late(self, one: Value, points: list[Point], limits: Limits) -> Iterator[TwinFinding]:
         """A late value: compared, but not learned from."""
         if self._learned(limits):
             over = [(ts, value - self.baseline) for ts, value in points]
@@ -268,19 +432,19 @@ class Rate:
         self.begin: float | None = None
         self.window_ms = 0
 
-    def step(self, one: Value, limits: Limits) -> TwinFinding | None:
+    def step(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
         """A live value."""
         self.window_ms += one.elapsed_ms
         if self.begin is None:
             self.begin, self.window_ms = one.value, 0
-            return None
+            return
         if self.window_ms < limits["window_ms"]:
-            return None
+            return
         lasted, rate = self.window_ms, (one.value - self.begin) * 60_000 / max(self.window_ms, 1)
         self.begin, self.window_ms = one.value, 0
         # Two windows confirm, however seldom a device reports.
-        return self.latch.step(one._replace(value=rate, step_ms=lasted, credit_ms=0, gap=False), limits)
+        yield from self.latch.step(one._replace(value=rate, step_ms=lasted, credit_ms=0, gap=False), limits)
 
-    def late(self, one: Value, points: list[tuple[int, float]], limits: Limits) -> Iterator[TwinFinding]:
+    def late(self, one: Value, points: list[Point], limits: Limits) -> Iterator[TwinFinding]:
         """A rate needs values one after the other."""
         return iter(())

@@ -282,8 +282,8 @@ class Oracle:
             held = self.limits.of(kind)[profile]
             limits = dict(zip(held.dtype.names, held.item(), strict=True))
             twin = channel.twins.setdefault(kind, TWINS[kind]())
-            found = [twin.step(one, limits)] if live else list(twin.late(one, channel.points, limits))
-            for turn, finding in enumerate(one for one in found if one is not None):
+            found = twin.step(one, limits) if live else twin.late(one, channel.points, limits)
+            for turn, finding in enumerate(found):
                 source = self.limits.source(kind, profile, finding.level)
                 yield _alarm(device, report, kind, quantity, component, finding, source, turn)
 
@@ -410,6 +410,9 @@ def _alarm(
         event=finding.event,
         severity=finding.severity,
         severity_label=finding.severity.label,
+        severity_highest=finding.highest,
+        active=finding.active,
+        repeats_untold=finding.untold,
         kind=kind,
         device_id=device.device_id,
         device_kind=device.kind_name,
@@ -442,7 +445,7 @@ def _alarm(
             finding.late,
         ),
         source_offset=report.offset,
-        source_ordinal=report.index * 65_536 + NUMBERS[kind] * 256 + component * 2 + turn,
+        source_ordinal=report.index * 65_536 + NUMBERS[kind] * 256 + component * 4 + turn,
     )
 
 

@@ -373,7 +373,7 @@ def test_a_power_on_value_does_not_end_a_fire() -> None:
 
 
 LIVE = series(*[50.0] * 120)
-FIRE_BEFORE = series(*[50.0] * 5, *[900.0] * 5, *[50.0] * 5, at=-HOUR_MS)
+FIRE_BEFORE = series(*[50.0] * 5, *[900.0] * 5, *[50.0] * 5, at=-HOUR_MS, every_ms=10_000)
 
 
 def test_a_single_late_value_over_opens_nothing() -> None:
@@ -387,9 +387,9 @@ def test_a_single_late_arc_opens_for_it_needs_no_second() -> None:
     assert (alarm.event, alarm.late, alarm.onset_ts - T0) == ("opened", True, -HOUR_MS)
 
 
-@pytest.mark.parametrize("turn", list(permutations(range(4))))
+@pytest.mark.parametrize("turn", list(permutations(range(5))))
 def test_two_late_values_with_none_under_between_open_an_alarm_in_any_order(turn: tuple[int, ...]) -> None:
-    kept = series(50.0, 900.0, 950.0, 50.0, at=-HOUR_MS)
+    kept = numbered([*series(50.0, 900.0, 950.0, 50.0, at=-HOUR_MS), *series(50.0, at=40_000 - HOUR_MS)])
     found = alarms(LIVE, handed_in([kept[number] for number in turn], at=60_050, every_ms=7))
     assert (found[0].event, found[0].severity, found[0].late) == ("opened", 2, True)
     assert found[0].message.startswith("【补报】")
@@ -416,9 +416,38 @@ def test_a_fire_that_is_over_is_told_with_its_true_times_whichever_way_it_is_dra
     found = alarms(LIVE, handed_in(kept, at=60_050, every_ms=every_ms))
     assert {alarm.late for alarm in found} == {True}
     assert found[0].event == "opened"
-    assert (found[-1].onset_ts - T0, found[-1].peak) == (5_000 - HOUR_MS, 900.0)
+    assert (found[-1].onset_ts - T0, found[-1].peak) == (50_000 - HOUR_MS, 900.0)
     recovered = [alarm for alarm in found if alarm.event == "recovered"]
-    assert [alarm.event_ts - T0 for alarm in recovered] == [10_000 - HOUR_MS]
+    assert [alarm.event_ts - T0 for alarm in recovered] == [100_000 - HOUR_MS]
+
+
+def test_a_single_late_value_that_is_normal_ends_nothing() -> None:
+    kept = series(*[900.0] * 3, 0.0, *[900.0] * 3, at=-HOUR_MS)
+    assert [alarm.event for alarm in alarms(LIVE, handed_in(kept, at=60_050, every_ms=7))] == ["opened"]
+
+
+def test_late_values_tell_of_worse_under_the_same_id() -> None:
+    kept = series(*[350.0] * 3, *[900.0] * 3, at=-HOUR_MS)
+    found = alarms(LIVE, handed_in(kept, at=60_050, every_ms=7))
+    assert [(alarm.event, alarm.value, alarm.late) for alarm in found] == [
+        ("opened", 350.0, True),
+        ("worsened", 900.0, True),
+    ]
+    assert len({alarm.alarm_id for alarm in found}) == 1
+
+
+def test_a_late_fire_after_a_day_of_normal_values_is_another_alarm() -> None:
+    day = [*series(*[900.0] * 5), *series(*[50.0] * 300, at=5_000, every_ms=600_000)]
+    kept = series(*[900.0] * 3, at=40 * HOUR_MS + 300_000)
+    found = alarms(numbered(day), handed_in(kept, at=45 * HOUR_MS, every_ms=7))
+    assert [(alarm.event, alarm.late) for alarm in found] == [
+        ("opened", False),
+        ("recovered", False),
+        ("superseded", True),
+        ("opened", True),
+        ("recovered", False),
+    ]
+    assert found[2].alarm_id == found[0].alarm_id != found[3].alarm_id
 
 
 def test_an_onset_found_earlier_is_told_as_amended_under_the_same_id() -> None:

@@ -61,7 +61,7 @@ def test_an_alarm_that_is_open_recovers_where_the_device_is_by_then_under_its_id
     (opened,) = told([readings("arc_half_cycles", 20)], here := PartitionState(), limits).alarms
     adopted = adopt(there := PartitionState(), dict(encode(here, [0])))
     assert adopted.reflects == {b"0LY-1": (0, 0)}
-    later = [record(0, report(T0 + 60_000, arc_half_cycles=[20])), record(1, report(T0 + 90_000, arc_half_cycles=[0]))]
+    later = [record(n, report(T0 + (n + 1) * 60_000, arc_half_cycles=[count])) for n, count in enumerate((20, 0, 0))]
     found = told([later], there, limits)
     assert [(one.event, one.alarm_id) for one in found.alarms] == [("recovered", opened.alarm_id)]
     # Of a device that is new here one report tells that it is online, and so does that of one that came.

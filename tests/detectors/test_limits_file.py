@@ -27,7 +27,19 @@ def level(limits: LimitTable, kind: AlarmKind, profile: int, name: str = "alarm"
 
 def test_the_shipped_limits_are_those_of_the_standards() -> None:
     limits = load_limits()
-    assert limits.of(AlarmKind.RESIDUAL_CURRENT)[MONITOR].item() == (200, 300, 200, 180, 10_000, 3_000, 0, 0, 0, 0)
+    assert limits.of(AlarmKind.RESIDUAL_CURRENT)[MONITOR].item() == (
+        200,
+        300,
+        200,
+        180,
+        10_000,
+        3_000,
+        30_000,
+        0,
+        0,
+        0,
+        0,
+    )
     assert limits.of(AlarmKind.ARC_FAULT)[MONITOR].item()[:3] == (10, 14, 10)
     assert limits.of(AlarmKind.RESIDUAL_CURRENT)[PILE].item()[:4] == (np.inf, 30, 30, 25)
     assert "GB 50116-2013" in limits.source(AlarmKind.RESIDUAL_CURRENT, MONITOR, Severity.ALARM)

@@ -54,7 +54,7 @@ def some_alarms(sink: ClickHouseSink) -> None:
 def test_alarms_folds_the_history_of_each(sink: ClickHouseSink, query: Ask) -> None:
     some_alarms(sink)
     found = query(
-        "SELECT substring(alarm_id, 1, 1), area, severity, severity_label, active, opened_ts, escalated_ts, "
+        "SELECT substring(alarm_id, 1, 1), area, severity_highest, severity_label, active, opened_ts, escalated_ts, "
         "recovered_ts, reactivations, peak, test FROM alarms ORDER BY alarm_id"
     )
     assert found == [
@@ -94,7 +94,8 @@ def test_what_came_in_late_moves_an_alarms_beginning_and_not_what_is_now(sink: C
         )
     )
     found = query(
-        "SELECT substring(alarm_id, 1, 1), device_kind, active, onset_ts, recovered_ts, last_value, peak, severity, "
+        "SELECT substring(alarm_id, 1, 1), device_kind, active, onset_ts, recovered_ts, last_value, peak, "
+        "severity_highest, "
         "late, episode FROM alarms ORDER BY alarm_id"
     )
     assert found == [
@@ -103,11 +104,53 @@ def test_what_came_in_late_moves_an_alarms_beginning_and_not_what_is_now(sink: C
     ]
 
 
+def test_alarms_end_by_a_reset_or_by_what_supersedes_them_and_are_open_until_then(
+    sink: ClickHouseSink, query: Ask
+) -> None:
+    def event(name: str, event: str, offset: int, **more: Any) -> Any:
+        more = {"severity_highest": 2, "ingest_ts": NOON + offset, "episode": NOON} | more
+        return alarm(alarm_id=name * 32, event=event, source_offset=offset, **more)
+
+    over = {"severity": 0, "active": False}
+    sink.write(
+        BLOCKS[topics.ALARMS.name](
+            alarms(
+                event("a", "opened", 1, severity=2, component=0),
+                event("a", "worsened", 2, severity=1, component=0),
+                event("b", "opened", 3, severity=2, component=1),
+                event("b", "recovered", 4, component=1, **over),
+                event("b", "reset", 5, component=1, by="王五", why="已检修", **over),
+                event("c", "opened", 6, severity=2, component=2),
+                event("c", "recovered", 7, component=2, repeats_untold=3, **over),
+                event("c", "superseded", 8, component=2, **over),
+                event("d", "opened", 8, severity=1, component=2, episode=NOON + HOUR, maintenance=True),
+                event("e", "opened", 9, severity=2, component=3),
+                event("e", "recovered", 10, component=3, **over),
+            ),
+            TOPIC_ID,
+        )
+    )
+    assert query(
+        "SELECT substring(alarm_id, 1, 1), active, severity, severity_highest, ended_as, ended_by, ended_why, "
+        "worsenings, repeats_untold, maintenance FROM alarms ORDER BY alarm_id"
+    ) == [
+        ("a", 1, 1, 2, "", "", "", 1, 0, False),
+        ("b", 0, 0, 2, "reset", "王五", "已检修", 0, 0, False),
+        ("c", 0, 0, 2, "superseded", "", "", 0, 3, False),
+        ("d", 1, 1, 2, "", "", "", 0, 0, True),
+        ("e", 0, 0, 2, "", "", "", 0, 0, False),
+    ]
+    assert query("SELECT substring(alarm_id, 1, 1), active FROM open_alarms ORDER BY 1") == [
+        ("a", 1), ("d", 1), ("e", 0),
+    ]  # fmt: skip
+    assert query("SELECT sum(alarms), sum(reset), sum(never_reset) FROM alarms_daily") == [(5, 1, 1)]
+
+
 def test_alarms_daily_counts_by_the_day_in_shanghai(sink: ClickHouseSink, query: Ask) -> None:
     some_alarms(sink)
     found = query(
-        "SELECT day, area, device_id, severity, alarms, recovered, escalated FROM alarms_daily WHERE NOT test "
-        "ORDER BY day, area, severity"
+        "SELECT day, area, device_id, severity_highest, alarms, recovered, escalated FROM alarms_daily WHERE NOT test "
+        "ORDER BY day, area, severity_highest"
     )
     assert found == [
         (date(2026, 9, 21), "LY", "LY-1", 1, 1, 0, 0),
