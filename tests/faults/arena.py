@@ -23,7 +23,7 @@ from streams.storage import run_migrations
 from streams.topics import make_topics
 from tests.faults.checkpoints import CheckpointReader
 from tests.faults.clickhouse import PASSWORD, ClickHouseProcess
-from tests.faults.crew import Command, Crew, product
+from tests.faults.crew import CommandLine, Crew, product
 from tests.faults.load import Load, LoadShape
 from tests.faults.verdict import Verdict, judge
 from tests.faults.watch import Look, Watch
@@ -91,7 +91,7 @@ def settings_for(servers: Servers, folder: Path, **changes: Any) -> Settings:
 class Arena:
     """One scenario's part of it: topics made anew, a crew, and what was seen."""
 
-    def __init__(self, servers: Servers, settings: Settings, folder: Path, command: Command) -> None:
+    def __init__(self, servers: Servers, settings: Settings, folder: Path, command: CommandLine) -> None:
         self.servers = servers
         self.settings = settings
         self.crew = Crew(settings, folder / "workers", command)
@@ -189,7 +189,7 @@ def running_arena(
     detect: int = 1,
     sink: int = 1,
     static: bool = False,
-    command: Command = product,
+    command: CommandLine = product,
     after: Arena | None = None,
     **changes: Any,
 ) -> Iterator[Arena]:

@@ -22,7 +22,7 @@ RESTART_S: Final = 0.2
 STOP_S: Final = 20.0
 """A worker promises 10 s; the rest is for a busy machine."""
 
-Command = Callable[[str], Sequence[str]]
+CommandLine = Callable[[str], Sequence[str]]
 
 
 def product(role: str) -> Sequence[str]:
@@ -43,7 +43,7 @@ class Exit(NamedTuple):
 class Post:
     """The place of one worker. Its processes come one after the other, all with the same settings and one log."""
 
-    def __init__(self, name: str, role: str, settings: Settings, folder: Path, command: Command = product) -> None:
+    def __init__(self, name: str, role: str, settings: Settings, folder: Path, command: CommandLine = product) -> None:
         self.name = name
         self.role = role
         self.exits: list[Exit] = []
@@ -153,7 +153,7 @@ class Post:
 class Crew:
     """Detect and sink workers, by role and number."""
 
-    def __init__(self, settings: Settings, folder: Path, command: Command = product) -> None:
+    def __init__(self, settings: Settings, folder: Path, command: CommandLine = product) -> None:
         self.settings = settings
         self._folder = folder
         self.command = command
@@ -182,7 +182,7 @@ class Crew:
         self._scale(self.detect, "detect", detect, static)
         self._scale(self.sink, "sink", sink, static)
 
-    def roll_out(self, posts: list[Post], command: Command = product) -> None:
+    def roll_out(self, posts: list[Post], command: CommandLine = product) -> None:
         """Have one after the other leave, and one of that program come in its place, which is waited for."""
         self.command = command
         for number in range(len(posts)):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.faults.crew import Command
+from tests.faults.crew import CommandLine
 from tests.support.processes import REPOSITORY
 
 BEFORE: Final = "666a82c"
@@ -33,7 +33,7 @@ runpy.run_module("cli", run_name="__main__")
 """
 
 
-def release_before(folder: Path) -> Command | None:
+def release_before(folder: Path) -> CommandLine | None:
     """Workers of the release before, from the history of this checkout, unpacked into the folder; None where the
     history does not reach back to it."""
     archive = folder / "before.tar"
@@ -46,7 +46,7 @@ def release_before(folder: Path) -> Command | None:
     return _workers_of(program)
 
 
-def release_after(folder: Path) -> Command:
+def release_after(folder: Path) -> CommandLine:
     """Workers of a release that might come after this one, put into the folder."""
     program = folder / "after"
     for package in ("cli", "common", "detectors", "embedded", "fleet", "schemas", "sinks", "streams"):
@@ -58,6 +58,6 @@ def release_after(folder: Path) -> Command:
     return _workers_of(program)
 
 
-def _workers_of(program: Path) -> Command:
+def _workers_of(program: Path) -> CommandLine:
     code = _CODE.format(program=str(program))
     return lambda role: [sys.executable, "-P", "-c", code, "worker", role]

@@ -16,7 +16,7 @@ from common.settings import Settings, host_port
 from schemas.topics import MAX_REJECT_BYTES, TELEMETRY
 from tests.faults.arena import PARTITIONS, Arena, configure, make_anew
 from tests.faults.conftest import Open
-from tests.faults.crew import Command, product
+from tests.faults.crew import CommandLine, product
 from tests.faults.watch import TABLES, Look
 from tests.support.fleet_sends import fleet_sends
 from tests.support.kafka_outside import Kafka, ProducerRecord
@@ -147,7 +147,7 @@ def _unwatchful(role: str) -> Sequence[str]:
 
 
 @pytest.mark.parametrize("command", [product, _unwatchful])
-def test_topics_deleted_and_made_anew_are_worked_on_from_their_beginning(arena: Open, command: Command) -> None:
+def test_topics_deleted_and_made_anew_are_worked_on_from_their_beginning(arena: Open, command: CommandLine) -> None:
     with arena(detect=1, sink=1, stall_s=12, command=command) as old, old.load(96) as load:
         old.live()
         load.stop()

@@ -14,7 +14,7 @@ from common.settings import host_port
 from schemas.topics import TELEMETRY
 from tests.faults.arena import PARTITIONS, Arena
 from tests.faults.conftest import Open
-from tests.faults.crew import Command, product
+from tests.faults.crew import CommandLine, product
 from tests.faults.releases import BEFORE, release_after, release_before
 from tests.support.kafka_outside import Kafka, ProducerRecord
 
@@ -22,14 +22,14 @@ SEED: Final = 44
 
 
 @pytest.fixture
-def before(tmp_path: Path) -> Command:
+def before(tmp_path: Path) -> CommandLine:
     command = release_before(tmp_path)
     if command is None:
         pytest.skip(f"the history of this checkout does not reach back to {BEFORE}")
     return command
 
 
-def test_an_upgrade_under_load_sinks_first_loses_nothing_and_repeats_nothing(arena: Open, before: Command) -> None:
+def test_an_upgrade_under_load_sinks_first_loses_nothing_and_repeats_nothing(arena: Open, before: CommandLine) -> None:
     with arena(detect=2, sink=2, command=before) as ring, ring.load(SEED) as load:
         ring.live()
         ring.crew.roll_out(ring.crew.sink)
