@@ -102,6 +102,7 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
         severity_highest=one.highest,
         active=one.active,
         repeats_untold=one.untold,
+        maintenance=int(reports.ingest_ts[report]) < int(state.rows["maintained_until_ts"][row]),
         kind=kind,
         device_id=device_id,
         device_kind=DEVICE_KINDS[state.rows["device_kind"][row]].name,

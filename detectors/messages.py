@@ -41,15 +41,38 @@ def alarm_message(
     ...               BY_NAME["residual_current_ma"], 412.0, 300.0, None, False)
     '【紧急】LY-000123 第1路 剩余电流超限：当前 412mA，限值 300mA'
     """
-    unit = "℃/分钟" if kind is AlarmKind.TEMPERATURE_RISE else quantity.unit
-    tag, end = _ENDS.get(event, (severity.label, None))
-    head = (
-        f"{'【测试】' if test else ''}{'【补报】' if late else ''}【{tag}】{device_id} 第{component + 1}路 {kind.label}"
-    )
+    unit, (tag, end) = _unit(kind, quantity), _ENDS.get(event, (severity.label, ""))
+    head = f"{'【补报】' if late else ''}【{tag}】{device_id} 第{component + 1}路 {kind.label}"
     if kind is AlarmKind.RESIDUAL_CURRENT_RISE and baseline is not None:
-        measured = f"较基线 {baseline:.4g}{unit} {'升高' if end is None else '相差'} {value:.4g}{unit}"
+        measured = f"较基线 {baseline:.4g}{unit} {'相差' if end else '升高'} {value:.4g}{unit}"
     else:
         measured = f"当前 {value:.4g}{unit}"
-    if end is not None:
-        return f"{head}{end}：{measured}"
-    return f"{head}{_STATES.get(event, '')}：{measured}，限值 {limit:.4g}{unit}"
+    told = f"{end}：{measured}" if end else f"{_STATES.get(event, '')}：{measured}，限值 {limit:.4g}{unit}"
+    return f"{'【测试】' if test else ''}{head}{told}"
+
+
+def order_message(
+    kind: AlarmKind,
+    event: AlarmEvent,
+    device_id: str,
+    component: int,
+    quantity: Quantity,
+    peak: float,
+    test: bool,
+    by: str,
+    why: str,
+) -> str:
+    """One sentence: which alarm a person has ended, what it came to, who that was and why.
+
+    >>> from schemas.quantities import BY_NAME
+    >>> order_message(AlarmKind.RESIDUAL_CURRENT, AlarmEvent.RESET, "LY-000123", 0, BY_NAME["residual_current_ma"],
+    ...               412.0, False, "王五", "已检修")
+    '【复位】LY-000123 第1路 剩余电流超限已复位（王五：已检修），最高 412mA'
+    """
+    tag, end = _ENDS[event]
+    head = f"{'【测试】' if test else ''}【{tag}】{device_id} 第{component + 1}路 {kind.label}{end}"
+    return f"{head}（{by}：{why}），最高 {peak:.4g}{_unit(kind, quantity)}"
+
+
+def _unit(kind: AlarmKind, quantity: Quantity) -> str:
+    return "℃/分钟" if kind is AlarmKind.TEMPERATURE_RISE else quantity.unit

@@ -17,11 +17,15 @@ def close_minutes(taken: Round, newest_ts: np.ndarray, context: Context) -> None
 
 
 def close(closed: aggregates.Closed, taken: Round, context: Context) -> None:
-    state, reports = context.state, context.reports
+    reports, report = context.reports, taken.report[closed.report]
+    context.result.aggregates += told(closed, context.state, reports.offset[report], reports.index[report])
+
+
+def told(closed: aggregates.Closed, state: PartitionState, offset: np.ndarray, index: np.ndarray) -> list[Aggregate]:
+    """Empty the closed minutes, and tell what was in them. `offset` and `index` say what each of them follows from."""
     if not len(closed.row):
-        return
-    report = taken.report[closed.report]
-    context.result.aggregates += [
+        return []
+    return [
         Aggregate(
             v=VERSION,
             device_id=state.device_ids[row],
@@ -29,17 +33,17 @@ def close(closed: aggregates.Closed, taken: Round, context: Context) -> None:
             test=bool(test),
             minute_ts=minute_ts,
             quantities=statistics,
-            source_offset=offset,
+            source_offset=source_offset,
             source_ordinal=ordinal,
         )
-        for statistics, row, kind, test, minute_ts, offset, ordinal in zip(
+        for statistics, row, kind, test, minute_ts, source_offset, ordinal in zip(
             _taken(closed, state),
             closed.row.tolist(),
             state.rows["device_kind"][closed.row].tolist(),
             state.rows["test"][closed.row].tolist(),
             closed.minute_ts.tolist(),
-            reports.offset[report].tolist(),
-            (reports.index[report] << 1 | closed.bucket).tolist(),
+            offset.tolist(),
+            (index << 1 | closed.bucket).tolist(),
             strict=True,
         )
         if statistics

@@ -96,6 +96,7 @@ ROW: Final = np.dtype(
         ("heard_ts", "i8"),
         ("valued_ts", "i8"),
         ("since_ts", "i8"),
+        ("maintained_until_ts", "i8"),
         ("judged_ts", "i8", (len(WATCHING),)),
         ("judged_every_ms", "i4", (len(WATCHING),)),
         ("interval_ms", "i4"),
@@ -116,12 +117,13 @@ ROW: Final = np.dtype(
         ("test", "i1"),
     ]
 )
-"""One device. `offset` and `index` are of the last report reflected, -1 for none; `newest_ts` is the newest moment,
-`own_ts` and `seq` (meant where `has_seq`) are of its newest report; `heard_ts` is the newest arrival, `valued_ts` that
-of the newest report with a value, `since_ts` when `status` began. By `COLUMN`, `judged_ts` is the arrival of what
-detectors last saw of a watched quantity, or of its first report while they saw none, and `judged_every_ms` how far
-apart that usually is. `interval_ms` is how far apart its reports usually are, `silence_ms` the last silence that was
-much longer. `in_window` reports came in the minute `window` of arrival. `remembered`, `next`, `latest_own_ts`,
+"""One device. `offset` and `index` are of the last report or order reflected, -1 for none; `newest_ts` is the newest
+moment, `own_ts` and `seq` (meant where `has_seq`) are of its newest report; `heard_ts` is the newest arrival,
+`valued_ts` that of the newest report with a value, `since_ts` when `status` began, `maintained_until_ts` until when
+people are at work at it, 0 for never. By `COLUMN`, `judged_ts` is the arrival of what detectors last saw of a watched
+quantity, or of its first report while they saw none, and `judged_every_ms` how far apart that usually is. `interval_ms`
+is how far apart its reports usually are, `silence_ms` the last silence that was much longer. `in_window` reports came
+in the minute `window` of arrival. `remembered`, `next`, `latest_own_ts`,
 `equal_...`, `seq_wait` and `back_...` are of `detectors.order`; `width` is how many components it has of each quantity;
 `told` whether `PartitionState.told` says anything of it. To change the meaning of a field, give it another name: by its
 name other releases read it from checkpoints."""

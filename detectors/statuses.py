@@ -59,7 +59,7 @@ def tell(arrived: Round, newest: np.ndarray, returned: np.ndarray, context: Cont
             changed[number] = True
             state.rows["since_ts"][row] = arrived.ingest_ts[number]
     return [
-        _status_event(state, int(arrived.row[number]), int(reports.offset[report]), max(int(reports.index[report]), 0))
+        status_event(state, int(arrived.row[number]), int(reports.offset[report]), max(int(reports.index[report]), 0))
         for number in changed.nonzero()[0].tolist()
         for report in (arrived.report[number],)
     ]
@@ -157,7 +157,7 @@ def check_silence(
     devices = dict(zip(silent.row.tolist(), state.devices(silent.row), strict=True))
     ordered = sorted(devices, key=devices.__getitem__)
     told = [
-        _status_event(state, row, offset, ordinal)
+        status_event(state, row, offset, ordinal)
         for ordinal, row in enumerate(ordered, FIRST_SILENT - len(ordered))
         if devices[row] not in gone
     ]
@@ -214,7 +214,8 @@ def is_due(state: PartitionState, ts: float) -> bool:
     return ts >= state.log.due_ts and (due_ts := silent_until(state)) is not None and ts >= due_ts
 
 
-def _status_event(state: PartitionState, row: int, offset: int, ordinal: int) -> DeviceStatus:
+def status_event(state: PartitionState, row: int, offset: int, ordinal: int) -> DeviceStatus:
+    """The status of a device, told at a place in the log."""
     rows = state.rows
     return DeviceStatus(
         v=VERSION,
@@ -226,4 +227,5 @@ def _status_event(state: PartitionState, row: int, offset: int, ordinal: int) ->
         since_ts=int(rows["since_ts"][row]),
         source_offset=offset,
         source_ordinal=ordinal,
+        maintained_until_ts=int(rows["maintained_until_ts"][row]),
     )

@@ -233,6 +233,8 @@ class DeviceStatus(StreamEvent, frozen=True):
     `faults` are the device's own words, then what emberline finds about it: `sensor_fault:temperature_c[2]:sentinel`,
     `not_judged:temperature_c`, `clock_ahead` and others (`detectors.device_status`).
 
+    Until `maintained_until_ts` people are at work at it; 0 where nobody is.
+
     A device that falls silent sends no record to take a position from. Its status has the offset of the record whose
     arrival shows the silence, and an ordinal below -1: before all else that follows from that record
     (`detectors.log_time`). Releases before gave an ordinal of -1 and the offset of its last report, no position.
@@ -248,6 +250,7 @@ class DeviceStatus(StreamEvent, frozen=True):
     source_ordinal: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
     generation: Natural = 0
     source_topic_id: str = ""
+    maintained_until_ts: Ts = 0
 
 
 class Outcome(StrEnum):

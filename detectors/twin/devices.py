@@ -91,6 +91,7 @@ class Device:
     seq_wait: int = 0
     status: Status | None = None
     since_ts: int = 0
+    maintained_until_ts: int = 0
     words: list[str] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
     judged_ts: dict[str, int] = field(default_factory=dict)
@@ -322,6 +323,7 @@ def status(device: Device, offset: int, ordinal: int) -> DeviceStatus:
         since_ts=device.since_ts,
         source_offset=offset,
         source_ordinal=ordinal,
+        maintained_until_ts=device.maintained_until_ts,
     )
 
 

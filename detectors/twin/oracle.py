@@ -413,6 +413,7 @@ def _alarm(
         severity_highest=finding.highest,
         active=finding.active,
         repeats_untold=finding.untold,
+        maintenance=report.ingest_ts < device.maintained_until_ts,
         kind=kind,
         device_id=device.device_id,
         device_kind=device.kind_name,

@@ -30,6 +30,10 @@ ALTER TABLE backfill_alarms
     ADD COLUMN IF NOT EXISTS `by` String CODEC(ZSTD(1)) COMMENT 'who did it, where a person did' AFTER maintenance,
     ADD COLUMN IF NOT EXISTS why String CODEC(ZSTD(1)) COMMENT 'and why' AFTER `by`;
 
+ALTER TABLE device_status_events
+    ADD COLUMN IF NOT EXISTS maintained_until_ts DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1))
+        COMMENT 'until when people are at work at the device, 1970 where nobody is' AFTER source_topic_id;
+
 CREATE OR REPLACE VIEW alarms AS
 WITH
     -- Of earlier versions, an earlier onset or late values' severity says nothing of whether it is over the limit now.
@@ -80,3 +84,16 @@ SELECT
 FROM alarms
 GROUP BY day, area, device_kind, device_id, kind, severity_highest, severity_label, test
 COMMENT 'alarms by day of onset in Asia/Shanghai, area (the device id up to its first -), device, kind and highest severity; and how many of them were reset, and how many never were before the same happened again';
+
+CREATE OR REPLACE VIEW device_status_now AS
+SELECT
+    device_id,
+    argMax(e.device_kind, (e.ingest_ts, e.`offset`)) AS device_kind,
+    test,
+    argMax(e.status, (e.ingest_ts, e.`offset`)) AS status,
+    argMax(e.faults, (e.ingest_ts, e.`offset`)) AS faults,
+    argMax(e.since_ts, (e.ingest_ts, e.`offset`)) AS since_ts,
+    argMax(e.maintained_until_ts, (e.ingest_ts, e.`offset`)) AS maintained_until_ts
+FROM device_status_events AS e
+GROUP BY device_id, test
+COMMENT 'the latest state of each device: online, offline, overdue_offline, the faults it reports and those found of it, until when people are at work at it';

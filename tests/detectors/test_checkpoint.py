@@ -98,18 +98,18 @@ def test_a_restored_alarm_that_is_over_has_the_peak_it_had_whatever_kind_its_dev
 ) -> None:
     # What is an alarm of a pile is nothing of a monitor: 150 mA lie above the peak and below all limits.
     pile = [
-        report(T0 + 5_000 * number, kind="charging_pile", residual_current_ma=[40 * (number < 2)])
-        for number in range(3)
+        report(T0 + 30_000 * number, kind="charging_pile", residual_current_ma=[40 * (number < 2)])
+        for number in range(4)
     ]
-    monitor = report(T0 + 15_000, residual_current_ma=[150])
+    monitor = report(T0 + 120_000, residual_current_ma=[150])
     again = [
-        report(T0 + 20_000 + 5_000 * number, kind="charging_pile", residual_current_ma=[35]) for number in range(2)
+        report(T0 + 150_000 + 30_000 * number, kind="charging_pile", residual_current_ma=[35]) for number in range(2)
     ]
     records = [record(offset, one) for offset, one in enumerate([*pile, monitor, *again])]
-    told([records[:3]], state := PartitionState(), limits)
-    found = told([records[3:]], restored := copied(state), limits).alarms
+    told([records[:4]], state := PartitionState(), limits)
+    found = told([records[4:]], restored := copied(state), limits).alarms
     assert [(one.event, one.peak) for one in found if one.kind == "residual_current"] == [("reactivated", 40)]
-    told([records[3:]], state, limits)
+    told([records[4:]], state, limits)
     assert contents(restored) == contents(state)
 
 

@@ -1,0 +1,200 @@
+"""What orders do to a device: `obey` applies a command to its row (`detectors.control` judges it before).
+
+A row says by its offset and index which orders it reflects, as it does of reports. So an order that comes again after a
+crash, to a row that is newer than what else is known of the partition, does nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from detectors import aggregates, minutes, statuses
+from detectors.limits import LimitTable
+from detectors.messages import order_message
+from detectors.state import COLUMN, DETECTORS, ROW, ROW_AT_REST, PartitionState
+from schemas.commands import Command, CommandKind
+from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, alarm_id
+from schemas.quantities import BY_NAME, CODES, DEVICE_KINDS
+
+_NO_ALARM: Final = "没有符合条件的未复位告警"
+_NO_RISE: Final = "没有未复位的剩余电流异常升高告警，无须确认"
+_PAST: Final = "维护的结束时间已过"
+_KEPT: Final = frozenset(
+    {"offset", "index", "heard_ts", "since_ts", "maintained_until_ts", "window", "in_window"}
+    | {"status", "device_kind", "test"}
+)
+"""What of a row is not of the device but of its place: it stays where the device is replaced."""
+
+
+class OrderAt(NamedTuple):
+    """Where in the log an order stands: the offset of its control record, its number in that, and its arrival there,
+    epoch ms."""
+
+    offset: int
+    number: int
+    ingest_ts: int
+
+
+class Obeyed(NamedTuple):
+    """Why an order was refused, empty where it was applied; and the events that follow from it, in their order."""
+
+    reason: str = ""
+    alarms: Sequence[Alarm] = ()
+    aggregates: Sequence[Aggregate] = ()
+    statuses: Sequence[DeviceStatus] = ()
+
+
+class _Latched(NamedTuple):
+    """An open alarm: of which detector and component, its slot, and what its latch holds."""
+
+    number: int
+    component: int
+    slot: int
+    held: Mapping[str, Any]
+
+    @property
+    def kind(self) -> AlarmKind:
+        return DETECTORS[self.number].kind
+
+
+def obey(command: Command, row: int, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
+    """Apply a command to the device of a row."""
+    rows = state.rows
+    if (int(rows["offset"][row]), int(rows["index"][row])) >= (at.offset, at.number):
+        return Obeyed()
+    found = _BY_KIND[command.kind](command, row, at, state, limits)
+    if not found.reason:
+        rows["offset"][row], rows["index"][row] = at.offset, at.number
+        state.dirty[row] = True
+    return found
+
+
+def _reset(command: Command, row: int, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
+    if command.alarm_kind and command.alarm_kind not in set(AlarmKind):
+        return Obeyed(f"没有这种告警类型：{command.alarm_kind}，可以是 {'、'.join(AlarmKind)}")
+    chosen = [
+        one
+        for one in _latched(row, command.component, state)
+        if command.alarm_kind in ("", one.kind) and command.alarm_id in ("", _id_of(one, row, state))
+    ]
+    if not chosen:
+        return Obeyed(_NO_ALARM)
+    active = [f"第{one.component + 1}路{one.kind.label}" for one in chosen if one.held["active"]]
+    if active and not command.force:
+        return Obeyed(f"告警条件仍然成立（{'、'.join(active)}），不予复位；确需复位请用强制复位（force）并说明原因")
+    return Obeyed(alarms=[_end(one, AlarmEvent.RESET, command, row, at, state, limits) for one in chosen])
+
+
+def _accept_rise(command: Command, row: int, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
+    chosen = [one for one in _latched(row, command.component, state) if one.kind is AlarmKind.RESIDUAL_CURRENT_RISE]
+    if not chosen:
+        return Obeyed(_NO_RISE)
+    ended = [_end(one, AlarmEvent.CLOSED, command, row, at, state, limits) for one in chosen]
+    for one in chosen:
+        # For how long the component is known stays: the level of now is learned by its next values.
+        state.watched[one.number]["samples"][one.slot] = 0
+    return Obeyed(alarms=ended)
+
+
+def _replace(command: Command, row: int, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
+    this = np.array([row])
+    closed = aggregates.all_open(state.minutes, this)
+    told = minutes.told(closed, state, *(np.full(len(closed.row), one) for one in (at.offset, at.number)))
+    ended = [_end(one, AlarmEvent.CLOSED, command, row, at, state, limits) for one in _latched(row, None, state)]
+    had_faults = row in state.told
+    state.clear(this)
+    for name in set(ROW.names or ()) - _KEPT:
+        state.rows[name][row] = ROW_AT_REST.get(name, 0)
+    changed = [statuses.status_event(state, row, at.offset, at.number)] if had_faults else []
+    return Obeyed(alarms=ended, aggregates=told, statuses=changed)
+
+
+def _maintain(command: Command, row: int, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
+    if 0 < command.until_ts <= at.ingest_ts:
+        return Obeyed(_PAST)
+    state.rows["maintained_until_ts"][row] = command.until_ts
+    return Obeyed(statuses=[statuses.status_event(state, row, at.offset, at.number)])
+
+
+def _latched(row: int, component: int | None, state: PartitionState) -> list[_Latched]:
+    """The open alarms of a device, or of one of its components, in the order of detectors and components."""
+    found = []
+    for number, detector in enumerate(DETECTORS):
+        code = CODES[detector.quantity]
+        first, width = int(state.indices["first"][row, COLUMN[code]]), int(state.rows["width"][row, code])
+        for each in range(width):
+            if component in (None, each) and state.watched[number]["latch"][first + each]:
+                held = state.watched[number].latch_of(first + each)
+                if held["severity"]:
+                    found.append(_Latched(number, each, first + each, held))
+    return found
+
+
+def _id_of(one: _Latched, row: int, state: PartitionState) -> str:
+    return alarm_id(state.device_ids[row], one.component, one.kind, one.held["episode"], bool(state.rows["test"][row]))
+
+
+def _end(
+    one: _Latched,
+    event: AlarmEvent,
+    command: Command,
+    row: int,
+    at: OrderAt,
+    state: PartitionState,
+    limits: LimitTable,
+) -> Alarm:
+    """Put an open alarm at rest, and tell it."""
+    state.watched[one.number].let_rest(np.array([one.slot]))
+    held, kind, quantity = one.held, one.kind, BY_NAME[DETECTORS[one.number].quantity]
+    device_kind, test = int(state.rows["device_kind"][row]), bool(state.rows["test"][row])
+    profile = limits.profile(state.device_ids[row], device_kind)
+    level = "alarm" if held["severity"] == Severity.ALARM else "warning"
+    is_rise = kind is AlarmKind.RESIDUAL_CURRENT_RISE
+    device_id = state.device_ids[row]
+    return Alarm(
+        v=VERSION,
+        alarm_id=_id_of(one, row, state),
+        event=event,
+        severity=Severity.NOTICE,
+        severity_label=Severity.NOTICE.label,
+        kind=kind,
+        device_id=device_id,
+        device_kind=DEVICE_KINDS[device_kind].name,
+        quantity=quantity.name,
+        component=one.component,
+        episode=held["episode"],
+        event_ts=at.ingest_ts,
+        onset_ts=held["onset_ts"],
+        ingest_ts=at.ingest_ts,
+        detected_ts=0,
+        by_arrival=False,
+        late=False,
+        value=held["told_value"],
+        limit=float(limits.of(kind)[level][profile]),
+        peak=held["peak"],
+        baseline=float(state.watched[one.number]["baseline"][one.slot]) if is_rise else None,
+        limit_from=limits.source(kind, profile, held["severity"]),
+        test=test,
+        message=order_message(
+            kind, event, device_id, one.component, quantity, held["peak"], test, command.by, command.why
+        ),
+        source_offset=at.offset,
+        source_ordinal=at.number << 16 | one.number << 8 | one.component << 2,
+        severity_highest=held["severity"],
+        active=False,
+        repeats_untold=held["repeats_untold"],
+        maintenance=at.ingest_ts < int(state.rows["maintained_until_ts"][row]),
+        by=command.by,
+        why=command.why,
+    )
+
+
+_BY_KIND: Final[Mapping[CommandKind, Callable[[Command, int, OrderAt, PartitionState, LimitTable], Obeyed]]] = {
+    CommandKind.RESET: _reset,
+    CommandKind.ACCEPT_RISE: _accept_rise,
+    CommandKind.REPLACE: _replace,
+    CommandKind.MAINTENANCE: _maintain,
+}
