@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self
 from uuid import UUID
@@ -56,10 +57,11 @@ class Applied:
 
     @classmethod
     def from_json(cls, kept: Any) -> Self:
-        """Read it back; nothing where the release that wrote it had none."""
+        """Read it back; nothing where the release that wrote it had none, or it is none."""
         match kept:
             case {"offset": int(offset), "topics": dict(topics)}:
-                return cls(offset, {name: _topic(one) for name, one in topics.items()})
+                with suppress(KeyError, TypeError, ValueError, AttributeError):
+                    return cls(offset, {name: _topic(one) for name, one in topics.items()})
         return cls()
 
 

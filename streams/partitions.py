@@ -136,7 +136,8 @@ class Kept(NamedTuple):
         match told:
             case {"log_ts": int(ts), "awake_ts": int(awake_ts), "generation": generation}:
                 widths = Widths.from_json(told.get("widths"))
-                applied, signers = Applied.from_json(told.get("applied")), told.get("signers") or {}
+                applied, signers = Applied.from_json(told.get("applied")), told.get("signers")
+                signers = signers if isinstance(signers, dict) else {}
                 return cls(LogTime(ts, awake_ts), Generation.from_json(generation), widths, applied, signers)
         return None
 

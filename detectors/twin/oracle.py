@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
+from uuid import UUID
 
 import numpy as np
 import orjson
@@ -20,6 +21,7 @@ from msgspec import structs
 from detectors.device_status import MISPLACED
 from detectors.limits import LimitTable
 from detectors.messages import alarm_message
+from detectors.twin.control import TwinControl, time_passed
 from detectors.twin.devices import (
     HOUR_MS,
     MINUTE_MS,
@@ -44,8 +46,9 @@ from detectors.twin.devices import (
     within_flood,
 )
 from detectors.twin.latches import Level, Rate, Rise, TwinFinding, Value
-from schemas.control import is_control
-from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, DeviceStatus, alarm_id
+from schemas.control import is_control, opened_control
+from schemas.control_keys import NO_KEYS, ControlKeys
+from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, ControlOutcome, DeviceStatus, alarm_id
 from schemas.quantities import BY_NAME, QUANTITIES
 from schemas.records import Headers, Records
 from schemas.rejects import NOT_JUDGED
@@ -67,7 +70,7 @@ NUMBERS: Final = {kind: number for number, kind in enumerate(kind for kinds in W
 
 Record = tuple[int, int, bytes | None]
 """Offset, time of arrival, value."""
-E = TypeVar("E", Alarm, Aggregate, DeviceStatus)
+E = TypeVar("E", Alarm, Aggregate, DeviceStatus, ControlOutcome)
 
 TWINS: Final[dict[AlarmKind, type[Twin]]] = {
     AlarmKind.RESIDUAL_CURRENT: Level,
@@ -86,11 +89,22 @@ class Told:
     aggregates: list[Aggregate] = field(default_factory=list)
     statuses: list[DeviceStatus] = field(default_factory=list)
     rejects: list[tuple[int, int, str]] = field(default_factory=list)
+    outcomes: list[ControlOutcome] = field(default_factory=list)
 
     def sort(self) -> None:
-        for events in (self.alarms, self.aggregates, self.statuses):
+        for events in (self.alarms, self.aggregates, self.statuses, self.outcomes):
             events.sort(key=lambda event: (event.source_offset, event.source_ordinal))
         self.rejects.sort()
+
+
+class ControlSettings(NamedTuple):
+    """By which control records are known as ours: the workers' keys, the id of telemetry and the partition; and whether
+    the key of a device belongs to another partition, by how many there are."""
+
+    keys: ControlKeys
+    telemetry_id: UUID
+    partition: int
+    misplaced: Callable[[bytes, int], bool]
 
 
 class Oracle:
@@ -102,14 +116,18 @@ class Oracle:
         devices_most: int = 250_000,
         misplaced: Callable[[bytes | None], bool] = lambda key: False,
         gone: Callable[[tuple[str, bool], int], bool] = lambda device, offset: False,
+        control: ControlSettings | None = None,
     ) -> None:
-        """`gone` says of a device that is silent at an offset whether another partition has taken it over."""
+        """`gone` says of a device that is silent at an offset whether another partition has taken it over. Without
+        `control` no control record is ours but those of time."""
         self.limits = limits
         self.devices: dict[tuple[str, bool], Device] = {}
         self.devices_most = devices_most
         self.misplaced = misplaced
         self.gone = gone
         self._record_notes: list[str] = []
+        self._control_settings = control or ControlSettings(NO_KEYS, UUID(int=0), 0, lambda key, partitions: False)
+        self.control = TwinControl(limits, self._control_settings.misplaced)
         self.told = Told()
         self.log_ts = self.awake_ts = 0
 
@@ -128,7 +146,7 @@ class Oracle:
         parsed, reason = _parsed(value, key)
         self._record_notes = [MISPLACED] if self.misplaced(key) else []
         if is_control(value, headers):
-            pass
+            self._take_control(offset, ingest_ts, value, key, headers, now)
         elif reason:
             now.rejects.append((offset, -1, reason))
             self._talks(device_of(key), offset, -1, ingest_ts, now)
@@ -141,8 +159,26 @@ class Oracle:
         self.told.alarms += now.alarms
         self.told.aggregates += now.aggregates
         self.told.statuses += now.statuses
+        self.told.outcomes += now.outcomes
         self.told.rejects += now.rejects
         return now
+
+    def _take_control(
+        self, offset: int, ingest_ts: int, value: bytes | None, key: bytes | None, headers: Headers, now: Told
+    ) -> None:
+        if not value:
+            now.outcomes.append(time_passed(offset, ingest_ts))
+            return
+        keys, telemetry_id, partition, _ = self._control_settings
+        records = Records("", partition, np.array([offset]), np.array([ingest_ts]), [key], [value], [headers])
+        found = opened_control(records, 0, telemetry_id, keys)
+        if isinstance(found, Fault):
+            now.rejects.append((offset, -1, found.reason))
+            return
+        for outcome, obeyed in self.control.take(found, self.devices):
+            now.outcomes.append(outcome)
+            now.alarms += obeyed.alarms
+            now.aggregates += obeyed.aggregates
 
     def pass_time(self, offset: int, ingest_ts: int, now: Told) -> None:
         """Let the log's time go on to a record's arrival, and put devices offline that are silent by then."""

@@ -112,6 +112,7 @@ def told(
             all_told.alarms += timeless(result.alarms)
             all_told.aggregates += result.aggregates
             all_told.statuses += result.statuses
+            all_told.outcomes += result.outcomes
             all_told.rejects += [(*at, fault.reason) for at, fault in result.refused.items()]
     all_told.rejects.sort()
     return all_told
