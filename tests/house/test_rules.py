@@ -38,7 +38,7 @@ MAX_MODULE_LINES: Final = 500
 MAX_MODULES: Final = 30
 """Python files of one folder: more cannot be taken in at a glance."""
 MAY_STAND_TWICE: Final = {
-    "Event": "what all events have, in schemas.events, and which there are, in schemas.positions",
+    "Command": "the fault suite's command line of a worker is no order",
     "Device": "the fault suite's key of a device is not the twin's device",
     "Sifted": "the fault suite sifts as detectors.sift does",
 }
