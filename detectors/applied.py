@@ -23,23 +23,28 @@ class AppliedTopic:
     changes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def is_repeated(self, order: Order, topic_id: UUID) -> bool:
-        """Whether an order of an incarnation was dealt with before."""
+        """Whether an order of an incarnation was dealt with before: its record was, or the change that it is. Where
+        only the change was, the record is from now on."""
         if topic_id == self.topic_id and order.offset <= self.offset:
             return True
         change = order.change
-        return change is not None and (change.epoch, change.number) <= self.changes.get(change.source, (-1, -1))
+        if change is None or (change.epoch, change.number) > self.changes.get(change.source, (-1, -1)):
+            return False
+        self._reach(order, topic_id)
+        return True
 
     def take(self, order: Order, topic_id: UUID) -> bool:
         """Note that an order is dealt with. False where no more sources can be kept than there are."""
-        if topic_id != self.topic_id:
-            self.topic_id, self.offset = topic_id, -1
-        self.offset = max(self.offset, order.offset)
+        self._reach(order, topic_id)
         if (change := order.change) is None:
             return True
         if change.source not in self.changes and len(self.changes) >= SOURCES_MOST:
             return False
         self.changes[change.source] = change.epoch, change.number
         return True
+
+    def _reach(self, order: Order, topic_id: UUID) -> None:
+        self.topic_id, self.offset = topic_id, order.offset
 
 
 @dataclass(slots=True)

@@ -72,6 +72,7 @@ class TwinControl:
         change = (order.epoch or 0, order.number or 0)
         where = (topic, order.source or "")
         if says_which and where in self.applied.changes and change <= self.applied.changes[where]:
+            self.applied.offsets[topic] = (topic_id, order.offset)
             return "repeated", TwinObeyed()
 
         self.applied.offsets[topic] = (topic_id, order.offset)
