@@ -25,7 +25,8 @@ from schemas.topics import ALARMS, COMMANDS, CONTROL_OUTCOMES, DEVICE_STATUS, RE
 from streams.partitioner import partition_of
 from streams.topics import make_topics, topic_ids
 from tests.support.apache_kafka import kafka_for_tests
-from tests.support.control import KEYS, command, keys_file, sent, twin_of
+from tests.support.control import command, sent, twin_of
+from tests.support.control_keys import KEYS, keys_file
 from tests.support.fleet_sends import quick_limits, without_repeats
 from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.platform import PARTITIONS, quick_settings

@@ -1,11 +1,11 @@
-"""Orders for tests: a file of keys, commands as records of their topic, and the twin that takes them."""
+"""Orders for tests: commands as records of their topic, and the twin that takes them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from aiokafka import ConsumerRecord
 
@@ -22,15 +22,6 @@ from streams.topics import topic_ids
 from tests.support.fleet_sends import fed
 from tests.support.kafka_outside import ProducerRecord
 
-KEYS: Final = f"k2 {'5a' * 32}\nk1 {'c3' * 32}  # the one before\n"
-
-
-def keys_file(folder: Path, text: str = KEYS, name: str = "control-keys") -> Path:
-    """A file of keys."""
-    path = folder / name
-    path.write_text(text)
-    return path
-
 
 def command(device_id: str, **fields: Any) -> Command:
     """A reset of a device, given now."""
@@ -45,14 +36,24 @@ def sent(order: Command, number: int, partitions: int, source: str = "registry",
     return ProducerRecord(partition_of(key, partitions), key, order.to_json(), headers)
 
 
-def twin_of(settings: Settings, records: Iterable[ConsumerRecord], number: int) -> Told:
-    """What one partition of telemetry means by the twin, orders included."""
+def control_settings(settings: Settings) -> list[ControlSettings]:
+    """What the twin of each partition is to know of control records."""
     keys = ControlKeys.of(Path(settings.control_keys_file).read_text())
     telemetry_id = asyncio.run(topic_ids(settings, [TELEMETRY.name]))[TELEMETRY.name]
-    control = ControlSettings(keys, telemetry_id, number, lambda key, partitions: is_misplaced(key, number, partitions))
+
+    def of_partition(number: int) -> ControlSettings:
+        return ControlSettings(
+            keys, telemetry_id, number, lambda key, partitions: is_misplaced(key, number, partitions)
+        )
+
+    return [of_partition(number) for number in range(settings.partitions)]
+
+
+def twin_of(settings: Settings, records: Iterable[ConsumerRecord], number: int) -> Told:
+    """What one partition of telemetry means by the twin, orders included."""
     oracle = Oracle(
         load_limits(settings.limits_path),
         misplaced=lambda key: is_misplaced(key, number, settings.partitions),
-        control=control,
+        control=control_settings(settings)[number],
     )
     return fed(oracle, records)
