@@ -18,7 +18,7 @@ from typing import Final
 import aiohttp
 
 from cli.output import Say
-from cli.passwords import kept_password
+from cli.passwords import kept_control_keys, kept_password
 from common.errors import OperatorError
 from common.settings import Settings, host_port
 from embedded.clickhouse.users import READER
@@ -102,6 +102,7 @@ async def running_stack(settings: Settings, say: Say, any_port: bool = False, ka
         try:
             settings, servers = _with_kafka(stack, settings, logs, say, any_port, kafka)
             settings, clickhouse = _with_clickhouse(stack, settings, logs, say, any_port)
+            settings = _with_control_keys(settings)
         except (StartFailedError, OSError) as error:
             raise refused(error, any_port) from error
         await make_topics(settings)
@@ -174,6 +175,12 @@ def _with_clickhouse(
     say(f"  for people      http://{host}:{clickhouse.http_port}  user {READER} may only read; password in {readers}")
     ended = StackServer("ClickHouse", lambda: clickhouse.status, logs / "clickhouse.log", (clickhouse.pid,))
     return replace(settings, clickhouse=clickhouse.address, clickhouse_password=password), ended
+
+
+def _with_control_keys(settings: Settings) -> Settings:
+    """Absolute: a worker may run elsewhere."""
+    file = settings.control_keys_file or kept_control_keys(Path(settings.data_dir) / "control-keys")
+    return replace(settings, control_keys_file=str(Path(file).absolute()))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,8 @@ from common.errors import OperatorError
 from common.times import LATEST_TS, local
 from detectors.limits import LimitsError, load_limits
 from detectors.trial import Arrival, Happening, Trial
-from schemas.events import Alarm, DeviceStatus, Status
+from schemas.commands import VERSION, CommandKind
+from schemas.events import Alarm, ControlOutcome, DeviceStatus, Outcome, Status
 from schemas.rejects import RejectEvent
 from schemas.report_json import loads
 
@@ -28,7 +29,9 @@ _COUNTED: Final = {
     "rejects": "拒收",
     "alarms": "告警事件",
     "statuses": "设备状态",
+    "outcomes": "命令",
 }
+_BECAME: Final = {Outcome.APPLIED: "已执行", Outcome.REFUSED: "被拒绝", Outcome.REPEATED: "重复，未再执行"}
 _SAID: Final = {Status.ONLINE: "在线", Status.OFFLINE: "离线", Status.OVERDUE_OFFLINE: "超时离线"}
 
 
@@ -43,7 +46,9 @@ _SAID: Final = {Status.ONLINE: "在线", Status.OFFLINE: "离线", Status.OVERDU
 def try_(file: Path, limits: Path | None, as_json: bool) -> None:
     """Show what emberline makes of recorded reports, in their own time, without Kafka.
 
-    FILE holds a JSON object a line: {"ingest_ts": epoch ms of arrival, "report": a report or an array of them}.
+    FILE holds a JSON object a line: {"ingest_ts": epoch ms of arrival, "report": a report or an array of them}, or
+    {"ingest_ts": ..., "command": what is ordered of a device}. A command without v or made_ts is of version 1, and made
+    when it arrives.
     """
     settings = read_settings()
     try_file(file, limits or settings.limits_path, as_json)
@@ -60,7 +65,7 @@ def try_file(file: Path, limits: Path | None, as_json: bool) -> None:
 
     def counted() -> Iterator[Arrival]:
         nonlocal read
-        for read, arrival in enumerate(arrivals(file, _say_command), start=1):  # noqa: B007 - read is shown
+        for read, arrival in enumerate(arrivals(file), start=1):  # noqa: B007 - read is shown
             yield arrival
 
     with progress("trying", total, lambda: read):
@@ -73,21 +78,15 @@ def try_file(file: Path, limits: Path | None, as_json: bool) -> None:
         say("共 " + "，".join(f"{label} {summary[name]}" for name, label in _COUNTED.items()))
 
 
-def arrivals(file: Path, command: Callable[[int], None] | None = None) -> Iterator[Arrival]:
-    """The records of a file; `command` is told the number of each line that holds a command.
-
-    Raises OperatorError for a line that is none.
-    """
+def arrivals(file: Path) -> Iterator[Arrival]:
+    """The records of a file. Raises OperatorError for a line that is none."""
     try:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
                 held = _held(file, number, line)
-                if "report" in held:
-                    yield _arrival(held)
-                elif command is not None:
-                    command(number)
+                yield _arrival(held) if "report" in held else _order(held)
     except OSError as error:
         raise OperatorError(f"cannot read {file}: {error.strerror}") from error
 
@@ -113,8 +112,11 @@ def _arrival(held: dict[str, Any]) -> Arrival:
     return Arrival(held["ingest_ts"], key.encode() if type(key) is str and key else b"-", orjson.dumps(report))
 
 
-def _say_command(number: int) -> None:
-    say(f"line {number}: commands are not taken yet; passed over", err=True)
+def _order(held: dict[str, Any]) -> Arrival:
+    command = held["command"]
+    if type(command) is dict:
+        command = {"v": VERSION, "made_ts": held["ingest_ts"]} | command
+    return Arrival(held["ingest_ts"], None, orjson.dumps(command), is_order=True)
 
 
 def _as_json(event: Happening) -> dict[str, Any]:
@@ -132,7 +134,17 @@ def told(event: Happening) -> str:
             what += f"（发生于 {local(value.onset_ts)}）"
     elif isinstance(value, DeviceStatus):
         what = f"{value.device_id} {_SAID[Status(value.status)]}" + "".join(f"；{fault}" for fault in value.faults)
+    elif isinstance(value, ControlOutcome):
+        what = _order_told(value)
     else:
         assert isinstance(value, RejectEvent)  # noqa: S101
         what = f"拒收 第{value.source_offset + 1}条：{value.reason}：{value.detail}"
     return f"{local(event.at)}  {what}"
+
+
+def _order_told(value: ControlOutcome) -> str:
+    """What was ordered, by whom and why, and what became of it."""
+    kind = CommandKind(value.kind).label if value.kind in set(CommandKind) else value.kind or "无法识别的命令"
+    by = f"（{value.by}：{value.why}）" if value.by else ""
+    reason = f"：{value.reason}" if value.reason else ""
+    return f"{value.device_id} {kind}{by} {_BECAME[Outcome(value.outcome)]}{reason}".strip()

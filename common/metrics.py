@@ -41,6 +41,12 @@ METRICS: Final = (
     Metric("emberline_alarms_total", "counter", ("kind", "event", "severity"), "alarm events sent"),
     Metric("emberline_aggregates_total", "counter", (), "device minutes sent"),
     Metric("emberline_status_changes_total", "counter", ("status",), "device status events sent"),
+    Metric(
+        "emberline_control_outcomes_total",
+        "counter",
+        ("kind", "outcome"),
+        "control records of time and orders: applied, refused or repeated",
+    ),
     Metric("emberline_chunk_seconds", "histogram", ("stage",), "time a chunk takes in one stage"),
     Metric(
         "emberline_alarm_delay_seconds", "histogram", (), "from a report's arrival at the broker to its alarm's sending"

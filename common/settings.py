@@ -87,6 +87,11 @@ class Settings:
         "", "PEM file of the authorities that sign PostgreSQL's certificate; empty for those of the system"
     )
     limits_file: str = _setting("", "TOML file of limits that differ from detectors/limits.toml")
+    control_keys_file: str = _setting(
+        "",
+        "file of the keys that sign orders in the log, a line `ID HEX` each, the same for all detect workers; empty: "
+        "they take no orders",
+    )
     checkpoint_interval_s: float = _setting(5.0, "how often a detect worker checkpoints a partition", 0.1, 300)
     devices_most: int = _setting(
         250_000, "devices that a partition may have; others are refused one by one", 1, 10_000_000

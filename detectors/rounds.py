@@ -14,7 +14,7 @@ import numpy as np
 from detectors.limits import LimitTable
 from detectors.state import WATCHING, PartitionState
 from detectors.values import Values
-from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.quantities import QUANTITIES
 from schemas.report_fields import Marks
 from schemas.report_rules import Fault, Reason
@@ -36,6 +36,7 @@ class Result:
     alarms: list[Alarm] = field(default_factory=list)
     aggregates: list[Aggregate] = field(default_factory=list)
     statuses: list[DeviceStatus] = field(default_factory=list)
+    outcomes: list[ControlOutcome] = field(default_factory=list)
     refused: dict[tuple[int, int], Fault] = field(default_factory=dict)
     readable: int = 0
     skipped: int = 0

@@ -6,6 +6,7 @@ itself, and delay no other for long.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ def sift(reports: Reports, state: PartitionState, limits: LimitTable, now: int) 
 
     Tries all; where that raises, puts the rows of their devices back, and tries one half and then the other, down to
     the single report."""
-    before = _Before(reports, state)
+    before = RowsBefore(list(zip(reports.device_id, reports.test.tolist(), strict=True)), state)
     try:
         return Sifted(process(reports, state, limits, now), {})
     except Exception as error:
@@ -47,14 +48,13 @@ def sift(reports: Reports, state: PartitionState, limits: LimitTable, now: int) 
     return Sifted(first.result + second.result, first.failed | second.failed)
 
 
-class _Before:
-    """The rows of some reports' devices, as they were."""
+class RowsBefore:
+    """The rows of some devices, by id and whether of test data, as they were."""
 
-    def __init__(self, reports: Reports, state: PartitionState) -> None:
-        found = state.find(reports.device_id, reports.test)
+    def __init__(self, devices: Sequence[tuple[str, bool]], state: PartitionState) -> None:
+        found = state.find([device_id for device_id, _ in devices], np.array([test for _, test in devices], np.bool_))
         rows = np.unique(found[found >= 0])
-        new = (found < 0).nonzero()[0].tolist()
-        self._new = {(reports.device_id[report], bool(reports.test[report])) for report in new}
+        self._new = {devices[number] for number in (found < 0).nonzero()[0].tolist()}
         self._rows = dict(encode(state, rows.tolist()))
         self._dirty = rows[state.dirty[rows]]
 

@@ -28,6 +28,7 @@ from detectors import (
     temperature,
     temperature_rise,
 )
+from detectors.applied import Applied
 from detectors.device_status import DeviceFaults
 from detectors.latch import Elements, Findings, Watched
 from detectors.log_time import LogTime
@@ -146,14 +147,16 @@ class PartitionState:
 
     `rows` and `indices` have an entry a device. `watched[n]` is the state of `DETECTORS[n]`, a slot a component; the
     detectors of a quantity have the same slots, and so have `channels[code]`, by the code of the quantity. `late[code]`
-    are what is kept of late values. `log` is how far the partition's log is. `dirty`, bool[rows], marks the rows that
-    changed since they were last checkpointed, and `forgotten` are the keys of devices that were forgotten since."""
+    are what is kept of late values. `log` is how far the partition's log is, `applied` how far orders are. `dirty`,
+    bool[rows], marks the rows that changed since they were last checkpointed, and `forgotten` are the keys of devices
+    that were forgotten since."""
 
     def __init__(self, devices_most: int = DEVICES_MOST) -> None:
         self.device_ids: list[str] = []
         self.told: dict[int, DeviceFaults] = {}
         self.forgotten: list[tuple[str, bool]] = []
         self.log = LogTime()
+        self.applied = Applied()
         self.dirty = np.zeros(0, np.bool_)
         self.rows = Table(ROW)
         self.indices = Table(INDICES)

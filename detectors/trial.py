@@ -1,4 +1,5 @@
-"""Recorded reports through the pure core, in virtual time: what emberline makes of them, without Kafka or a clock.
+"""Recorded reports and orders through the pure core, in virtual time: what emberline makes of them, without Kafka or a
+clock.
 
 Each record arrives when it is said to have arrived. Silence is found at the moment when it falls due, between records
 and for `AFTER_MS` after the last one.
@@ -9,22 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+from uuid import UUID
 
 import numpy as np
 from msgspec import structs
 
+from detectors.control import apply_control
 from detectors.device_status import OFFLINE_AFTER_MS
 from detectors.limits import LimitTable
 from detectors.process import process
 from detectors.rounds import Result
 from detectors.state import PartitionState
 from detectors.statuses import check_silence, silent_until
-from schemas.events import Alarm, DeviceStatus
+from schemas.control import COMMAND, ControlRecord, Orders, order_of
+from schemas.events import Alarm, ControlOutcome, DeviceStatus
 from schemas.records import Records
+from schemas.registry import ChangeNumber
 from schemas.rejects import RejectEvent, event_of
 from schemas.report_rejects import Reject, reject_reports
 from schemas.reports import decode
-from schemas.topics import ALARMS, DEVICE_STATUS, REJECTS, TELEMETRY
+from schemas.topics import ALARMS, COMMANDS, CONTROL_OUTCOMES, DEVICE_STATUS, REJECTS, TELEMETRY
 
 AFTER_MS: Final = 7 * 3_600_000
 """Long enough for a device to be overdue (A7: 6 h), whatever its interval (`device_status.OFFLINE_MOST_MS`)."""
@@ -34,11 +39,13 @@ _SOONEST_MS: Final = min(OFFLINE_AFTER_MS.values())
 
 
 class Arrival(NamedTuple):
-    """A record as it arrives at the broker, epoch ms."""
+    """A record as it arrives at the broker, epoch ms; where `is_order`, a command in the log, which needs no proof here
+    of who sent it."""
 
     ingest_ts: int
     key: bytes | None
     value: bytes
+    is_order: bool = False
 
 
 class Happening(NamedTuple):
@@ -46,7 +53,7 @@ class Happening(NamedTuple):
 
     topic: str
     at: int
-    value: Alarm | DeviceStatus | RejectEvent
+    value: Alarm | DeviceStatus | RejectEvent | ControlOutcome
 
 
 @dataclass(slots=True)
@@ -58,6 +65,7 @@ class Summary:
     rejects: int = 0
     alarms: int = 0
     statuses: int = 0
+    outcomes: int = 0
 
 
 @dataclass(slots=True)
@@ -80,7 +88,7 @@ class Trial:
                 waiting = []
                 yield from self._silence(last_ts)
                 due_ts = None
-            elif len(waiting) == CHUNK:
+            elif len(waiting) == CHUNK or arrival.is_order or (waiting and waiting[-1].is_order):
                 yield from self._take(waiting)
                 waiting, due_ts = [], None
             if due_ts is None:
@@ -100,6 +108,9 @@ class Trial:
     def _take(self, arrivals: Sequence[Arrival]) -> Iterator[Happening]:
         if not arrivals:
             return
+        if arrivals[0].is_order:
+            yield from self._obey(arrivals[0])
+            return
         records = self._records(arrivals)
         reports, rejects = decode(records, self.limits.absences)
         result = process(reports, self._state, self.limits, now=0)
@@ -115,6 +126,17 @@ class Trial:
         for one in sorted(events, key=lambda one: one.value.source_offset):
             told = one.value
             yield one._replace(value=structs.replace(told, detected_ts=one.at)) if isinstance(told, Alarm) else one
+
+    def _obey(self, order: Arrival) -> Iterator[Happening]:
+        """Apply an order where it stands, as if a worker had copied it."""
+        (offset,), at = self._records([order]).offsets.tolist(), order.ingest_ts
+        copied = order_of(offset, order.value, ChangeNumber("try", 1, offset).to_headers())
+        held = Orders(COMMANDS.name, UUID(int=0), 1, [copied])
+        record = ControlRecord(offset, at, COMMAND.decode(), "", held)
+        result = apply_control(record, self._state, self.limits, at, lambda key, partitions: False)
+        self._add(result, ())
+        yield from (Happening(ALARMS.name, at, alarm) for alarm in result.alarms)
+        yield from (Happening(CONTROL_OUTCOMES.name, at, outcome) for outcome in result.outcomes)
 
     def _records(self, arrivals: Sequence[Arrival]) -> Records:
         offsets = np.arange(self._offset, self._offset + len(arrivals))
@@ -135,3 +157,4 @@ class Trial:
         self.summary.rejects += sum(reject.reports for reject in rejects)
         self.summary.alarms += len(result.alarms)
         self.summary.statuses += len(result.statuses)
+        self.summary.outcomes += len(result.outcomes)

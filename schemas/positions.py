@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.rejects import RejectEvent
 
-Event = Alarm | Aggregate | DeviceStatus | RejectEvent
+Event = Alarm | Aggregate | DeviceStatus | RejectEvent | ControlOutcome
 NO_POSITION = -1
 """The ordinal of statuses of silence in releases that gave them no position: such an event is never a repeat."""
 

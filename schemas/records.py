@@ -18,7 +18,8 @@ class Records(NamedTuple):
     """Consecutive records of one partition, as columns. `timestamps` are the broker's, int64 epoch ms.
 
     `sent_bytes`, int64[n], is what each took as it was sent: of a compressed batch its share. None is for records that
-    were sent as they are. `faults` says by number why records could not be taken from their batch; they are empty.
+    were sent as they are. `faults` says by number why records could not be taken from their batch, which are empty; and
+    why those are none of ours that say they are control records (`schemas.control`).
     """
 
     topic: str

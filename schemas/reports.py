@@ -14,7 +14,7 @@ from typing import Any, Final, Self, TypeVar
 import numpy as np
 
 from schemas.absences import Absences, shipped
-from schemas.control import without_control
+from schemas.control import BAD_CONTROL, without_control
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 from schemas.records import Records
 from schemas.report_fields import (
@@ -210,7 +210,7 @@ def decode(records: Records, absences: Absences | None = None) -> tuple[Reports,
 
     Never raises for bad input, and never loses any: every report of every record is in exactly one of the two, but that
     one that is rejected though its device is known stands among the reports too, as `rejected`. A control record is no
-    report and no reject.
+    report, and no reject unless `records.faults` says that it is none of ours.
     """
     parts = list(decoded(records, absences))
     if len(parts) == 1:
@@ -238,6 +238,8 @@ def _decode_part(whole: Records, absences: Absences) -> tuple[Reports, list[Reje
     parsed = parse(records.keys, records.values, records.faults)
     reports, bad, named = _columns(records, parsed, absences)
     rejects = [reject_record(records, number, fault) for number, fault in parsed.faults.items()]
+    # Of such a record nothing else is told: not even that the device talks which its key may name.
+    rejects += [reject_record(whole, at, fault) for at, fault in whole.faults.items() if fault.reason == BAD_CONTROL]
     if np.count_nonzero(bad):
         rejects += judged_reports(records, parsed, bad & (parsed.index_in_record >= 0))
         reports = reports.only(~bad | named)

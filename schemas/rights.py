@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from schemas.topics import ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REGISTRY, REJECTS, REPLAYS, TELEMETRY
+from schemas.topics import (
+    ALARMS,
+    CHECKPOINTS,
+    COMMANDS,
+    CONTROL_OUTCOMES,
+    DEVICE_STATUS,
+    OUTPUTS,
+    REGISTRY,
+    REJECTS,
+    REPLAYS,
+    TELEMETRY,
+)
 
 _OUTPUTS: Final = tuple(topic.name for topic in OUTPUTS)
 
@@ -36,8 +47,9 @@ ROLES: Final = {
 def rights(group: str) -> list[Right]:
     """The rights of all roles, where `EMBERLINE_GROUP` is `group`."""
     return [
-        # It writes into telemetry that time passes (`schemas.control`), and reads what its predecessor has sent.
+        # It writes control records into telemetry (`schemas.control`), and reads what its predecessor has sent.
         Right("detect", ("Read", "Write"), "topic", (TELEMETRY.name, CHECKPOINTS.name, *_OUTPUTS)),
+        Right("detect", ("Read",), "topic", (COMMANDS.name,)),
         Right("detect", ("Read",), "group", (f"{group}-detect",)),
         Right("detect", ("Write",), "transactional-id", (f"{group}-checkpoint-",), prefixed=True),
         # Which generation events are of is in the checkpoints (`streams.watching.strangers`).
@@ -47,7 +59,7 @@ def rights(group: str) -> list[Right]:
         # It reads how far the topic is, to see that its database was restored (`services.registry.publishing`).
         Right("registry", ("Read", "Write"), "topic", (REGISTRY.name,)),
         Right("registry", ("Write",), "transactional-id", (f"{group}-registry",)),
-        Right("service", ("Read",), "topic", (ALARMS.name, DEVICE_STATUS.name)),
+        Right("service", ("Read",), "topic", (ALARMS.name, DEVICE_STATUS.name, CONTROL_OUTCOMES.name)),
         Right("service", ("Read",), "group", (f"{group}-service-",), prefixed=True),
         Right("operator", ("Create", "Describe"), "topic", ("emberline.",), prefixed=True),
         Right("operator", ("Read",), "topic", (ALARMS.name, REJECTS.name)),

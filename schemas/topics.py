@@ -73,5 +73,5 @@ COMMANDS: Final = Topic("emberline.commands", "what people order of devices, key
 CONTROL_OUTCOMES: Final = Topic("emberline.control-outcomes", "what became of orders, keyed by device", _keep(30))
 ALARM_ACTIONS: Final = Topic("emberline.alarm-actions", "what people do about alarms, keyed by device", _keep(30))
 
-OUTPUTS: Final = (ALARMS, AGGREGATES, DEVICE_STATUS, REJECTS)
-TOPICS: Final = (TELEMETRY, *OUTPUTS, CHECKPOINTS, REPLAYS, REGISTRY)
+OUTPUTS: Final = (ALARMS, AGGREGATES, DEVICE_STATUS, REJECTS, CONTROL_OUTCOMES)
+TOPICS: Final = (TELEMETRY, *OUTPUTS, CHECKPOINTS, REPLAYS, REGISTRY, COMMANDS)

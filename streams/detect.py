@@ -22,30 +22,28 @@ from common.errors import OperatorError
 from common.kafka import clients
 from common.kafka.reading import reader
 from common.settings import Settings
-from common.times import now_ms
+from detectors.applied import Applied
 from detectors.limits import LimitTable
-from detectors.process import process
 from detectors.rounds import Result
 from detectors.rules import rules_of
-from detectors.sift import Sifted, fault_of, sift
+from detectors.sift import fault_of
 from detectors.state import PartitionState
 from detectors.statuses import is_due
 from schemas.control import TIME_HEADERS, TIME_KEY
 from schemas.records import Records
-from schemas.rejects import event_of
-from schemas.report_rejects import Reject
 from schemas.report_rules import Fault
-from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, MAX_REJECT_BYTES, OUTPUTS, REJECTS, TELEMETRY
+from schemas.topics import CHECKPOINTS, MAX_REJECT_BYTES, OUTPUTS, TELEMETRY
 from streams.batches import MAX_BATCH_BYTES, Outgoing, send_all
 from streams.checkpoints import Checkpoint, CheckpointWriter, Incarnation, read_checkpoint
-from streams.generations import E, Generation, begun, covered_to, sent_since, stamped
+from streams.control import Copier
+from streams.generations import Generation, begun, covered_to, sent_since
 from streams.ledger import Ledger
 from streams.moves import Moves, parted_in
-from streams.partitioner import with_home
 from streams.partitions import RECORD, Kept, Partition, changed_rows, ended, kept_in, let_go, record_of
-from streams.pieces import Piece, pieces_of, silence_before, with_unjudged
+from streams.pieces import Piece, pieces_of, processed, sifted, with_unjudged
 from streams.reject_share import RejectShare
 from streams.results import note_result
+from streams.sending import EventSender
 from streams.transport import Chunk, Fetch
 from streams.worker import WorkerApp
 
@@ -111,12 +109,15 @@ class DetectJob:
             max_request_size=2 * MAX_REJECT_BYTES,
         )
         await self._producer.start()
+        self._sender = EventSender(self._producer, str(app.topic_ids[TELEMETRY.name]))
+        self._copier = Copier(app, self._producer)
+        app.spawn(self._copier.run())
         app.spawn(self._run_checkpoints())
 
     @property
     def remark(self) -> str | None:
         """What the operator should know though the worker is ready."""
-        return self._share.remark
+        return "; ".join(filter(None, (self._share.remark, self._copier.remark))) or None
 
     def begin(self, offsets: Mapping[TP, int]) -> None:
         """Stop the writers of what others have now. Ours begins once the group has settled, or with its first chunk."""
@@ -160,11 +161,13 @@ class DetectJob:
                 await let_go([before])
                 self._keep(tp, before)
             await self._restore(tp, partition)
+            self._copier.begin(tp.partition, partition)
             while chunks := await partition.next_chunks():
                 if not await self._process_chunks(tp, chunks, partition):
                     return
                 partition.waiting_bytes -= sum(chunk.size for chunk in chunks)
         finally:
+            self._copier.end(tp.partition)
             partition.ended.set()
 
     async def _process_chunks(self, tp: TP, chunks: Sequence[Chunk], partition: Partition) -> bool:
@@ -174,7 +177,8 @@ class DetectJob:
         await asyncio.sleep(0)
         paused_at = time.perf_counter()
         self._moves.look(tp, partition)
-        for read in pieces_of(records, self._limits.absences, partition.state.log, partition.widths.now):
+        signers, log_time = self._copier.signers, partition.state.log
+        for read in pieces_of(records, self._limits.absences, log_time, partition.widths.now, signers):
             if time.perf_counter() - paused_at >= TURN_S:
                 await asyncio.sleep(PAUSE_S)
                 paused_at = time.perf_counter()
@@ -183,6 +187,7 @@ class DetectJob:
                 return False
             async with partition.lock:
                 taken = await self._process_piece(piece, records, tp, partition)
+                self._copier.read_back(piece.control, tp.partition, partition)
                 partition.since.append(piece._replace(rejects=[]))
             seconds = [sum(both) for both in zip(seconds, (piece.seconds, *taken), strict=True)]
         async with partition.lock:
@@ -211,7 +216,7 @@ class DetectJob:
         rejects = with_unjudged(piece.rejects, result.refused | failed, records)
         detected = time.perf_counter()
         self._app.check_not_paused()
-        await self._send_rejects(rejects, tp, partition)
+        await self._sender.send_rejects(rejects, tp, partition)
         await self._send(result, partition, tp.partition)
         self._share.note(records, piece.reports.good, rejects)
         note_result(self._app.metrics, result)
@@ -223,24 +228,13 @@ class DetectJob:
         """What the reports mean; and by offset and index, why a report is rejected on which a detector raises."""
         if not partition.careful:
             try:
-                return silence_before(piece, partition.state) + self._process(piece, partition.state), {}
+                return processed(piece, partition.state, self._limits), {}
             except Exception:
                 log.exception("partition %d: a detector failed; looking for the reports it failed on", number)
                 partition.state = await self._state_before(partition, number)
                 partition.careful = True
-        silent = silence_before(piece, partition.state)
-        result, failed = self._sift(piece, partition.state)
-        return silent + result, {at: fault_of(error) for at, error in failed.items()}
-
-    def _process(self, piece: Piece, state: PartitionState) -> Result:
-        result = process(piece.reports, state, self._limits, now_ms())
-        state.log.reach(piece.log_ts)
-        return result
-
-    def _sift(self, piece: Piece, state: PartitionState) -> Sifted:
-        sifted = sift(piece.reports, state, self._limits, now_ms())
-        state.log.reach(piece.log_ts)
-        return sifted
+        result, failed = sifted(piece, partition.state, self._limits)
+        return result, {at: fault_of(error) for at, error in failed.items()}
 
     async def _state_before(self, partition: Partition, number: int) -> PartitionState:
         """The state before this piece, which has left it half changed: the state that a successor would restore."""
@@ -249,8 +243,7 @@ class DetectJob:
         checkpoint, _ = await self._read(number)
         for piece in since:
             await asyncio.sleep(0)
-            silence_before(piece, checkpoint.state)
-            self._sift(piece, checkpoint.state)
+            sifted(piece, checkpoint.state, self._limits)
         return checkpoint.state
 
     def _empty(self) -> PartitionState:
@@ -265,7 +258,7 @@ class DetectJob:
         for reason, count in checkpoint.aside.items():
             self._app.metrics.add("emberline_bad_checkpoint_records_total", count, reason=reason)
         kept = kept_in(checkpoint.records, checkpoint.state)
-        checkpoint.state.log = kept.log
+        checkpoint.state.log, checkpoint.state.applied = kept.log, kept.applied or Applied()
         return checkpoint, kept
 
     async def release(self, revoked: set[TP]) -> None:
@@ -325,14 +318,18 @@ class DetectJob:
             # Before reading: from here on nobody else writes this partition's checkpoints.
             self._writers[number] = await CheckpointWriter.start(self._settings, number, self._incarnation())
         checkpoint, kept = await self._read(number)
+        self._copier.check_signers(kept.signers, number)
         self._writers[number].epoch = checkpoint.next_epoch
         partition.state = checkpoint.state
         if RECORD in checkpoint.records:
             partition.recorded = RECORD, checkpoint.records[RECORD]
             partition.widths = kept.widths
-        partition.parted = parted_in(checkpoint.records)
+        partition.parted, partition.signers = parted_in(checkpoint.records), dict(kept.signers)
         await self._moves.begin(tp, partition)
         await self._begin_generation(tp, partition, kept.generation)
+        if self._copier.name_signer(partition):
+            partition.recorded = record_of(partition, partition.generation)
+            await self._writers[number].write([partition.recorded])
         partition.restored = True
         # Others wait for their turn.
         self._app.progressed()
@@ -370,35 +367,8 @@ class DetectJob:
             partition.recorded = record_of(partition, partition.generation)
             await self._writers[number].write([partition.recorded])
 
-    async def _send_rejects(self, rejects: list[Reject], tp: TP, partition: Partition) -> None:
-        topic, number = tp
-        told = [event_of(with_home(reject, number, partition.widths.now), topic, number) for reject in rejects]
-        originals = {(reject.offset, reject.index): reject for reject in rejects}
-        partition.sending += await send_all(
-            self._producer,
-            REJECTS.name,
-            number,
-            (
-                Outgoing(reject.key, reject.value, event.to_headers(reject.headers))
-                for event in self._to_send(REJECTS.name, told, partition)
-                for reject in (originals[event.source_offset, event.source_index],)
-            ),
-        )
-
     async def _send(self, result: Result, partition: Partition, number: int) -> None:
-        """Fire first (domain.md, rule 4): alarms before status before aggregates."""
-        for topic, told in (
-            (ALARMS, self._to_send(ALARMS.name, result.alarms, partition)),
-            (DEVICE_STATUS, self._to_send(DEVICE_STATUS.name, result.statuses, partition)),
-            (AGGREGATES, self._to_send(AGGREGATES.name, result.aggregates, partition)),
-        ):
-            records = (Outgoing(event.device_id.encode(), event.to_json()) for event in told)
-            partition.sending += await send_all(self._producer, topic.name, number, records)
-
-    def _to_send(self, topic: str, events: Sequence[E], partition: Partition) -> list[E]:
-        """The events as they are sent, without those that are there already."""
-        new = events if partition.sent is None else partition.sent.new(topic, events)
-        return stamped(new, partition.generation.number, str(self._app.topic_ids[TELEMETRY.name]))
+        await self._sender.send(result, partition, number)
 
     async def _run_checkpoints(self) -> None:
         while True:

@@ -21,12 +21,12 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import structs
 
 from common.kafka.reading import batches
-from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.positions import Event, Position
 from schemas.rejects import RejectEvent
-from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
+from schemas.topics import AGGREGATES, ALARMS, CONTROL_OUTCOMES, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
 
-E = TypeVar("E", Alarm, Aggregate, DeviceStatus, RejectEvent)
+E = TypeVar("E", Alarm, Aggregate, DeviceStatus, RejectEvent, ControlOutcome)
 
 LOOKED_BACK: Final = 2_000
 """Events by which it is told which generation an output partition is at, where no checkpoint tells [ours]."""
@@ -108,6 +108,7 @@ _READ: Final[Mapping[str, Callable[[ConsumerRecord], Event]]] = {
     AGGREGATES.name: lambda record: Aggregate.from_json(record.value),
     DEVICE_STATUS.name: lambda record: DeviceStatus.from_json(record.value),
     REJECTS.name: lambda record: RejectEvent.from_headers(record.headers),
+    CONTROL_OUTCOMES.name: lambda record: ControlOutcome.from_json(record.value),
 }
 
 

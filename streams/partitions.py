@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import orjson
 from msgspec import Struct
 
+from detectors.applied import Applied
 from detectors.checkpoints.encode import encode, tombstones
 from detectors.log_time import LogTime
 from detectors.state import PartitionState
@@ -25,6 +27,8 @@ RECORD: Final = b"partition"
 
 RECORDS_TOGETHER: Final = 5_000
 """Chunks that wait are processed together up to so many records: small ones are dear each by itself [ours]."""
+SIGNED_MS: Final = 8 * 86_400_000
+"""A key is named in the checkpoint for so long after it signed: a day longer than telemetry is kept."""
 ROWS_AT_ONCE: Final = 2_000
 """Rows of a checkpoint made without a pause: some 20 ms [measured]."""
 
@@ -48,7 +52,8 @@ class Partition:
     ends with the piece in hand. `ledger` is None until something comes of it. `generation` is that of its events,
     `sent` what is on the output topics of records that no checkpoint of these rules covers; `recorded` is what the
     checkpoint says of both, of the log and of `widths`. `parted` is what was told of devices that may have gone, by the
-    keys of their rows.
+    keys of their rows. `signers` are the ids of keys that may have signed control records which are read yet, each with
+    the log's time at which it last did.
     """
 
     state: PartitionState
@@ -72,6 +77,7 @@ class Partition:
     recorded: tuple[bytes, bytes] | None = None
     widths: Widths = field(default_factory=Widths)
     parted: dict[bytes, Parting] = field(default_factory=dict)
+    signers: dict[str, int] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -94,7 +100,7 @@ class Partition:
         self.state, self.generation, self.recorded = before.state, before.generation, before.recorded
         self.sent, self.sending, self.since = before.sent, before.sending, before.since
         self.careful, self.next_offset, self.moved_at = before.careful, before.next_offset, before.moved_at
-        self.widths, self.parted = before.widths, before.parted
+        self.widths, self.parted, self.signers = before.widths, before.parted, before.signers
         self.restored = True
 
 
@@ -105,6 +111,8 @@ def record_of(partition: Partition, generation: Generation) -> tuple[bytes, byte
         "awake_ts": partition.state.log.awake_ts,
         "generation": generation,
         "widths": partition.widths.counts,
+        "applied": partition.state.applied.to_json(),
+        "signers": {key_id: ts for key_id, ts in partition.signers.items() if ts + SIGNED_MS >= partition.state.log.ts},
     }
     return RECORD, orjson.dumps(told)
 
@@ -115,6 +123,8 @@ class Kept(NamedTuple):
     log: LogTime
     generation: Generation | None = None
     widths: Widths = Widths()
+    applied: Applied | None = None
+    signers: Mapping[str, int] = MappingProxyType({})
 
     @classmethod
     def of(cls, record: bytes) -> Kept | None:
@@ -126,7 +136,9 @@ class Kept(NamedTuple):
         match told:
             case {"log_ts": int(ts), "awake_ts": int(awake_ts), "generation": generation}:
                 widths = Widths.from_json(told.get("widths"))
-                return cls(LogTime(ts, awake_ts), Generation.from_json(generation), widths)
+                applied, signers = Applied.from_json(told.get("applied")), told.get("signers")
+                signers = signers if isinstance(signers, dict) else {}
+                return cls(LogTime(ts, awake_ts), Generation.from_json(generation), widths, applied, signers)
         return None
 
 

@@ -1,6 +1,7 @@
 """A chunk cut into pieces, for detection: each is short enough that the event loop and its other work need not wait.
 
-A chunk is cut where silence is checked (`detectors.log_time`). What lies between is decoded part by part, as many parts
+A chunk is cut where silence is checked (`detectors.log_time`) and before control records (`schemas.control`), which
+apply to what comes after them. What lies between is decoded part by part, as many parts
 as fit the time. The result is cut again where it holds too many reports of one device, for these are processed one
 after the other. A piece may end between any two reports.
 """
@@ -10,19 +11,28 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Final, NamedTuple
+from uuid import UUID
 
 import numpy as np
 
+from common.times import now_ms
+from detectors.control import apply_control, time_told
 from detectors.device_status import MISPLACED
+from detectors.limits import LimitTable
 from detectors.log_time import LogTime
+from detectors.process import process
 from detectors.rounds import Result
+from detectors.sift import Sifted, sift
 from detectors.state import PartitionState
 from detectors.statuses import check_silence
 from schemas.absences import Absences
+from schemas.control import ControlRecord, sorted_out, times_in
+from schemas.control_keys import NO_KEYS
 from schemas.records import Records
 from schemas.report_rejects import Reject, reject_reports
 from schemas.report_rules import Fault
@@ -48,17 +58,27 @@ class SilenceCheck(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What some consecutive reports of a chunk hold. `seconds` is what decoding them took, `check` comes before them,
-    and `log_ts` is the log's time after them."""
+    """What some consecutive reports of a chunk hold. `seconds` is what decoding them took. `check` comes before them,
+    then `control`. `times` are the offsets and arrivals of records of time, and `log_ts` is the log's time after them.
+    """
 
     reports: Reports
     rejects: list[Reject]
     seconds: float
     check: SilenceCheck | None = None
     log_ts: int = 0
+    control: ControlRecord | None = None
+    times: Sequence[tuple[int, int]] = ()
 
 
-def pieces_of(records: Records, absences: Absences, log: LogTime, partitions: int = 0) -> Iterator[Piece]:
+Signers = Callable[[Records], tuple[Records, dict[int, ControlRecord]]]
+"""Sorts out the control records of a chunk: `schemas.control.sorted_out` by the topic's id and the worker's keys."""
+WITHOUT_KEYS: Final[Signers] = partial(sorted_out, telemetry_id=UUID(int=0), keys=NO_KEYS)
+
+
+def pieces_of(
+    records: Records, absences: Absences, log: LogTime, partitions: int = 0, signers: Signers = WITHOUT_KEYS
+) -> Iterator[Piece]:
     """The records piece by piece. What comes next is decoded when it is asked for.
 
     `partitions` is how many their topic has; by it reports that are in another partition than their keys belong to are
@@ -66,14 +86,26 @@ def pieces_of(records: Records, absences: Absences, log: LogTime, partitions: in
     """
     checks, newest = log.checks(records.timestamps)
     misplaced = _misplaced(records, partitions)
-    for begin, end in pairwise(sorted({0, *checks, len(newest)})):
+    records, controls = signers(records)
+    for begin, end in pairwise(sorted({0, *checks, *controls, len(newest)})):
         before_ts = int(newest[begin - 1]) if begin else log.ts
         check = SilenceCheck(before_ts, int(newest[begin]), int(records.offsets[begin])) if begin in checks else None
         part = records if end - begin == len(newest) else records.between(begin, end)
+        control, times = controls.get(begin), _times(part)
         for piece in _pieces(part, absences):
             reports = _with_misplaced(piece.reports, records, misplaced)
-            yield piece._replace(reports=reports, check=check, log_ts=_reached(piece, part, newest[begin:end]))
-            check = None
+            yield piece._replace(
+                reports=reports,
+                check=check,
+                log_ts=_reached(piece, part, newest[begin:end]),
+                control=control,
+                times=times,
+            )
+            check, control, times = None, None, ()
+
+
+def _times(records: Records) -> Sequence[tuple[int, int]]:
+    return [(int(records.offsets[number]), int(records.timestamps[number])) for number in times_in(records)]
 
 
 def _misplaced(records: Records, partitions: int) -> np.ndarray | None:
@@ -144,9 +176,31 @@ def _begins(reports: Reports) -> Iterator[int]:
             seen = Counter([device_id])
 
 
-def silence_before(piece: Piece, state: PartitionState) -> Result:
-    """What silence means before a piece."""
-    return Result(statuses=check_silence(state, *piece.check) if piece.check else [])
+def processed(piece: Piece, state: PartitionState, limits: LimitTable) -> Result:
+    """What a piece means, in place. Raises what a detector raises."""
+    before = before_reports(piece, state, limits)
+    result = before + process(piece.reports, state, limits, now_ms())
+    state.log.reach(piece.log_ts)
+    return result
+
+
+def sifted(piece: Piece, state: PartitionState, limits: LimitTable) -> Sifted:
+    """The same without the reports on which a detector raises (`detectors.sift`)."""
+    before = before_reports(piece, state, limits)
+    result, failed = sift(piece.reports, state, limits, now_ms())
+    state.log.reach(piece.log_ts)
+    return Sifted(before + result, failed)
+
+
+def before_reports(piece: Piece, state: PartitionState, limits: LimitTable) -> Result:
+    """What silence means before a piece, and what was ordered."""
+    result, number = Result(statuses=check_silence(state, *piece.check) if piece.check else []), piece.reports.partition
+    if piece.control is not None:
+        result += apply_control(
+            piece.control, state, limits, now_ms(), lambda key, partitions: is_misplaced(key, number, partitions)
+        )
+    result.outcomes += [time_told(*one) for one in piece.times]
+    return result
 
 
 def with_unjudged(rejects: list[Reject], unjudged: Mapping[tuple[int, int], Fault], records: Records) -> list[Reject]:

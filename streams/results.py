@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from common.metrics import Metrics
 from detectors.rounds import Result
+from schemas.commands import CommandKind
+from schemas.control import TIME
 from schemas.events import Severity
+
+_KINDS: Final = {TIME.decode(), *CommandKind}
 
 
 def note_result(metrics: Metrics, result: Result) -> None:
@@ -21,5 +27,12 @@ def note_result(metrics: Metrics, result: Result) -> None:
         severity = Severity(alarm.severity).name.lower()
         metrics.add("emberline_alarms_total", kind=alarm.kind, event=alarm.event, severity=severity)
         metrics.observe("emberline_alarm_delay_seconds", (alarm.detected_ts - alarm.ingest_ts) / 1000)
+    for outcome in result.outcomes:
+        metrics.add("emberline_control_outcomes_total", kind=_kind(outcome.kind), outcome=outcome.outcome)
     for status in result.statuses:
         metrics.add("emberline_status_changes_total", status=status.status)
+
+
+def _kind(kind: str) -> str:
+    """Kinds that are ours; whoever writes to the topic of commands may make up any."""
+    return kind if kind in _KINDS else "unknown"

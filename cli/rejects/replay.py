@@ -43,6 +43,7 @@ from common.kafka import clients
 from common.kafka.reading import end_of
 from common.settings import Settings
 from common.times import now_ms
+from schemas.control import BAD_CONTROL
 from schemas.rejects import NOT_JUDGED
 from schemas.topics import MAX_REJECT_BYTES, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
@@ -190,6 +191,8 @@ def _why_not(plan: RejectReplay, reject: StoredReject, note: ReplayNote | None) 
         return "an earlier replay broke off and telemetry no longer holds what would tell whether it was sent"
     if reject.reason in NOT_JUDGED:
         return "it is stored with the good reports; `emberline backfill` shows what detectors say of it now"
+    if reject.reason == BAD_CONTROL:
+        return "it claims to be a control record, which only detect workers may send"
     if reject.cut >= 0:
         return f"its bytes are not all stored; {reject.source} has the record whole, as long as the topic keeps it"
     if reject.source_topic != TELEMETRY.name:

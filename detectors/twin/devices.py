@@ -24,6 +24,13 @@ HOLD_MS: Final = 600_000
 MAX_NOTES: Final = 32
 HOUR_MS: Final = 3_600_000
 
+WATCHED: Final = {
+    "residual_current_ma": (AlarmKind.RESIDUAL_CURRENT, AlarmKind.RESIDUAL_CURRENT_RISE),
+    "temperature_c": (AlarmKind.TEMPERATURE, AlarmKind.TEMPERATURE_RISE),
+    "arc_half_cycles": (AlarmKind.ARC_FAULT,),
+}
+NUMBERS: Final = {kind: number for number, kind in enumerate(kind for kinds in WATCHED.values() for kind in kinds)}
+
 Twin = Level | Rise | Rate
 
 

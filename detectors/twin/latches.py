@@ -72,6 +72,10 @@ class Latch:
     """One component's alarm of one kind."""
 
     def __init__(self) -> None:
+        self.rest()
+
+    def rest(self) -> None:
+        """Hold nothing."""
         self.stretches = {Severity.WARNING: Stretch(), Severity.ALARM: Stretch()}
         self.worse, self.normal = Stretch(), Stretch()
         self.stretch_peak = -math.inf

@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
+from uuid import UUID
 
 import numpy as np
 import orjson
@@ -20,9 +21,12 @@ from msgspec import structs
 from detectors.device_status import MISPLACED
 from detectors.limits import LimitTable
 from detectors.messages import alarm_message
+from detectors.twin.control import TwinControl, time_passed
 from detectors.twin.devices import (
     HOUR_MS,
     MINUTE_MS,
+    NUMBERS,
+    WATCHED,
     Channel,
     Device,
     Twin,
@@ -44,8 +48,10 @@ from detectors.twin.devices import (
     within_flood,
 )
 from detectors.twin.latches import Level, Rate, Rise, TwinFinding, Value
-from schemas.control import is_control
-from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, DeviceStatus, alarm_id
+from detectors.twin.minutes import closed, count
+from schemas.control import is_control, opened_control
+from schemas.control_keys import NO_KEYS, ControlKeys
+from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, ControlOutcome, DeviceStatus, alarm_id
 from schemas.quantities import BY_NAME, QUANTITIES
 from schemas.records import Headers, Records
 from schemas.rejects import NOT_JUDGED
@@ -53,21 +59,13 @@ from schemas.report_json import device_of, loads
 from schemas.report_rules import MAX_RECORD_BYTES, MAX_REPORTS_PER_RECORD, Fault, Reading, Reason, read
 from schemas.reports import decode
 
-LATENESS_MS: Final = 30_000
 CHECK_MS: Final = 5_000
 HOLE_MS: Final = 60_000
 POINTS: Final = 8
 
-WATCHED: Final = {
-    "residual_current_ma": (AlarmKind.RESIDUAL_CURRENT, AlarmKind.RESIDUAL_CURRENT_RISE),
-    "temperature_c": (AlarmKind.TEMPERATURE, AlarmKind.TEMPERATURE_RISE),
-    "arc_half_cycles": (AlarmKind.ARC_FAULT,),
-}
-NUMBERS: Final = {kind: number for number, kind in enumerate(kind for kinds in WATCHED.values() for kind in kinds)}
-
 Record = tuple[int, int, bytes | None]
 """Offset, time of arrival, value."""
-E = TypeVar("E", Alarm, Aggregate, DeviceStatus)
+E = TypeVar("E", Alarm, Aggregate, DeviceStatus, ControlOutcome)
 
 TWINS: Final[dict[AlarmKind, type[Twin]]] = {
     AlarmKind.RESIDUAL_CURRENT: Level,
@@ -86,11 +84,22 @@ class Told:
     aggregates: list[Aggregate] = field(default_factory=list)
     statuses: list[DeviceStatus] = field(default_factory=list)
     rejects: list[tuple[int, int, str]] = field(default_factory=list)
+    outcomes: list[ControlOutcome] = field(default_factory=list)
 
     def sort(self) -> None:
-        for events in (self.alarms, self.aggregates, self.statuses):
+        for events in (self.alarms, self.aggregates, self.statuses, self.outcomes):
             events.sort(key=lambda event: (event.source_offset, event.source_ordinal))
         self.rejects.sort()
+
+
+class ControlSettings(NamedTuple):
+    """By which control records are known as ours: the workers' keys, the id of telemetry and the partition; and whether
+    the key of a device belongs to another partition, by how many there are."""
+
+    keys: ControlKeys
+    telemetry_id: UUID
+    partition: int
+    misplaced: Callable[[bytes, int], bool]
 
 
 class Oracle:
@@ -102,14 +111,18 @@ class Oracle:
         devices_most: int = 250_000,
         misplaced: Callable[[bytes | None], bool] = lambda key: False,
         gone: Callable[[tuple[str, bool], int], bool] = lambda device, offset: False,
+        control: ControlSettings | None = None,
     ) -> None:
-        """`gone` says of a device that is silent at an offset whether another partition has taken it over."""
+        """`gone` says of a device that is silent at an offset whether another partition has taken it over. Without
+        `control` no control record is ours but those of time."""
         self.limits = limits
         self.devices: dict[tuple[str, bool], Device] = {}
         self.devices_most = devices_most
         self.misplaced = misplaced
         self.gone = gone
         self._record_notes: list[str] = []
+        self._control_settings = control or ControlSettings(NO_KEYS, UUID(int=0), 0, lambda key, partitions: False)
+        self.control = TwinControl(limits, self._control_settings.misplaced)
         self.told = Told()
         self.log_ts = self.awake_ts = 0
 
@@ -128,7 +141,7 @@ class Oracle:
         parsed, reason = _parsed(value, key)
         self._record_notes = [MISPLACED] if self.misplaced(key) else []
         if is_control(value, headers):
-            pass
+            self._take_control(offset, ingest_ts, value, key, headers, now)
         elif reason:
             now.rejects.append((offset, -1, reason))
             self._talks(device_of(key), offset, -1, ingest_ts, now)
@@ -141,8 +154,27 @@ class Oracle:
         self.told.alarms += now.alarms
         self.told.aggregates += now.aggregates
         self.told.statuses += now.statuses
+        self.told.outcomes += now.outcomes
         self.told.rejects += now.rejects
         return now
+
+    def _take_control(
+        self, offset: int, ingest_ts: int, value: bytes | None, key: bytes | None, headers: Headers, now: Told
+    ) -> None:
+        if not value:
+            now.outcomes.append(time_passed(offset, ingest_ts))
+            return
+        keys, telemetry_id, partition, _ = self._control_settings
+        records = Records("", partition, np.array([offset]), np.array([ingest_ts]), [key], [value], [headers])
+        found = opened_control(records, 0, telemetry_id, keys)
+        if isinstance(found, Fault):
+            now.rejects.append((offset, -1, found.reason))
+            return
+        for outcome, obeyed in self.control.take(found, self.devices):
+            now.outcomes.append(outcome)
+            now.alarms += obeyed.alarms
+            now.aggregates += obeyed.aggregates
+            now.statuses += obeyed.statuses
 
     def pass_time(self, offset: int, ingest_ts: int, now: Told) -> None:
         """Let the log's time go on to a record's arrival, and put devices offline that are silent by then."""
@@ -242,7 +274,7 @@ class Oracle:
         live = {where for where in watched if ts >= device.channels.setdefault(where, Channel()).ts}
         newest = bool(live) if watched else ts >= device.newest_ts
         if set_back(device, report, not newest):
-            now.aggregates += _closed(device, report, everything=True)
+            now.aggregates += closed(device, report.offset, report.index, everything=True)
             device.newest_ts = ts
             for channel in device.channels.values():
                 channel.ts = min(channel.ts, ts)
@@ -250,11 +282,11 @@ class Oracle:
         if newest:
             note_newest(device, report)
         device.newest_ts = max(device.newest_ts, ts)
-        now.aggregates += _closed(device, report)
+        now.aggregates += closed(device, report.offset, report.index)
         for where in _hidden(device, reading, watched, live):
             del values[where]
             watched.pop(where)
-        _count(device, report, values)
+        count(device, report, values)
         for quantity in dict.fromkeys(quantity for quantity, _ in watched):
             device.judged_ts.setdefault(quantity, report.ingest_ts)
             if any(where[0] == quantity and where in live for where in watched):
@@ -337,61 +369,6 @@ def _hidden(
     for where in live:
         device.channels[where].power_on = where in shown
     return hidden
-
-
-def _count(device: Device, report: TwinReport, values: dict[tuple[str, int], float]) -> None:
-    """Count the values in their minute, unless that has closed."""
-    minute_ts = report.ts - report.ts % MINUTE_MS
-    if minute_ts + MINUTE_MS + LATENESS_MS <= device.newest_ts:
-        return
-    minute = device.minutes.setdefault(minute_ts, {})
-    for where, value in values.items():
-        minute.setdefault(where, []).append((report.ts, value))
-
-
-def _closed(device: Device, report: TwinReport, everything: bool = False) -> list[Aggregate]:
-    """The minutes that the device's newest time has left behind by more than the lateness, or all."""
-    found = []
-    for minute_ts in sorted(device.minutes):
-        if not everything and minute_ts + MINUTE_MS + LATENESS_MS > device.newest_ts:
-            continue
-        if minute := device.minutes.pop(minute_ts):
-            found.append(
-                Aggregate(
-                    v=VERSION,
-                    device_id=device.device_id,
-                    device_kind=device.kind_name,
-                    test=device.test,
-                    minute_ts=minute_ts,
-                    quantities=_statistics(minute),
-                    source_offset=report.offset,
-                    source_ordinal=report.index * 2 + minute_ts // MINUTE_MS % 2,
-                )
-            )
-    return found
-
-
-def _statistics(minute: dict[tuple[str, int], list[tuple[int, float]]]) -> dict[str, Any]:
-    quantities: dict[str, Any] = {}
-    for name in (quantity.name for quantity in QUANTITIES):
-        last = max((component for quantity, component in minute if quantity == name), default=-1)
-        if last < 0:
-            continue
-        columns = [_statistic(minute.get((name, component), [])) for component in range(last + 1)]
-        quantities[name] = {key: [column[key] for column in columns] for key in columns[0]}
-    return quantities
-
-
-def _statistic(held: list[tuple[int, float]]) -> dict[str, Any]:
-    if not held:
-        return {"count": 0, "min": None, "max": None, "mean": None, "last": None}
-    values, total = [value for _, value in held], 0.0
-    for value in values:
-        total += value  # sum() would compensate, the arrays do not
-    newest_ts = max(ts for ts, _ in held)
-    last = [value for ts, value in held if ts == newest_ts][-1]
-    mean = total / len(held)
-    return {"count": len(held), "min": min(values), "max": max(values), "mean": mean, "last": last}
 
 
 def _alarm(

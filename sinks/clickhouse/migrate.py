@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Final
 
 from sinks.clickhouse.config import Config
-from sinks.clickhouse.rows import TABLES
+from sinks.clickhouse.rows import KEPT_FOR_EVER, TABLES
 from sinks.clickhouse.service import Service
 from sinks.clickhouse.wire import BlockClient
 from sinks.contract import SinkRefused
@@ -124,6 +124,6 @@ def _set_retention(service: Service) -> None:
     """Bring tables made under another setting to this one; parts are told their new end, not rewritten."""
     days = service.config.retention_days
     made = dict(service.query("SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()"))
-    for table in made.keys() & set(TABLES.values()):
+    for table in made.keys() & set(TABLES.values()) - KEPT_FOR_EVER:
         if f"toIntervalDay({days})" not in made[table]:
             service.query(f"ALTER TABLE {table} MODIFY TTL toDateTime(ingest_ts) + toIntervalDay({days})")

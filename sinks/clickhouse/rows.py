@@ -15,7 +15,7 @@ import numpy as np
 
 from schemas import topics
 from schemas.absences import Absences
-from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.quantities import BY_NAME, DEVICE_KINDS, QUANTITIES
 from schemas.records import Records
 from schemas.rejects import RejectEvent, gateway_of, original_headers
@@ -33,8 +33,11 @@ TABLES: Final[Mapping[str, str]] = {
     topics.AGGREGATES.name: "aggregates_1m",
     topics.DEVICE_STATUS.name: "device_status_events",
     topics.REJECTS.name: "rejects",
+    topics.CONTROL_OUTCOMES.name: "control_records",
 }
 """The table each topic's records go to."""
+KEPT_FOR_EVER: Final = frozenset({"control_records"})
+"""Tables without retention: who ordered what is asked after longer, and detecting again needs it."""
 
 STATISTICS: Final = ("count", "min", "max", "mean", "last")
 _KIND_NAMES: Final = (*(kind.name for kind in DEVICE_KINDS), "unknown")
@@ -89,6 +92,13 @@ def device_status_block(records: Records, topic_id: UUID) -> Block:
     return _one_a_record("device_status_events", records, topic_id, columns, numbers, malformed)
 
 
+def control_block(records: Records, topic_id: UUID) -> Block:
+    """One row a record: the event's own fields, but for the version."""
+    events, numbers, malformed = _read(records, lambda n: ControlOutcome.from_json(records.values[n]))
+    columns = columns_of(ControlOutcome, events)
+    return _one_a_record("control_records", records, topic_id, columns, numbers, malformed)
+
+
 def rejects_block(records: Records, topic_id: UUID) -> Block:
     """One row a record: why it was rejected and whence and through which gateway it came, its bytes, its headers."""
     events, numbers, malformed = _read(records, lambda n: RejectEvent.from_headers(records.headers[n]))
@@ -135,6 +145,7 @@ BLOCKS: Final[Mapping[str, Callable[[Records, UUID], Block]]] = {
     topics.AGGREGATES.name: aggregates_block,
     topics.DEVICE_STATUS.name: device_status_block,
     topics.REJECTS.name: rejects_block,
+    topics.CONTROL_OUTCOMES.name: control_block,
 }
 
 

@@ -19,7 +19,7 @@ from detectors.state import PartitionState
 from detectors.twin.oracle import Oracle, Record, Told, timeless
 from schemas.control import TIME_HEADERS
 from schemas.records import Headers, Records
-from streams.pieces import Piece, pieces_of, silence_before
+from streams.pieces import Piece, before_reports, pieces_of
 
 T0 = 1_790_000_040_000
 """The beginning of a minute."""
@@ -90,7 +90,7 @@ def _pieces(
     """A chunk piece by piece, as a worker goes through it; the reports of each cut again at the numbers `cuts`."""
     for piece in pieces_of(records_of(chunk), limits.absences, state.log):
         reports = piece.reports
-        result = silence_before(piece, state)
+        result = before_reports(piece, state, limits)
         edges = sorted({0, len(reports), *(min(one, len(reports)) for one in cuts)})
         for begin, end in pairwise(edges if len(edges) > 1 else [0, 0]):
             result += process(reports.between(begin, end), state, limits, now)
@@ -112,6 +112,7 @@ def told(
             all_told.alarms += timeless(result.alarms)
             all_told.aggregates += result.aggregates
             all_told.statuses += result.statuses
+            all_told.outcomes += result.outcomes
             all_told.rejects += [(*at, fault.reason) for at, fault in result.refused.items()]
     all_told.rejects.sort()
     return all_told

@@ -27,6 +27,7 @@ from tests.faults.crew import CommandLine, Crew, product
 from tests.faults.load import Load, LoadShape
 from tests.faults.verdict import Verdict, judge
 from tests.faults.watch import Look, Watch
+from tests.support.control_keys import keys_file
 from tests.support.fleet_sends import quick_limits
 from tests.support.processes import Ended, run, until
 
@@ -84,6 +85,7 @@ def settings_for(servers: Servers, folder: Path, **changes: Any) -> Settings:
         checkpoint_interval_s=0.5,
         stall_s=30,
         limits_file=str(quick_limits(folder)),
+        control_keys_file=str(keys_file(folder)),
     )
     return replace(settings, **changes)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -23,19 +23,20 @@ from common.settings import Settings, host_port
 from detectors.device_status import MISPLACED
 from detectors.limits import LimitTable, load_limits
 from detectors.twin.devices import Device as Twin
-from detectors.twin.oracle import Oracle, Told, timeless
+from detectors.twin.oracle import ControlSettings, Oracle, Told, timeless
 from schemas.control import is_control
-from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus, Outcome
 from schemas.positions import Event, Position, Repeats
 from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, NOT_JUDGED, RejectEvent
 from schemas.reports import Reports, decode
-from schemas.topics import AGGREGATES, ALARMS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
+from schemas.topics import AGGREGATES, ALARMS, CONTROL_OUTCOMES, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
 from streams.moves import Move
 from streams.partitioner import is_misplaced
 from streams.transport import to_records
 from tests.faults.checkpoints import Device, Row
 from tests.faults.watch import TABLES, Look, Place, Stored
+from tests.support.control import control_settings
 from tests.support.fleet_sends import fed, rejects_of, without_repeats
 
 StatusRow = tuple[str, bool, str, str, int, int]
@@ -95,11 +96,19 @@ Fails = Callable[[Any], bool]
 class _Sifted(Oracle):
     """The twin, which never raises, without the reports that a detector raises on: as if they had never been there."""
 
-    def __init__(self, limits: LimitTable, fails: Fails, number: int, gone: Sequence[Set[tuple[Device, int]]]) -> None:
+    def __init__(
+        self,
+        limits: LimitTable,
+        fails: Fails,
+        number: int,
+        gone: Sequence[Set[tuple[Device, int]]],
+        control: ControlSettings,
+    ) -> None:
         super().__init__(
             limits,
             misplaced=lambda key: is_misplaced(key, number, len(gone)),
             gone=lambda device, offset: (device, offset) in gone[number],
+            control=control,
         )
         self.failed: list[tuple[int, int, str]] = []
         self._fails = fails
@@ -132,13 +141,15 @@ def judge(
     ends = looks[-1].ends
     topics = asyncio.run(read_topics(settings, ends))
     limits = load_limits(settings.limits_path)
-    oracles = [_Sifted(limits, fails, number, gone) for number in range(settings.partitions)]
+    controls = control_settings(settings)
+    oracles = [_Sifted(limits, fails, number, gone, controls[number]) for number in range(settings.partitions)]
     told = _Twins(topics[TELEMETRY.name], oracles, moves).told()
     host, port = host_port(clickhouse)
     with Client(host, port, settings.clickhouse_database, password=settings.clickhouse_password) as client:
         _judge_telemetry(verdict, topics, told, client, acknowledged)
         _judge_alarms(verdict, topics, told, client)
         _judge_statuses(verdict, topics, told, client, looks[-1].telemetry_ends, widened)
+        _judge_outcomes(verdict, topics, told, client, looks[-1].telemetry_ends)
         _judge_once(verdict, client)
         rows = {place: _rows_of(place[0], records) for place, records in _placed(topics)}
         _judge_stored(verdict, rows, ends, client)
@@ -286,6 +297,37 @@ def _judge_statuses(
     }
 
 
+def _judge_outcomes(
+    verdict: Verdict, topics: Topics, told: Sequence[Told], client: Client, ends: Mapping[int, int]
+) -> None:
+    """Those of records below `ends`: that time passes is told after them too."""
+    columns = "`partition`, source_offset, source_ordinal, kind, device_id, outcome, reason, source, epoch, number"
+    rows = client.execute(f"SELECT {columns} FROM control_records ORDER BY `partition`, `offset`")  # noqa: S608
+    for number, of_partition in enumerate(told):
+        events = (ControlOutcome.from_json(record.value) for record in topics[CONTROL_OUTCOMES.name][number])
+        outcomes = [event for event in without_repeats(events) if event.source_offset < ends[number]]
+        wanted = [_outcome_row(one) for one in of_partition.outcomes]
+        verdict.same([_outcome_row(one) for one in outcomes], wanted, f"outcomes of partition {number}")
+        stored = [row for at, *row in rows if at == number and row[0] < ends[number]]
+        verdict.same([tuple(row) for row in stored], wanted, f"outcomes of partition {number} in ClickHouse")
+    dealt_with = Counter(
+        (one.source, one.epoch, one.number)
+        for of_partition in told
+        for one in of_partition.outcomes
+        if one.source and one.outcome != Outcome.REPEATED
+    )
+    verdict.hold(max(dealt_with.values(), default=1) == 1, "an order was dealt with twice")
+    verdict.counts |= {
+        "orders": len(dealt_with),
+        "repeated_orders": sum(one.outcome == Outcome.REPEATED for of in told for one in of.outcomes),
+    }
+
+
+def _outcome_row(one: ControlOutcome) -> tuple[int, int, str, str, str, str, str, int, int]:
+    place = one.source_offset, one.source_ordinal
+    return *place, one.kind, one.device_id, one.outcome, one.reason, one.source, one.epoch, one.number
+
+
 def _status_row(one: DeviceStatus) -> StatusRow:
     return one.device_id, one.test, one.status, " ".join(one.faults), one.source_offset, one.source_ordinal
 
@@ -355,6 +397,8 @@ def _event_of(topic: str, record: ConsumerRecord) -> tuple[Event, int]:
         return minute, sum(len(statistics["count"]) for statistics in minute.quantities.values())
     if topic == ALARMS.name:
         return Alarm.from_json(record.value), 1
+    if topic == CONTROL_OUTCOMES.name:
+        return ControlOutcome.from_json(record.value), 1
     return DeviceStatus.from_json(record.value), 1
 
 

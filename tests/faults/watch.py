@@ -17,7 +17,7 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 
 from common.settings import Settings, host_port
-from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
+from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, CONTROL_OUTCOMES, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
 from streams.topics import topic_ids
 from tests.faults.beside import Beside
 
@@ -36,6 +36,7 @@ TABLES: Final = {
     AGGREGATES.name: "aggregates_1m",
     DEVICE_STATUS.name: "device_status_events",
     REJECTS.name: "rejects",
+    CONTROL_OUTCOMES.name: "control_records",
 }
 
 

@@ -31,8 +31,37 @@ from detectors.checkpoints.restore import restore_all
 from detectors.messages import alarm_message
 from detectors.state import DETECTORS, PartitionState
 from schemas import report_rules, reports
-from schemas.control import TIME_HEADERS, TIME_KEY, is_control
-from schemas.events import Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, Status, alarm_id
+from schemas.commands import Command, CommandKind
+from schemas.control import (
+    BAD_CONTROL,
+    BODY_MOST,
+    COMMAND,
+    CONTROL,
+    KEY_ID,
+    MAC,
+    ORDERS_MOST,
+    TIME_HEADERS,
+    TIME_KEY,
+    ControlRecord,
+    Order,
+    Orders,
+    is_control,
+    opened_control,
+    signed,
+)
+from schemas.control_keys import ControlKeys
+from schemas.events import (
+    Aggregate,
+    Alarm,
+    AlarmEvent,
+    AlarmKind,
+    ControlOutcome,
+    DeviceStatus,
+    Outcome,
+    Severity,
+    Status,
+    alarm_id,
+)
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES, Quantity
 from schemas.records import Records
 from schemas.registry import ChangeNumber, ComponentEntry, DeviceEntry
@@ -46,7 +75,12 @@ API: Final[dict[str, Any]] = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_tex
 MESSAGES: Final[dict[str, dict[str, Any]]] = API["components"]["messages"]
 SHAPES: Final[dict[str, dict[str, Any]]] = API["components"]["schemas"]
 CHANNEL_OF: Final[dict[str, dict[str, Any]]] = {channel["address"]: channel for channel in API["channels"].values()}
-EVENTS: Final[dict[str, Any]] = {"alarm": Alarm, "aggregate": Aggregate, "deviceStatus": DeviceStatus}
+EVENTS: Final[dict[str, Any]] = {
+    "alarm": Alarm,
+    "aggregate": Aggregate,
+    "deviceStatus": DeviceStatus,
+    "controlOutcome": ControlOutcome,
+}
 NOW: Final = 1_790_000_100_000
 NAMES: Final = [quantity.name for quantity in QUANTITIES]
 NO_TEXT: Final = r"^[^\p{C}\p{Z}]+$"
@@ -162,6 +196,7 @@ def reasons_of_rejects() -> frozenset[str]:
     return (
         NOT_JUDGED
         | OF_BATCHES
+        | {BAD_CONTROL}
         | {
             node.args[0].value
             for node in nodes_of_reports()
@@ -334,6 +369,8 @@ def test_the_axes_that_agree_in_length_are_told() -> None:
         ("alarm", "kind", list(AlarmKind)),
         ("alarm", "quantity", list(dict.fromkeys(detector.quantity for detector in DETECTORS))),
         ("deviceStatus", "status", list(Status)),
+        ("controlOutcome", "outcome", list(Outcome)),
+        ("command", "kind", list(CommandKind)),
         ("rejectHeaders", "emberline.reason", sorted(reasons_of_rejects())),
     ],
 )
@@ -510,3 +547,28 @@ def test_a_record_of_time_is_what_the_code_takes_for_one() -> None:
     assert told["bindings"]["kafka"]["key"]["const"].encode() == TIME_KEY
     assert is_control(b"", headers)
     assert told["payload"]["type"] == "null"
+
+
+def test_a_command_has_the_fields_of_the_code() -> None:
+    told = msgspec.json.schema(Command)["$defs"]["Command"]
+    assert list(SHAPES["command"]["properties"]) == list(told["properties"])
+    assert SHAPES["command"]["required"] == told["required"]
+    assert all(kind.label in property_of("command", "kind")["description"] for kind in CommandKind)
+    for example in MESSAGES["command"]["examples"]:
+        assert orjson.loads(Command.from_json(orjson.dumps(example["payload"])).to_json()) == example["payload"]
+
+
+def test_a_control_record_has_the_fields_and_bounds_of_the_code_and_its_example_a_true_mac() -> None:
+    assert list(SHAPES["control"]["properties"]) == SHAPES["control"]["required"] == list(Orders.__struct_fields__)
+    orders = property_of("control", "orders")
+    assert (orders["maxItems"], orders["items"]["maxItems"]) == (ORDERS_MOST, len(Order.__struct_fields__))
+    assert f"after {BODY_MOST} letters" in orders["items"]["description"]
+    (example,) = MESSAGES["control"]["examples"]
+    assert list(example["headers"]) == MESSAGES["control"]["headers"]["required"] == [CONTROL, KEY_ID, MAC]
+    keys, telemetry_id = ControlKeys.of(f"k1 {'5a' * 32}"), UUID("0b7d9a5c-6c1e-4f5f-9d2a-3a8f1f2f6c11")
+    held = msgspec.convert(example["payload"], Orders)
+    record = signed(held, COMMAND, telemetry_id, 3, keys)
+    assert record.key.decode() == MESSAGES["control"]["bindings"]["kafka"]["key"]["const"]
+    assert base64.b64encode(dict(record.headers)[MAC] or b"").decode() == example["headers"][MAC]
+    records = record_of(record.value)._replace(keys=[record.key], headers=[record.headers])
+    assert opened_control(records, 0, telemetry_id, keys) == ControlRecord(7, NOW, "command", "k1", held)

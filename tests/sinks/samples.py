@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from schemas import topics
-from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.records import Records
 from schemas.rejects import RejectEvent
 
@@ -134,6 +134,27 @@ def reject(**fields: Any) -> RejectEvent:
     return RejectEvent(**(values | fields))
 
 
+def outcome(**fields: Any) -> ControlOutcome:
+    values: dict[str, Any] = {
+        "v": 1,
+        "kind": "reset",
+        "device_id": "LY-1",
+        "test": False,
+        "outcome": "refused",
+        "reason": "没有符合条件的未复位告警",
+        "by": "李工",
+        "why": "已检查",
+        "source": "registry",
+        "epoch": 1,
+        "number": 7,
+        "body": "{}",
+        "ingest_ts": NOON,
+        "source_offset": 42,
+        "source_ordinal": 1,
+    }
+    return ControlOutcome(**(values | fields))
+
+
 def alarms(*events: Alarm, **more: Any) -> Records:
     return records(topics.ALARMS.name, [event.to_json() for event in events], **more)
 
@@ -144,6 +165,10 @@ def aggregates(*events: Aggregate, **more: Any) -> Records:
 
 def statuses(*events: DeviceStatus, **more: Any) -> Records:
     return records(topics.DEVICE_STATUS.name, [event.to_json() for event in events], **more)
+
+
+def outcomes(*events: ControlOutcome, **more: Any) -> Records:
+    return records(topics.CONTROL_OUTCOMES.name, [event.to_json() for event in events], **more)
 
 
 def rejects(*events: RejectEvent, original: Sequence[tuple[str, bytes | None]] = (), **more: Any) -> Records:

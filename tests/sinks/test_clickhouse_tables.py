@@ -28,6 +28,8 @@ from tests.sinks.samples import (
     alarm,
     alarms,
     records,
+    outcome,
+    outcomes,
     reject,
     rejects,
     report,
@@ -43,6 +45,7 @@ SAMPLES: dict[str, Records] = {
     topics.AGGREGATES.name: aggregates(aggregate()),
     topics.DEVICE_STATUS.name: statuses(status()),
     topics.REJECTS.name: rejects(reject()),
+    topics.CONTROL_OUTCOMES.name: outcomes(outcome()),
 }
 
 
@@ -186,10 +189,22 @@ def test_a_device_status_arrives_with_every_column(sink: ClickHouseSink, query: 
         "device_id": "LY-1", "device_kind": "smoke_detector", "test": True, "status": "online",
         "faults": ["探头故障", "low_battery"], "since_ts": at(NOON), "ingest_ts": at(NOON),
         "source_offset": 40, "source_ordinal": 2,
-        "generation": 0, "source_topic_id": "",
+        "generation": 0, "source_topic_id": "", "maintained_until_ts": at(0),
         "topic": "emberline.device-status", "topic_id": TOPIC_ID, "partition": 3, "offset": 100, "index": 0,
     }  # fmt: skip
     assert second["faults"] == []
+
+
+def test_what_became_of_an_order_arrives_with_every_column(sink: ClickHouseSink, query: Ask) -> None:
+    sink.write(BLOCKS[topics.CONTROL_OUTCOMES.name](outcomes(outcome()), TOPIC_ID))
+    (row,) = rows(query, "control_records")
+    assert row == {
+        "kind": "reset", "device_id": "LY-1", "test": False, "outcome": "refused",
+        "reason": "没有符合条件的未复位告警", "by": "李工", "why": "已检查", "source": "registry", "epoch": 1,
+        "number": 7, "body": "{}", "ingest_ts": at(NOON), "source_offset": 42, "source_ordinal": 1,
+        "generation": 0, "source_topic_id": "",
+        "topic": "emberline.control-outcomes", "topic_id": TOPIC_ID, "partition": 3, "offset": 100, "index": 0,
+    }  # fmt: skip
 
 
 def test_a_status_that_silence_tells_arrives_too(sink: ClickHouseSink, query: Ask) -> None:
@@ -320,7 +335,8 @@ def test_position_reads_the_projection_and_not_the_table(topic: str, sink: Click
             "AND partition IN (3, 4) GROUP BY topic, topic_id, partition",
             {"id": str(TOPIC_ID)},
         )
-        projection = "places" if "generation" in one else "positions"
+        is_older = topic != topics.CONTROL_OUTCOMES.name and "generation" not in one
+        projection = "positions" if is_older else "places"
         assert any(projection in line for (line,) in plan)
 
 

@@ -14,7 +14,7 @@ from aiokafka import ConsumerRecord
 from detectors.limits import LimitTable
 from detectors.twin.oracle import Oracle, Told, bare
 from fleet import Fleet, FleetConfig
-from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.positions import Repeats
 from schemas.rejects import RejectEvent
 from streams.partitioner import is_misplaced, partition_of
@@ -22,7 +22,7 @@ from tests.support.kafka_outside import ProducerRecord
 from tests.support.platform import PARTITIONS
 
 LEARN_S = 10
-Positioned = TypeVar("Positioned", Alarm, Aggregate, DeviceStatus)
+Positioned = TypeVar("Positioned", Alarm, Aggregate, DeviceStatus, ControlOutcome)
 
 
 def quick_limits(folder: Path) -> Path:

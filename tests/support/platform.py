@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from common.settings import Settings, host_port
 from embedded.processes import Running, running_broker, running_clickhouse
 from streams.storage import run_migrations
 from streams.topics import make_topics
+from tests.support.control_keys import keys_file
 from tests.support.kafka_outside import Kafka
 from tests.support.processes import Worker, working
 
@@ -105,6 +106,7 @@ def platform(clickhouse: Running, tmp_path_factory: pytest.TempPathFactory) -> I
     with ExitStack() as stack:
         running = stack.enter_context(running_broker(log=folder / "broker.log"))
         settings = quick_settings(running.address, clickhouse.address)
+        settings = replace(settings, control_keys_file=str(keys_file(folder)))
         asyncio.run(make_topics(settings))
         run_migrations(settings)
         kafka = stack.enter_context(Kafka(running.address, PARTITIONS))

@@ -1,0 +1,164 @@
+"""What orders do to a device, by their rules as they are written down: the twin of `detectors.orders`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from detectors.limits import LimitTable
+from detectors.messages import order_message
+from detectors.twin.devices import NUMBERS, Device, status
+from detectors.twin.latches import Latch, Rise
+from detectors.twin.minutes import closed
+from schemas.commands import Command
+from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, alarm_id
+from schemas.quantities import BY_NAME
+
+
+@dataclass
+class TwinObeyed:
+    """What came of an order: why it was refused, or what follows from it."""
+
+    reason: str = ""
+    alarms: list[Alarm] = field(default_factory=list)
+    aggregates: list[Aggregate] = field(default_factory=list)
+    statuses: list[DeviceStatus] = field(default_factory=list)
+
+
+class TwinOrderAt(NamedTuple):
+    """Where an order stands, and when it came."""
+
+    offset: int
+    number: int
+    ingest_ts: int
+
+
+class OpenAlarm(NamedTuple):
+    """An alarm that nobody has reset."""
+
+    kind: AlarmKind
+    quantity: str
+    component: int
+    twin: object
+    latch: Latch
+
+
+def obey(command: Command, device: Device, at: TwinOrderAt, limits: LimitTable) -> TwinObeyed:
+    """Apply a command to a device."""
+    if device.reflects >= (at.offset, at.number):
+        return TwinObeyed()
+    found = {"reset": _reset, "accept_rise": _accept_rise, "replace": _replace, "maintenance": _maintain}[command.kind](
+        command, device, at, limits
+    )
+    if found.reason == "":
+        device.reflects = at.offset, at.number
+    return found
+
+
+def _reset(command: Command, device: Device, at: TwinOrderAt, limits: LimitTable) -> TwinObeyed:
+    kinds = [str(kind) for kind in AlarmKind]
+    if command.alarm_kind and command.alarm_kind not in kinds:
+        return TwinObeyed(f"没有这种告警类型：{command.alarm_kind}，可以是 {'、'.join(kinds)}")
+    chosen = []
+    for one in _open(device, command.component):
+        its_id = alarm_id(device.device_id, one.component, one.kind, one.latch.episode, device.test)
+        if command.alarm_kind not in ("", one.kind) or command.alarm_id not in ("", its_id):
+            continue
+        chosen.append(one)
+    if not chosen:
+        return TwinObeyed("没有符合条件的未复位告警")
+    active = [f"第{one.component + 1}路{one.kind.label}" for one in chosen if one.latch.active]
+    if active and not command.force:
+        return TwinObeyed(f"告警条件仍然成立（{'、'.join(active)}），不予复位；确需复位请用强制复位（force）并说明原因")
+    return TwinObeyed(alarms=[_end(one, AlarmEvent.RESET, command, device, at, limits) for one in chosen])
+
+
+def _accept_rise(command: Command, device: Device, at: TwinOrderAt, limits: LimitTable) -> TwinObeyed:
+    chosen = [one for one in _open(device, command.component) if one.kind == "residual_current_rise"]
+    if not chosen:
+        return TwinObeyed("没有未复位的剩余电流异常升高告警，无须确认")
+    ended = []
+    for one in chosen:
+        ended.append(_end(one, AlarmEvent.CLOSED, command, device, at, limits))
+        if isinstance(one.twin, Rise):
+            one.twin.samples = 0
+    return TwinObeyed(alarms=ended)
+
+
+def _replace(command: Command, device: Device, at: TwinOrderAt, limits: LimitTable) -> TwinObeyed:
+    aggregates = closed(device, at.offset, at.number, everything=True)
+    ended = [_end(one, AlarmEvent.CLOSED, command, device, at, limits) for one in _open(device, None)]
+    had_faults = bool(device.words or device.notes)
+    fresh = Device(device.device_id, device.kind, device.test)
+    stays = ("reflects", "heard_ts", "since_ts", "maintained_until_ts", "window", "in_window", "status")
+    for name in fresh.__dataclass_fields__:
+        if name not in ("device_id", "kind", "test", *stays):
+            setattr(device, name, getattr(fresh, name))
+    statuses = [status(device, at.offset, at.number)] if had_faults else []
+    return TwinObeyed(alarms=ended, aggregates=aggregates, statuses=statuses)
+
+
+def _maintain(command: Command, device: Device, at: TwinOrderAt, limits: LimitTable) -> TwinObeyed:
+    if command.until_ts != 0 and command.until_ts <= at.ingest_ts:
+        return TwinObeyed("维护的结束时间已过")
+    device.maintained_until_ts = command.until_ts
+    return TwinObeyed(statuses=[status(device, at.offset, at.number)])
+
+
+def _open(device: Device, component: int | None) -> Iterator[OpenAlarm]:
+    """The open alarms, by detector and component."""
+    found = [
+        OpenAlarm(kind, quantity, where, twin, twin.latch)
+        for (quantity, where), channel in device.channels.items()
+        for kind, twin in channel.twins.items()
+        if twin.latch.severity is not None and component in (None, where)
+    ]
+    yield from sorted(found, key=lambda one: (NUMBERS[one.kind], one.component))
+
+
+def _end(
+    one: OpenAlarm, event: AlarmEvent, command: Command, device: Device, at: TwinOrderAt, limits: LimitTable
+) -> Alarm:
+    """Put an open alarm at rest, and tell it."""
+    latch, quantity = one.latch, BY_NAME[one.quantity]
+    highest = latch.severity or Severity.NOTICE
+    profile = limits.profile(device.device_id, device.kind)
+    told = Alarm(
+        v=VERSION,
+        alarm_id=alarm_id(device.device_id, one.component, one.kind, latch.episode, device.test),
+        event=event,
+        severity=0,
+        severity_label="提示",
+        kind=one.kind,
+        device_id=device.device_id,
+        device_kind=device.kind_name,
+        quantity=one.quantity,
+        component=one.component,
+        episode=latch.episode,
+        event_ts=at.ingest_ts,
+        onset_ts=latch.onset_ts,
+        ingest_ts=at.ingest_ts,
+        detected_ts=0,
+        by_arrival=False,
+        late=False,
+        value=latch.told_value,
+        limit=float(limits.of(one.kind)["alarm" if highest is Severity.ALARM else "warning"][profile]),
+        peak=latch.peak,
+        baseline=one.twin.baseline if isinstance(one.twin, Rise) else None,
+        limit_from=limits.source(one.kind, profile, highest),
+        test=device.test,
+        message=order_message(
+            one.kind, event, device.device_id, one.component, quantity, latch.peak, device.test, command.by, command.why
+        ),
+        source_offset=at.offset,
+        source_ordinal=at.number * 65_536 + NUMBERS[one.kind] * 256 + one.component * 4,
+        severity_highest=highest,
+        active=False,
+        repeats_untold=latch.untold,
+        maintenance=at.ingest_ts < device.maintained_until_ts,
+        by=command.by,
+        why=command.why,
+    )
+    latch.rest()
+    return told

@@ -1,0 +1,138 @@
+"""Orders in the log, to show the detectors: made by hand and drawn at random, and what both sides make of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import numpy as np
+import orjson
+
+from detectors.limits import LimitTable
+from detectors.rounds import Result
+from detectors.state import PartitionState
+from detectors.twin.oracle import ControlSettings, Oracle, Told
+from schemas.control import COMMAND, TIME_HEADERS, TIME_KEY, Order, Orders, signed, sorted_out
+from schemas.control_keys import ControlKeys
+from schemas.records import Headers, Records
+from streams.pieces import pieces_of, processed
+
+TELEMETRY: Final = UUID(int=11)
+KEYS: Final = ControlKeys.of(f"k1 {'5a' * 32}")
+PARTITION: Final = 3
+T0: Final = 1_790_000_000_000
+SOURCE: Final = "emberline.commands"
+MADE: Final[dict[str, Any]] = {
+    "v": 1,
+    "kind": "reset",
+    "device_id": "LY-1",
+    "by": "李工",
+    "why": "已检查",
+    "made_ts": T0,
+}
+
+
+class Sent(NamedTuple):
+    """A record of telemetry."""
+
+    offset: int
+    ts: int
+    key: bytes
+    value: bytes
+    headers: Headers = ()
+
+
+def elsewhere(key: bytes, partitions: int) -> bool:
+    return partitions > 8 and key == b"LY-1"
+
+
+def report(offset: int, device: str = "LY-1", ts: int = T0, **fields: Any) -> Sent:
+    told = {"v": 1, "device_id": device, "device_kind": "electrical_monitor", "event_ts": ts} | (
+        fields or {"residual_current_ma": [9.0]}
+    )
+    return Sent(offset, ts, device.encode(), orjson.dumps(told))
+
+
+def body(**fields: Any) -> str:
+    return orjson.dumps({name: value for name, value in (MADE | fields).items() if value is not ...}).decode()
+
+
+def order(offset: int, text: str | None = None, source: str | None = "registry", epoch: int = 1, **of: Any) -> Order:
+    number = of.pop("number", offset)
+    return Order(offset, source, epoch, number, body(**of) if text is None else text)
+
+
+def control(
+    offset: int, held: Sequence[Order], ts: int = T0, topic_id: int = 12, partitions: int = 8, keys: ControlKeys = KEYS
+) -> Sent:
+    made = Orders(SOURCE, UUID(int=topic_id), partitions, list(held))
+    return Sent(offset, ts, *signed(made, COMMAND, TELEMETRY, PARTITION, keys))
+
+
+def quickly(chunks: Iterable[Sequence[Sent]], state: PartitionState, limits: LimitTable) -> tuple[Result, list[Any]]:
+    result, rejects = Result(), []
+    for chunk in chunks:
+        columns = Records(
+            "emberline.telemetry",
+            PARTITION,
+            np.array([one.offset for one in chunk]),
+            np.array([one.ts for one in chunk]),
+            [one.key for one in chunk],
+            [one.value for one in chunk],
+            [one.headers for one in chunk],
+        )
+        signers = partial(sorted_out, telemetry_id=TELEMETRY, keys=KEYS)
+        for piece in pieces_of(columns, limits.absences, state.log, 0, signers):
+            result += processed(piece, state, limits)
+            rejects += [(one.offset, one.index, one.fault.reason) for one in piece.rejects]
+    return result, rejects
+
+
+def slowly(records: Iterable[Sent], limits: LimitTable) -> Told:
+    oracle = Oracle(limits, control=ControlSettings(KEYS, TELEMETRY, PARTITION, elsewhere))
+    for one in records:
+        oracle.feed(one.offset, one.ts, one.value, one.key, one.headers)
+    return oracle.told
+
+
+def anything(rng: random.Random) -> list[Sent]:
+    """A partition's log in which all of it happens."""
+    sent: list[Sent] = []
+    ts, levels = T0, {"LY-1": [9.0, 9.0], "LY-2": [9.0, 9.0]}
+    for offset in range(300):
+        ts += rng.choice([0, 1, 1_000, 4_000, 15_000, 61_000])
+        what = rng.random()
+        if what < 0.65:
+            device = rng.choice(["LY-1", "LY-2"])
+            if rng.random() < 0.3:
+                levels[device][rng.randrange(2)] = rng.choice([9.0, 9.0, 150.0, 250.0, 450.0, 900.0])
+            faults = {"faults": ["link"]} if rng.random() < 0.2 else {}
+            sent.append(report(offset, device, ts, residual_current_ma=levels[device], temperature_c=[30], **faults))
+        elif what < 0.7:
+            sent.append(Sent(offset, ts, TIME_KEY, b"", TIME_HEADERS))
+        else:
+            held = [_any_order(rng, ts) for _ in range(rng.randrange(1, 6))]
+            keys = rng.choice([KEYS, KEYS, KEYS, ControlKeys.of(f"k1 {'00' * 32}")])
+            sent.append(control(offset, held, ts, rng.choice([12, 12, 13]), rng.choice([8, 8, 8, 9]), keys))
+    return sent
+
+
+def _any_order(rng: random.Random, ts: int) -> Order:
+    """One that is good mostly, of a number that has not been mostly."""
+    return order(
+        rng.randrange(40) if rng.random() < 0.2 else ts % 2**40 + rng.randrange(9),
+        rng.choice([None] * 9 + ["{"]),
+        rng.choice([None, *["registry"] * 9, *(f"s{number}" for number in range(18))]),
+        1,
+        number=ts % 2**40 + rng.randrange(9),
+        device_id=rng.choice(["LY-1", "LY-2", "LY-2", "LY-3"]),
+        made_ts=ts - rng.choice([*[0] * 9, 600_000, 600_001, -300_001]),
+        kind=rng.choice(["reset", "reset", "accept_rise", "replace", "maintenance"]),
+        component=rng.choice([None, None, 0, 1, 7]),
+        alarm_kind=rng.choice(["", "", "residual_current", "temperature", "fire"]),
+        force=rng.random() < 0.5,
+        until_ts=rng.choice([0, ts - 1, ts, ts + 1, ts + 3_600_000, ts + 80 * 3_600_000]),
+    )
