@@ -224,10 +224,9 @@ class PeerDevice:
             if value < limit.lowest:
                 return
             latch = self.latches[where] = PeerLatch()
-        finding = latch.step(time, float(value), limit)
-        if finding is not None:
-            events.append(self._alarm(one, number, component, finding, baseline))
-        elif latch.at_rest:
+        for turn, finding in enumerate(latch.step(time, float(value), limit)):
+            events.append(self._alarm(one, number, component, turn, finding, baseline))
+        if latch.at_rest:
             del self.latches[where]
 
     def _rise(self, one: PeerReport, component: int, time: Time, value: float, events: list[PeerEvent]) -> None:
@@ -269,9 +268,9 @@ class PeerDevice:
             self._step(one, TEMPERATURE_RISE, component, time, rate, limit, events)
 
     def _alarm(
-        self, one: PeerReport, number: int, component: int, finding: PeerFinding, baseline: float | None
+        self, one: PeerReport, number: int, component: int, turn: int, finding: PeerFinding, baseline: float | None
     ) -> Alarm:
-        event, severity, value, limit, source, onset_ts, episode, peak = finding
+        event, severity, highest, active, untold, value, limit, source, ts, onset_ts, episode, peak = finding
         kind, quantity = KINDS[number], BY_NAME[QUANTITY_OF[number]]
         return Alarm(
             v=VERSION,
@@ -279,13 +278,16 @@ class PeerDevice:
             event=event,
             severity=severity,
             severity_label=severity.label,
+            severity_highest=highest,
+            active=active,
+            repeats_untold=untold,
             kind=kind,
             device_id=self.device_id,
             device_kind=self.kind,
             quantity=quantity.name,
             component=component,
             episode=episode,
-            event_ts=one.ts,
+            event_ts=ts,
             onset_ts=onset_ts,
             ingest_ts=one.ingest_ts,
             detected_ts=0,
@@ -301,7 +303,7 @@ class PeerDevice:
                 kind, event, severity, self.device_id, component, quantity, value, limit, baseline, self.test, False
             ),
             source_offset=one.offset,
-            source_ordinal=one.number << 16 | number << 8 | component << 1,
+            source_ordinal=one.number << 16 | number << 8 | component << 2 | turn,
         )
 
 

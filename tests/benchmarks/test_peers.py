@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +26,8 @@ from detectors.twin.oracle import Oracle, Record, Told
 from embedded.kafka.jars import POM
 from fleet import Fleet, FleetConfig
 from fleet.bad import CASES
-from schemas.events import Alarm
-from tests.detectors.given_reports import fleets
+from schemas.events import Alarm, AlarmEvent
+from tests.detectors.given_reports import T0, fleets
 from tests.detectors.test_process_equals_twin import quick_limits
 from tests.support.apache_kafka import kafka_for_tests, missing_tools, skip_but_in_ci
 
@@ -99,6 +100,27 @@ def test_the_peers_rules_say_of_a_fleet_what_the_twin_says(limits: LimitTable, s
 def test_the_peers_rules_say_what_the_twin_says_of_rare_things(limits: LimitTable, records: list[Record]) -> None:
     given_to_peers = list(plain(SentRecord(ingest_ts, b"key", value or b"") for _, ingest_ts, value in records))
     assert by_peers(given_to_peers, limits, stored=True) == by_twin(given_to_peers, limits)
+
+
+def coming_and_going(seed: int) -> list[SentRecord]:
+    """A device whose values are normal and over limits by turns, for days."""
+    rng, ts, records = random.Random(seed), T0, []
+    currents = [20.0]
+    for _ in range(1_500):
+        ts += rng.choice([1_000, 10_000, 20_000, 60_000] if rng.random() < 0.99 else [3_600_000, 90_000_000])
+        currents = [rng.choice([20.0, 60.0, 185.0, 210.0, 320.0, 700.0])] if rng.random() < 0.25 else currents
+        one = {"v": 1, "device_id": "D", "device_kind": "electrical_monitor", "event_ts": ts}
+        records.append(SentRecord(ts + 200, b"D", orjson.dumps(one | {"residual_current_ma": currents})))
+    return records
+
+
+def test_the_peers_rules_say_of_all_that_becomes_of_an_alarm_what_the_twin_says(limits: LimitTable) -> None:
+    records = coming_and_going(seed=9)
+    told = by_peers(records, limits, stored=True)
+    assert told == by_twin(records, limits)
+    never = {AlarmEvent.AMENDED, AlarmEvent.RESET, AlarmEvent.CLOSED}
+    assert {alarm.event for alarm in told.alarms} == {*AlarmEvent} - never
+    assert max(alarm.repeats_untold for alarm in told.alarms) > 0
 
 
 def test_records_that_come_again_change_nothing(limits: LimitTable) -> None:

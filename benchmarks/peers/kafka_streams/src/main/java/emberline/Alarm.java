@@ -9,25 +9,27 @@ import org.bouncycastle.crypto.digests.Blake2bDigest;
 
 /** One event in the life of an alarm, as {@code schemas/events.py} has it. */
 record Alarm(
-        int v, String alarmId, String event, int severity, String severityLabel, String kind, String deviceId,
-        String deviceKind, String quantity, int component, long episode, long eventTs, long onsetTs, long ingestTs,
-        long detectedTs, boolean byArrival, boolean late, double value, double limit, double peak, Double baseline, String limitFrom, boolean test, String message,
-        long sourceOffset, long sourceOrdinal) implements Event {
+        int v, String alarmId, String event, int severity, String severityLabel, int severityHighest, boolean active,
+        int repeatsUntold, String kind, String deviceId, String deviceKind, String quantity, int component,
+        long episode, long eventTs, long onsetTs, long ingestTs, long detectedTs, boolean byArrival, boolean late,
+        double value, double limit, double peak, Double baseline, String limitFrom, boolean test, boolean maintenance,
+        String by, String why, String message, long sourceOffset, long sourceOrdinal) implements Event {
 
     private static final String[] SEVERITY_LABELS = {"提示", "警告", "紧急"};
     private static final MathContext FOUR_DIGITS = new MathContext(4, RoundingMode.HALF_EVEN);
 
     static Alarm of(
-            Device device, Device.Place place, AlarmKind kind, int component, Latch.Finding found, Double baseline) {
+            Device device, Device.Place place, AlarmKind kind, int component, int turn, Latch.Finding found,
+            Double baseline) {
         String label = SEVERITY_LABELS[found.severity()];
         String name = kind.name().toLowerCase();
         return new Alarm(
                 Report.VERSION, id(device, component, name, found.episode()), found.event(), found.severity(), label,
-                name, device.id, device.kind.label, kind.quantity.field, component, found.episode(),
-                place.ts(), found.onsetTs(), place.ingestTs(), System.currentTimeMillis(), false, false, found.value(), found.limit(),
-                found.peak(), baseline, found.source(), device.test,
-                message(device, kind, component, found, label, baseline), place.offset(),
-                (long) place.report().index << 16 | kind.ordinal() << 8 | component << 1);
+                found.highest(), found.active(), found.untold(), name, device.id, device.kind.label,
+                kind.quantity.field, component, found.episode(), found.ts(), found.onsetTs(), place.ingestTs(),
+                System.currentTimeMillis(), false, false, found.value(), found.limit(), found.peak(), baseline,
+                found.source(), device.test, false, "", "", message(device, kind, component, found, label, baseline),
+                place.offset(), (long) place.report().index << 16 | kind.ordinal() << 8 | component << 2 | turn);
     }
 
     /** Computed from what it is about, so that a repeat is recognisable. */
@@ -44,22 +46,27 @@ record Alarm(
     /** {@code detectors/messages.py} */
     private static String message(
             Device device, AlarmKind kind, int component, Latch.Finding found, String label, Double baseline) {
-        boolean recovered = found.event().equals("recovered");
         String unit = kind.unit();
-        String head = (device.test ? "【测试】" : "") + "【" + (recovered ? "恢复" : label) + "】" + device.id
-                + " 第" + (component + 1) + "路 " + kind.label;
+        String tag = switch (found.event()) {
+            case "recovered" -> "恢复";
+            case "superseded" -> "取代";
+            default -> label;
+        };
+        String head = (device.test ? "【测试】" : "") + "【" + tag + "】" + device.id + " 第" + (component + 1) + "路 "
+                + kind.label;
         String value = brief(found.value()) + unit;
         String measured = baseline == null ? "当前 " + value
-                : "较基线 " + brief(baseline) + unit + (recovered ? " 相差 " : " 升高 ") + value;
-        if (recovered) {
-            return head + "已恢复正常，待人工复位：" + measured;
-        }
+                : "较基线 " + brief(baseline) + unit + (found.active() ? " 升高 " : " 相差 ") + value;
         String state = switch (found.event()) {
             case "escalated" -> "，已升级";
+            case "worsened" -> "，持续恶化";
             case "reactivated" -> "，再次发生";
+            case "recovered" -> "已恢复正常，待人工复位";
+            case "superseded" -> "未经复位，由新的告警取代";
             default -> "";
         };
-        return head + state + "：" + measured + "，限值 " + brief(found.limit()) + unit;
+        String limit = found.active() ? "，限值 " + brief(found.limit()) + unit : "";
+        return head + state + "：" + measured + limit;
     }
 
     /** Four digits as Python's {@code %.4g} writes them, which Java's does not. */

@@ -145,10 +145,11 @@ final class Device {
             }
             latches.put(where, latch = new Latch());
         }
-        Latch.Finding found = latch.step(time, value, limit);
-        if (found != null) {
-            events.add(Alarm.of(this, place, of, component, found, baseline));
-        } else if (latch.isAtRest()) {
+        List<Latch.Finding> found = latch.step(time, value, limit);
+        for (int turn = 0; turn < found.size(); turn++) {
+            events.add(Alarm.of(this, place, of, component, turn, found.get(turn), baseline));
+        }
+        if (latch.isAtRest()) {
             latches.remove(where);
         }
     }
