@@ -55,7 +55,7 @@ _LABELS: Final = {
 }
 
 
-class Verdict(StrEnum):
+class AlarmVerdict(StrEnum):
     """What an alarm was. Precision is made of these."""
 
     TRUE = "true"
@@ -70,10 +70,10 @@ class Verdict(StrEnum):
 
 
 _VERDICT_LABELS: Final = {
-    Verdict.TRUE: "真实",
-    Verdict.FALSE: "误报",
-    Verdict.TEST: "测试",
-    Verdict.UNKNOWN: "未知",
+    AlarmVerdict.TRUE: "真实",
+    AlarmVerdict.FALSE: "误报",
+    AlarmVerdict.TEST: "测试",
+    AlarmVerdict.UNKNOWN: "未知",
 }
 
 
@@ -113,7 +113,7 @@ class AlarmAction(Struct, frozen=True, omit_defaults=True):
     seen: SeenEvent | None = None
     until_ts: Ts = 0
     to: Annotated[str, Meta(max_length=MAX_NAME)] = ""
-    verdict: Verdict | None = None
+    verdict: AlarmVerdict | None = None
 
     def to_json(self) -> bytes:
         return msgspec.json.encode(self)

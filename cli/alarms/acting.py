@@ -25,7 +25,7 @@ from cli.people import (
     registry_database,
     until_of,
 )
-from schemas.actions import ActionKind, AlarmAction, Verdict
+from schemas.actions import ActionKind, AlarmAction, AlarmVerdict
 from schemas.commands import CommandKind
 from services.registry.actions import ActionTaken, WantedAction, act, actions_of, told_done
 from services.registry.commands import command
@@ -90,7 +90,7 @@ def comment(alarm_ids: Sequence[str], **options: Any) -> None:
 @ALARMS
 @click.option(
     *("--is", "verdict_"),
-    type=click.Choice([one.value for one in Verdict]),
+    type=click.Choice([one.value for one in AlarmVerdict]),
     required=True,
     help="真实, 误报, 测试 or 未知. A false one needs --why.",
 )
@@ -98,7 +98,7 @@ def comment(alarm_ids: Sequence[str], **options: Any) -> None:
 @given(why=False)
 def verdict(alarm_ids: Sequence[str], verdict_: str, **options: Any) -> None:
     """Say what alarms were. Another verdict needs the version that it is about."""
-    _act(alarm_ids, ActionKind.VERDICT, options, verdict=Verdict(verdict_))
+    _act(alarm_ids, ActionKind.VERDICT, options, verdict=AlarmVerdict(verdict_))
 
 
 @click.command()

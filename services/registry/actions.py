@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common.times import local
-from schemas.actions import MUTED_MOST_MS, VERSION, ActionKind, AlarmAction, SeenEvent, Verdict
+from schemas.actions import MUTED_MOST_MS, VERSION, ActionKind, AlarmAction, AlarmVerdict, SeenEvent
 from schemas.topics import ALARM_ACTIONS
 from services.registry.models import ActedAlarm, AlarmActionRow
 from services.registry.outbox import clock, put
@@ -49,7 +49,7 @@ class WantedAction(NamedTuple):
     seen: SeenEvent | None = None
     until_ts: int = 0
     to: str = ""
-    verdict: Verdict | None = None
+    verdict: AlarmVerdict | None = None
     version: int | None = None
 
 
@@ -93,13 +93,13 @@ def _about(subject: AlarmSubject) -> dict[str, str | int | bool]:
 def _checked(subject: AlarmSubject, wanted: WantedAction, now: int) -> AlarmAction:
     """The action as it would be the alarm's first."""
     kind = wanted.kind
-    needs_why = kind in (ActionKind.MUTE, ActionKind.COMMENT) or wanted.verdict is Verdict.FALSE
+    needs_why = kind in (ActionKind.MUTE, ActionKind.COMMENT) or wanted.verdict is AlarmVerdict.FALSE
     if kind is ActionKind.ACKNOWLEDGE and wanted.seen is None:
         raise RefusedError("确认没有说明看到了告警的哪个事件；请刷新后再确认")
     if kind is ActionKind.MUTE and not now < wanted.until_ts <= now + MUTED_MOST_MS:
         raise RefusedError(f"静音的结束时间必须在今后{MUTED_MOST_MS // 3_600_000}小时以内；请重新选择")
     if kind is ActionKind.VERDICT and wanted.verdict is None:
-        raise RefusedError(f"没有选择研判结果；请选择{'、'.join(one.label for one in Verdict)}之一")
+        raise RefusedError(f"没有选择研判结果；请选择{'、'.join(one.label for one in AlarmVerdict)}之一")
     return AlarmAction(
         v=VERSION,
         alarm_id=subject.alarm_id,
@@ -204,7 +204,7 @@ def _read(alarm: ActedAlarm, row: AlarmActionRow) -> AlarmAction:
         seen=_seen(row),
         until_ts=row.until_ts or 0,
         to=row.assignee or "",
-        verdict=Verdict(row.verdict) if row.verdict else None,
+        verdict=AlarmVerdict(row.verdict) if row.verdict else None,
     )
 
 

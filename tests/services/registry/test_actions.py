@@ -12,7 +12,7 @@ from msgspec import structs
 from sqlalchemy import Engine, text
 
 from common.settings import Settings
-from schemas.actions import MAX_NAME, MAX_TEXT, MUTED_MOST_MS, ActionKind, AlarmAction, SeenEvent, Verdict
+from schemas.actions import MAX_NAME, MAX_TEXT, MUTED_MOST_MS, ActionKind, AlarmAction, AlarmVerdict, SeenEvent
 from schemas.topics import ALARM_ACTIONS
 from services.registry.actions import (
     HISTORY_MOST,
@@ -30,7 +30,7 @@ from services.registry.refusals import RefusedError
 ALARM: Final = AlarmSubject("a" * 32, "LY-1", 2, "temperature", True)
 SEEN: Final = SeenEvent("4d0f", 3, 1, 700, 2)
 ACKNOWLEDGE: Final = WantedAction(ActionKind.ACKNOWLEDGE, "张三", seen=SEEN)
-VERDICT: Final = WantedAction(ActionKind.VERDICT, "张三", "现场过热", verdict=Verdict.TRUE)
+VERDICT: Final = WantedAction(ActionKind.VERDICT, "张三", "现场过热", verdict=AlarmVerdict.TRUE)
 
 
 def do(engine: Engine, wanted: WantedAction, subject: AlarmSubject = ALARM) -> ActionTaken:
@@ -74,7 +74,7 @@ def test_each_kind_of_action_is_a_row_and_a_record_that_say_the_same(engine: Eng
     first, mute, _, assign, comment, verdict = done(engine)
     assert (first.by, first.seen, first.device_id, first.test) == ("张三", SEEN, "LY-1", True)
     assert (mute.until_ts, assign.to, comment.why, verdict.verdict) == (
-        *(wanted[1].until_ts, "王五", "已到现场\n请稍候", Verdict.TRUE),
+        *(wanted[1].until_ts, "王五", "已到现场\n请稍候", AlarmVerdict.TRUE),
     )
     with reading(engine) as session:
         assert (version_of(session, ALARM.alarm_id), version_of(session, "b" * 32)) == (6, 0)
@@ -129,10 +129,10 @@ def test_to_mute_and_to_unmute_undo_each_other(engine: Engine) -> None:
 
 def test_a_second_verdict_needs_the_version_that_it_is_about(engine: Engine) -> None:
     do(engine, VERDICT)
-    false = VERDICT._replace(by="李四", verdict=Verdict.FALSE, why="传感器松动")
+    false = VERDICT._replace(by="李四", verdict=AlarmVerdict.FALSE, why="传感器松动")
     with pytest.raises(RefusedError, match=r"张三已于.*研判为“真实”；要更改，请给出所依据的版本（现在是1）"):
         do(engine, false)
-    assert do(engine, false._replace(version=1)).action.verdict is Verdict.FALSE
+    assert do(engine, false._replace(version=1)).action.verdict is AlarmVerdict.FALSE
 
 
 def refusals(engine: Engine) -> Iterator[tuple[WantedAction, str]]:
@@ -147,7 +147,7 @@ def refusals(engine: Engine) -> Iterator[tuple[WantedAction, str]]:
     yield ACKNOWLEDGE._replace(seen=None), "请刷新后再确认"
     yield WantedAction(ActionKind.ASSIGN, "张三"), "没有填写负责人"
     yield VERDICT._replace(verdict=None), "真实、误报、测试、未知"
-    yield VERDICT._replace(verdict=Verdict.FALSE, why=""), "没有填写原因"
+    yield VERDICT._replace(verdict=AlarmVerdict.FALSE, why=""), "没有填写原因"
     yield muting(engine, 3_600_000, why=""), "没有填写原因"
     yield muting(engine, 0), "今后24小时以内"
     yield muting(engine, MUTED_MOST_MS + 60_000), "今后24小时以内"
@@ -185,7 +185,7 @@ def test_of_two_connections_at_once_one_wins_and_the_other_is_told(settings: Set
     def judge_too() -> None:
         is_waiting.set()
         try:
-            do(engines[1], VERDICT._replace(by="李四", verdict=Verdict.FALSE, why="误碰", version=0))
+            do(engines[1], VERDICT._replace(by="李四", verdict=AlarmVerdict.FALSE, why="误碰", version=0))
         except RefusedError as error:
             told.append(str(error))
 
