@@ -37,8 +37,8 @@ def command(kind: CommandKind, device_id: str, by: str, why: str, **details: obj
 
 
 def order(session: Session, wanted: Sequence[Command], unregistered: bool = False) -> list[Ordered]:
-    """Give commands: all of them, or none. With `unregistered` also to devices that the registry does not know. Raises
-    RefusedError, and has then changed nothing."""
+    """Give commands of one person: all of them, or none. With `unregistered` also to devices that the registry does not
+    know. Raises RefusedError, and has then changed nothing."""
     if len(wanted) > ORDERS_MOST:
         raise RefusedError(f"一次最多下达{ORDERS_MOST}条命令，现有{len(wanted)}条；请分次下达")
     now = clock(session)

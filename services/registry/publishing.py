@@ -231,12 +231,15 @@ class Publisher:
         a new one after another. Likewise where the registry's topic was made anew and knows nothing of the devices."""
         partitions = await _partitions(self._settings)
         async with reader(self._settings, "read_committed") as consumer:
-            newest = {topic: await _newest(consumer, of_topic) for topic, of_topic in partitions.items()}
-            highest = max(newest.values())
+            newest = {topic: await _newest(consumer, of_topic, LAST) for topic, of_topic in partitions.items()}
             with reading(self._engine) as session:
-                mine = publication(session)
-                waiting = unpublished_acts(session)
-                is_forgotten = bool(mine.number and not newest[REGISTRY.name].number and are_there_devices(session))
+                mine, waiting = publication(session), unpublished_acts(session)
+                is_told_of = bool(mine.number) and are_there_devices(session)
+            if is_told_of and not newest[REGISTRY.name].number:
+                # Another system may have written more than that after ours.
+                newest[REGISTRY.name] = await _newest(consumer, partitions[REGISTRY.name])
+            is_forgotten = is_told_of and not newest[REGISTRY.name].number
+            highest = max(newest.values())
             is_another = highest > mine or (highest.number > 0 and not mine.number)
             begins_anew = is_another or is_forgotten
             told = await _devices_told(consumer, partitions[REGISTRY.name]) if begins_anew else set()
@@ -251,12 +254,14 @@ class Publisher:
         self._sent = mine.number
 
 
-async def _newest(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> ChangeNumber:
-    """The newest change of ours on a topic: it is among the last records of the partitions."""
+async def _newest(
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], last: int | None = None
+) -> ChangeNumber:
+    """The newest change of ours on a topic, or among so many of the last records of its partitions."""
     found = ChangeNumber(SOURCE_NAME, 0, 0)
     for tp in partitions:
         begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
-        async for records in batches(consumer, tp, max(begin, end - LAST)):
+        async for records in batches(consumer, tp, begin if last is None else max(begin, end - last)):
             found = max([found, *(change for _, change in _ours(records))])
     return found
 

@@ -10,7 +10,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Make the tables. Nothing that is there changes, so the release before goes on beside them."""
+    """Make the tables. Nothing that is there changes."""
     op.create_table(
         "alarms",
         sa.Column("id", sa.String(32), nullable=False),
