@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import click
 from aiokafka.errors import (
     KafkaError,
     KafkaTimeoutError,
@@ -23,6 +24,8 @@ from embedded.broker import CLUSTER_ID_PREFIX
 from streams.storage import COMMAND_DEADLINE_S
 
 T = TypeVar("T")
+WITH_PARENT = click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input does.")
+"""Of what `run` and `demo` start."""
 
 
 def read_settings() -> Settings:

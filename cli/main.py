@@ -7,21 +7,21 @@ ran but its account does not balance, 130 ended by Ctrl-C, 143 by SIGTERM. A wor
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from importlib import import_module
 from typing import Final
 
 import click
 
 from cli import signals
+from cli.groups import Commands
 from cli.output import say
 from common.errors import OperatorError
 
 COMMANDS: Final = {
     "acls": "cli.acls:acls",
-    "alarms": "cli.alarms:alarms",
+    "alarms": "cli.alarms.command:alarms",
     "backfill": "cli.backfill.command:backfill",
     "demo": "cli.demo.command:demo",
+    "device": "cli.device:device",
     "kafka": "cli.kafka:kafka",
     "migrate": "cli.migrate:migrate",
     "registry": "cli.registry:registry",
@@ -35,26 +35,6 @@ COMMANDS: Final = {
     "worker": "cli.worker:worker",
 }
 """Where each command is. Only what is asked for is imported."""
-
-
-class Commands(click.Group):
-    """A group whose commands are imported when they are asked for: a command starts as fast as what it needs."""
-
-    def __init__(self, *, where: Mapping[str, str], **options: object) -> None:
-        super().__init__(**options)  # type: ignore[arg-type]
-        self._where = where
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Their names."""
-        return sorted(self._where)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name."""
-        if cmd_name not in self._where:
-            return None
-        module, _, name = self._where[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), name)
-        return command
 
 
 @click.group(

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
+import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 from sqlalchemy import Engine
 
-from cli.command import read_settings, with_kafka
+from cli.command import WITH_PARENT, read_settings, with_kafka
 from cli.output import say, say_json
+from cli.people import registry_database, who
 from cli.progress import counting
 from common.log import set_up_logging
-from services.registry.database import engine_of, migrate, reading, url_of, writing
+from common.settings import Settings
+from embedded.manners import when_stdin_closes
+from services.registry.database import migrate, reading, writing
 from services.registry.exchange.exporting import export
 from services.registry.exchange.importing import RowProblem, TableChange, applied, check_against, checked, keys_of
 from services.registry.exchange.sheets import KNOWN, FileError
@@ -41,19 +43,10 @@ def registry() -> None:
     """
 
 
-@contextmanager
-def _database() -> Iterator[Engine]:
-    engine = engine_of(url_of(read_settings()))
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
 @registry.command("migrate")
 def migrate_() -> None:
     """Make or upgrade the registry's tables."""
-    with _database() as engine:
+    with registry_database() as engine:
         done = migrate(engine)
     say("\n".join(done or ["nothing to do"]), keep="\n")
 
@@ -82,7 +75,7 @@ class _UndoneError(Exception):
 def _take_in(files: Sequence[Path], as_json: bool, dry: bool) -> None:
     changed: list[TableChange] = []
     problems: list[RowProblem] = []
-    with _database() as engine, counting() as tell:
+    with registry_database() as engine, counting() as tell:
         # Before it is this one's turn to write: others need not wait while files are read.
         found = checked(_expanded(files), tell)
         try:
@@ -90,7 +83,7 @@ def _take_in(files: Sequence[Path], as_json: bool, dry: bool) -> None:
                 problems = check_against(found, session)
                 if not problems:
                     changed = applied(found, session, tell)
-                    tell_of(session, keys_of(changed), _who())
+                    tell_of(session, keys_of(changed), who())
                 if dry or problems:
                     raise _UndoneError
         except _UndoneError:
@@ -98,14 +91,6 @@ def _take_in(files: Sequence[Path], as_json: bool, dry: bool) -> None:
     _say_outcome(changed, problems, as_json, dry)
     if problems:
         sys.exit(1)
-
-
-def _who() -> str:
-    """Who changes the registry, as this machine knows them; in a container, by number."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _expanded(files: Sequence[Path]) -> list[Path]:
@@ -140,13 +125,20 @@ def _say_outcome(changed: Sequence[TableChange], problems: Sequence[RowProblem],
 
 
 @registry.command()
-def publish() -> None:
+@WITH_PARENT
+def publish(with_parent: bool) -> None:
     """Publish what changes, until SIGTERM or Ctrl-C. Several may run: one publishes, the others take over if it is
     gone."""
     settings = read_settings()
     set_up_logging(settings.log_level, logging.ERROR)
-    with _database() as engine:
-        with_kafka(lambda suited: serve(suited, engine), settings)
+
+    async def work(suited: Settings, engine: Engine) -> None:
+        if with_parent:
+            when_stdin_closes(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        await serve(suited, engine)
+
+    with registry_database() as engine:
+        with_kafka(lambda suited: work(suited, engine), settings)
 
 
 @registry.command("export")
@@ -155,7 +147,7 @@ def publish() -> None:
 @JSON
 def export_(path: Path, private: bool, as_json: bool) -> None:
     """Write the registry to PATH, an .xlsx file or a folder of CSV files, so that it can be imported again."""
-    with _database() as engine, reading(engine) as session:
+    with registry_database() as engine, reading(engine) as session:
         counts = export(session, path, private)
     if as_json:
         say_json(counts)
@@ -170,7 +162,7 @@ def export_(path: Path, private: bool, as_json: bool) -> None:
 @JSON
 def show(keys: Sequence[str], private: bool, as_json: bool) -> None:
     """Show organisations, units, devices and components by their ids. Status 1 where one of them is not registered."""
-    with _database() as engine, reading(engine) as session:
+    with registry_database() as engine, reading(engine) as session:
         found = {key: shown(session, key, private) for key in keys}
     if as_json:
         say_json({key: [one.as_json() for one in rows] for key, rows in found.items()})

@@ -1,4 +1,4 @@
-"""The whole of emberline on one machine: embedded broker and ClickHouse, topics, tables, one worker of each kind."""
+"""All of emberline on one machine: broker, ClickHouse, topics, tables, a worker of each kind, the registry."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from embedded.clickhouse.users import READER
 from embedded.kafka import Cluster
 from embedded.manners import ending
 from embedded.processes import StartFailedError, running_broker, running_clickhouse, running_kafka
+from services.registry.database import engine_of, migrate, url_of
 from streams.storage import config_of, run_migrations
 from streams.topics import make_topics
 
@@ -32,22 +33,28 @@ READY_DEADLINE_S: Final = 60.0
 HTTP_PORT: Final = 8123
 """ClickHouse's own; where something else has it, any."""
 ANSWER_S: Final = 5.0
+REGISTRY_ROLE: Final = "registry"
 STOP_DEADLINE_S: Final = 20.0
 """A worker leaves within 10 s (streams.worker); as much again for a busy machine."""
 
 
 @dataclass(slots=True)
 class StackWorker:
-    """A worker process of the stack."""
+    """A worker process of the stack, or the publisher of the registry."""
 
     role: str
     process: subprocess.Popen[bytes]
     http: str
     log: Path
 
+    @property
+    def name(self) -> str:
+        """As people are told of it."""
+        return "registry publisher" if self.role == REGISTRY_ROLE else f"{self.role} worker"
+
     def check(self) -> None:
         """Raise OperatorError, with the worker's last words, if it has ended."""
-        _check(f"the {self.role} worker", self.process.poll(), self.log)
+        _check(f"the {self.name}", self.process.poll(), self.log)
 
 
 @dataclass(slots=True)
@@ -92,12 +99,15 @@ class Stack:
 async def running_stack(settings: Settings, say: Say, any_port: bool = False, kafka: int = 0) -> AsyncIterator[Stack]:
     """Start everything, and stop it in the reverse order when the block ends.
 
-    With `any_port` the servers listen on free ports instead of those of the settings. `kafka` is how many brokers of
-    Apache Kafka to run, 0 for the embedded broker.
+    With `any_port` the servers listen on free ports instead of those of the settings, and the registry is one of its
+    own: what another has to publish is not for these topics. `kafka` is how many brokers of Apache Kafka to run, 0 for
+    the embedded broker.
     """
     config_of(settings)  # what cannot work is told before anything starts
     logs = Path(settings.data_dir) / "logs"
     settings = settings.without_security()
+    if any_port:
+        settings = replace(settings, registry="")
     async with AsyncExitStack() as stack:
         try:
             settings, servers = _with_kafka(stack, settings, logs, say, any_port, kafka)
@@ -107,12 +117,14 @@ async def running_stack(settings: Settings, say: Say, any_port: bool = False, ka
             raise refused(error, any_port) from error
         await make_topics(settings)
         await asyncio.to_thread(run_migrations, settings)
+        await asyncio.to_thread(_migrate_registry, settings)
         workers = [
-            stack.enter_context(running_worker(role, settings, logs / f"{role}.log")) for role in ("detect", "sink")
+            stack.enter_context(running_worker(role, settings, logs / f"{role}.log"))
+            for role in ("detect", "sink", REGISTRY_ROLE)
         ]
         for worker in workers:
             await wait_until_ready(worker)
-            say(f"{worker.role + ' worker':<18}{worker.http}  (/metrics /healthz /readyz)")
+            say(f"{worker.name + '  ':<18}{worker.http}  (/metrics /healthz /readyz)")
         yield Stack(settings, [*servers, clickhouse], workers)
 
 
@@ -183,14 +195,23 @@ def _with_control_keys(settings: Settings) -> Settings:
     return replace(settings, control_keys_file=str(Path(file).absolute()))
 
 
+def _migrate_registry(settings: Settings) -> None:
+    engine = engine_of(url_of(settings))
+    try:
+        migrate(engine)
+    finally:
+        engine.dispose()
+
+
 @contextmanager
 def running_worker(role: str, settings: Settings, log: Path) -> Iterator[StackWorker]:
-    """A worker as a child, until the block ends or this process does."""
+    """A worker, or the registry's publisher, as a child, until the block ends or this process does."""
+    command = ("registry", "publish") if role == REGISTRY_ROLE else ("worker", role)
     http = f"127.0.0.1:{free_port()}"
     environment = os.environ | replace(settings, http=http).to_environment()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "worker", role, "--with-parent"],
+            [sys.executable, "-m", "cli", *command, "--with-parent"],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=output,
@@ -221,7 +242,7 @@ async def wait_until_ready(worker: StackWorker) -> None:
             if await _answers(session, f"http://{worker.http}/readyz"):
                 return
             await asyncio.sleep(0.1)
-    raise OperatorError(f"the {worker.role} worker was not ready within {READY_DEADLINE_S:.0f} s; see {worker.log}")
+    raise OperatorError(f"the {worker.name} was not ready within {READY_DEADLINE_S:.0f} s; see {worker.log}")
 
 
 async def _answers(session: aiohttp.ClientSession, url: str) -> bool:

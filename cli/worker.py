@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from cli.command import read_settings, run_to_end, suited
+from cli.command import WITH_PARENT, read_settings, run_to_end, suited
 from common.errors import OperatorError
 from common.log import set_up_logging
 from common.settings import Settings
@@ -21,8 +21,6 @@ from streams.detect import DetectJob
 from streams.sink import SinkJob
 from streams.storage import make_sink
 from streams.worker import WorkerApp, run_worker
-
-WITH_PARENT = click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input does.")
 
 
 @click.group()

@@ -147,8 +147,8 @@ SECURITY: Final = (
     *("kafka_tls", "kafka_ca", "kafka_certificate", "kafka_key"),
     *("kafka_sasl", "kafka_user", "kafka_password", "kafka_token_file"),
     *("clickhouse_tls", "clickhouse_ca"),
-    *("registry_tls", "registry_ca"),
 )
+"""How Kafka and ClickHouse are reached. PostgreSQL is not among them: `run` starts none."""
 
 
 def variable(name: str) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from schemas.topics import (
+    ALARM_ACTIONS,
     ALARMS,
     CHECKPOINTS,
     COMMANDS,
     CONTROL_OUTCOMES,
     DEVICE_STATUS,
     OUTPUTS,
-    REGISTRY,
+    PUBLISHED,
     REJECTS,
     REPLAYS,
     TELEMETRY,
@@ -38,8 +39,8 @@ ROLES: Final = {
     "detect": "a detect worker",
     "sink": "a sink worker",
     "gateway": "who sends reports, and reads nothing",
-    "registry": "who publishes what is registered of devices",
-    "service": "who follows alarms and the status of devices, alone or in a group of its own",
+    "registry": "who publishes what is registered of devices, what is ordered of them, and what is done about alarms",
+    "service": "who follows alarms, what is done about them, and the status of devices, alone or in a group of its own",
     "operator": "who makes topics, follows alarms, and sends rejects and recordings",
 }
 
@@ -56,10 +57,12 @@ def rights(group: str) -> list[Right]:
         Right("sink", ("Read",), "topic", (TELEMETRY.name, CHECKPOINTS.name, *_OUTPUTS)),
         Right("sink", ("Read",), "group", (f"{group}-sink",)),
         Right("gateway", ("Write",), "topic", (TELEMETRY.name,)),
-        # It reads how far the topic is, to see that its database was restored (`services.registry.publishing`).
-        Right("registry", ("Read", "Write"), "topic", (REGISTRY.name,)),
+        # It reads how far the topics are, to see that its database was restored (`services.registry.publishing`).
+        Right("registry", ("Read", "Write"), "topic", tuple(topic.name for topic in PUBLISHED)),
         Right("registry", ("Write",), "transactional-id", (f"{group}-registry",)),
-        Right("service", ("Read",), "topic", (ALARMS.name, DEVICE_STATUS.name, CONTROL_OUTCOMES.name)),
+        Right(
+            "service", ("Read",), "topic", (ALARMS.name, DEVICE_STATUS.name, CONTROL_OUTCOMES.name, ALARM_ACTIONS.name)
+        ),
         Right("service", ("Read",), "group", (f"{group}-service-",), prefixed=True),
         Right("operator", ("Create", "Describe"), "topic", ("emberline.",), prefixed=True),
         Right("operator", ("Read",), "topic", (ALARMS.name, REJECTS.name)),

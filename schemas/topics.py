@@ -74,4 +74,6 @@ CONTROL_OUTCOMES: Final = Topic("emberline.control-outcomes", "what became of or
 ALARM_ACTIONS: Final = Topic("emberline.alarm-actions", "what people do about alarms, keyed by device", _keep(30))
 
 OUTPUTS: Final = (ALARMS, AGGREGATES, DEVICE_STATUS, REJECTS, CONTROL_OUTCOMES)
-TOPICS: Final = (TELEMETRY, *OUTPUTS, CHECKPOINTS, REPLAYS, REGISTRY, COMMANDS)
+TOPICS: Final = (TELEMETRY, *OUTPUTS, CHECKPOINTS, REPLAYS, REGISTRY, COMMANDS, ALARM_ACTIONS)
+PUBLISHED: Final = (REGISTRY, COMMANDS, ALARM_ACTIONS)
+"""What the registry's database tells, under numbers of one row."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 from aiokafka.errors import KafkaError
 
+from cli.asking import confirm
 from cli.command import read_settings, run_to_end, suited, with_kafka
 from cli.output import say, say_json
 from cli.progress import progress
@@ -119,7 +119,11 @@ def replay_rejects(ids: Sequence[str], every: bool, dry_run: bool, as_json: bool
             wanted = RejectFilter(tuple(one.id.full for one in stored.by_ids(service, ids)))
         total = stored.count(service, wanted)
         if total and unlimited and not (every or dry_run):
-            confirm(total)
+            confirm(
+                f"Send all {total} rejects again?",
+                unasked=f"this would send all {total} rejects again; give ids, a filter, or --all",
+                declined="nothing was sent; give ids or a filter to send some",
+            )
 
         async def send(settings: Settings) -> None:
             await replay_all(await start(settings, service, wanted, outcome, lambda text: say(text, err=True)))
@@ -132,14 +136,6 @@ def replay_rejects(ids: Sequence[str], every: bool, dry_run: bool, as_json: bool
         return
     for line in told.told(outcome) if total else ["no such rejects: nothing to send"]:
         say(line)
-
-
-def confirm(total: int) -> None:
-    """Ask whether all rejects are meant. Raises OperatorError where they are not, or nobody can be asked."""
-    if not sys.stdin.isatty():
-        raise OperatorError(f"this would send all {total} rejects again; give ids, a filter, or --all")
-    if not click.confirm(f"Send all {total} rejects again?", err=True):
-        raise OperatorError("nothing was sent; give ids or a filter to send some")
 
 
 def wanted_of(ids: Sequence[str], filters: dict[str, str | None]) -> Any:

@@ -56,11 +56,12 @@ def url_of(settings: Settings) -> URL:
 
 def engine_of(url: URL) -> Engine:
     """The engine of a database, not connected yet."""
+    # What people say is in statements' parameters, and has no business in errors and logs.
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_S})
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args={"connect_timeout": CONNECT_S})
     if url.database:
         _make_file(Path(url.database))
-    engine = create_engine(url, connect_args={"timeout": BUSY_S})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_S})
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _: object) -> None:

@@ -154,6 +154,65 @@ class OutboxRow(Base):
     made_by: Mapped[str] = mapped_column(Text)
 
 
+class ActedAlarm(Base):
+    """An alarm that people have done something about. `version` is the number of their actions."""
+
+    __tablename__ = "alarms"
+    __table_args__ = (Index(None, "device_id"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    device_id: Mapped[str] = mapped_column(String(64))
+    component: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(64))
+    test: Mapped[bool]
+    version: Mapped[int]
+
+
+class AlarmActionRow(Base):
+    """One action (`schemas.actions.AlarmAction`), under its number in the outbox. `version` is its place among those of
+    its alarm."""
+
+    __tablename__ = "alarm_actions"
+    __table_args__ = (Index("ix_alarm_actions_alarm_id_version", "alarm_id", "version", unique=True),)
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    alarm_id: Mapped[str] = mapped_column(ForeignKey("alarms.id"))
+    version: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(64))
+    made_by: Mapped[str] = mapped_column(String(64))
+    why: Mapped[str] = mapped_column(Text)
+    ts: Mapped[EpochMs]
+    seen_topic_id: Mapped[str | None] = mapped_column(String(36))
+    seen_partition: Mapped[int | None]
+    seen_generation: Mapped[int | None]
+    seen_offset: Mapped[int | None] = mapped_column(BigInteger)
+    seen_ordinal: Mapped[int | None]
+    until_ts: Mapped[int | None] = mapped_column(BigInteger)
+    assignee: Mapped[Text64]
+    verdict: Mapped[Text64]
+
+
+class CommandRow(Base):
+    """One command (`schemas.commands.Command`), known by the epoch and number under which it is published."""
+
+    __tablename__ = "commands"
+    __table_args__ = (Index(None, "device_id"),)
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    epoch: Mapped[EpochMs]
+    kind: Mapped[str] = mapped_column(String(64))
+    device_id: Mapped[str] = mapped_column(String(64))
+    made_by: Mapped[str] = mapped_column(String(64))
+    why: Mapped[str] = mapped_column(Text)
+    made_ts: Mapped[EpochMs]
+    test: Mapped[bool]
+    component: Mapped[int | None]
+    alarm_kind: Mapped[Text64]
+    alarm_id: Mapped[str | None] = mapped_column(String(32))
+    force: Mapped[bool]
+    until_ts: Mapped[int | None] = mapped_column(BigInteger)
+
+
 class Publication(Base):
     """The one row that says under which epoch changes are published, up to which number they may be `sent` and are
     `published`, and who publishes them now."""

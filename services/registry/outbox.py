@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
 from schemas.registry import VERSION, ChangeNumber, DeviceEntry
-from schemas.topics import REGISTRY
+from schemas.topics import COMMANDS, REGISTRY, Topic
 from services.registry.database import in_parts
 from services.registry.entries import entries_of, touched_by
-from services.registry.models import OutboxRow, Publication, RegisteredDevice
+from services.registry.models import CommandRow, OutboxRow, Publication, RegisteredDevice
 
 SOURCE_NAME: Final = "registry"
 """This registry among the sources of changes; another system that fills the topic has a name of its own."""
@@ -50,20 +50,28 @@ def tell_of(session: Session, changed: Mapping[str, Sequence[str]], by: str) -> 
 
 
 def _put(session: Session, entries: Sequence[DeviceEntry], by: str) -> int:
-    made_ts = session.scalar(select(now_of(session)))
-    rows = [
-        {
-            "topic": REGISTRY.name,
-            "key": one.device_id.encode(),
-            "value": one.to_json(),
-            "made_ts": made_ts,
-            "made_by": by,
-        }
-        for one in entries
-    ]
+    rows = _rows(session, REGISTRY, [(one.device_id, one.to_json()) for one in entries], by)
     if rows:
         session.execute(insert(OutboxRow), rows)
     return len(rows)
+
+
+def put(session: Session, topic: Topic, records: Sequence[tuple[str, bytes]], by: str) -> list[int]:
+    """Put records, given by device id and value, into the outbox; their numbers, in their order."""
+    if not records:
+        return []
+    returning = insert(OutboxRow).returning(OutboxRow.number, sort_by_parameter_order=True)
+    return list(session.scalars(returning, _rows(session, topic, records, by)))
+
+
+def _rows(session: Session, topic: Topic, records: Sequence[tuple[str, bytes]], by: str) -> list[dict[str, Any]]:
+    same = {"topic": topic.name, "made_ts": clock(session), "made_by": by}
+    return [same | {"key": device_id.encode(), "value": value} for device_id, value in records]
+
+
+def clock(session: Session) -> int:
+    """Epoch ms by the database's clock, now."""
+    return session.scalar(select(now_of(session))) or 0
 
 
 def now_of(session: Session) -> ColumnElement[int]:
@@ -93,12 +101,34 @@ def publication(session: Session) -> ChangeNumber:
     return ChangeNumber(SOURCE_NAME, epoch, sent)
 
 
-def begin_anew(session: Session, epoch: int, told: Collection[str]) -> None:
+def are_there_devices(session: Session) -> bool:
+    """Whether there is anything to tell of."""
+    return session.scalar(select(RegisteredDevice.id).limit(1)) is not None
+
+
+def unpublished_acts(session: Session) -> list[ToPublish]:
+    """What people ordered and did that is not known to be published."""
+    published = select(Publication.published).scalar_subquery()
+    rows = select(OutboxRow).where(OutboxRow.number > published, OutboxRow.topic != REGISTRY.name)
+    return [
+        ToPublish(ChangeNumber(SOURCE_NAME, 0, row.number), row.topic, row.key, row.value)
+        for row in session.scalars(rows.order_by(OutboxRow.number))
+    ]
+
+
+def begin_anew(session: Session, epoch: int, told: Collection[str], sent: Collection[int]) -> None:
     """Number changes in another epoch, and tell of all devices once more: of those that are there, and of those that
-    were `told` of and are not."""
-    now_ms = session.scalar(select(now_of(session))) or 0
-    session.execute(update(Publication).values(epoch=max(epoch, now_ms)))
-    session.execute(delete(OutboxRow).where(OutboxRow.number > select(Publication.published).scalar_subquery()))
+    were `told` of and are not. What people ordered and did is not told again: of rows that are not known to be
+    published those that are `sent`, given by number, are left out."""
+    began = max(epoch, clock(session))
+    session.execute(update(Publication).values(epoch=began))
+    waiting = OutboxRow.number > select(Publication.published).scalar_subquery()
+    session.execute(delete(OutboxRow).where(waiting, OutboxRow.topic == REGISTRY.name))
+    for some in in_parts(sorted(sent)):
+        session.execute(delete(OutboxRow).where(OutboxRow.number.in_(some)))
+    # They are known by the epoch under which they are published.
+    orders = select(OutboxRow.number).where(waiting, OutboxRow.topic == COMMANDS.name)
+    session.execute(update(CommandRow).where(CommandRow.number.in_(orders)).values(epoch=began))
     there = session.scalars(select(RegisteredDevice.id)).all()
     tell_of(session, {"devices": there}, RESTORED)
     gone = [DeviceEntry(v=VERSION, device_id=one, removed=True) for one in sorted(set(told) - set(there))]

@@ -12,7 +12,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -34,11 +34,12 @@ from common.kafka.reading import batches, reader
 from common.kafka.transactions import whole
 from common.settings import Settings
 from schemas.registry import ChangeNumber, DeviceEntry
-from schemas.topics import REGISTRY
+from schemas.topics import PUBLISHED, REGISTRY
 from services.registry.database import DatabaseError, NotPreparedError, reading, writing
 from services.registry.outbox import (
     SOURCE_NAME,
     ToPublish,
+    are_there_devices,
     backlog,
     begin_anew,
     let_lease_go,
@@ -47,6 +48,7 @@ from services.registry.outbox import (
     note_sent,
     publication,
     take_lease,
+    unpublished_acts,
 )
 
 log = logging.getLogger("emberline.registry")
@@ -133,7 +135,7 @@ class Publisher:
         if self._producer is None:
             self._producer = await self._started()
         if self._sent is None:
-            await self._look_at_topic()
+            await self._look_at_topics()
             return 0
         rows = await asyncio.to_thread(self._next)
         if not rows:
@@ -224,31 +226,57 @@ class Publisher:
             with writing(self._engine) as session:
                 let_lease_go(session, self._holder)
 
-    async def _look_at_topic(self) -> None:
-        """Begin another epoch where the topic has changes that this database cannot have sent: it was restored, or is
-        a new one after another."""
+    async def _look_at_topics(self) -> None:
+        """Begin another epoch where the topics have changes that this database cannot have sent: it was restored, or is
+        a new one after another. Likewise where the registry's topic was made anew and knows nothing of the devices."""
         partitions = await _partitions(self._settings)
         async with reader(self._settings, "read_committed") as consumer:
-            newest = await _newest(consumer, partitions)
+            newest = {topic: await _newest(consumer, of_topic, LAST) for topic, of_topic in partitions.items()}
             with reading(self._engine) as session:
-                mine = publication(session)
-            is_another = newest > mine or (newest.number > 0 and not mine.number)
-            told = await _devices_told(consumer, partitions) if is_another else set()
-        if is_another:
-            log.warning("the registry is not the one of which was told last: all of it is published again")
+                mine, waiting = publication(session), unpublished_acts(session)
+                is_told_of = bool(mine.number) and are_there_devices(session)
+            if is_told_of and not newest[REGISTRY.name].number:
+                # Another system may have written more than that after ours.
+                newest[REGISTRY.name] = await _newest(consumer, partitions[REGISTRY.name])
+            is_forgotten = is_told_of and not newest[REGISTRY.name].number
+            highest = max(newest.values())
+            is_another = highest > mine or (highest.number > 0 and not mine.number)
+            begins_anew = is_another or is_forgotten
+            told = await _devices_told(consumer, partitions[REGISTRY.name]) if begins_anew else set()
+            sent = await _sent(consumer, partitions, waiting) if begins_anew else set()
+        if begins_anew:
+            log.warning(
+                "%s: all of it is published again",
+                "the registry is not the one of which was told last" if is_another else f"{REGISTRY.name} is empty",
+            )
             with writing(self._engine) as session:
-                begin_anew(session, newest.epoch + 1, told)
+                begin_anew(session, max(highest.epoch, mine.epoch) + 1, told, sent)
         self._sent = mine.number
 
 
-async def _newest(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> ChangeNumber:
-    """The newest change of ours on the topic: it is among the last records of the partitions."""
+async def _newest(
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], last: int | None = None
+) -> ChangeNumber:
+    """The newest change of ours on a topic, or among so many of the last records of its partitions."""
     found = ChangeNumber(SOURCE_NAME, 0, 0)
     for tp in partitions:
         begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
-        async for records in batches(consumer, tp, max(begin, end - LAST)):
+        async for records in batches(consumer, tp, begin if last is None else max(begin, end - last)):
             found = max([found, *(change for _, change in _ours(records))])
     return found
+
+
+async def _sent(
+    consumer: AIOKafkaConsumer, partitions: Mapping[str, Sequence[TopicPartition]], waiting: Sequence[ToPublish]
+) -> set[int]:
+    """Which of what people ordered and did is on its topic already, by number: its bytes hold who did it and when."""
+    by_record = {(one.topic, one.key, one.value): one.change.number for one in waiting}
+    sent = set[int]()
+    for tp in (tp for topic in {one.topic for one in waiting} for tp in partitions[topic]):
+        async for records in batches(consumer, tp):
+            found = (by_record.get((tp.topic, one.key, one.value)) for one, _ in _ours(records))
+            sent.update(number for number in found if number is not None)
+    return sent
 
 
 async def _devices_told(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> set[str]:
@@ -256,28 +284,37 @@ async def _devices_told(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPa
     told = set[str]()
     for tp in partitions:
         async for records in batches(consumer, tp):
-            for entry, _ in _ours(records):
-                (told.discard if entry.removed else told.add)(entry.device_id)
+            for record, _ in _ours(records):
+                with suppress(ValueError):
+                    entry = DeviceEntry.from_json(record.value)
+                    (told.discard if entry.removed else told.add)(entry.device_id)
     return told
 
 
-def _ours(records: Sequence[ConsumerRecord]) -> Iterator[tuple[DeviceEntry, ChangeNumber]]:
+def _ours(records: Sequence[ConsumerRecord]) -> Iterator[tuple[ConsumerRecord, ChangeNumber]]:
     """What of records is of this source."""
     for record in records:
         with suppress(ValueError):
-            entry, change = DeviceEntry.from_json(record.value), ChangeNumber.from_headers(record.headers)
+            change = ChangeNumber.from_headers(record.headers)
             if change.source == SOURCE_NAME:
-                yield entry, change
+                yield record, change
 
 
-async def _partitions(settings: Settings) -> list[TopicPartition]:
-    """The partitions of the topic. Raises OperatorError where there is none."""
+async def _partitions(settings: Settings) -> dict[str, list[TopicPartition]]:
+    """The partitions of the topics. Raises OperatorError where one is not there."""
     admin = clients.admin(settings)
     try:
         await admin.start()
-        (topic,) = await admin.describe_topics([REGISTRY.name])
+        described = await admin.describe_topics([topic.name for topic in PUBLISHED])
     finally:
         await admin.close()
-    if not topic["partitions"]:
-        raise OperatorError(f"{REGISTRY.name} is not there; run `emberline topics`")
-    return [TopicPartition(REGISTRY.name, number) for number in sorted(one["partition"] for one in topic["partitions"])]
+    found = {
+        one["topic"]: [
+            TopicPartition(one["topic"], number) for number in sorted(p["partition"] for p in one["partitions"])
+        ]
+        for one in described
+    }
+    for topic in PUBLISHED:
+        if not found.get(topic.name):
+            raise OperatorError(f"{topic.name} is not there; run `emberline topics`")
+    return found

@@ -36,13 +36,13 @@ PIPE_LINES_BYTES: Final = 40_000
 ALARMS_BEYOND_A_PIPE: Final = 150
 
 
-def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     yield path
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from _commands(command, (*path, name))
-        else:
-            yield (*path, name)
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            if child := command.get_command(context, name):
+                yield from _commands(child, (*path, name))
 
 
 @pytest.mark.parametrize("path", _commands(cli), ids=" ".join)

@@ -22,6 +22,7 @@ def given(tmp_path: Path) -> Mapping[str, str]:
     given = {"EMBERLINE_DATA_DIR": str(tmp_path / "data")}
     assert run("registry", "migrate", settings=given).out == (
         "0001 the registry: organisations, units, devices, components, and the outbox\n"
+        "0002 what people do about alarms and order of devices\n"
     )
     return given
 

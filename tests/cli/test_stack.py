@@ -15,8 +15,13 @@ import pytest
 
 from cli.passwords import kept_password
 from common.settings import Settings
+from schemas.commands import Command
+from schemas.registry import DeviceEntry
+from schemas.topics import COMMANDS, REGISTRY
+from tests.services.registry.given_files import written
+from tests.support.kafka_outside import Kafka
 from tests.support.platform import quick_settings
-from tests.support.processes import command_line, environment_of, free_port, run, until
+from tests.support.processes import ask, command_line, environment_of, free_port, run, until
 
 
 @dataclass
@@ -49,6 +54,22 @@ def test_commands_find_the_password_that_run_keeps(stack: Started) -> None:
     for command in (["migrate"], ["rejects", "list"]):
         ended = run(*command, settings=stack.settings)
         assert ended.status == 0, ended
+
+
+def test_what_is_registered_and_ordered_is_published_from_the_data_folder(stack: Started, tmp_path: Path) -> None:
+    (publisher,) = re.findall(r"registry publisher +(\S+)", stack.said)
+    assert ask(publisher, "/readyz") == (200, "ready\n")
+    written(tmp_path)
+    for command in (["registry", "import", str(tmp_path)], ["device", "replace", "LY-1", "--why", "坏了"]):
+        ended = run(*command, settings=stack.settings)
+        assert ended.status == 0, ended
+    with Kafka(stack.settings.kafka, stack.settings.partitions) as kafka:
+        until(lambda: sum(kafka.ends(COMMANDS.name)) == 1, "the command on its topic")
+        (entry,) = [one for held in kafka.read(REGISTRY.name) for one in held]
+        (order,) = [one for held in kafka.read(COMMANDS.name) for one in held]
+    assert DeviceEntry.from_json(entry.value).device_id == "LY-1"
+    assert Command.from_json(order.value).why == "坏了"
+    assert (entry.key, entry.partition) == (order.key, order.partition)
 
 
 def test_people_are_told_how_to_read(stack: Started) -> None:

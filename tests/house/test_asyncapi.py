@@ -31,6 +31,7 @@ from detectors.checkpoints.restore import restore_all
 from detectors.messages import alarm_message
 from detectors.state import DETECTORS, PartitionState
 from schemas import report_rules, reports
+from schemas.actions import MUTED_MOST_MS, ActionKind, AlarmAction, AlarmVerdict
 from schemas.commands import Command, CommandKind
 from schemas.control import (
     BAD_CONTROL,
@@ -390,6 +391,31 @@ def test_a_registry_entry_has_the_fields_and_headers_of_the_code() -> None:
     change = ChangeNumber("registry", 1_790_000_000_000, 17)
     assert {name: value.decode() for name, value in change.to_headers()} == example["headers"]
     assert SHAPES["changeHeaders"]["required"] == list(example["headers"])
+
+
+def test_an_action_has_the_fields_words_and_bounds_of_the_code() -> None:
+    code = msgspec.json.schema(AlarmAction)["$defs"]
+    for shape, name in (("alarmAction", "AlarmAction"), ("seenEvent", "SeenEvent")):
+        told = code[name]
+        assert list(SHAPES[shape]["properties"]) == list(told["properties"])
+        assert SHAPES[shape]["required"] == told["required"]
+        for field, one in told["properties"].items():
+            bounds = {
+                word: one[word] for word in ("minimum", "maximum", "minLength", "maxLength", "pattern") if word in one
+            }
+            assert field == "device_id" or bounds.items() <= property_of(shape, field).items(), field
+    assert property_of("alarmAction", "kind")["enum"] == list(ActionKind)
+    assert property_of("alarmAction", "verdict")["enum"] == list(AlarmVerdict)
+    for labels, field in ((ActionKind, "kind"), (AlarmVerdict, "verdict")):
+        assert ", ".join(one.label for one in labels) in property_of("alarmAction", field)["description"]
+    assert f"{MUTED_MOST_MS // 3_600_000} h" in property_of("alarmAction", "until_ts")["description"]
+
+
+@pytest.mark.parametrize("example", examples_of("alarmAction"))
+def test_an_example_of_an_action_is_read_and_written_back_the_same(example: dict[str, Any]) -> None:
+    action = AlarmAction.from_json(orjson.dumps(example["payload"]))
+    assert orjson.loads(action.to_json()) == example["payload"]
+    assert ChangeNumber.from_headers([(name, one.encode()) for name, one in example["headers"].items()]).number > 0
 
 
 @pytest.mark.parametrize("name", EVENTS)

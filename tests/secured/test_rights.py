@@ -19,7 +19,7 @@ from common.settings import Settings
 from common.times import now_ms
 from schemas.control import TIME_KEY
 from schemas.rights import rights
-from schemas.topics import ALARMS, REGISTRY, TELEMETRY, TOPICS
+from schemas.topics import ALARMS, COMMANDS, REGISTRY, TELEMETRY, TOPICS
 from streams.storage import asking, run_migrations
 from streams.topics import make_topics
 from tests.cli.stacks import started
@@ -153,6 +153,7 @@ def test_the_registry_is_published_with_the_rights_of_its_role_and_of_no_other(
     settings = secured.settings("registry", data_dir=str(tmp_path / "data"))
     assert run("registry", "migrate", settings=settings).status == 0
     assert run("registry", "import", *map(str, written(tmp_path)), settings=settings).status == 0
+    assert run("device", "replace", "LY-1", "--why", "x", settings=settings).status == 0
     ended = run("registry", "publish", settings=secured.settings("service", data_dir=settings.data_dir), seconds=120)
     refused = f"emberline: Kafka does not let user '{user_of('service')}' use the transactional id"
     assert refused in last_words(ended.err)
@@ -161,8 +162,10 @@ def test_the_registry_is_published_with_the_rights_of_its_role_and_of_no_other(
         Kafka(secured.plain, settings.partitions) as outside,
     ):
         until(lambda: any(outside.read(REGISTRY.name)), "what was imported", 60)
-        ((record,),) = filter(None, outside.read(REGISTRY.name))
-        assert record.key == b"LY-1"
+        until(lambda: any(outside.read(COMMANDS.name)), "what was ordered", 60)
+        for topic in (REGISTRY, COMMANDS):
+            ((record,),) = filter(None, outside.read(topic.name))
+            assert record.key == b"LY-1"
 
 
 NOT_THEIRS: Final = {

@@ -35,7 +35,9 @@ def many(tmp_path: Path, unit: str = "某单位") -> list[Path]:
     return written(tmp_path, {"社会单位": [UNIT | {"单位名称": unit, "运维机构编号": ""}], "设备": devices})
 
 
-def publish(settings: Settings, engine: Engine, kafka: Kafka, enough: Callable[[], bool] | None = None) -> None:
+def publish(
+    settings: Settings, engine: Engine, kafka: Kafka, enough: Callable[[], bool] | None = None, fencing: bool = False
+) -> None:
     """Run a publisher until everything is published."""
 
     def nothing_waits() -> bool:
@@ -43,7 +45,7 @@ def publish(settings: Settings, engine: Engine, kafka: Kafka, enough: Callable[[
             return backlog(session) == 0
 
     async def run() -> None:
-        given = Settings(kafka=kafka.address, fencing=False, data_dir=settings.data_dir)
+        given = Settings(kafka=kafka.address, fencing=fencing, data_dir=settings.data_dir)
         running = asyncio.ensure_future(Publisher(given, engine).run())
         async with asyncio.timeout(60):
             while not await asyncio.to_thread(enough or nothing_waits):

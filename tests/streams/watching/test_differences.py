@@ -6,7 +6,19 @@ from uuid import UUID
 
 import pytest
 
-from schemas.topics import ALARMS, CHECKPOINTS, DAY_MS, REGISTRY, REJECTS, REPLAYS, TELEMETRY, TOPICS, Topic
+from schemas.topics import (
+    ALARM_ACTIONS,
+    ALARMS,
+    CHECKPOINTS,
+    COMMANDS,
+    DAY_MS,
+    REGISTRY,
+    REJECTS,
+    REPLAYS,
+    TELEMETRY,
+    TOPICS,
+    Topic,
+)
 from streams.watching.described import Described
 from streams.watching.differences import Difference, Weight, differences
 
@@ -46,6 +58,8 @@ def test_of_topics_as_they_are_made_there_is_nothing_to_say() -> None:
         (REPLAYS, None, Weight.RISK, "does not exist"),
         (REGISTRY, _as_made(REGISTRY, partitions=3), Weight.RISK, "in other partitions"),
         (REGISTRY, None, Weight.RISK, "does not exist"),
+        (COMMANDS, _as_made(COMMANDS, partitions=3), Weight.RISK, "what is ordered of their devices"),
+        (ALARM_ACTIONS, _as_made(ALARM_ACTIONS, partitions=3), Weight.RISK, "what is done about their alarms"),
         (ALARMS, _as_made(ALARMS, message_timestamp_type="CreateTime"), Weight.RISK, "a worker's clock"),
         (TELEMETRY, _as_made(TELEMETRY, max_message_bytes="1048588"), Weight.RISK, "larger records are refused"),
         (TELEMETRY, _as_made(TELEMETRY, retention_ms=str(DAY_MS)), Weight.RISK, "lost sooner"),

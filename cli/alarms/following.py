@@ -1,4 +1,4 @@
-"""`emberline alarms`: follows the topic as any downstream service would, without a group."""
+"""Following the topic of alarms as any downstream service would, without a group."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 from uuid import UUID
 
-import click
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
 import streams.unpacking  # noqa: F401 - the topic may hold anything
 from cli import signals
-from cli.command import read_settings, with_kafka
 from cli.output import say, say_json
 from common.closing import closed
 from common.kafka import clients
@@ -30,14 +28,6 @@ LOOK_MS: Final = 2_000
 ANSWER_S: Final = 5.0
 RETRY_S: Final = 0.5
 T = TypeVar("T")
-
-
-@click.command()
-@click.option("--from-beginning", is_flag=True, help="Show what the topic still holds, then go on.")
-@click.option("--json", "as_json", is_flag=True, help="Print each event as a JSON object on a line.")
-def alarms(from_beginning: bool, as_json: bool) -> None:
-    """Follow the alarms as they are raised, until Ctrl-C. What is no alarm is told and passed over."""
-    with_kafka(lambda settings: Follower(settings, as_json).follow(from_beginning), read_settings())
 
 
 class Follower:

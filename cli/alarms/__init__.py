@@ -1,0 +1,1 @@
+"""`emberline alarms`: follow them, and do something about them."""

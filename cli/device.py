@@ -1,0 +1,109 @@
+"""`emberline device`: maintain, replace, accept-rise, orders. What people order of devices, from a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+from cli.ordering import as_object, ordered
+from cli.output import say, say_json
+from cli.people import FOR, JSON, UNTIL, ask_about, each_once, given, given_by, refuse, registry_database, until_of
+from common.times import local
+from schemas.commands import CommandKind
+from schemas.quantities import MAX_COMPONENTS
+from services.registry.commands import command, devices_of_unit, ordered_of
+from services.registry.database import reading
+from services.registry.refusals import RefusedError
+
+SHOWN_MOST: Final = 100
+"""Orders of one device that are shown: those of months [ours]."""
+DEVICES: Final = click.argument("device_ids", nargs=-1, required=True, metavar="DEVICE_ID...")
+UNREGISTERED: Final = click.option("--unregistered", is_flag=True, help="Also devices that the registry does not know.")
+
+
+@click.group()
+def device() -> None:
+    """Order something of devices. It is written to the registry's database and published from there; detection applies
+    or refuses it, and says so on emberline.control-outcomes. All of it is ordered, or nothing."""
+
+
+@device.command()
+@click.argument("device_ids", nargs=-1, metavar="[DEVICE_ID]...")
+@click.option("--unit", metavar="UNIT_ID", help="All devices of a unit that are not removed.")
+@FOR
+@UNTIL
+@click.option("--end", is_flag=True, help="End it now.")
+@UNREGISTERED
+@given(why=True)
+def maintain(
+    device_ids: Sequence[str],
+    unit: str | None,
+    for_: str | None,
+    until: str | None,
+    end: bool,
+    unregistered: bool,
+    **options: Any,
+) -> None:
+    """Say that people work at devices, for 72 h at most: alarms go on, and say so."""
+    if bool(device_ids) == bool(unit):
+        raise click.UsageError("give DEVICE_IDs or --unit")
+    if end and (for_ or until):
+        raise click.UsageError("give --end, or when it ends")
+    until_ts = 0 if end else until_of(for_, until)
+    found = _of_unit(unit, options["as_json"]) if unit else each_once(device_ids)
+    _order(found, CommandKind.MAINTENANCE, unregistered, options, until_ts=until_ts)
+
+
+@device.command()
+@DEVICES
+@UNREGISTERED
+@given(why=True)
+def replace(device_ids: Sequence[str], unregistered: bool, **options: Any) -> None:
+    """Say that other devices have these ids now: what was learned of those before is forgotten."""
+    _order(each_once(device_ids), CommandKind.REPLACE, unregistered, options)
+
+
+@device.command("accept-rise")
+@DEVICES
+@click.option("--component", type=click.IntRange(1, MAX_COMPONENTS), help="This one alone, counted from 1.")
+@UNREGISTERED
+@given(why=True)
+def accept_rise(device_ids: Sequence[str], component: int | None, unregistered: bool, **options: Any) -> None:
+    """Say that the leakage is lawful as it is now: its baseline is learned anew."""
+    number = None if component is None else component - 1
+    _order(each_once(device_ids), CommandKind.ACCEPT_RISE, unregistered, options, component=number)
+
+
+@device.command()
+@click.argument("device_id", metavar="DEVICE_ID")
+@JSON
+def orders(device_id: str, as_json: bool) -> None:
+    """Show what was ordered of a device, the newest first: who, why and when."""
+    with registry_database() as engine, reading(engine) as session:
+        found = list(ordered_of(session, device_id, SHOWN_MOST))
+    if as_json:
+        say_json([as_object(one) for one in found])
+        return
+    for change, made in found:
+        until = f"，到{local(made.until_ts)}" if made.until_ts else ""
+        say(f"{change.number}  {made.by}于{local(made.made_ts)}下达“{made.kind.label}”{until}：{made.why}")
+    if not found:
+        say("没有下达过命令")
+
+
+def _of_unit(unit: str, as_json: bool) -> list[str]:
+    try:
+        with registry_database() as engine, reading(engine) as session:
+            return devices_of_unit(session, unit)
+    except RefusedError as error:
+        refuse(error.reasons, as_json)
+
+
+def _order(
+    device_ids: Sequence[str], kind: CommandKind, unregistered: bool, options: dict[str, Any], **details: Any
+) -> None:
+    by = given_by(options)
+    ask_about(f"将对以下设备下达“{kind.label}”命令", device_ids, by)
+    ordered([command(kind, one, by.by, by.why, **details) for one in device_ids], by.as_json, unregistered)
