@@ -6,11 +6,14 @@ than they live would never see: a device that is no more has `removed`.
 A record carries in its headers which source it is from, that source's epoch and its number. A change is known by these:
 numbers rise within an epoch, and need not be consecutive; the epoch rises when the source's database is made or
 restored. Another system may fill the topic instead, if it does the same.
+
+Beside the devices' entries each partition has one record under the key `*/limits`: the limits of all devices, of kinds
+of device, of kinds of place, of models and of units (`LimitsEntry`). Those of one device are in its own entry.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final, NamedTuple, Self
+from typing import Annotated, Any, Final, NamedTuple, Self
 
 import msgspec
 from msgspec import Meta, Struct
@@ -23,8 +26,16 @@ SOURCE: Final = "emberline.source"
 EPOCH: Final = "emberline.epoch"
 NUMBER: Final = "emberline.number"
 
+LIMITS_KEY: Final = b"*/limits"
+
 _Text = Annotated[str, Meta(max_length=255)]
 _Id = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+LimitSections = dict[str, dict[str, Any]]
+"""By kind of alarm, what differs of its limits: what a section of `detectors/limits.toml` may have. A level is
+`{"value": ..., "from": ..., "by": ..., "since_ts": ...}`: how much, from which document, set by whom and since when,
+epoch ms; `{}` switches it off."""
 
 
 class ComponentEntry(Struct, frozen=True, omit_defaults=True):
@@ -37,9 +48,32 @@ class ComponentEntry(Struct, frozen=True, omit_defaults=True):
     role: str = ""
     circuit: Annotated[int, Meta(ge=0, le=1_000)] = 0
     phase: str = ""
+    limits: LimitSections = {}
 
 
-class DeviceEntry(Struct, frozen=True, omit_defaults=True):
+class _RegistryRecord(Struct, frozen=True, omit_defaults=True):
+    """What all records of the topic have: a version, and JSON in and out."""
+
+    v: int
+
+    def to_json(self) -> bytes:
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, value: bytes | None) -> Self:
+        """Read a record back; fields that it does not know are left out. Raises ValueError, and says what is wrong."""
+        if value is None:
+            raise ValueError("it has no value")
+        try:
+            found = msgspec.json.decode(value, type=cls)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+        if found.v != VERSION:
+            raise ValueError(f"version {found.v}; this program reads version {VERSION}")
+        return found
+
+
+class DeviceEntry(_RegistryRecord, frozen=True, omit_defaults=True):
     """What is to be known of one device. What is not known is empty, and 0 for a number.
 
     `kind`, `nominal_voltage_v` (V), `rated_current_a` (A), `phases` and `interval_s` (s) are what detection needs; the
@@ -47,7 +81,6 @@ class DeviceEntry(Struct, frozen=True, omit_defaults=True):
     `place_kind` a code of `services.registry.codes`.
     """
 
-    v: int
     device_id: _Id
     kind: Annotated[str, Meta(max_length=64)] = ""
     removed: bool = False
@@ -66,19 +99,19 @@ class DeviceEntry(Struct, frozen=True, omit_defaults=True):
     phases: Annotated[int, Meta(ge=0, le=3)] = 0
     interval_s: Annotated[int, Meta(ge=0, le=21_600)] = 0
     components: Annotated[list[ComponentEntry], Meta(max_length=640)] = []
+    limits: LimitSections = {}
 
-    def to_json(self) -> bytes:
-        return msgspec.json.encode(self)
 
-    @classmethod
-    def from_json(cls, value: bytes | None) -> Self:
-        """Read an entry back; fields that it does not know are left out. Raises ValueError, and says what is wrong."""
-        if value is None:
-            raise ValueError("it has no value")
-        found = msgspec.json.decode(value, type=cls)
-        if found.v != VERSION:
-            raise ValueError(f"version {found.v}; this program reads version {VERSION}")
-        return found
+class LimitsEntry(_RegistryRecord, frozen=True, omit_defaults=True):
+    """The limits that hold for more than one device, where they differ from the release's. What is more special goes
+    over what is more general: `default`, then the kind of device, of place, the model, the unit; then those of the
+    device's entry and of its component. The whole takes the place of the one before."""
+
+    default: LimitSections
+    kinds: dict[str, LimitSections] = {}
+    place_kinds: dict[str, LimitSections] = {}
+    models: dict[str, LimitSections] = {}
+    units: dict[str, LimitSections] = {}
 
 
 class ChangeNumber(NamedTuple):
