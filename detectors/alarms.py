@@ -8,11 +8,12 @@ import numpy as np
 
 from detectors import channels, late
 from detectors.latch import EVENTS, Elements, Finding
-from detectors.messages import alarm_message
+from detectors.messages import alarm_message, named
+from detectors.registered import whereabouts
 from detectors.rounds import Context, QuantityValues, Round
-from detectors.state import DETECTORS, WATCHING
+from detectors.state import DETECTORS, WATCHING, PartitionState
 from schemas.events import VERSION, Alarm, Severity, alarm_id
-from schemas.quantities import BY_NAME, DEVICE_KINDS
+from schemas.quantities import BY_NAME, CODES, DEVICE_KINDS
 
 
 def watch(shown: list[QuantityValues], taken: Round, context: Context) -> None:
@@ -31,9 +32,30 @@ def _profiles(rows: np.ndarray, context: Context) -> np.ndarray:
     """The profiles of devices in the limits, int64[k], looked up where that is still to be done."""
     state, profile = context.state, context.state.indices["profile"]
     for row in rows[profile[rows] < 0].tolist():
-        profile[row] = context.limits.profile(state.device_ids[row], int(state.rows["device_kind"][row]))
+        about = state.device_ids[row], int(state.rows["device_kind"][row]), state.known(row)
+        profile[row] = context.limits.profile(*about)
+        own = {
+            (CODES[one.quantity], one.number): context.limits.profile(*about, (one.quantity, one.number))
+            for one in (about[2].components if about[2] else ())
+            if one.limits and one.quantity in CODES
+        }
+        if own:
+            state.own_profiles[row], state.indices["split"][row] = own, 1
     found: np.ndarray = profile[rows]
     return found
+
+
+def _of_components(profile: np.ndarray, one: QuantityValues, taken: Round, state: PartitionState) -> np.ndarray:
+    """The profiles of values, int64[m], where these are those of their devices."""
+    rows = taken.row[one.which]
+    split = state.indices["split"][rows]
+    if not np.count_nonzero(split):
+        return profile
+    profile = profile.copy()
+    for number in split.nonzero()[0].tolist():
+        own = state.own_profiles[int(rows[number])]
+        profile[number] = own.get((one.code, int(one.component[number])), profile[number])
+    return profile
 
 
 def _watch_live(shown: list[QuantityValues], profile: np.ndarray, taken: Round, context: Context) -> None:
@@ -46,8 +68,9 @@ def _watch_live(shown: list[QuantityValues], profile: np.ndarray, taken: Round, 
         part = slice(begin, begin := begin + len(one.slots))
         if part.start == part.stop:
             continue
+        of_values = _of_components(profile[part], one, taken, context.state)
         for number in WATCHING[one.code]:
-            limits = context.limits.rows(DETECTORS[number].kind, profile[part])
+            limits = context.limits.rows(DETECTORS[number].kind, of_values)
             elements = Elements._make((one.slots, one.value, *[column[part] for column in times], limits))
             findings = DETECTORS[number].detect(context.state.watched[number], elements)
             if len(findings.element):
@@ -62,7 +85,8 @@ def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, contex
     shown = shown.only(late.note(points, table, shown.slots, taken.ts[shown.which], shown.value))
     if not len(shown.slots):
         return
-    profile, nothing = profile[shown.which], np.zeros(len(shown.slots), np.int64)
+    nothing = np.zeros(len(shown.slots), np.int64)
+    profile = _of_components(profile[shown.which], shown, taken, state)
     times = taken.ts[shown.which], taken.ingest_ts[shown.which], nothing, nothing, nothing, nothing, nothing
     for number in WATCHING[shown.code]:
         baseline = DETECTORS[number].late
@@ -92,7 +116,9 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
     kind, quantity = DETECTORS[number].kind, BY_NAME[DETECTORS[number].quantity]
     device_id, test = state.device_ids[row], bool(state.rows["test"][row])
     baseline = None if np.isnan(one.baseline) else one.baseline
-    severity, happened = Severity(one.severity), EVENTS[one.event]
+    severity, happened, known = Severity(one.severity), EVENTS[one.event], state.known(row)
+    profile = profile_of(row, quantity.code, component, state)
+    origin = context.limits.origin(kind, profile, one.level)
     return Alarm(
         v=VERSION,
         alarm_id=alarm_id(device_id, component, kind, one.episode, test),
@@ -102,6 +128,9 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
         severity_highest=one.highest,
         active=one.active,
         repeats_untold=one.untold,
+        limit_by=origin.by,
+        limit_since_ts=origin.since_ts,
+        **whereabouts(known),
         maintenance=int(reports.ingest_ts[report]) < int(state.rows["maintained_until_ts"][row]),
         kind=kind,
         device_id=device_id,
@@ -119,11 +148,27 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
         limit=one.limit,
         peak=one.peak,
         baseline=baseline,
-        limit_from=context.limits.source(kind, int(state.indices["profile"][row]), one.level),
+        limit_from=origin.document,
         test=test,
         message=alarm_message(
-            kind, happened, severity, device_id, component, quantity, one.value, one.limit, baseline, test, one.late
+            kind,
+            happened,
+            severity,
+            named(device_id, known),
+            component,
+            quantity,
+            one.value,
+            one.limit,
+            baseline,
+            test,
+            one.late,
         ),
         source_offset=int(reports.offset[report]),
         source_ordinal=ordinal,
     )
+
+
+def profile_of(row: int, code: int, component: int, state: PartitionState) -> int:
+    """The profile of one component, once that of its device was looked up."""
+    of_device = int(state.indices["profile"][row])
+    return state.own_profiles.get(row, {}).get((code, component), of_device)

@@ -14,16 +14,18 @@ import msgspec
 import numpy as np
 from msgspec import structs
 
-from detectors import orders
+from detectors import changes, orders
 from detectors.applied import SOURCES_MOST, AppliedTopic
+from detectors.changes import read_change
 from detectors.limits import LimitTable
 from detectors.orders import Obeyed, OrderAt
 from detectors.rounds import Result
 from detectors.sift import RowsBefore
 from detectors.state import PartitionState
 from schemas.commands import AHEAD_MS, EXPIRES_MS, MAINTENANCE_MOST_MS, MAX_TEXT, Command, CommandKind
-from schemas.control import TIME, ControlRecord, Order
+from schemas.control import CHANGE, TIME, ControlRecord, Order
 from schemas.events import VERSION, ControlOutcome, Outcome
+from schemas.registry import DeviceEntry, LimitsEntry
 
 _ID_MOST: Final = 64
 _MINUTE_MS: Final = 60_000
@@ -35,6 +37,8 @@ _TOO_LONG: Final = f"维护最长 {MAINTENANCE_MOST_MS // 3_600_000} 小时"
 _MISPLACED: Final = "该设备不属于本分区，请按 Kafka 的 murmur2 分区方式以设备编号为键发送"
 _UNKNOWN: Final = "本分区没有该设备的记录"
 
+OrderContent = Command | DeviceEntry | LimitsEntry
+"""What an order may say."""
 Misplaced = Callable[[bytes, int], bool]
 """Whether a key belongs to another partition than this one, by how many partitions there are."""
 
@@ -54,28 +58,30 @@ def apply_control(
     applied = state.applied.topics.setdefault(held.topic, AppliedTopic(held.topic_id))
     for number, order in enumerate(held.orders):
         at = OrderAt(record.offset, number, record.ingest_ts)
-        command, why = _read(order.body)
+        told, why = _read(record.kind, order.body)
         if applied.is_repeated(order, held.topic_id):
             outcome, found = Outcome.REPEATED, Obeyed()
         else:
             is_noted = applied.take(order, held.topic_id)
             why = _why_not(order, is_noted) or why
-            if command is None or why:
+            if told is None or why:
                 found = Obeyed(why)
+            elif not isinstance(told, LimitsEntry) and misplaced(told.device_id.encode(), held.partitions):
+                found = Obeyed(_MISPLACED)
             else:
-                found = _judged(command, at, state, limits, misplaced(command.device_id.encode(), held.partitions))
+                found = _judged(told, at, state, limits)
             outcome = Outcome.REFUSED if found.reason else Outcome.APPLIED
         result.alarms += [structs.replace(alarm, detected_ts=now) for alarm in found.alarms]
         result.aggregates += found.aggregates
         result.statuses += found.statuses
-        result.outcomes.append(_told(record, number, order, command, outcome, found.reason))
+        result.outcomes.append(_told(record, number, order, told, outcome, found.reason))
     return result
 
 
-def _read(body: str) -> tuple[Command | None, str]:
-    """The command, or why there is none."""
+def _read(kind: str, body: str) -> tuple[OrderContent | None, str]:
+    """What an order says, or why it says nothing."""
     try:
-        return Command.from_json(body.encode()), ""
+        return (read_change(body) if kind == CHANGE.decode() else Command.from_json(body.encode())), ""
     except ValueError as error:
         return None, f"无法读取：{error}"
 
@@ -87,20 +93,22 @@ def _why_not(order: Order, is_noted: bool) -> str:
     return "" if is_noted else _TOO_MANY_SOURCES
 
 
-def _judged(command: Command, at: OrderAt, state: PartitionState, limits: LimitTable, is_misplaced: bool) -> Obeyed:
-    (row,) = state.find([command.device_id], np.array([command.test])).tolist()
-    if reason := _refused(command, at, is_misplaced) or ("" if row >= 0 else _UNKNOWN):
+def _judged(told: OrderContent, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
+    if not isinstance(told, Command):
+        return Obeyed(changes.change(told, state, limits))
+    (row,) = state.find([told.device_id], np.array([told.test])).tolist()
+    if reason := _refused(told, at) or ("" if row >= 0 else _UNKNOWN):
         return Obeyed(reason)
-    before = RowsBefore([(command.device_id, command.test)], state)
+    before = RowsBefore([(told.device_id, told.test)], state)
     try:
-        return orders.obey(command, row, at, state, limits)
+        return orders.obey(told, row, at, state, limits)
     except Exception as error:
         before.put_back(state)
         why = f"{type(error).__name__}: {error}"[:100]
         return Obeyed(f"执行时出错（{why}），设备状态未改变；这是 emberline 的缺陷，请报告")
 
 
-def _refused(command: Command, at: OrderAt, is_misplaced: bool) -> str:
+def _refused(command: Command, at: OrderAt) -> str:
     """Why a command is refused whatever its device's state; empty where it is not."""
     for text, what in ((command.by, "下令人（by）"), (command.why, "原因（why）")):
         if not text.strip():
@@ -111,13 +119,15 @@ def _refused(command: Command, at: OrderAt, is_misplaced: bool) -> str:
         return _AHEAD
     if command.kind is CommandKind.MAINTENANCE and command.until_ts - command.made_ts > MAINTENANCE_MOST_MS:
         return _TOO_LONG
-    return _MISPLACED if is_misplaced else ""
+    return ""
 
 
 def _told(
-    record: ControlRecord, number: int, order: Order, command: Command | None, outcome: Outcome, reason: str
+    record: ControlRecord, number: int, order: Order, told: OrderContent | None, outcome: Outcome, reason: str
 ) -> ControlOutcome:
-    found = _loosely(order.body) if command is None else structs.asdict(command)
+    found = structs.asdict(told) if told is not None else _loosely(order.body)
+    if record.kind == CHANGE.decode():
+        found = {"device_id": found.get("device_id", ""), "kind": "change" if "device_id" in found else "limits"}
     return ControlOutcome(
         v=VERSION,
         kind=_text(found, "kind", _ID_MOST),

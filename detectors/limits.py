@@ -1,26 +1,32 @@
-"""Limits as configuration: by kind of alarm, kind of device and device, each with the document it comes from.
+"""Limits as configuration: by kind of alarm and by scope, each with the document it comes from.
 
-A `LimitTable` holds one profile for each kind of device and one for each device that has limits of its own. The state
-remembers the profile of each device, so that a detector gathers the limits of a whole round with one index.
+A profile is the limits of everything that has the same: of a kind of device, or of a device or component for which a
+narrower scope says something else. A `LimitTable` makes profiles as they are asked for. The state remembers that of
+each device, so that a detector gathers the limits of a whole round with one index.
+
+Scopes go over each other, the narrower one over the wider one: the release's defaults, all devices, the kind of device,
+of place, the model, the unit, the device, its component. What would make no sense over what is below it, such as a
+warning above the alarm, is left out.
 """
 
 from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
 
+from detectors.registered import KnownDevice
 from schemas.absences import Absences, AbsencesError, absences
 from schemas.events import AlarmKind, Severity
 from schemas.quantities import DEVICE_KINDS, KIND_CODES
+from schemas.registry import LimitsEntry
 
 LIMIT: Final = np.dtype(
     [
@@ -51,6 +57,7 @@ _NEEDED: Final[Mapping[AlarmKind, Sequence[str]]] = {
 _MOST: Final = 1e12
 """Beyond every level and every time; in milliseconds it still fits an int64 [ours]."""
 _ABSENT: Final = "absent"
+_OPERATOR: Final = "set by the operator"
 _DEFAULTS: Final = Path(__file__).with_name("limits.toml")
 
 LimitsTable = Mapping[str, Any]
@@ -76,44 +83,96 @@ class LimitRows:
         return LimitRows(self._columns, self._profile[which])
 
 
-@dataclass(frozen=True)
-class LimitTable:
-    """Limits of all profiles. `table` is LIMIT[alarm kinds, profiles], the kinds in the order of `AlarmKind`;
-    `sources[kind][profile]` are the (warning, alarm) documents.
+class LimitOrigin(NamedTuple):
+    """Where a limit comes from: the document, who set it, empty for the release or a file, and since when, epoch ms, 0
+    for ever."""
 
-    The profiles of the kinds of device come first, in their order; `devices` says where those of a device begin.
-    `absences` are the values that are none (`schemas/absent.toml`). `digest` is the same for the same limits only.
+    document: str
+    by: str = ""
+    since_ts: int = 0
+
+
+class LimitTable:
+    """Limits of all profiles. Those of the kinds of device come first, in their order, so the code of a kind is the
+    profile of its devices where nothing else is said of them.
+
+    `document` is the release's file with the operator's laid over it, `absences` are the values that are none
+    (`schemas/absent.toml`). `digest` is the same for the same limits only.
     """
 
-    table: np.ndarray
-    sources: Mapping[AlarmKind, list[tuple[str, str]]]
-    devices: Mapping[str, int]
-    absences: Absences
-    digest: bytes
+    def __init__(self, document: Mapping[str, Any], absences: Absences, digest: bytes) -> None:
+        self.document, self.absences, self.digest = document, absences, digest
+        self._profiles: dict[Hashable, int] = {}
+        self._rows: dict[AlarmKind, list[tuple[float, ...]]] = {kind: [] for kind in AlarmKind}
+        self._origins: dict[AlarmKind, list[tuple[LimitOrigin, LimitOrigin]]] = {kind: [] for kind in AlarmKind}
+        self._columns: Mapping[AlarmKind, Mapping[str, np.ndarray]] = {}
+        for code in range(len(DEVICE_KINDS)):
+            self.profile("", code)
+
+    def over(self, entry: LimitsEntry | None) -> LimitTable:
+        """This table with what the registry says of many devices laid over it; itself where it says nothing."""
+        return self if entry is None else LimitTable(_with_entry(self.document, entry), self.absences, self.digest)
+
+    def profile(
+        self,
+        device_id: str,
+        device_kind: int,
+        known: KnownDevice | None = None,
+        component: tuple[str, int] | None = None,
+    ) -> int:
+        """The profile of a device of a kind, by its code, of which this is registered; or of one of its components, by
+        quantity and number."""
+        scopes = list(self._scopes(device_id, device_kind, known, component))
+        # Wider scopes are the same wherever they have the same name; those of a device are known by what they say.
+        key = tuple(name or orjson.dumps(section, option=orjson.OPT_SORT_KEYS) for name, section in scopes)
+        found = self._profiles.get(key)
+        if found is None:
+            found = self._profiles[key] = len(self._profiles)
+            self._columns = {}
+            for kind in AlarmKind:
+                section = _laid_over(self.document["default"][kind], (scope.get(kind) for _, scope in scopes), kind)
+                self._rows[kind].append(_limit(kind, section))
+                self._origins[kind].append((_origin(section, "warning"), _origin(section, "alarm")))
+        return found
+
+    def _scopes(
+        self, device_id: str, device_kind: int, known: KnownDevice | None, component: tuple[str, int] | None
+    ) -> Iterator[tuple[str, LimitsTable]]:
+        name = DEVICE_KINDS[device_kind].name
+        yield name, self.document.get(name, {})
+        if known is not None:
+            for scope, one in (("place_kind", known.place_kind), ("model", known.model), ("unit", known.unit_id)):
+                if one and (section := self.document.get(scope, {}).get(one)):
+                    yield f"{scope} {one}", section
+        if device_id in (devices := self.document.get("device", {})):
+            yield f"device {device_id}", devices[device_id]
+        if known is not None and known.limits:
+            yield "", known.limits
+        if known is not None and component is not None and (own := known.limits_of(*component)):
+            yield "", own
 
     def of(self, kind: AlarmKind) -> np.ndarray:
         """The limits of one kind, LIMIT[profiles]."""
-        row: np.ndarray = self.table[list(AlarmKind).index(kind)]
-        return row
+        return np.array(self._rows[kind], LIMIT)
 
-    @cached_property
+    @property
     def columns(self) -> Mapping[AlarmKind, Mapping[str, np.ndarray]]:
         """Of each kind each field of LIMIT, as an array by profile: gathered many times a piece."""
-        return {
-            kind: {name: np.ascontiguousarray(self.of(kind)[name]) for name in LIMIT.names or ()} for kind in AlarmKind
-        }
+        if not self._columns:
+            tables = {kind: self.of(kind) for kind in AlarmKind}
+            self._columns = {
+                kind: {name: np.ascontiguousarray(table[name]) for name in LIMIT.names or ()}
+                for kind, table in tables.items()
+            }
+        return self._columns
 
     def rows(self, kind: AlarmKind, profile: np.ndarray) -> LimitRows:
         """The limits of elements of these profiles, int64[m]."""
         return LimitRows(self.columns[kind], profile)
 
-    def profile(self, device_id: str, device_kind: int) -> int:
-        """The profile of a device: its own, if it has limits of its own, else that of its kind."""
-        return self.devices.get(device_id, 0) + device_kind
-
-    def source(self, kind: AlarmKind, profile: int, severity: int) -> str:
-        """The document that the limit of this severity comes from."""
-        return self.sources[kind][profile][severity == Severity.ALARM]
+    def origin(self, kind: AlarmKind, profile: int, severity: int) -> LimitOrigin:
+        """Where the limit of this severity comes from."""
+        return self._origins[kind][profile][severity == Severity.ALARM]
 
 
 def load_limits(path: Path | None = None) -> LimitTable:
@@ -121,7 +180,24 @@ def load_limits(path: Path | None = None) -> LimitTable:
     document = _parse(_DEFAULTS)
     if path is not None:
         document = _merged(document, _checked(_parse(path), path))
-    return _table(document)
+    _check_all(document)
+    told = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    return LimitTable(document, _absences(document), blake2b(told, digest_size=16).digest())
+
+
+def check_sections(table: LimitTable, sections: Iterable[Mapping[str, Any]]) -> None:
+    """Raises LimitsError where one of the sections says of a kind of alarm what it may not, over the defaults."""
+    for section in sections:
+        for name, changed in section.items():
+            if name not in set(AlarmKind):
+                raise LimitsError(f"{name!r} is no kind of alarm; known are {', '.join(AlarmKind)}")
+            if not isinstance(changed, dict) or "settable" in changed:
+                raise LimitsError(f"{name}: it holds no settings, or moves settable, which the standards say")
+            kind = AlarmKind(name)
+            try:
+                _limit(kind, _merged(table.document["default"][kind], changed))
+            except LimitsError as error:
+                raise LimitsError(f"{name}: {error}") from None
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -164,28 +240,43 @@ def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _table(document: Mapping[str, Any]) -> LimitTable:
+def _check_all(document: Mapping[str, Any]) -> None:
+    """Raises LimitsError where a scope of a file makes no sense over those below it: a device's over any kind's."""
     overrides: Mapping[str, LimitsTable] = document.get("device", {})
     # A device's kind is not known from its id, so its own limits are laid over those of every kind.
     scopes = [(document.get(kind.name, {}), own) for own in ({}, *overrides.values()) for kind in DEVICE_KINDS]
-    rows: list[list[tuple[float, ...]]] = []
-    sources: dict[AlarmKind, list[tuple[str, str]]] = {}
     for kind in AlarmKind:
-        sections = [
-            _merged(_merged(document["default"][kind], of_kind.get(kind, {})), own.get(kind, {}))
-            for of_kind, own in scopes
-        ]
-        try:
-            rows.append([])
-            for section in sections:
-                rows[-1].append(_limit(kind, section))
-        except LimitsError as error:
-            raise LimitsError(f"{_entry(kind, len(rows[-1]), document)}: {error}") from None
-        sources[kind] = [(_source(section, "warning"), _source(section, "alarm")) for section in sections]
-    devices = {device: len(DEVICE_KINDS) * number for number, device in enumerate(overrides, start=1)}
-    told = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
-    digest = blake2b(told, digest_size=16).digest()
-    return LimitTable(np.array(rows, dtype=LIMIT), sources, devices, _absences(document), digest)
+        for number, (of_kind, own) in enumerate(scopes):
+            section = _merged(_merged(document["default"][kind], of_kind.get(kind, {})), own.get(kind, {}))
+            try:
+                _limit(kind, section)
+            except LimitsError as error:
+                raise LimitsError(f"{_entry(kind, number, document)}: {error}") from None
+
+
+def _with_entry(document: Mapping[str, Any], entry: LimitsEntry) -> dict[str, Any]:
+    """The document with what the registry says of many devices, those of a file's that name a device above it."""
+    default = {
+        kind: _laid_over(section, [entry.default.get(kind)], kind)
+        for kind in AlarmKind
+        for section in (document["default"][kind],)
+    }
+    found = {**document, "default": {**document["default"], **default}}
+    for name, section in entry.kinds.items():
+        if name in KIND_CODES:
+            found[name] = _merged(document.get(name, {}), section)
+    return found | {"place_kind": entry.place_kinds, "model": entry.models, "unit": entry.units}
+
+
+def _laid_over(section: LimitsTable, scopes: Iterable[LimitsTable | None], kind: AlarmKind) -> LimitsTable:
+    """A section with those of narrower scopes over it, as far as they make sense there."""
+    for scope in scopes:
+        if scope:
+            changed = _merged(section, scope)
+            with suppress(LimitsError):
+                _limit(kind, changed)
+                section = changed
+    return section
 
 
 def _absences(document: Mapping[str, Any]) -> Absences:
@@ -250,6 +341,11 @@ def _number(name: str, value: object) -> float:
     return float(value)
 
 
-def _source(section: LimitsTable, name: str) -> str:
+def _origin(section: LimitsTable, name: str) -> LimitOrigin:
     entry = section.get(name, {})
-    return str(entry.get("from", "set by the operator")) if isinstance(entry, dict) else "set by the operator"
+    if not isinstance(entry, dict):
+        return LimitOrigin(_OPERATOR)
+    by, since_ts = entry.get("by", ""), entry.get("since_ts", 0)
+    return LimitOrigin(
+        str(entry.get("from") or _OPERATOR), by if isinstance(by, str) else "", since_ts if type(since_ts) is int else 0
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from detectors.registered import KnownDevice
 from schemas.events import AlarmEvent, AlarmKind, Severity
 from schemas.quantities import Quantity
 
@@ -25,7 +26,7 @@ def alarm_message(
     kind: AlarmKind,
     event: AlarmEvent,
     severity: Severity,
-    device_id: str,
+    device: str,
     component: int,
     quantity: Quantity,
     value: float,
@@ -34,7 +35,7 @@ def alarm_message(
     test: bool,
     late: bool = False,
 ) -> str:
-    """One sentence: how bad, which device and part, what was measured against which limit; 补报 where it came in late.
+    """One sentence: how bad, which device (`named`) and part, what was measured against which limit; 补报 where late.
 
     >>> from schemas.quantities import BY_NAME
     >>> alarm_message(AlarmKind.RESIDUAL_CURRENT, AlarmEvent.OPENED, Severity.ALARM, "LY-000123", 0,
@@ -42,7 +43,7 @@ def alarm_message(
     '【紧急】LY-000123 第1路 剩余电流超限：当前 412mA，限值 300mA'
     """
     unit, (tag, end) = _unit(kind, quantity), _ENDS.get(event, (severity.label, ""))
-    head = f"{'【补报】' if late else ''}【{tag}】{device_id} 第{component + 1}路 {kind.label}"
+    head = f"{'【补报】' if late else ''}【{tag}】{device} 第{component + 1}路 {kind.label}"
     if kind is AlarmKind.RESIDUAL_CURRENT_RISE and baseline is not None:
         measured = f"较基线 {baseline:.4g}{unit} {'相差' if end else '升高'} {value:.4g}{unit}"
     else:
@@ -51,10 +52,20 @@ def alarm_message(
     return f"{'【测试】' if test else ''}{head}{told}"
 
 
+def named(device_id: str, known: KnownDevice | None) -> str:
+    """The device as people know it: its unit and place, where these are registered, and its id.
+
+    >>> named("LY-000123", KnownDevice("LY-000123", unit_name="国贸大厦", place="3层配电箱"))
+    '国贸大厦 3层配电箱 LY-000123'
+    """
+    words = (known.unit_name, known.place) if known else ()
+    return " ".join([*filter(None, words), device_id])
+
+
 def order_message(
     kind: AlarmKind,
     event: AlarmEvent,
-    device_id: str,
+    device: str,
     component: int,
     quantity: Quantity,
     peak: float,
@@ -70,7 +81,7 @@ def order_message(
     '【复位】LY-000123 第1路 剩余电流超限已复位（王五：已检修），最高 412mA'
     """
     tag, end = _ENDS[event]
-    head = f"{'【测试】' if test else ''}【{tag}】{device_id} 第{component + 1}路 {kind.label}{end}"
+    head = f"{'【测试】' if test else ''}【{tag}】{device} 第{component + 1}路 {kind.label}{end}"
     return f"{head}（{by}：{why}），最高 {peak:.4g}{_unit(kind, quantity)}"
 
 

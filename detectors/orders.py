@@ -13,7 +13,8 @@ import numpy as np
 
 from detectors import aggregates, minutes, statuses
 from detectors.limits import LimitTable
-from detectors.messages import order_message
+from detectors.messages import named, order_message
+from detectors.registered import whereabouts
 from detectors.state import COLUMN, DETECTORS, ROW, ROW_AT_REST, PartitionState
 from schemas.commands import Command, CommandKind
 from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, alarm_id
@@ -62,7 +63,8 @@ class _Latched(NamedTuple):
 
 def obey(command: Command, row: int, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
     """Apply a command to the device of a row."""
-    rows = state.rows
+    rows, limits = state.rows, state.in_force(limits)
+    state.look_up(np.array([row]))
     if (int(rows["offset"][row]), int(rows["index"][row])) >= (at.offset, at.number):
         return Obeyed()
     found = _BY_KIND[command.kind](command, row, at, state, limits)
@@ -150,7 +152,9 @@ def _end(
     state.watched[one.number].let_rest(np.array([one.slot]))
     held, kind, quantity = one.held, one.kind, BY_NAME[DETECTORS[one.number].quantity]
     device_kind, test = int(state.rows["device_kind"][row]), bool(state.rows["test"][row])
-    profile = limits.profile(state.device_ids[row], device_kind)
+    known = state.known(row)
+    profile = limits.profile(state.device_ids[row], device_kind, known, (quantity.name, one.component))
+    origin = limits.origin(kind, profile, held["severity"])
     level = "alarm" if held["severity"] == Severity.ALARM else "warning"
     is_rise = kind is AlarmKind.RESIDUAL_CURRENT_RISE
     device_id = state.device_ids[row]
@@ -176,10 +180,13 @@ def _end(
         limit=float(limits.of(kind)[level][profile]),
         peak=held["peak"],
         baseline=float(state.watched[one.number]["baseline"][one.slot]) if is_rise else None,
-        limit_from=limits.source(kind, profile, held["severity"]),
+        limit_from=origin.document,
+        limit_by=origin.by,
+        limit_since_ts=origin.since_ts,
+        **whereabouts(known),
         test=test,
         message=order_message(
-            kind, event, device_id, one.component, quantity, held["peak"], test, command.by, command.why
+            kind, event, named(device_id, known), one.component, quantity, held["peak"], test, command.by, command.why
         ),
         source_offset=at.offset,
         source_ordinal=at.number << 16 | one.number << 8 | one.component << 2,

@@ -45,6 +45,7 @@ def process(reports: Reports, state: PartitionState, limits: LimitTable, now: in
     `now` (epoch ms) only marks when alarms were detected; it decides nothing, so the same reports give the same
     events. Reports that a device's row already reflects are skipped.
     """
+    limits = state.in_force(limits)
     results = []
     while len(rows := state.admit(reports)) < len(reports):
         results.append(_process(reports.between(0, len(rows)), rows, state, limits, now))
@@ -57,6 +58,7 @@ def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: 
     """`process` reports whose devices have these rows, -1 where one was refused."""
     result = Result(readable=int(np.count_nonzero(~reports.rejected)))
     known = rows >= 0
+    state.look_up(np.unique(rows[known]) if (state.indices["registered"][rows[known]] < 0).any() else rows[:0])
     for report in (~known & ~reports.rejected).nonzero()[0].tolist():
         result.refused[int(reports.offset[report]), int(reports.index[report])] = _REFUSED
     if not known.any():
@@ -249,7 +251,9 @@ def _note_newest(taken: Round, context: Context) -> None:
     has_seq = reports.has_seq[taken.report]
     rows["has_seq"][at] = has_seq
     rows["seq"][at] = np.where(has_seq, reports.seq[taken.report], 0)
-    profile = state.indices["profile"]
+    profile, registered = state.indices["profile"], state.indices["registered_kind"][at]
+    # The kind is the registry's where it says one (domain.md, Confirming).
+    kind = np.where((state.indices["registered"][at] > 0) & (registered >= 0), registered, kind)
     other = (kind >= 0) & (kind != rows["device_kind"][at])
     rows["device_kind"][at[other]] = kind[other]
     profile[at[other]] = -1

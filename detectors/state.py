@@ -31,11 +31,14 @@ from detectors import (
 from detectors.applied import Applied
 from detectors.device_status import DeviceFaults
 from detectors.latch import Elements, Findings, Watched
+from detectors.limits import LimitTable
 from detectors.log_time import LogTime
 from detectors.order import REMEMBERED
+from detectors.registered import KnownDevice, Registered
 from detectors.table import Pool, Room, Table, grown, runs
 from schemas.events import AlarmKind
-from schemas.quantities import CODES, QUANTITIES
+from schemas.quantities import CODES, KIND_CODES, QUANTITIES
+from schemas.registry import LimitsEntry
 from schemas.reports import Reports
 
 
@@ -79,9 +82,19 @@ WATCHING: Final = {
 """By code the quantities that are watched, and the numbers in `DETECTORS` of those that watch each."""
 COLUMN: Final = {code: column for column, code in enumerate(WATCHING)}
 
-INDICES: Final = np.dtype([("profile", "i4"), ("first", "i4", (len(WATCHING),))])
-"""Indices of a device, which hold in this process alone: of its limits in the `LimitTable`, -1 until looked up; and of
-its first slot of each watched quantity, by `COLUMN`."""
+INDICES: Final = np.dtype(
+    [
+        ("profile", "i4"),
+        ("first", "i4", (len(WATCHING),)),
+        ("interval_ms", "i4"),
+        ("registered", "i1"),
+        ("registered_kind", "i1"),
+        ("split", "i1"),
+    ]
+)
+"""What is at hand of a device in this process alone: its profile in the `LimitTable`, -1 until looked up; its first
+slot of each watched quantity, by `COLUMN`; whether it is registered, -1 until looked up, and if so its kind, -1 for
+none, and its interval, 0 for none; and whether components of it have profiles of their own (`own_profiles`)."""
 
 
 ROW: Final = np.dtype(
@@ -147,9 +160,9 @@ class PartitionState:
 
     `rows` and `indices` have an entry a device. `watched[n]` is the state of `DETECTORS[n]`, a slot a component; the
     detectors of a quantity have the same slots, and so have `channels[code]`, by the code of the quantity. `late[code]`
-    are what is kept of late values. `log` is how far the partition's log is, `applied` how far orders are. `dirty`,
-    bool[rows], marks the rows that changed since they were last checkpointed, and `forgotten` are the keys of devices
-    that were forgotten since."""
+    are what is kept of late values. `log` is how far the partition's log is, `applied` how far orders are, `registered`
+    what the registry says of devices. `dirty`, bool[rows], marks the rows that changed since they were last
+    checkpointed, and `forgotten` are the keys of devices that were forgotten since."""
 
     def __init__(self, devices_most: int = DEVICES_MOST) -> None:
         self.device_ids: list[str] = []
@@ -169,6 +182,10 @@ class PartitionState:
         self._free: list[int] = []
         self._devices_most = devices_most
         self._full_until = 0
+        self.registered = Registered()
+        self.own_profiles: dict[int, dict[tuple[int, int], int]] = {}
+        """By row, and by code of the quantity and component, the profiles of components with limits of their own."""
+        self._in_force: tuple[LimitTable, LimitTable] | None = None
 
     def __len__(self) -> int:
         """How many devices there are."""
@@ -178,6 +195,51 @@ class PartitionState:
     def size(self) -> int:
         """How many rows there are, those included that are nobody's now."""
         return len(self.device_ids)
+
+    def in_force(self, limits: LimitTable) -> LimitTable:
+        """These limits, with those of the registry over them."""
+        if self._in_force is None or self._in_force[0] is not limits:
+            self._in_force = limits, limits.over(self.registered.limits)
+            self._without_profiles(self.held())
+        return self._in_force[1]
+
+    def set_limits(self, entry: LimitsEntry) -> None:
+        """Have these limits of many devices from now on."""
+        self.registered.set_limits(entry)
+        self._in_force = None
+
+    def register(self, device_id: str, device: KnownDevice | None) -> None:
+        """Know this of a device from now on, or nothing any more."""
+        if device is None:
+            self.registered.drop(device_id)
+        else:
+            self.registered.put(device)
+        rows = [row for of in self._row_of.values() if (row := of.get(device_id)) is not None]
+        self.indices["registered"][rows] = -1
+        self._without_profiles(np.array(rows, np.int64))
+
+    def look_up(self, rows: np.ndarray) -> None:
+        """Find what is registered of the devices of these rows, where that is still to be done."""
+        rows = rows[self.indices["registered"][rows] < 0]
+        if not len(rows):
+            return
+        known = self.registered.find([self.device_ids[row] for row in rows.tolist()])
+        kinds = np.array([-1 if one is None else KIND_CODES.get(one.kind, -1) for one in known])
+        self.indices["registered"][rows] = [one is not None for one in known]
+        self.indices["registered_kind"][rows] = kinds
+        self.indices["interval_ms"][rows] = [0 if one is None else 1000 * one.interval_s for one in known]
+        told = kinds >= 0
+        self.rows["device_kind"][rows[told]] = kinds[told]
+
+    def known(self, row: int) -> KnownDevice | None:
+        """What is registered of a row's device, once that was looked up."""
+        return self.registered.get(self.device_ids[row]) if self.indices["registered"][row] > 0 else None
+
+    def _without_profiles(self, rows: np.ndarray) -> None:
+        self.indices["profile"][rows] = -1
+        self.indices["split"][rows] = 0
+        for row in rows.tolist():
+            self.own_profiles.pop(row, None)
 
     def held(self) -> np.ndarray:
         """The rows that are somebody's, int64[devices], in the order in which they were made."""
@@ -249,6 +311,7 @@ class PartitionState:
         for row, test in zip(rows.tolist(), self.tests(rows), strict=True):
             del self._row_of[test][self.device_ids[row]]
             self.device_ids[row] = ""
+        self._without_profiles(rows)
         self._free += rows.tolist()
 
     def find(self, device_ids: Sequence[str], test: np.ndarray) -> np.ndarray:
@@ -273,12 +336,14 @@ class PartitionState:
             found[report] = self._row_of[test].get(device_id, -1)
             if found[report] >= 0 or reports.rejected[report]:
                 continue
-            if len(self) >= self._devices_most and (now := int(reports.ingest_ts[report])) >= self._full_until:
+            # Registered devices always have room.
+            has_room = len(self) < self._devices_most or self.registered.get(device_id) is not None
+            if not has_room and (now := int(reports.ingest_ts[report])) >= self._full_until:
                 if report:
                     return found[:report]
                 self._forget(now)
                 return self.admit(reports)
-            if len(self) < self._devices_most:
+            if has_room:
                 found[report] = self._make(device_id, test, int(reports.device_kind[report]))
         return found
 
@@ -299,7 +364,7 @@ class PartitionState:
         self._row_of[test][device_id] = row
         for name, value in ROW_AT_REST.items():
             self.rows[name][row] = value
-        self.indices["profile"][row] = -1
+        self.indices["profile"][row] = self.indices["registered"][row] = -1
         self.rows["device_kind"][row], self.rows["test"][row] = max(device_kind, 0), test
         return row
 

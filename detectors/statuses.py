@@ -136,8 +136,10 @@ def _lost(arrived: Round, context: Context) -> dict[int, list[str]]:
 
 
 def _offline_after(state: PartitionState, rows: np.ndarray) -> np.ndarray:
+    state.look_up(rows)
     default_ms = _OFFLINE_AFTER_MS[state.rows["device_kind"][rows]]
-    return device_status.offline_after(default_ms, state.rows["interval_ms"][rows])
+    interval_ms = np.maximum(state.rows["interval_ms"][rows], state.indices["interval_ms"][rows])
+    return device_status.offline_after(default_ms, interval_ms)
 
 
 def check_silence(

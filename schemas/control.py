@@ -34,7 +34,9 @@ TIME_KEY: Final = b"*/time"
 TIME_HEADERS: Final[Headers] = ((CONTROL, TIME),)
 COMMAND: Final = b"command"
 """The kind that holds commands (`schemas.commands`)."""
-KINDS: Final = frozenset({COMMAND})
+CHANGE: Final = b"change"
+"""The kind that holds records of the registry (`schemas.registry`)."""
+KINDS: Final = frozenset({COMMAND, CHANGE})
 """Kinds that have a value and that this release applies."""
 BAD_CONTROL: Final = "bad_control"
 """The reason of a record that says it is a control record and is none of ours."""
@@ -42,9 +44,10 @@ BAD_CONTROL: Final = "bad_control"
 ORDERS_MOST: Final = 200
 VALUE_BYTES_MOST: Final = 262_144
 """What one control record may hold: some 10 ms of work, between which alarms have their turn (control.md, 2)."""
-BODY_MOST: Final = 8_192
-"""Letters of an order; beyond that it is cut, and refused for it. Twice what the longest command takes [ours]. In JSON
-a letter takes six bytes at most, so any order fits into a control record."""
+BODY_MOST: Final = 40_000
+"""Letters of an order; beyond that it is cut, and refused for it. The entry of a device with as many components as may
+be takes somewhat more than half [ours]. In JSON a letter takes six bytes at most, so any order fits into a control
+record."""
 SOURCE_MOST: Final = 64
 """Letters of the name of a source: as many as an id may have [ours]."""
 _NUMBER_MOST: Final = 2**63 - 1

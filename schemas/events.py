@@ -153,7 +153,8 @@ class Alarm(StreamEvent, frozen=True):
     `value` is what was compared with `limit`, in the unit of the quantity (for `temperature_rise` in ℃/min); `peak` the
     worst so far; `baseline` the device's own normal where one is compared. `limit_from` names the standard and edition
     the limit comes from. `detected_ts` is the worker's clock. `maintenance` says that people are at work at the device.
-    Of what a person did, `by` and `why` say who and why.
+    Of what a person did, `by` and `why` say who and why. `limit_by` set the limit and `limit_since_ts` says since when,
+    empty and 0 where it is the release's. Unit, place and area are as they are registered.
     """
 
     alarm_id: str
@@ -189,6 +190,12 @@ class Alarm(StreamEvent, frozen=True):
     maintenance: bool = False
     by: str = ""
     why: str = ""
+    limit_by: str = ""
+    limit_since_ts: Ts = 0
+    unit_id: str = ""
+    unit_name: str = ""
+    place: str = ""
+    area: str = ""
 
 
 _Numbers = Annotated[list[float | None], Meta(max_length=MAX_COMPONENTS)]

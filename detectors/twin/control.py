@@ -10,12 +10,15 @@ from uuid import UUID
 
 import msgspec
 
-from detectors.limits import LimitTable
 from detectors.twin.devices import MINUTE_MS, Device
 from detectors.twin.orders import TwinObeyed, TwinOrderAt, obey
+from detectors.twin.registry import TwinRegistry, read_entry
 from schemas.commands import Command
 from schemas.control import ControlRecord, Order
 from schemas.events import VERSION, ControlOutcome
+from schemas.registry import DeviceEntry
+
+_MISPLACED = "该设备不属于本分区，请按 Kafka 的 murmur2 分区方式以设备编号为键发送"
 
 
 @dataclass
@@ -31,8 +34,8 @@ class TwinControl:
     """The orders of one partition. `misplaced` says of a key, by how many partitions there are, whether it belongs to
     another one."""
 
-    def __init__(self, limits: LimitTable, misplaced: Callable[[bytes, int], bool]) -> None:
-        self.limits = limits
+    def __init__(self, registry: TwinRegistry, misplaced: Callable[[bytes, int], bool]) -> None:
+        self.registry = registry
         self.misplaced = misplaced
         self.applied = TwinApplied()
 
@@ -70,6 +73,8 @@ class TwinControl:
         if order.source not in sources and len(sources) == 16:
             return "refused", TwinObeyed("本分区已有 16 个来源，不再接受新的来源")
         self.applied.changes[where] = change
+        if record.kind == "change":
+            return self._judge_change(record, order, devices)
         try:
             command = Command.from_json(order.body.encode())
         except ValueError as error:
@@ -80,12 +85,24 @@ class TwinControl:
         device = devices[command.device_id, command.test]
         before = deepcopy(device)
         try:
-            found = obey(command, device, TwinOrderAt(record.offset, number, record.ingest_ts), self.limits)
+            found = obey(command, device, TwinOrderAt(record.offset, number, record.ingest_ts), self.registry)
         except Exception as error:
             devices[command.device_id, command.test] = before
             why = f"{type(error).__name__}: {error}"[:100]
             return "refused", TwinObeyed(f"执行时出错（{why}），设备状态未改变；这是 emberline 的缺陷，请报告")
         return ("refused" if found.reason else "applied"), found
+
+    def _judge_change(
+        self, record: ControlRecord, order: Order, devices: dict[tuple[str, bool], Device]
+    ) -> tuple[str, TwinObeyed]:
+        try:
+            entry = read_entry(order.body)
+        except ValueError as error:
+            return "refused", TwinObeyed(f"无法读取：{error}")
+        if isinstance(entry, DeviceEntry) and self.misplaced(entry.device_id.encode(), record.held.partitions):
+            return "refused", TwinObeyed(_MISPLACED)
+        reason = self.registry.take(entry, devices.values())
+        return ("refused" if reason else "applied"), TwinObeyed(reason)
 
     def _why_refused(self, command: Command, record: ControlRecord, devices: dict[tuple[str, bool], Device]) -> str:
         if command.by.strip() == "":
@@ -99,7 +116,7 @@ class TwinControl:
         if command.kind == "maintenance" and command.until_ts > command.made_ts + 72 * 60 * MINUTE_MS:
             return "维护最长 72 小时"
         if self.misplaced(command.device_id.encode(), record.held.partitions):
-            return "该设备不属于本分区，请按 Kafka 的 murmur2 分区方式以设备编号为键发送"
+            return _MISPLACED
         if (command.device_id, command.test) not in devices:
             return "本分区没有该设备的记录"
         return ""
@@ -117,6 +134,9 @@ def _event(record: ControlRecord, number: int, order: Order, outcome: str, reaso
         value = told.get(name)
         return value[:most].encode(errors="replace").decode() if isinstance(value, str) else ""
 
+    if record.kind == "change":
+        kind = "change" if "device_id" in told else "limits"
+        told = {"kind": kind, "device_id": told.get("device_id")}
     return ControlOutcome(
         v=VERSION,
         kind=text("kind", 64),

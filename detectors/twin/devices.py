@@ -99,6 +99,8 @@ class Device:
     status: Status | None = None
     since_ts: int = 0
     maintained_until_ts: int = 0
+    registered_interval_ms: int = 0
+    kind_is_registered: bool = False
     words: list[str] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
     judged_ts: dict[str, int] = field(default_factory=dict)
@@ -230,7 +232,7 @@ def note_newest(device: Device, report: TwinReport) -> None:
         _note_interval(device, own if _usable(own, report.silent_ms) else report.silent_ms)
     device.own_ts = reading.event_ts
     device.seq = reading.seq
-    if reading.device_kind >= 0:
+    if reading.device_kind >= 0 and not device.kind_is_registered:
         device.kind = reading.device_kind
 
 
@@ -299,7 +301,8 @@ def _may_end(note: str, reading: Reading) -> bool:
 
 def silence_allowed(device: Device) -> int:
     default = OFFLINE_AFTER_MS[device.kind_name]
-    return min(max(default, device.interval_ms * 5 // 2), max(OFFLINE_MOST_MS, default))
+    interval_ms = max(device.interval_ms, device.registered_interval_ms)
+    return min(max(default, interval_ms * 5 // 2), max(OFFLINE_MOST_MS, default))
 
 
 def silenced(device: Device, now: int, awake_ts: int) -> bool:

@@ -19,8 +19,9 @@ import orjson
 from msgspec import structs
 
 from detectors.device_status import MISPLACED
-from detectors.limits import LimitTable
-from detectors.messages import alarm_message
+from detectors.limits import LimitOrigin, LimitTable
+from detectors.messages import alarm_message, named
+from detectors.registered import KnownDevice
 from detectors.twin.control import TwinControl, time_passed
 from detectors.twin.devices import (
     HOUR_MS,
@@ -49,6 +50,7 @@ from detectors.twin.devices import (
 )
 from detectors.twin.latches import Level, Rate, Rise, TwinFinding, Value
 from detectors.twin.minutes import closed, count
+from detectors.twin.registry import TwinRegistry
 from schemas.control import is_control, opened_control
 from schemas.control_keys import NO_KEYS, ControlKeys
 from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, ControlOutcome, DeviceStatus, alarm_id
@@ -122,7 +124,8 @@ class Oracle:
         self.gone = gone
         self._record_notes: list[str] = []
         self._control_settings = control or ControlSettings(NO_KEYS, UUID(int=0), 0, lambda key, partitions: False)
-        self.control = TwinControl(limits, self._control_settings.misplaced)
+        self.registry = TwinRegistry(limits)
+        self.control = TwinControl(self.registry, self._control_settings.misplaced)
         self.told = Told()
         self.log_ts = self.awake_ts = 0
 
@@ -232,7 +235,7 @@ class Oracle:
         key = reading.device_id, reading.test
         if key in self.devices:
             return self.devices[key]
-        if len(self.devices) >= self.devices_most:
+        if len(self.devices) >= self.devices_most and reading.device_id not in self.registry.known:
             for known, device in list(self.devices.items()):
                 silent_ms = 30 * 24 * HOUR_MS if device.interval_ms else 26 * HOUR_MS
                 if device.heard_ts + silent_ms <= ingest_ts - ingest_ts % MINUTE_MS and not device.alarmed:
@@ -240,6 +243,7 @@ class Oracle:
             if len(self.devices) >= self.devices_most:
                 return None
         self.devices[key] = Device(reading.device_id, max(reading.device_kind, 0), reading.test)
+        self.registry.tell(self.devices[key])
         return self.devices[key]
 
     def _process(self, device: Device, report: TwinReport, now: Told) -> None:
@@ -309,15 +313,15 @@ class Oracle:
             if (report.ts, value) in channel.points:
                 return
             channel.points = [*channel.points, (report.ts, value)][-POINTS:]
-        profile = self.limits.profile(device.device_id, device.kind)
+        profile, known = self.registry.profile(device, quantity, component), self.registry.known.get(device.device_id)
         for kind in WATCHED[quantity]:
-            held = self.limits.of(kind)[profile]
+            held = self.registry.limits.of(kind)[profile]
             limits = dict(zip(held.dtype.names, held.item(), strict=True))
             twin = channel.twins.setdefault(kind, TWINS[kind]())
             found = twin.step(one, limits) if live else twin.late(one, channel.points, limits)
             for turn, finding in enumerate(found):
-                source = self.limits.source(kind, profile, finding.level)
-                yield _alarm(device, report, kind, quantity, component, finding, source, turn)
+                origin = self.registry.limits.origin(kind, profile, finding.level)
+                yield _alarm(device, report, kind, quantity, component, finding, origin, turn, known)
 
 
 def oracle_events(records: Iterable[Record], limits: LimitTable, keys: bytes = b"key") -> Told:
@@ -378,8 +382,9 @@ def _alarm(
     quantity: str,
     component: int,
     finding: TwinFinding,
-    source: str,
+    origin: LimitOrigin,
     turn: int,
+    known: KnownDevice | None,
 ) -> Alarm:
     return Alarm(
         v=VERSION,
@@ -407,13 +412,19 @@ def _alarm(
         limit=finding.limit,
         peak=finding.peak,
         baseline=finding.baseline,
-        limit_from=source,
+        limit_from=origin.document,
+        limit_by=origin.by,
+        limit_since_ts=origin.since_ts,
+        unit_id=known.unit_id if known else "",
+        unit_name=known.unit_name if known else "",
+        place=known.place if known else "",
+        area=known.area if known else "",
         test=device.test,
         message=alarm_message(
             kind,
             finding.event,
             finding.severity,
-            device.device_id,
+            named(device.device_id, known),
             component,
             BY_NAME[quantity],
             finding.value,

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from detectors.limits import LimitTable
-from detectors.messages import order_message
+from detectors.messages import named, order_message
 from detectors.twin.devices import NUMBERS, Device, status
 from detectors.twin.latches import Latch, Rise
 from detectors.twin.minutes import closed
+from detectors.twin.registry import TwinRegistry
 from schemas.commands import Command
 from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, alarm_id
 from schemas.quantities import BY_NAME
@@ -44,19 +44,19 @@ class OpenAlarm(NamedTuple):
     latch: Latch
 
 
-def obey(command: Command, device: Device, at: TwinOrderAt, limits: LimitTable) -> TwinObeyed:
+def obey(command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry) -> TwinObeyed:
     """Apply a command to a device."""
     if device.reflects >= (at.offset, at.number):
         return TwinObeyed()
     found = {"reset": _reset, "accept_rise": _accept_rise, "replace": _replace, "maintenance": _maintain}[command.kind](
-        command, device, at, limits
+        command, device, at, registry
     )
     if found.reason == "":
         device.reflects = at.offset, at.number
     return found
 
 
-def _reset(command: Command, device: Device, at: TwinOrderAt, limits: LimitTable) -> TwinObeyed:
+def _reset(command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry) -> TwinObeyed:
     kinds = [str(kind) for kind in AlarmKind]
     if command.alarm_kind and command.alarm_kind not in kinds:
         return TwinObeyed(f"没有这种告警类型：{command.alarm_kind}，可以是 {'、'.join(kinds)}")
@@ -71,27 +71,37 @@ def _reset(command: Command, device: Device, at: TwinOrderAt, limits: LimitTable
     active = [f"第{one.component + 1}路{one.kind.label}" for one in chosen if one.latch.active]
     if active and not command.force:
         return TwinObeyed(f"告警条件仍然成立（{'、'.join(active)}），不予复位；确需复位请用强制复位（force）并说明原因")
-    return TwinObeyed(alarms=[_end(one, AlarmEvent.RESET, command, device, at, limits) for one in chosen])
+    return TwinObeyed(alarms=[_end(one, AlarmEvent.RESET, command, device, at, registry) for one in chosen])
 
 
-def _accept_rise(command: Command, device: Device, at: TwinOrderAt, limits: LimitTable) -> TwinObeyed:
+def _accept_rise(command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry) -> TwinObeyed:
     chosen = [one for one in _open(device, command.component) if one.kind == "residual_current_rise"]
     if not chosen:
         return TwinObeyed("没有未复位的剩余电流异常升高告警，无须确认")
     ended = []
     for one in chosen:
-        ended.append(_end(one, AlarmEvent.CLOSED, command, device, at, limits))
+        ended.append(_end(one, AlarmEvent.CLOSED, command, device, at, registry))
         if isinstance(one.twin, Rise):
             one.twin.samples = 0
     return TwinObeyed(alarms=ended)
 
 
-def _replace(command: Command, device: Device, at: TwinOrderAt, limits: LimitTable) -> TwinObeyed:
+def _replace(command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry) -> TwinObeyed:
     aggregates = closed(device, at.offset, at.number, everything=True)
-    ended = [_end(one, AlarmEvent.CLOSED, command, device, at, limits) for one in _open(device, None)]
+    ended = [_end(one, AlarmEvent.CLOSED, command, device, at, registry) for one in _open(device, None)]
     had_faults = bool(device.words or device.notes)
     fresh = Device(device.device_id, device.kind, device.test)
-    stays = ("reflects", "heard_ts", "since_ts", "maintained_until_ts", "window", "in_window", "status")
+    stays = (
+        "reflects",
+        "heard_ts",
+        "since_ts",
+        "maintained_until_ts",
+        "window",
+        "in_window",
+        "status",
+        "registered_interval_ms",
+        "kind_is_registered",
+    )
     for name in fresh.__dataclass_fields__:
         if name not in ("device_id", "kind", "test", *stays):
             setattr(device, name, getattr(fresh, name))
@@ -99,7 +109,7 @@ def _replace(command: Command, device: Device, at: TwinOrderAt, limits: LimitTab
     return TwinObeyed(alarms=ended, aggregates=aggregates, statuses=statuses)
 
 
-def _maintain(command: Command, device: Device, at: TwinOrderAt, limits: LimitTable) -> TwinObeyed:
+def _maintain(command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry) -> TwinObeyed:
     if command.until_ts != 0 and command.until_ts <= at.ingest_ts:
         return TwinObeyed("维护的结束时间已过")
     device.maintained_until_ts = command.until_ts
@@ -118,12 +128,13 @@ def _open(device: Device, component: int | None) -> Iterator[OpenAlarm]:
 
 
 def _end(
-    one: OpenAlarm, event: AlarmEvent, command: Command, device: Device, at: TwinOrderAt, limits: LimitTable
+    one: OpenAlarm, event: AlarmEvent, command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry
 ) -> Alarm:
     """Put an open alarm at rest, and tell it."""
     latch, quantity = one.latch, BY_NAME[one.quantity]
     highest = latch.severity or Severity.NOTICE
-    profile = limits.profile(device.device_id, device.kind)
+    profile, known = registry.profile(device, one.quantity, one.component), registry.known.get(device.device_id)
+    origin = registry.limits.origin(one.kind, profile, highest)
     told = Alarm(
         v=VERSION,
         alarm_id=alarm_id(device.device_id, one.component, one.kind, latch.episode, device.test),
@@ -143,13 +154,27 @@ def _end(
         by_arrival=False,
         late=False,
         value=latch.told_value,
-        limit=float(limits.of(one.kind)["alarm" if highest is Severity.ALARM else "warning"][profile]),
+        limit=float(registry.limits.of(one.kind)["alarm" if highest is Severity.ALARM else "warning"][profile]),
         peak=latch.peak,
         baseline=one.twin.baseline if isinstance(one.twin, Rise) else None,
-        limit_from=limits.source(one.kind, profile, highest),
+        limit_from=origin.document,
+        limit_by=origin.by,
+        limit_since_ts=origin.since_ts,
+        unit_id=known.unit_id if known else "",
+        unit_name=known.unit_name if known else "",
+        place=known.place if known else "",
+        area=known.area if known else "",
         test=device.test,
         message=order_message(
-            one.kind, event, device.device_id, one.component, quantity, latch.peak, device.test, command.by, command.why
+            one.kind,
+            event,
+            named(device.device_id, known),
+            one.component,
+            quantity,
+            latch.peak,
+            device.test,
+            command.by,
+            command.why,
         ),
         source_offset=at.offset,
         source_ordinal=at.number * 65_536 + NUMBERS[one.kind] * 256 + one.component * 4,

@@ -1,0 +1,68 @@
+"""What is registered, as the slow twin knows it. See `detectors.twin`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from detectors.limits import LimitsError, LimitTable, check_sections
+from detectors.registered import KnownDevice
+from detectors.twin.devices import Device
+from schemas.quantities import KIND_CODES
+from schemas.registry import DeviceEntry, LimitsEntry
+
+
+class TwinRegistry:
+    """By the id of a device what is registered of it, and the limits that are in force."""
+
+    def __init__(self, limits: LimitTable) -> None:
+        self.base = self.limits = limits
+        self.known: dict[str, KnownDevice] = {}
+
+    def take(self, entry: DeviceEntry | LimitsEntry, devices: Iterable[Device]) -> str:
+        """Have what an entry says. Why it is refused, if it is."""
+        sections = [entry.limits, *(one.limits for one in entry.components)] if isinstance(entry, DeviceEntry) else []
+        if isinstance(entry, LimitsEntry):
+            sections = [entry.default]
+            for scope in (entry.kinds, entry.place_kinds, entry.models, entry.units):
+                sections += scope.values()
+        try:
+            check_sections(self.base, sections)
+        except LimitsError as error:
+            return f"限值无效：{error}"
+        if isinstance(entry, LimitsEntry):
+            self.limits = self.base.over(entry)
+            return ""
+        if entry.removed:
+            self.known.pop(entry.device_id, None)
+        else:
+            self.known[entry.device_id] = KnownDevice.of(entry)
+        for device in devices:
+            if device.device_id == entry.device_id:
+                self.tell(device)
+        return ""
+
+    def tell(self, device: Device) -> None:
+        """Let a device have what is registered of it."""
+        known = self.known.get(device.device_id)
+        device.registered_interval_ms = known.interval_s * 1000 if known else 0
+        device.kind_is_registered = known is not None and known.kind in KIND_CODES
+        if known and known.kind in KIND_CODES:
+            device.kind = KIND_CODES[known.kind]
+
+    def profile(self, device: Device, quantity: str, component: int) -> int:
+        """By which limits a component is judged."""
+        known = self.known.get(device.device_id)
+        return self.limits.profile(device.device_id, device.kind, known, (quantity, component))
+
+
+def read_entry(body: str) -> DeviceEntry | LimitsEntry:
+    """What a record of the registry says: one that names a device is its entry."""
+    try:
+        told = msgspec.json.decode(body)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if isinstance(told, dict) and "device_id" not in told:
+        return LimitsEntry.from_json(body.encode())
+    return DeviceEntry.from_json(body.encode())
