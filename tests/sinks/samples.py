@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from schemas import topics
-from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.records import Records
 from schemas.rejects import RejectEvent
 
@@ -121,6 +121,27 @@ def status(**fields: Any) -> DeviceStatus:
     return DeviceStatus(**(values | fields))
 
 
+def outcome(**fields: Any) -> ControlOutcome:
+    values: dict[str, Any] = {
+        "v": 1,
+        "kind": "reset",
+        "device_id": "LY-1",
+        "test": False,
+        "outcome": "refused",
+        "reason": "维护最长 72 小时",
+        "by": "李工",
+        "why": "已现场检查",
+        "source": "registry",
+        "epoch": 2**63 - 1,
+        "number": 18,
+        "body": "{\u0000 火",
+        "ingest_ts": NOON,
+        "source_offset": 40,
+        "source_ordinal": 2,
+    }
+    return ControlOutcome(**(values | fields))
+
+
 def reject(**fields: Any) -> RejectEvent:
     values: dict[str, Any] = {
         "reason": "not_json",
@@ -144,6 +165,10 @@ def aggregates(*events: Aggregate, **more: Any) -> Records:
 
 def statuses(*events: DeviceStatus, **more: Any) -> Records:
     return records(topics.DEVICE_STATUS.name, [event.to_json() for event in events], **more)
+
+
+def outcomes(*events: ControlOutcome, **more: Any) -> Records:
+    return records(topics.CONTROL_OUTCOMES.name, [event.to_json() for event in events], **more)
 
 
 def rejects(*events: RejectEvent, original: Sequence[tuple[str, bytes | None]] = (), **more: Any) -> Records:

@@ -27,6 +27,8 @@ from tests.sinks.samples import (
     aggregates,
     alarm,
     alarms,
+    outcome,
+    outcomes,
     records,
     reject,
     rejects,
@@ -43,6 +45,7 @@ SAMPLES: dict[str, Records] = {
     topics.AGGREGATES.name: aggregates(aggregate()),
     topics.DEVICE_STATUS.name: statuses(status()),
     topics.REJECTS.name: rejects(reject()),
+    topics.CONTROL_OUTCOMES.name: outcomes(outcome()),
 }
 
 
@@ -296,6 +299,14 @@ def test_position_is_the_highest_offset_of_that_topic_incarnation_and_partition(
     assert sink.stored_offsets(topic, TOPIC_ID, [4, 3]) == {3: 2**40}
     assert sink.stored_offsets(topic, TOPIC_ID, [4]) == {}
     assert sink.stored_offsets(topic, UUID(int=1), [3]) == {}
+
+
+def test_what_became_of_an_order_is_a_row_of_its_own_words(sink: ClickHouseSink, query: Ask) -> None:
+    told = outcome(generation=3, source_topic_id=str(TOPIC_ID))
+    sink.write(BLOCKS[topics.CONTROL_OUTCOMES.name](outcomes(told), TOPIC_ID))
+    (row,) = rows(query, "control_records")
+    fields = {name: getattr(told, name) for name in told.__struct_fields__ if name != "v"}
+    assert {name: row[name] for name in fields} == fields | {"ingest_ts": at(NOON)}
 
 
 def test_source_position_is_the_highest_place_not_the_highest_of_each_number(sink: ClickHouseSink) -> None:
