@@ -143,7 +143,8 @@ class Copier:
         """Have the partition's own record name the key that signs from now on. Whether it did not."""
         if not self._keys or self._keys.first in partition.signers:
             return False
-        partition.signers[self._keys.first] = partition.state.log.ts
+        # By our clock: before the first record the log has no time.
+        partition.signers[self._keys.first] = now_ms()
         return True
 
     def begin(self, number: int, partition: Partition) -> None:
@@ -163,10 +164,13 @@ class Copier:
         """A control record was applied."""
         if record is None:
             return
-        partition.signers[record.key_id] = partition.state.log.ts
+        self._note_signer(record.key_id, partition)
         copying = self._copying.get(TopicPartition(record.held.topic, number))
         if copying is not None:
             copying.read_back(record)
+
+    def _note_signer(self, key_id: str, partition: Partition) -> None:
+        partition.signers[key_id] = max(partition.signers.get(key_id, 0), partition.state.log.ts)
 
     async def run(self) -> None:
         """Copy for as long as the worker runs."""
@@ -206,7 +210,7 @@ class Copier:
         if time.monotonic() - self._looked_at >= LOOK_S:
             self._looked_at = time.monotonic()
             for partition in self._held.values():
-                partition.signers[self._keys.first] = partition.state.log.ts
+                self._note_signer(self._keys.first, partition)
             for source in SOURCES:
                 await self._look_at(source)
         wanted = dict(self._wanted())
@@ -217,8 +221,9 @@ class Copier:
 
     async def _look_at(self, source: SourceTopic) -> None:
         try:
-            found = await described_by_any(self._producer.client, [source.name])
-        except KafkaError as error:
+            async with asyncio.timeout(LOOK_S):
+                found = await described_by_any(self._producer.client, [source.name])
+        except (KafkaError, TimeoutError) as error:
             # What is known of it holds till then.
             self._say(source.name, f"orders on {source.name} cannot be read just now: {error or type(error).__name__}")
             return

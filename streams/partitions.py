@@ -53,7 +53,7 @@ class Partition:
     `sent` what is on the output topics of records that no checkpoint of these rules covers; `recorded` is what the
     checkpoint says of both, of the log and of `widths`. `parted` is what was told of devices that may have gone, by the
     keys of their rows. `signers` are the ids of keys that may have signed control records which are read yet, each with
-    the log's time at which it last did.
+    the log's time at which it last may have.
     """
 
     state: PartitionState

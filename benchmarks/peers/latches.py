@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from detectors.limits import LimitTable
 from schemas.events import AlarmEvent, AlarmKind, Severity
+from schemas.quantities import DEVICE_KINDS
 
 NEVER: Final = -1
 DAY_MS: Final = 86_400_000
@@ -44,15 +45,23 @@ class PeerLimits(NamedTuple):
 
 
 def limits_by_profile(table: LimitTable) -> list[PeerLimits]:
-    """The whole table, once, so that no report has to ask numpy."""
-    by_kind = [
-        [
-            Limit(**dict(zip(row.dtype.names, row.item(), strict=True)), sources=sources)
-            for row, sources in zip(table.of(kind), table.sources[kind], strict=True)
-        ]
-        for kind in AlarmKind
-    ]
-    return [PeerLimits(*row) for row in zip(*by_kind, strict=True)]
+    """The whole table, once, so that no report has to ask numpy: of each kind of device, and then again with the limits
+    of each device that has some of its own."""
+    owners = ["", *table.document.get("device", {})]
+    profiles = [table.profile(owner, code) for owner in owners for code in range(len(DEVICE_KINDS))]
+    return [PeerLimits(*(_limit(table, kind, profile) for kind in AlarmKind)) for profile in profiles]
+
+
+def profiles_of_devices(table: LimitTable) -> dict[str, int]:
+    """Where in these the limits of such a device begin, by kind of device."""
+    own = enumerate(table.document.get("device", {}), start=1)
+    return {device: number * len(DEVICE_KINDS) for number, device in own}
+
+
+def _limit(table: LimitTable, kind: AlarmKind, profile: int) -> Limit:
+    row = table.of(kind)[profile]
+    sources = tuple(table.origin(kind, profile, level).document for level in (Severity.WARNING, Severity.ALARM))
+    return Limit(**dict(zip(row.dtype.names, row.item(), strict=True)), sources=sources)
 
 
 class PeerFinding(NamedTuple):

@@ -13,7 +13,15 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from benchmarks.peers.latches import Limit, PeerFinding, PeerLatch, PeerLimits, Time, limits_by_profile
+from benchmarks.peers.latches import (
+    Limit,
+    PeerFinding,
+    PeerLatch,
+    PeerLimits,
+    Time,
+    limits_by_profile,
+    profiles_of_devices,
+)
 from detectors.limits import LimitTable
 from detectors.messages import alarm_message
 from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, Statistics, alarm_id
@@ -311,8 +319,7 @@ class PeerDevices:
     """Makes devices with their limits, and makes them again from what they dumped."""
 
     def __init__(self, table: LimitTable) -> None:
-        self._table = table
-        self._limits = limits_by_profile(table)
+        self._limits, self._own = limits_by_profile(table), profiles_of_devices(table)
 
     def make(self, report: Report) -> PeerDevice:
         """The device of its first report."""
@@ -329,7 +336,7 @@ class PeerDevices:
         return device
 
     def _make(self, device_id: str, kind: str, test: bool) -> PeerDevice:
-        return PeerDevice(device_id, kind, test, self._limits[self._table.profile(device_id, KIND_CODES[kind])])
+        return PeerDevice(device_id, kind, test, self._limits[self._own.get(device_id, 0) + KIND_CODES[kind]])
 
 
 def key_of(report: Report) -> str:

@@ -26,9 +26,14 @@ CREATE TABLE IF NOT EXISTS control_records
     `partition` Int32 CODEC(ZSTD(1)),
     `offset` Int64 CODEC(Delta, ZSTD(1)),
     `index` Int32 CODEC(ZSTD(1)),
+    PROJECTION positions
+    (
+        SELECT topic, topic_id, `partition`, max(`offset`)
+        GROUP BY topic, topic_id, `partition`
+    ),
     PROJECTION places
     (
-        SELECT topic, topic_id, `partition`, max(`offset`), max((generation, source_offset, source_ordinal))
+        SELECT topic, topic_id, `partition`, max((generation, source_offset, source_ordinal))
         GROUP BY topic, topic_id, `partition`
     )
 )

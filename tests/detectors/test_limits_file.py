@@ -28,30 +28,21 @@ def level(limits: LimitTable, kind: AlarmKind, profile: int, name: str = "alarm"
 def test_the_shipped_limits_are_those_of_the_standards() -> None:
     limits = load_limits()
     assert limits.of(AlarmKind.RESIDUAL_CURRENT)[MONITOR].item() == (
-        200,
-        300,
-        200,
-        180,
-        10_000,
-        3_000,
-        30_000,
-        0,
-        0,
-        0,
-        0,
-    )
+        200, 300, 200, 180, 10_000, 3_000, 30_000, 0, 0, 0, 0,
+    )  # fmt: skip
     assert limits.of(AlarmKind.ARC_FAULT)[MONITOR].item()[:3] == (10, 14, 10)
     assert limits.of(AlarmKind.RESIDUAL_CURRENT)[PILE].item()[:4] == (np.inf, 30, 30, 25)
-    assert "GB 50116-2013" in limits.source(AlarmKind.RESIDUAL_CURRENT, MONITOR, Severity.ALARM)
-    assert "T/GBC 48-2025" in limits.source(AlarmKind.RESIDUAL_CURRENT, PILE, Severity.ALARM)
+    assert "GB 50116-2013" in limits.origin(AlarmKind.RESIDUAL_CURRENT, MONITOR, Severity.ALARM).document
+    assert "T/GBC 48-2025" in limits.origin(AlarmKind.RESIDUAL_CURRENT, PILE, Severity.ALARM).document
 
 
 def test_every_shipped_level_names_its_source() -> None:
     limits = load_limits()
     for kind in AlarmKind:
-        for profile, sources in enumerate(limits.sources[kind]):
-            for name, source in zip(("warning", "alarm"), sources, strict=True):
-                assert np.isinf(level(limits, kind, profile, name)) or source != "set by the operator"
+        for profile in KIND_CODES.values():
+            for name, severity in (("warning", Severity.WARNING), ("alarm", Severity.ALARM)):
+                document = limits.origin(kind, profile, severity).document
+                assert np.isinf(level(limits, kind, profile, name)) or document != "set by the operator"
 
 
 def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
@@ -64,7 +55,7 @@ def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
 def test_a_level_that_is_set_never_keeps_the_source_of_the_old_one(tmp_path: Path) -> None:
     limits = loaded(tmp_path, '[default.temperature]\nwarning = 65\nalarm = { value = 75, from = "insurer" }\n')
     severities = Severity.WARNING, Severity.ALARM
-    sources = [limits.source(AlarmKind.TEMPERATURE, MONITOR, severity) for severity in severities]
+    sources = [limits.origin(AlarmKind.TEMPERATURE, MONITOR, severity).document for severity in severities]
     assert sources == ["set by the operator", "insurer"]
 
 

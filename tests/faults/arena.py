@@ -18,7 +18,8 @@ from aiokafka.errors import KafkaError
 from common.settings import Settings
 from embedded.kafka import Cluster
 from embedded.processes import running_kafka
-from schemas.topics import CHECKPOINTS, TOPICS
+from schemas.events import ControlOutcome
+from schemas.topics import CHECKPOINTS, CONTROL_OUTCOMES, TOPICS
 from streams.storage import run_migrations
 from streams.topics import make_topics
 from tests.faults.checkpoints import CheckpointReader
@@ -29,6 +30,7 @@ from tests.faults.verdict import Verdict, judge
 from tests.faults.watch import Look, Watch
 from tests.support.control_keys import keys_file
 from tests.support.fleet_sends import quick_limits
+from tests.support.kafka_outside import Kafka
 from tests.support.processes import Ended, run, until
 
 PARTITIONS: Final = 4
@@ -167,6 +169,7 @@ class Arena:
         load.stop()
         began, late = time.monotonic(), ""
         try:
+            self._until_told(load, seconds)
             settled = self.settle(seconds)
         except AssertionError as error:
             late, settled = str(error), self.watch.looks[-1]
@@ -178,6 +181,16 @@ class Arena:
         verdict.hold(not late, late)
         verdict.counts["settled_ms"] = round(took * 1_000)
         return verdict
+
+    def _until_told(self, load: Load, seconds: float) -> None:
+        """Return once every order of the load has an outcome: no lag shows those that are still to be copied."""
+        with Kafka(self.settings.kafka, self.settings.partitions) as kafka:
+
+            def missing() -> set[tuple[str, int]]:
+                events = (ControlOutcome.from_json(one.value) for of in kafka.read(CONTROL_OUTCOMES.name) for one in of)
+                return load.ordered - {(one.source, one.number) for one in events}
+
+            until(lambda: not missing(), lambda: f"orders without an outcome: {sorted(missing())[:5]}", seconds)
 
     def told(self) -> str:
         """What the workers said last."""

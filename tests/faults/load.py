@@ -1,4 +1,5 @@
-"""Steady load of known content: a simulated fleet's reports, with faults, late batches, repeats and bad records."""
+"""Steady load of known content: a simulated fleet's reports, with faults, late batches, repeats and bad records; and
+orders to its devices, some of which come twice."""
 
 from __future__ import annotations
 
@@ -15,8 +16,9 @@ from aiokafka import AIOKafkaProducer
 
 from common.settings import Settings
 from fleet import Fleet, FleetConfig, Send
-from schemas.topics import TELEMETRY
+from schemas.topics import COMMANDS, TELEMETRY
 from streams.partitioner import partition_of
+from tests.support.control import command, sent
 from tests.support.fleet_sends import LEARN_S
 
 WINDOW_S: Final = 0.05
@@ -39,10 +41,13 @@ class LoadShape:
 
 
 class Load:
-    """Sends in a thread of its own until it is stopped. `acknowledged` counts what the brokers took, by partition."""
+    """Sends in a thread of its own until it is stopped. `acknowledged` counts what the brokers took, by partition, and
+    `ordered` are the orders that they took, by source and number."""
 
     def __init__(self, settings: Settings, shape: LoadShape) -> None:
         self.acknowledged = [0] * settings.partitions
+        self.ordered: set[tuple[str, int]] = set()
+        self._numbers = itertools.count(1)
         self._settings = settings
         self._shape = shape
         self._failures: list[BaseException] = []
@@ -70,6 +75,7 @@ class Load:
         other.stop()
         for number, count in enumerate(other.acknowledged):
             self.acknowledged[number] += count
+        self.ordered |= other.ordered
 
     def _run(self) -> None:
         try:
@@ -97,6 +103,9 @@ class Load:
                     return
                 for one in sends:
                     await self._send(producer, one)
+                # A release that knows no control records takes them for bad reports: there are no keys where it runs.
+                for one in sends[: bool(self._settings.control_keys_file)]:
+                    await self._order(producer, one)
         finally:
             await producer.flush()
             await producer.stop()
@@ -140,6 +149,24 @@ class Load:
         partition = partition_of(one.key or b"", self._settings.partitions)
         future = await producer.send(TELEMETRY.name, one.value, one.key, partition=partition)
         future.add_done_callback(lambda done: self._answered(done, partition))
+
+    async def _order(self, producer: AIOKafkaProducer, one: Send) -> None:
+        """Order something of the device that a record is keyed by. Each tenth order is published once more."""
+        source, number = f"load-{self._shape.seed}", next(self._numbers)
+        record = sent(command((one.key or b"-").decode()), number, self._settings.partitions, source)
+        for _ in range(2 if number % 10 == 0 else 1):
+            future = await producer.send(
+                COMMANDS.name, record.value, record.key, partition=record.partition, headers=list(record.headers)
+            )
+            future.add_done_callback(lambda done: self._took(done, (source, number)))
+
+    def _took(self, done: asyncio.Future[Any], order: tuple[str, int]) -> None:
+        if done.cancelled():
+            self._failures.append(AssertionError("an order was given up"))
+        elif error := done.exception():
+            self._failures.append(error)
+        else:
+            self.ordered.add(order)
 
     def _answered(self, done: asyncio.Future[Any], partition: int) -> None:
         if done.cancelled():

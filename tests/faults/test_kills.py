@@ -27,6 +27,7 @@ def test_workers_killed_at_random_moments_lose_nothing_and_repeat_nothing(arena:
     assert verdict.complaints == []
     assert verdict.counts["alarms"] > 0
     assert verdict.counts["rejects"] > 0
+    assert verdict.counts["orders"] > 0
     assert ring.crew.gave_up == []
 
 

@@ -121,6 +121,27 @@ def status(**fields: Any) -> DeviceStatus:
     return DeviceStatus(**(values | fields))
 
 
+def outcome(**fields: Any) -> ControlOutcome:
+    values: dict[str, Any] = {
+        "v": 1,
+        "kind": "reset",
+        "device_id": "LY-1",
+        "test": False,
+        "outcome": "refused",
+        "reason": "维护最长 72 小时",
+        "by": "李工",
+        "why": "已现场检查",
+        "source": "registry",
+        "epoch": 2**63 - 1,
+        "number": 18,
+        "body": "{\u0000 火",
+        "ingest_ts": NOON,
+        "source_offset": 40,
+        "source_ordinal": 2,
+    }
+    return ControlOutcome(**(values | fields))
+
+
 def reject(**fields: Any) -> RejectEvent:
     values: dict[str, Any] = {
         "reason": "not_json",
@@ -132,27 +153,6 @@ def reject(**fields: Any) -> RejectEvent:
         "ingest_ts": NOON,
     }
     return RejectEvent(**(values | fields))
-
-
-def outcome(**fields: Any) -> ControlOutcome:
-    values: dict[str, Any] = {
-        "v": 1,
-        "kind": "reset",
-        "device_id": "LY-1",
-        "test": False,
-        "outcome": "refused",
-        "reason": "没有符合条件的未复位告警",
-        "by": "李工",
-        "why": "已检查",
-        "source": "registry",
-        "epoch": 1,
-        "number": 7,
-        "body": "{}",
-        "ingest_ts": NOON,
-        "source_offset": 42,
-        "source_ordinal": 1,
-    }
-    return ControlOutcome(**(values | fields))
 
 
 def alarms(*events: Alarm, **more: Any) -> Records:

@@ -24,6 +24,7 @@ from schemas.rejects import RejectEvent
 from schemas.topics import ALARMS, COMMANDS, CONTROL_OUTCOMES, DEVICE_STATUS, REJECTS, TELEMETRY
 from streams.partitioner import partition_of
 from streams.topics import make_topics, topic_ids
+from tests.faults.arena import delete
 from tests.support.apache_kafka import kafka_for_tests
 from tests.support.control import command, sent, twin_of
 from tests.support.control_keys import KEYS, keys_file
@@ -163,6 +164,29 @@ def test_a_forged_control_record_is_a_reject_and_nothing_else(kafka: Kafka, sett
     assert Counter(one.outcome for one in told(kafka)[number]) == {"refused": 1}
     assert sum(kafka.ends(DEVICE_STATUS.name)) == len(DEVICES)
     assert sum(kafka.ends(ALARMS.name)) == 0
+
+
+def test_a_source_that_is_missing_or_made_anew_stops_no_detection_and_no_order_comes_twice(
+    kafka: Kafka, settings: Settings, tmp_path: Path
+) -> None:
+    asyncio.run(delete(settings, [COMMANDS.name]))
+    with working("detect", settings, tmp_path / "detect") as worker:
+        kafka.send(reports())
+        worker.until(lambda: sum(kafka.ends(DEVICE_STATUS.name)) == len(DEVICES), "all devices")
+        worker.until(lambda: "the topic emberline.commands does not exist" in worker.ask("/readyz")[1], "a remark")
+        asyncio.run(make_topics(settings))
+        first = [sent(command(device), number, PARTITIONS) for number, device in enumerate(DEVICES, 1)]
+        kafka.send(first, COMMANDS.name)
+        worker.until(lambda: numbers_told(kafka) == {1, 2, 3, 4, 5, 6}, "orders on a topic that was made late")
+        asyncio.run(delete(settings, [COMMANDS.name]))
+        asyncio.run(make_topics(settings))
+        more = [sent(command(device), number, PARTITIONS) for number, device in enumerate(DEVICES, 7)]
+        kafka.send([*first, *more], COMMANDS.name)
+        worker.until(lambda: numbers_told(kafka) == set(range(1, 13)), "orders on a topic that was made anew")
+        worker.until(lambda: worker.ask("/readyz") == (200, "ready\n"), "no remark any more")
+        assert worker.stop() == 0, worker.said
+    dealt_with = Counter(one.number for of in told(kafka) for one in of if one.outcome != "repeated")
+    assert dealt_with == dict.fromkeys(range(1, 13), 1)
 
 
 def test_a_worker_without_keys_goes_on_and_one_that_lacks_a_key_refuses(

@@ -16,6 +16,7 @@ OURS: Final[dict[str, Event]] = {
     topics.ALARMS.name: samples.alarm(),
     topics.AGGREGATES.name: samples.aggregate(),
     topics.DEVICE_STATUS.name: samples.status(),
+    topics.CONTROL_OUTCOMES.name: samples.outcome(),
 }
 REJECT: Final = samples.reject()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from aiokafka import ConsumerRecord
@@ -14,9 +13,9 @@ from common.times import now_ms
 from detectors.limits import load_limits
 from detectors.twin.oracle import ControlSettings, Oracle, Told
 from schemas.commands import VERSION, Command, CommandKind
-from schemas.control_keys import ControlKeys
 from schemas.registry import ChangeNumber
 from schemas.topics import TELEMETRY
+from streams.control import keys_of
 from streams.partitioner import is_misplaced, partition_of
 from streams.topics import topic_ids
 from tests.support.fleet_sends import fed
@@ -38,7 +37,7 @@ def sent(order: Command, number: int, partitions: int, source: str = "registry",
 
 def control_settings(settings: Settings) -> list[ControlSettings]:
     """What the twin of each partition is to know of control records."""
-    keys = ControlKeys.of(Path(settings.control_keys_file).read_text())
+    keys = keys_of(settings)
     telemetry_id = asyncio.run(topic_ids(settings, [TELEMETRY.name]))[TELEMETRY.name]
 
     def of_partition(number: int) -> ControlSettings:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.peers.latches import limits_by_profile
+from benchmarks.peers.latches import limits_by_profile, profiles_of_devices
 from detectors.limits import load_limits
 from embedded.kafka.jars import default_cache, find_jars, find_java, keep
 from embedded.manners import CannotStartError
@@ -51,7 +51,7 @@ def _written(limits: Path, folder: Path) -> Path:
     table = load_limits(limits)
     profiles = [[limit._asdict() for limit in profile] for profile in limits_by_profile(table)]
     path = folder.parent / "limits.json"
-    path.write_text(json.dumps({"devices": dict(table.devices), "profiles": profiles}), encoding="utf-8")
+    path.write_text(json.dumps({"devices": profiles_of_devices(table), "profiles": profiles}), encoding="utf-8")
     return path
 
 
