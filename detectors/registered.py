@@ -179,14 +179,18 @@ class Registered:
         return held
 
     def _put(self, page: int, held: _Page) -> None:
-        ordered = [held[name] for name in sorted(held)]
-        self._pages[page] = _FORM + zlib.compress(_ENCODER.encode(ordered)) if ordered else b""
+        self._pages[page] = packed(held) if held else b""
         self._open[page] = held
         self._changed.add(page)
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(list[KnownDevice])
+
+
+def packed(page: Mapping[str, KnownDevice]) -> bytes:
+    """A page as it is kept, its devices in the order of their ids."""
+    return _FORM + zlib.compress(_ENCODER.encode([page[name] for name in sorted(page)]))
 
 
 def _unpacked(page: bytes) -> _Page:

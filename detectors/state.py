@@ -28,7 +28,7 @@ from detectors import (
     temperature,
     temperature_rise,
 )
-from detectors.applied import Applied
+from detectors.control.applied import Applied
 from detectors.device_status import DeviceFaults
 from detectors.latch import Elements, Findings, Watched
 from detectors.limits import LimitTable

@@ -15,7 +15,7 @@ from uuid import UUID
 import numpy as np
 from msgspec import structs
 
-from detectors.control import apply_control
+from detectors.control.applying import apply_control
 from detectors.device_status import OFFLINE_AFTER_MS
 from detectors.limits import LimitTable
 from detectors.process import process

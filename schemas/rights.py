@@ -17,6 +17,7 @@ from schemas.topics import (
     DEVICE_STATUS,
     OUTPUTS,
     PUBLISHED,
+    REGISTRY,
     REJECTS,
     REPLAYS,
     TELEMETRY,
@@ -50,7 +51,7 @@ def rights(group: str) -> list[Right]:
     return [
         # It writes control records into telemetry (`schemas.control`), and reads what its predecessor has sent.
         Right("detect", ("Read", "Write"), "topic", (TELEMETRY.name, CHECKPOINTS.name, *_OUTPUTS)),
-        Right("detect", ("Read",), "topic", (COMMANDS.name,)),
+        Right("detect", ("Read",), "topic", (COMMANDS.name, REGISTRY.name)),
         Right("detect", ("Read",), "group", (f"{group}-detect",)),
         Right("detect", ("Write",), "transactional-id", (f"{group}-checkpoint-",), prefixed=True),
         # Which generation events are of is in the checkpoints (`streams.watching.strangers`).

@@ -32,9 +32,9 @@ from common.kafka.reading import reader
 from common.settings import Settings
 from common.times import now_ms
 from schemas.commands import EXPIRES_MS
-from schemas.control import COMMAND, ControlRecord, order_of, packed, signed, sorted_out
+from schemas.control import CHANGE, COMMAND, ControlRecord, order_of, packed, signed, sorted_out
 from schemas.control_keys import NO_KEYS, ControlKeys
-from schemas.topics import COMMANDS, TELEMETRY
+from schemas.topics import COMMANDS, REGISTRY, TELEMETRY
 from streams.batches import Outgoing, send_all
 from streams.partitions import Partition
 from streams.pieces import Signers
@@ -60,7 +60,7 @@ class SourceTopic(NamedTuple):
     lookback_ms: int | None
 
 
-SOURCES: Final = (SourceTopic(COMMANDS.name, COMMAND, EXPIRES_MS),)
+SOURCES: Final = (SourceTopic(COMMANDS.name, COMMAND, EXPIRES_MS), SourceTopic(REGISTRY.name, CHANGE, None))
 
 
 def keys_of(settings: Settings) -> ControlKeys:

@@ -22,7 +22,7 @@ from common.errors import OperatorError
 from common.kafka import clients
 from common.kafka.reading import reader
 from common.settings import Settings
-from detectors.applied import Applied
+from detectors.control.applied import Applied
 from detectors.limits import LimitTable
 from detectors.rounds import Result
 from detectors.rules import rules_of
@@ -258,6 +258,13 @@ class DetectJob:
         for reason, count in checkpoint.aside.items():
             self._app.metrics.add("emberline_bad_checkpoint_records_total", count, reason=reason)
         kept = kept_in(checkpoint.records, checkpoint.state)
+        try:
+            checkpoint.state.registered.restore(checkpoint.records)
+        except ValueError as error:
+            raise OperatorError(
+                f"what the checkpoint of partition {number} holds of registered devices cannot be read: {error}; run "
+                "the release that wrote it"
+            ) from error
         checkpoint.state.log, checkpoint.state.applied = kept.log, kept.applied or Applied()
         return checkpoint, kept
 

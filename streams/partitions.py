@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 from msgspec import Struct
 
-from detectors.applied import Applied
 from detectors.checkpoints.encode import encode, tombstones
+from detectors.control.applied import Applied
 from detectors.log_time import LogTime
 from detectors.state import PartitionState
 from streams.generations import Generation, SentEvents
@@ -157,7 +157,7 @@ async def changed_rows(state: PartitionState) -> list[tuple[bytes, bytes | None]
         encoded += encode(state, rows[begin : begin + ROWS_AT_ONCE].tolist())
         await asyncio.sleep(0)
     state.dirty[rows] = False
-    return encoded
+    return encoded + list(state.registered.changed())
 
 
 async def let_go(partitions: Collection[Partition]) -> None:

@@ -21,7 +21,7 @@ from uuid import UUID
 import numpy as np
 
 from common.times import now_ms
-from detectors.control import apply_control, time_told
+from detectors.control.applying import apply_control, time_told
 from detectors.device_status import MISPLACED
 from detectors.limits import LimitTable
 from detectors.log_time import LogTime

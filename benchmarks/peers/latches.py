@@ -60,8 +60,8 @@ def profiles_of_devices(table: LimitTable) -> dict[str, int]:
 
 def _limit(table: LimitTable, kind: AlarmKind, profile: int) -> Limit:
     row = table.of(kind)[profile]
-    sources = tuple(table.origin(kind, profile, level).document for level in (Severity.WARNING, Severity.ALARM))
-    return Limit(**dict(zip(row.dtype.names, row.item(), strict=True)), sources=sources)
+    warning, alarm = (table.origin(kind, profile, level).document for level in (Severity.WARNING, Severity.ALARM))
+    return Limit(**dict(zip(row.dtype.names, row.item(), strict=True)), sources=(warning, alarm))
 
 
 class PeerFinding(NamedTuple):

@@ -105,6 +105,8 @@ class TwinControl:
         return ("refused" if reason else "applied"), TwinObeyed(reason)
 
     def _why_refused(self, command: Command, record: ControlRecord, devices: dict[tuple[str, bool], Device]) -> str:
+        if self.misplaced(command.device_id.encode(), record.held.partitions):
+            return _MISPLACED
         if command.by.strip() == "":
             return "没有填写下令人（by）"
         if command.why.strip() == "":
@@ -115,8 +117,6 @@ class TwinControl:
             return "下令时间比到达时间晚 5 分钟以上，请校准下令一方的时钟"
         if command.kind == "maintenance" and command.until_ts > command.made_ts + 72 * 60 * MINUTE_MS:
             return "维护最长 72 小时"
-        if self.misplaced(command.device_id.encode(), record.held.partitions):
-            return _MISPLACED
         if (command.device_id, command.test) not in devices:
             return "本分区没有该设备的记录"
         return ""

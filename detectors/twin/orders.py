@@ -1,4 +1,4 @@
-"""What orders do to a device, by their rules as they are written down: the twin of `detectors.orders`."""
+"""What orders do to a device, by their rules as they are written down: the twin of `detectors.control.commands`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,16 @@ ALTER TABLE alarm_events
     ADD COLUMN IF NOT EXISTS maintenance Bool CODEC(ZSTD(1)) COMMENT 'people were at work at the device'
         AFTER repeats_untold,
     ADD COLUMN IF NOT EXISTS `by` String CODEC(ZSTD(1)) COMMENT 'who did it, where a person did' AFTER maintenance,
-    ADD COLUMN IF NOT EXISTS why String CODEC(ZSTD(1)) COMMENT 'and why' AFTER `by`;
+    ADD COLUMN IF NOT EXISTS why String CODEC(ZSTD(1)) COMMENT 'and why' AFTER `by`,
+    ADD COLUMN IF NOT EXISTS limit_by LowCardinality(String) COMMENT 'who set the limit, empty where it is the release''s'
+        AFTER why,
+    ADD COLUMN IF NOT EXISTS limit_since_ts DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1))
+        COMMENT 'since when, 1970 where it is the release''s' AFTER limit_by,
+    ADD COLUMN IF NOT EXISTS unit_id String CODEC(ZSTD(1)) COMMENT 'the device''s unit as it was registered then'
+        AFTER limit_since_ts,
+    ADD COLUMN IF NOT EXISTS unit_name String CODEC(ZSTD(1)) AFTER unit_id,
+    ADD COLUMN IF NOT EXISTS place String CODEC(ZSTD(1)) COMMENT 'where it was, in words' AFTER unit_name,
+    ADD COLUMN IF NOT EXISTS area LowCardinality(String) COMMENT 'code of GB/T 2260, 6, 9 or 12 digits' AFTER place;
 
 ALTER TABLE alarm_events
     COMMENT COLUMN IF EXISTS event 'opened, escalated, worsened, recovered, reactivated, amended (it began earlier than was told); superseded (the same again after a day of normal values, and nobody had reset it), reset, closed',
@@ -28,7 +37,16 @@ ALTER TABLE backfill_alarms
     ADD COLUMN IF NOT EXISTS maintenance Bool CODEC(ZSTD(1)) COMMENT 'people were at work at the device'
         AFTER repeats_untold,
     ADD COLUMN IF NOT EXISTS `by` String CODEC(ZSTD(1)) COMMENT 'who did it, where a person did' AFTER maintenance,
-    ADD COLUMN IF NOT EXISTS why String CODEC(ZSTD(1)) COMMENT 'and why' AFTER `by`;
+    ADD COLUMN IF NOT EXISTS why String CODEC(ZSTD(1)) COMMENT 'and why' AFTER `by`,
+    ADD COLUMN IF NOT EXISTS limit_by LowCardinality(String) COMMENT 'who set the limit, empty where it is the release''s'
+        AFTER why,
+    ADD COLUMN IF NOT EXISTS limit_since_ts DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1))
+        COMMENT 'since when, 1970 where it is the release''s' AFTER limit_by,
+    ADD COLUMN IF NOT EXISTS unit_id String CODEC(ZSTD(1)) COMMENT 'the device''s unit as it was registered then'
+        AFTER limit_since_ts,
+    ADD COLUMN IF NOT EXISTS unit_name String CODEC(ZSTD(1)) AFTER unit_id,
+    ADD COLUMN IF NOT EXISTS place String CODEC(ZSTD(1)) COMMENT 'where it was, in words' AFTER unit_name,
+    ADD COLUMN IF NOT EXISTS area LowCardinality(String) COMMENT 'code of GB/T 2260, 6, 9 or 12 digits' AFTER place;
 
 ALTER TABLE device_status_events
     ADD COLUMN IF NOT EXISTS maintained_until_ts DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1))

@@ -15,9 +15,10 @@ from detectors.limits import LimitTable
 from detectors.rounds import Result
 from detectors.state import PartitionState
 from detectors.twin.oracle import ControlSettings, Oracle, Told
-from schemas.control import COMMAND, TIME_HEADERS, TIME_KEY, Order, Orders, signed, sorted_out
+from schemas.control import CHANGE, COMMAND, TIME_HEADERS, TIME_KEY, Order, Orders, signed, sorted_out
 from schemas.control_keys import ControlKeys
 from schemas.records import Headers, Records
+from schemas.registry import ComponentEntry, DeviceEntry, LimitsEntry
 from streams.pieces import pieces_of, processed
 
 TELEMETRY: Final = UUID(int=11)
@@ -72,6 +73,14 @@ def control(
     return Sent(offset, ts, *signed(made, COMMAND, TELEMETRY, PARTITION, keys))
 
 
+def changes(offset: int, *entries: DeviceEntry | LimitsEntry | str, ts: int = T0, first: int = 0) -> Sent:
+    """Records of the registry, the first of the number `first`."""
+    texts = [one if isinstance(one, str) else one.to_json().decode() for one in entries]
+    held = [Order(number, "registry", 1, number, text) for number, text in enumerate(texts, start=first)]
+    made = Orders("emberline.registry", UUID(int=14), 8, held)
+    return Sent(offset, ts, *signed(made, CHANGE, TELEMETRY, PARTITION, KEYS))
+
+
 def quickly(chunks: Iterable[Sequence[Sent]], state: PartitionState, limits: LimitTable) -> tuple[Result, list[Any]]:
     result, rejects = Result(), []
     for chunk in chunks:
@@ -113,11 +122,60 @@ def anything(rng: random.Random) -> list[Sent]:
             sent.append(report(offset, device, ts, residual_current_ma=levels[device], temperature_c=[30], **faults))
         elif what < 0.7:
             sent.append(Sent(offset, ts, TIME_KEY, b"", TIME_HEADERS))
+        elif what < 0.78:
+            sent.append(
+                changes(offset, *(_any_entry(rng) for _ in range(rng.randrange(1, 4))), ts=ts, first=4 * offset)
+            )
         else:
             held = [_any_order(rng, ts) for _ in range(rng.randrange(1, 6))]
             keys = rng.choice([KEYS, KEYS, KEYS, ControlKeys.of(f"k1 {'00' * 32}")])
             sent.append(control(offset, held, ts, rng.choice([12, 12, 13]), rng.choice([8, 8, 8, 9]), keys))
     return sent
+
+
+def _any_sections(rng: random.Random) -> dict[str, Any]:
+    level = {"value": rng.choice([40, 120, 200, 260, 5_000]), "from": "insurer", "by": "王工", "since_ts": T0}
+    return rng.choice(
+        [
+            {},
+            {"residual_current": {"alarm": level}},
+            {"residual_current": {"warning": level, "confirm_warning_s": 0}},
+            {"residual_current": {"warning": {}, "alarm": level, "recovery_margin": 5}, "temperature": {"warning": {}}},
+            {"residual_current_rise": {"warning": level | {"value": 50}, "learn_samples": 2, "learn_s": 1}},
+        ]
+    )
+
+
+def _any_entry(rng: random.Random) -> DeviceEntry | LimitsEntry | str:
+    if rng.random() < 0.1:
+        return rng.choice(
+            ["{", "[]", "{}", '{"v":2,"device_id":"LY-1"}', '{"v":1,"device_id":""}', r'{"v":1,"device_id":"\ud800"}']
+        )
+    if rng.random() < 0.3:
+        scopes = {name: _any_sections(rng) for name in ("charging_pile", "electrical_monitor")}
+        return LimitsEntry(
+            v=1,
+            default=_any_sections(rng),
+            kinds=scopes if rng.random() < 0.3 else {},
+            place_kinds={"school": _any_sections(rng)},
+            models={"HX-1": _any_sections(rng)},
+            units={"U-1": _any_sections(rng)} if rng.random() < 0.3 else {},
+        )
+    components = [ComponentEntry("residual_current_ma", number, limits=_any_sections(rng)) for number in range(2)]
+    return DeviceEntry(
+        v=1,
+        device_id=rng.choice(["LY-1", "LY-2", "LY-3"]),
+        kind=rng.choice(["", "charging_pile", "electrical_monitor", "toaster"]),
+        removed=rng.random() < 0.2,
+        name=rng.choice(["", "3层配电箱"]),
+        unit_id=rng.choice(["", "U-1"]),
+        unit_name=rng.choice(["", "国贸大厦"]),
+        place_kind=rng.choice(["", "school"]),
+        model=rng.choice(["", "HX-1", "HX-2"]),
+        interval_s=rng.choice([0, 60, 21_600]),
+        components=components if rng.random() < 0.4 else [],
+        limits=_any_sections(rng) if rng.random() < 0.5 else {},
+    )
 
 
 def _any_order(rng: random.Random, ts: int) -> Order:

@@ -13,10 +13,10 @@ import numpy as np
 import orjson
 import pytest
 
-from detectors import orders as ordered
-from detectors.applied import Applied
+from detectors.control import commands as ordered
+from detectors.control.applied import Applied
+from detectors.control.commands import Obeyed, OrderAt
 from detectors.limits import LimitTable, load_limits
-from detectors.orders import Obeyed, OrderAt
 from detectors.state import PartitionState
 from detectors.twin import control as twin
 from detectors.twin.devices import Device

@@ -92,7 +92,8 @@ def test_a_device_for_which_only_absent_values_are_set_keeps_the_limits_of_its_k
     limits, shipped = loaded(tmp_path, '[device."LY-1".absent.temperature_c]\nsentinels = []\n'), load_limits()
     for kind in AlarmKind:
         for code in KIND_CODES.values():
-            assert limits.of(kind)[limits.profile("LY-1", code)] == shipped.of(kind)[code]
+            profile = limits.profile("LY-1", code)
+            assert limits.of(kind)[profile] == shipped.of(kind)[code]
 
 
 def test_an_empty_level_switches_it_off(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from detectors.applied import Applied
 from detectors.checkpoints.encode import encode
 from detectors.checkpoints.restore import restore_all
+from detectors.control.applied import Applied
 from detectors.limits import load_limits
 from detectors.rounds import Result
 from detectors.state import PartitionState

@@ -28,7 +28,8 @@ from detectors import device_status
 from detectors.checkpoints.encode import encode
 from detectors.checkpoints.layout import TEXT, beginning_of, key_of
 from detectors.checkpoints.restore import restore_all
-from detectors.messages import alarm_message
+from detectors.messages import alarm_message, named
+from detectors.registered import KnownDevice
 from detectors.state import DETECTORS, PartitionState
 from schemas import report_rules, reports
 from schemas.actions import MUTED_MOST_MS, ActionKind, AlarmAction, AlarmVerdict
@@ -530,8 +531,9 @@ def test_an_alarm_example_has_the_id_and_message_that_the_code_gives(example: di
     kind, event, severity = AlarmKind(alarm.kind), AlarmEvent(alarm.event), Severity(alarm.severity)
     assert alarm.alarm_id == alarm_id(alarm.device_id, alarm.component, alarm.kind, alarm.episode, alarm.test)
     assert alarm.severity_label == severity.label
+    known = KnownDevice(alarm.device_id, unit_name=alarm.unit_name, place=alarm.place)
     assert alarm.message == alarm_message(
-        *(kind, event, severity, alarm.device_id, alarm.component, BY_NAME[alarm.quantity]),
+        *(kind, event, severity, named(alarm.device_id, known), alarm.component, BY_NAME[alarm.quantity]),
         *(alarm.value, alarm.limit, alarm.baseline, alarm.test, alarm.late),
     )
 

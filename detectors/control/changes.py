@@ -10,7 +10,7 @@ from detectors.state import PartitionState
 from schemas.registry import DeviceEntry, LimitsEntry
 
 
-class _Shape(msgspec.Struct):
+class _NamesDevice(msgspec.Struct):
     """By what the two are told apart."""
 
     device_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -19,7 +19,7 @@ class _Shape(msgspec.Struct):
 def read_change(body: str) -> DeviceEntry | LimitsEntry:
     """What a record of the registry says. Raises ValueError."""
     try:
-        names_device = msgspec.json.decode(body, type=_Shape).device_id is not msgspec.UNSET
+        names_device = msgspec.json.decode(body, type=_NamesDevice).device_id is not msgspec.UNSET
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     return (DeviceEntry if names_device else LimitsEntry).from_json(body.encode())

@@ -14,11 +14,11 @@ import msgspec
 import numpy as np
 from msgspec import structs
 
-from detectors import changes, orders
-from detectors.applied import SOURCES_MOST, AppliedTopic
-from detectors.changes import read_change
+from detectors.control import changes, commands
+from detectors.control.applied import SOURCES_MOST, AppliedTopic
+from detectors.control.changes import read_change
+from detectors.control.commands import Obeyed, OrderAt
 from detectors.limits import LimitTable
-from detectors.orders import Obeyed, OrderAt
 from detectors.rounds import Result
 from detectors.sift import RowsBefore
 from detectors.state import PartitionState
@@ -101,7 +101,7 @@ def _judged(told: OrderContent, at: OrderAt, state: PartitionState, limits: Limi
         return Obeyed(reason)
     before = RowsBefore([(told.device_id, told.test)], state)
     try:
-        return orders.obey(told, row, at, state, limits)
+        return commands.obey(told, row, at, state, limits)
     except Exception as error:
         before.put_back(state)
         why = f"{type(error).__name__}: {error}"[:100]
