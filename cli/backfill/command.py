@@ -42,7 +42,8 @@ def backfill(
 
     Which values are none (sentinels, power-on values) was decided when they were stored, whatever the limits file says.
 
-    What was ordered in the period (resets, maintenance) is passed over: the table control_records has it.
+    What was ordered in the period and registered until then is applied where it was applied live. Limits of the
+    registry hold over those of the file, as they do live.
 
     Detectors begin without any memory at the warm-up. An alarm stays open until a person resets it, so one that either
     side opened before the period says nothing about the period: its device, component and kind are not compared.

@@ -9,12 +9,14 @@ from uuid import UUID, uuid4
 
 import numpy as np
 
+from cli.backfill import orders
 from cli.backfill.plan import Plan
 from cli.backfill.reading import StoredPartition, batches, stored_partitions
 from cli.progress import progress
 from common.errors import OperatorError
 from common.times import now_ms
 from detectors.process import process
+from detectors.rounds import Result
 from detectors.state import PartitionState
 from schemas.events import Alarm
 from schemas.rejects import DEVICE_REFUSED
@@ -69,8 +71,15 @@ def _detect(service: Service, plan: Plan, stored: StoredPartition, this: Backfil
     """Process a partition, with a state of its own, as one detect worker after the other would have."""
     state = PartitionState(devices_most)
     waiting: list[Alarm] = []
+    for order in orders.registered(service, plan, stored):
+        order.apply(plan, state)
+    waiting_orders = orders.ordered(service, plan, stored)
     for reports in batches(service, plan, stored):
-        result = process(reports, state, plan.limits, now_ms())
+        result = Result()
+        for before, part in orders.between(reports, waiting_orders):
+            for order in before:
+                result.alarms += order.apply(plan, state)
+            result += process(part, state, plan.limits, now_ms())
         waiting += result.alarms
         this.reports += len(reports)
         if any(fault.reason == DEVICE_REFUSED for fault in result.refused.values()):
@@ -81,6 +90,8 @@ def _detect(service: Service, plan: Plan, stored: StoredPartition, this: Backfil
         if len(waiting) >= INSERT_ROWS:
             _write_alarms(service, stored, this, waiting)
             waiting = []
+    for order in waiting_orders:
+        waiting += order.apply(plan, state)
     _write_alarms(service, stored, this, waiting)
 
 

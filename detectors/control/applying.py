@@ -78,6 +78,12 @@ def apply_control(
     return result
 
 
+def judged_again(kind: bytes, body: str, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
+    """What comes of an order of a control record of this kind that was judged once, where other limits may hold now."""
+    told, why = _read(kind.decode(), body)
+    return Obeyed(why) if told is None or why else _judged(told, at, state, limits)
+
+
 def _read(kind: str, body: str) -> tuple[OrderContent | None, str]:
     """What an order says, or why it says nothing."""
     try:

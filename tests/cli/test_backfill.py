@@ -22,14 +22,17 @@ from detectors.process import process
 from detectors.state import PartitionState
 from embedded.processes import Running
 from schemas.records import Records
+from schemas.registry import ChangeNumber, DeviceEntry
 from schemas.report_fields import Marks
 from schemas.report_rules import Reason
 from schemas.reports import Reports, decode
-from schemas.topics import ALARMS, TELEMETRY
+from schemas.topics import ALARMS, COMMANDS, CONTROL_OUTCOMES, REGISTRY, TELEMETRY
 from sinks.clickhouse.rows import telemetry_block
+from streams.partitioner import partition_of
 from streams.storage import asking, make_sink, run_migrations
+from tests.support.control import command, sent
 from tests.support.kafka_outside import ProducerRecord
-from tests.support.platform import Platform, quick_settings
+from tests.support.platform import PARTITIONS, Platform, quick_settings
 from tests.support.processes import Ended, run, until
 
 DEVICES: Final = 8
@@ -40,7 +43,7 @@ BEGINNING: Final = "2020-01-01T00:00Z"
 COLUMNS: Final = (
     "alarm_id, event, severity, severity_label, kind, device_id, device_kind, quantity, component, episode, event_ts, "
     "onset_ts, ingest_ts, by_arrival, late, value, `limit`, peak, baseline, limit_from, test, message, source_offset, "
-    "source_ordinal"
+    "source_ordinal, severity_highest, active, maintenance, `by`, why, limit_by, unit_name, place"
 )
 
 
@@ -87,17 +90,55 @@ def stored(platform: Platform) -> Platform:
     for number in range(DEVICES):
         reports = _reports(f"BF-{number}", rng)
         arrays = [reports[first : first + IN_RECORD] for first in range(0, REPORTS, IN_RECORD)]
-        sends += [ProducerRecord(number % 2, f"BF-{number}".encode(), orjson.dumps(array)) for array in arrays]
+        sends += [ProducerRecord(home(f"BF-{number}"), f"BF-{number}".encode(), orjson.dumps(one)) for one in arrays]
     rng.shuffle(sends)  # so that reports come late, and devices are mixed
-    platform.kafka.send([*sends, sends[3]])
     kafka, group = platform.kafka, platform.settings.group
+    half = len(sends) // 2
+    kafka.send([*sends[:half], sends[3]])
+    until(lambda: kafka.committed(f"{group}-detect") == kafka.ends(TELEMETRY.name), "half of it detected")
+    _order(platform)
+    kafka.send(sends[half:])
     until(lambda: kafka.committed(f"{group}-detect") == kafka.ends(TELEMETRY.name), "all detected")
-    for topic in (TELEMETRY.name, ALARMS.name):
+    for topic in (TELEMETRY.name, ALARMS.name, CONTROL_OUTCOMES.name):
         until(lambda topic=topic: kafka.committed(f"{group}-sink", topic) == kafka.ends(topic), f"{topic} stored")  # type: ignore[misc]
     assert platform.query("SELECT count() FROM telemetry WHERE startsWith(device_id, 'BF-')") == [
         (DEVICES * REPORTS + IN_RECORD,)
     ]
     return platform
+
+
+def home(device: str) -> int:
+    return partition_of(device.encode(), PARTITIONS)
+
+
+def _order(platform: Platform) -> None:
+    """Devices are registered, with limits of their own, and things are ordered of them; return once that was told."""
+    level = {"alarm": {"value": 61.4, "from": "insurer", "by": "王工", "since_ts": 1_790_000_000_000}, "warning": {}}
+    entries = [
+        DeviceEntry(
+            1, "BF-1", unit_id="U-1", unit_name="国贸大厦", name="3层配电箱", limits={"residual_current": level}
+        ),
+        DeviceEntry(1, "BF-4", kind="charging_pile", unit_name="充电场所"),
+    ]
+    headers = [ChangeNumber("registry", 1, number).to_headers() for number in range(1, 9)]
+    platform.kafka.send(
+        [
+            ProducerRecord(home(one.device_id), one.device_id.encode(), one.to_json(), header)
+            for one, header in zip(entries, headers, strict=False)
+        ],
+        REGISTRY.name,
+    )
+    orders = [
+        *(command(f"BF-{number}", force=True) for number in (0, 1, 5)),
+        command("BF-2", kind="replace"),
+        command("BF-6", kind="maintenance", until_ts=now_ms() + 600_000),
+        command("BF-7", kind="accept_rise"),
+        command("BF-7"),
+    ]
+    platform.kafka.send([sent(one, number, PARTITIONS) for number, one in enumerate(orders, start=11)], COMMANDS.name)
+    told = "SELECT count() FROM control_records WHERE startsWith(device_id, 'BF-') AND outcome != 'repeated'"
+    until(lambda: platform.query(told) == [(len(entries) + len(orders),)], "what became of all orders stored")
+    assert platform.query(f"{told} AND outcome = 'applied'")[0][0] >= 6
 
 
 def _backfill(platform: Platform, *arguments: str) -> Ended:
@@ -113,6 +154,8 @@ def test_unchanged_limits_find_exactly_the_live_alarms(stored: Platform) -> None
     key = COLUMNS.split(", ").index("source_offset")
     assert sorted(found, key=lambda row: (row[5], row[key:])) == sorted(live, key=lambda row: (row[5], row[key:]))
     assert len({row[4] for row in live}) >= 4, "the reports are to reach most kinds of limits"
+    assert {"opened", "recovered", "reset", "closed"} <= {row[1] for row in live}
+    assert {"王工", ""} <= {row[COLUMNS.split(", ").index("limit_by")] for row in live}
     assert outcome["same"] == len({(row[4], row[5], row[8], row[20]) for row in live})
     assert (outcome["only_live"], outcome["only_backfill"], outcome["other_severity"]) == (0, 0, 0)
     assert (outcome["not_compared"], outcome["same_at_another_time"], outcome["differences"]) == (0, 0, [])
@@ -145,11 +188,10 @@ def test_lower_limits_find_more_and_say_so(stored: Platform, tmp_path: Path) -> 
 def test_what_opened_before_the_period_is_not_compared(stored: Platform) -> None:
     rows = stored.query("SELECT toUnixTimestamp64Milli(max(ingest_ts)) + 1 FROM telemetry")
     ((device,),) = stored.query("SELECT device_id FROM alarm_events WHERE startsWith(device_id, 'BF-') LIMIT 1")
-    number = int(device.removeprefix("BF-"))
     again = [report | {"temperature_c": [99.0]} for report in _reports(device, random.Random(1))[-20:]]
     for later_ms, report in enumerate(again):
         report["event_ts"] = now_ms() + later_ms
-    stored.kafka.send([ProducerRecord(number % 2, device.encode(), orjson.dumps(again))])
+    stored.kafka.send([ProducerRecord(home(device), device.encode(), orjson.dumps(again))])
     count = "SELECT count() FROM telemetry WHERE device_id = %(device)s AND ingest_ts >= toDateTime64(%(at)s / 1000, 3)"
     until(lambda: stored.query(count, device=device, at=rows[0][0]) == [(20,)], "the new reports stored")
     outcome = orjson.loads(_backfill(stored, "--from", str(rows[0][0]), "--to", "now", "--json").out)
