@@ -21,6 +21,10 @@ from schemas.registry import DeviceEntry, LimitSections, LimitsEntry
 PAGES: Final = 1024
 """Of a partition with a hundred thousand devices each holds a hundred: unpacked in 0.3 ms, 29 bytes a device
 [measured]."""
+PAGE_DEVICES_MOST: Final = 1_000
+"""A million devices of a partition: all of the largest city in one [ours]."""
+PAGE_BYTES_MOST: Final = 900_000
+"""A page is one record of the checkpoints topic, which takes a mebibyte (`schemas.topics`)."""
 PAGE: Final = b"registered/"
 LIMITS: Final = b"limits"
 """How the keys of pages begin among the checkpoints of a partition, and the key of the limits of many devices."""
@@ -121,20 +125,27 @@ class Registered:
         """What is registered of one device."""
         return self.find([device_id])[0]
 
-    def put(self, device: KnownDevice) -> None:
-        """Know this of a device, in the place of what was known."""
+    def put(self, device: KnownDevice) -> bool:
+        """Know this of a device, in the place of what was known. False where there is no room for it, and all is as it
+        was."""
         (one,) = _hashes([device.device_id])
-        self._put(int(one) % PAGES, {**self._opened(int(one) % PAGES), device.device_id: device})
+        number = int(one) % PAGES
+        page = {**self._opened(number), device.device_id: device}
+        if len(page) > PAGE_DEVICES_MOST or len(value := packed(page)) > PAGE_BYTES_MOST:
+            return False
+        self._keep(number, page, value)
         at = int(np.searchsorted(self._hashes, one))
         if at == len(self._hashes) or self._hashes[at] != one:
             self._hashes = np.insert(self._hashes, at, one)
+        return True
 
     def drop(self, device_id: str) -> None:
         """Know nothing of a device any more."""
         page = int(_hashes([device_id])[0]) % PAGES
         held = self._opened(page)
         if device_id in held:
-            self._put(page, {name: one for name, one in held.items() if name != device_id})
+            left = {name: one for name, one in held.items() if name != device_id}
+            self._keep(page, left, packed(left) if left else b"")
 
     def set_limits(self, limits: LimitsEntry) -> None:
         """Have these limits of many devices."""
@@ -178,10 +189,9 @@ class Registered:
         self._open[page] = held
         return held
 
-    def _put(self, page: int, held: _Page) -> None:
-        self._pages[page] = packed(held) if held else b""
-        self._open[page] = held
-        self._changed.add(page)
+    def _keep(self, number: int, page: _Page, value: bytes) -> None:
+        self._pages[number], self._open[number] = value, page
+        self._changed.add(number)
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -208,15 +208,16 @@ class PartitionState:
         self.registered.set_limits(entry)
         self._in_force = None
 
-    def register(self, device_id: str, device: KnownDevice | None) -> None:
-        """Know this of a device from now on, or nothing any more."""
+    def register(self, device_id: str, device: KnownDevice | None) -> bool:
+        """Know this of a device from now on, or nothing any more. False where there is no room for it."""
         if device is None:
             self.registered.drop(device_id)
-        else:
-            self.registered.put(device)
+        elif not self.registered.put(device):
+            return False
         rows = [row for of in self._row_of.values() if (row := of.get(device_id)) is not None]
         self.indices["registered"][rows] = -1
         self._without_profiles(np.array(rows, np.int64))
+        return True
 
     def look_up(self, rows: np.ndarray) -> None:
         """Find what is registered of the devices of these rows, where that is still to be done."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from detectors.limits import LimitsError, LimitTable, check_sections
 from detectors.registered import KnownDevice
 from detectors.state import PartitionState
 from schemas.registry import DeviceEntry, LimitsEntry
+
+NO_ROOM: Final = "本分区登记的设备太多，或其登记内容太大，无法再登记；请增加分区"
 
 
 class _NamesDevice(msgspec.Struct):
@@ -33,8 +37,8 @@ def change(entry: DeviceEntry | LimitsEntry, state: PartitionState, limits: Limi
         return f"限值无效：{error}"
     if isinstance(entry, LimitsEntry):
         state.set_limits(entry)
-    else:
-        state.register(entry.device_id, None if entry.removed else KnownDevice.of(entry))
+    elif not state.register(entry.device_id, None if entry.removed else KnownDevice.of(entry)):
+        return NO_ROOM
     return ""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from detectors.limits import LimitsError, LimitTable, check_sections
-from detectors.registered import KnownDevice
+from detectors.registered import KnownDevice, Registered
 from detectors.twin.devices import Device
 from schemas.quantities import KIND_CODES
 from schemas.registry import DeviceEntry, LimitsEntry
@@ -19,6 +19,7 @@ class TwinRegistry:
     def __init__(self, limits: LimitTable) -> None:
         self.base = self.limits = limits
         self.known: dict[str, KnownDevice] = {}
+        self.room = Registered()
 
     def take(self, entry: DeviceEntry | LimitsEntry, devices: Iterable[Device]) -> str:
         """Have what an entry says. Why it is refused, if it is."""
@@ -36,8 +37,11 @@ class TwinRegistry:
             return ""
         if entry.removed:
             self.known.pop(entry.device_id, None)
-        else:
+            self.room.drop(entry.device_id)
+        elif self.room.put(KnownDevice.of(entry)):
             self.known[entry.device_id] = KnownDevice.of(entry)
+        else:
+            return "本分区登记的设备太多，或其登记内容太大，无法再登记；请增加分区"
         for device in devices:
             if device.device_id == entry.device_id:
                 self.tell(device)

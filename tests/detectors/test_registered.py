@@ -273,6 +273,15 @@ def test_a_million_devices_take_sixty_bytes_each_at_most() -> None:
     assert size / devices + 4 <= 60
 
 
+def test_what_finds_no_room_is_refused_and_what_was_known_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detectors.registered.PAGE_BYTES_MOST", 100)
+    large = entry(name="".join(f"{number * 7919 % 9973}" for number in range(60)))
+    found = come_to([changes(0, entry(name="3层")), changes(1, large, first=1), *measured(9, 450, 450)])
+    assert [one.outcome for one in found.outcomes] == ["applied", "refused"]
+    assert "请增加分区" in found.outcomes[1].reason
+    assert [one.place for one in opened(found)] == ["3层"]
+
+
 def test_nothing_is_unpacked_for_ids_that_nobody_has() -> None:
     registered = Registered()
     registered.put(KnownDevice("LY-1"))
