@@ -6,9 +6,7 @@ remembers the profile of each device, so that a detector gathers the limits of a
 
 from __future__ import annotations
 
-import math
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -20,6 +18,7 @@ import orjson
 
 from schemas.absences import Absences, AbsencesError, absences
 from schemas.events import AlarmKind, Severity
+from schemas.limit_sections import DEFAULTS, LimitsError, LimitsTable, limit_of, merged, read_toml, source_of
 from schemas.quantities import DEVICE_KINDS, KIND_CODES
 
 LIMIT: Final = np.dtype(
@@ -40,24 +39,7 @@ LIMIT: Final = np.dtype(
 """Limits of one alarm kind in one profile. A level that does not exist is +inf; `lowest` is the
 lower of the two, and below `recovery` a value is normal again."""
 
-_LEVELS: Final = ("warning", "alarm")
-_SECONDS: Final = ("confirm_warning_s", "confirm_alarm_s", "confirm_recovery_s", "learn_s", "memory_s", "window_s")
-_NUMBERS: Final = ("recovery_margin", "learn_samples", *_SECONDS)
-_NEEDED: Final[Mapping[AlarmKind, Sequence[str]]] = {
-    AlarmKind.RESIDUAL_CURRENT_RISE: ("learn_s", "learn_samples", "memory_s"),
-    AlarmKind.TEMPERATURE_RISE: ("window_s",),
-}
-"""What may not be 0: a baseline learned from nothing, or a rate over no time, makes alarms of noise."""
-_MOST: Final = 1e12
-"""Beyond every level and every time; in milliseconds it still fits an int64 [ours]."""
 _ABSENT: Final = "absent"
-_DEFAULTS: Final = Path(__file__).with_name("limits.toml")
-
-LimitsTable = Mapping[str, Any]
-
-
-class LimitsError(ValueError):
-    """A limits file that cannot be used; the text says which entry and what it may be."""
 
 
 class LimitRows:
@@ -118,19 +100,10 @@ class LimitTable:
 
 def load_limits(path: Path | None = None) -> LimitTable:
     """The shipped limits, changed by the file at `path` if there is one. Raises LimitsError."""
-    document = _parse(_DEFAULTS)
+    document = read_toml(DEFAULTS)
     if path is not None:
-        document = _merged(document, _checked(_parse(path), path))
+        document = merged(document, _checked(read_toml(path), path))
     return _table(document)
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LimitsError(f"cannot read the limits file {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LimitsError(f"the limits file {path} is not valid TOML: {error}") from error
 
 
 def _checked(document: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -155,15 +128,6 @@ def _is_table(entry: object) -> bool:
     return isinstance(entry, dict)
 
 
-def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`change` over `base`, table by table; a level is replaced whole, so that it never keeps a wrong source."""
-    merged = dict(base)
-    for name, value in change.items():
-        deeper = isinstance(value, dict) and isinstance(merged.get(name), dict) and name not in _LEVELS
-        merged[name] = _merged(merged[name], value) if deeper else value
-    return merged
-
-
 def _table(document: Mapping[str, Any]) -> LimitTable:
     overrides: Mapping[str, LimitsTable] = document.get("device", {})
     # A device's kind is not known from its id, so its own limits are laid over those of every kind.
@@ -172,16 +136,16 @@ def _table(document: Mapping[str, Any]) -> LimitTable:
     sources: dict[AlarmKind, list[tuple[str, str]]] = {}
     for kind in AlarmKind:
         sections = [
-            _merged(_merged(document["default"][kind], of_kind.get(kind, {})), own.get(kind, {}))
+            merged(merged(document["default"][kind], of_kind.get(kind, {})), own.get(kind, {}))
             for of_kind, own in scopes
         ]
         try:
             rows.append([])
             for section in sections:
-                rows[-1].append(_limit(kind, section))
+                rows[-1].append(limit_of(kind, section))
         except LimitsError as error:
             raise LimitsError(f"{_entry(kind, len(rows[-1]), document)}: {error}") from None
-        sources[kind] = [(_source(section, "warning"), _source(section, "alarm")) for section in sections]
+        sources[kind] = [(source_of(section, "warning"), source_of(section, "alarm")) for section in sections]
     devices = {device: len(DEVICE_KINDS) * number for number, device in enumerate(overrides, start=1)}
     told = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     digest = blake2b(told, digest_size=16).digest()
@@ -205,51 +169,3 @@ def _entry(kind: AlarmKind, profile: int, document: Mapping[str, Any]) -> str:
     if kind in own:
         return f'[device."{device}".{kind}], for a device of the kind {of_kind}'
     return f"[{of_kind if kind in document.get(of_kind, {}) else 'default'}.{kind}]"
-
-
-def _limit(kind: AlarmKind, section: LimitsTable) -> tuple[float, ...]:
-    if unknown := section.keys() - {*_LEVELS, *_NUMBERS, "settable"}:
-        raise LimitsError(f"{min(unknown)!r} is no setting; known are {', '.join((*_LEVELS, *_NUMBERS))}")
-    warning, alarm = (_level(section, name) for name in _LEVELS)
-    if math.isfinite(warning) and warning > alarm:
-        raise LimitsError(f"the warning level {warning:g} lies above the alarm level {alarm:g}")
-    numbers = {name: _number(name, section.get(name, 0)) for name in _NUMBERS}
-    for name in _NEEDED.get(kind, ()):
-        least = 1 if name == "learn_samples" else 0.001
-        if numbers[name] < least:
-            raise LimitsError(f"{name} must be {least:g} or more, got {section.get(name, 0)!r}")
-    *confirms, learn, memory, window = (round(numbers[name] * 1000) for name in _SECONDS)
-    lowest = min(warning, alarm)
-    if math.isfinite(lowest) and numbers["recovery_margin"] >= lowest:
-        raise LimitsError(
-            f"recovery_margin {numbers['recovery_margin']:g} must lie below the level {lowest:g}, "
-            "or no value is normal again"
-        )
-    recovery = lowest - numbers["recovery_margin"]
-    samples = int(numbers["learn_samples"])
-    return warning, alarm, lowest, recovery, *confirms, learn, samples, memory, window
-
-
-def _level(section: LimitsTable, name: str) -> float:
-    given = section.get(name, {})
-    if given == {}:
-        return math.inf
-    value = given.get("value") if isinstance(given, dict) else given
-    if value is None:
-        raise LimitsError(f"{name} has no value, found {given!r}; {name} = {{}} would switch it off")
-    level = _number(name, value)
-    low, high = section["settable"]
-    if not low <= level <= high:
-        raise LimitsError(f"the {name} level {level:g} lies outside what may be set, {low:g} to {high:g}")
-    return level
-
-
-def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
-        raise LimitsError(f"{name} must be a number from 0 up to {_MOST:g}, got {value!r}")
-    return float(value)
-
-
-def _source(section: LimitsTable, name: str) -> str:
-    entry = section.get(name, {})
-    return str(entry.get("from", "set by the operator")) if isinstance(entry, dict) else "set by the operator"

@@ -33,7 +33,7 @@ _Id = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 LimitSections = dict[str, dict[str, Any]]
-"""By kind of alarm, what differs of its limits: what a section of `detectors/limits.toml` may have. A level is
+"""By kind of alarm, what differs of its limits: what a section of `schemas/limits.toml` may have. A level is
 `{"value": ..., "from": ..., "by": ..., "since_ts": ...}`: how much, from which document, set by whom and since when,
 epoch ms; `{}` switches it off."""
 
