@@ -27,6 +27,8 @@ EPOCH: Final = "emberline.epoch"
 NUMBER: Final = "emberline.number"
 
 LIMITS_KEY: Final = b"*/limits"
+LIMITS_BYTES_MOST: Final = 131_072
+"""Of the record under it: as text within the JSON of a control record, which holds twice that, it still fits [ours]."""
 
 _Text = Annotated[str, Meta(max_length=255)]
 _Id = Annotated[str, Meta(min_length=1, max_length=64)]
