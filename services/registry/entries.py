@@ -10,7 +10,7 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session, aliased
 
 from schemas.registry import VERSION, ComponentEntry, DeviceEntry, LimitSections
-from services.registry.limits.rows import Scope, ScopeKind, by_scope, in_force_of
+from services.registry.limits.rows import LimitsScope, ScopeKind, by_scope, in_force_of
 from services.registry.models import Organisation, RegisteredComponent, RegisteredDevice, Unit
 
 REMOVED: Final = "removed"
@@ -26,7 +26,7 @@ def entries_of(session: Session, device_ids: Sequence[str]) -> Iterator[DeviceEn
     held = select(*RegisteredComponent.__table__.columns).where(RegisteredComponent.device_id.in_(device_ids))
     for one in session.execute(held.order_by(RegisteredComponent.quantity, RegisteredComponent.number)):
         if one.state != REMOVED:
-            scope = Scope(ScopeKind.COMPONENT, one.device_id, one.quantity, one.number)
+            scope = LimitsScope(ScopeKind.COMPONENT, one.device_id, one.quantity, one.number)
             components[one.device_id].append(_component(one, limits.get(scope, {})))
     for device, unit, own, of_unit in session.execute(_devices(device_ids)):
         organisation = own or of_unit
@@ -50,7 +50,7 @@ def entries_of(session: Session, device_ids: Sequence[str]) -> Iterator[DeviceEn
             phases=device.phases or 0,
             interval_s=device.interval_s or 0,
             components=components[device.id],
-            limits=limits.get(Scope(ScopeKind.DEVICE, device.id), {}),
+            limits=limits.get(LimitsScope(ScopeKind.DEVICE, device.id), {}),
         )
 
 

@@ -119,9 +119,11 @@ def publication(session: Session) -> ChangeNumber:
     return ChangeNumber(SOURCE_NAME, epoch, sent)
 
 
-def is_there_anything(session: Session) -> bool:
-    """Whether there is anything to tell of."""
-    return any(session.scalar(select(one.id).limit(1)) is not None for one in (RegisteredDevice, LimitsRow))
+def is_told_of(session: Session) -> bool:
+    """Whether there is anything of which the registry's topic has been told. What was sent and is not known to be
+    published may have been undone by the broker, and comes again."""
+    there = any(session.scalar(select(one.id).limit(1)) is not None for one in (RegisteredDevice, LimitsRow))
+    return there and bool(session.scalar(select(Publication.published)))
 
 
 def unpublished_acts(session: Session) -> list[ToPublish]:

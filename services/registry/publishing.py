@@ -41,7 +41,7 @@ from services.registry.outbox import (
     ToPublish,
     backlog,
     begin_anew,
-    is_there_anything,
+    is_told_of,
     let_lease_go,
     next_rows,
     note_partitions,
@@ -254,11 +254,11 @@ class Publisher:
             newest = {topic: await _newest(consumer, of_topic, LAST) for topic, of_topic in partitions.items()}
             with reading(self._engine) as session:
                 mine, waiting = publication(session), unpublished_acts(session)
-                is_told_of = bool(mine.number) and is_there_anything(session)
-            if is_told_of and not newest[REGISTRY.name].number:
+                is_known = is_told_of(session)
+            if is_known and not newest[REGISTRY.name].number:
                 # Another system may have written more than that after ours.
                 newest[REGISTRY.name] = await _newest(consumer, partitions[REGISTRY.name])
-            is_forgotten = is_told_of and not newest[REGISTRY.name].number
+            is_forgotten = is_known and not newest[REGISTRY.name].number
             highest = max(newest.values())
             is_another = highest > mine or (highest.number > 0 and not mine.number)
             begins_anew = is_another or is_forgotten
@@ -276,7 +276,9 @@ class Publisher:
 
 async def _where(one: ToPublish, producer: AIOKafkaProducer) -> Sequence[int | None]:
     """Into which partitions a record belongs; None is where the client puts its key."""
-    return sorted(await producer.partitions_for(one.topic)) if one.key.startswith(EVERYWHERE) else [None]
+    # Of other topics the key is what somebody called a device.
+    is_everywhere = one.topic == REGISTRY.name and one.key.startswith(EVERYWHERE)
+    return sorted(await producer.partitions_for(one.topic)) if is_everywhere else [None]
 
 
 async def _newest(

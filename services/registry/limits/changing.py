@@ -19,12 +19,13 @@ from schemas.registry import LIMITS_BYTES_MOST
 from services.registry.codes import KIND_LABELS, PLACE_KINDS
 from services.registry.database import in_parts
 from services.registry.entries import REMOVED
+from services.registry.exchange.fields import ID_MOST
 from services.registry.limits.checking import check_alone, check_in_force, settable
 from services.registry.limits.rows import (
     SHARED,
     KeptSection,
     KeptSetting,
-    Scope,
+    LimitsScope,
     ScopeKind,
     SectionKey,
     in_force,
@@ -44,7 +45,7 @@ WantedSections = Mapping[SectionKey, LimitsTable]
 class SectionChange(NamedTuple):
     """What a section was, and what it is."""
 
-    scope: Scope
+    scope: LimitsScope
     kind: AlarmKind
     before: KeptSection
     after: KeptSection
@@ -84,7 +85,10 @@ def _refuse_unusable(wanted: WantedSections) -> None:
         raise RefusedError(*wrong)
 
 
-def _wrong_alone(scope: Scope, kind: AlarmKind, section: LimitsTable) -> Iterator[str]:
+def _wrong_alone(scope: LimitsScope, kind: AlarmKind, section: LimitsTable) -> Iterator[str]:
+    is_named = scope.kind is not ScopeKind.DEFAULT
+    if is_named and not (0 < len(scope.subject) <= ID_MOST and scope.subject.isprintable()):
+        yield f"编号或名称应有1到{ID_MOST}个看得见的字；请核对"
     if scope.kind is ScopeKind.COMPONENT and scope.quantity != QUANTITY_OF[kind]:
         yield f"不是{BY_NAME[scope.quantity].label}的告警；请写在{BY_NAME[QUANTITY_OF[kind]].label}的部件下"
     if "settable" in section:
@@ -127,7 +131,7 @@ def _kept(name: str, given: Any, before: KeptSetting | None, by: str, now: int) 
     return KeptSetting(value, by, now, document)
 
 
-def _refuse_unknown(session: Session, scopes: Collection[Scope]) -> None:
+def _refuse_unknown(session: Session, scopes: Collection[LimitsScope]) -> None:
     """Refuse what is set for what is not there."""
     named = {kind: {one.subject for one in scopes if one.kind is kind} for kind in ScopeKind}
     components = {one for one in scopes if one.kind is ScopeKind.COMPONENT}
@@ -163,12 +167,12 @@ def _lacking(session: Session, column: InstrumentedAttribute[Any], asked: Collec
     return lacking
 
 
-def _components_there(session: Session, device_ids: Collection[str]) -> set[Scope]:
+def _components_there(session: Session, device_ids: Collection[str]) -> set[LimitsScope]:
     one = RegisteredComponent
-    found = set[Scope]()
+    found = set[LimitsScope]()
     for some in in_parts(device_ids):
         rows = select(one.device_id, one.quantity, one.number).where(one.device_id.in_(some), one.state != REMOVED)
-        found.update(Scope(ScopeKind.COMPONENT, *row) for row in session.execute(rows))
+        found.update(LimitsScope(ScopeKind.COMPONENT, *row) for row in session.execute(rows))
     return found
 
 
@@ -182,7 +186,7 @@ def _write(session: Session, changes: Sequence[SectionChange], by: str, why: str
     session.flush()
 
 
-def _tell(session: Session, scopes: Collection[Scope], by: str) -> None:
+def _tell(session: Session, scopes: Collection[LimitsScope], by: str) -> None:
     if any(one.kind in SHARED for one in scopes):
         size = len(tell_of_limits(session, by).to_json())
         if size > LIMITS_BYTES_MOST:

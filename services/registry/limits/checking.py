@@ -14,7 +14,7 @@ from schemas.limit_sections import DEFAULTS, LEVELS, LimitsError, LimitsTable, l
 from schemas.quantities import DEVICE_KINDS
 from services.registry.database import in_parts
 from services.registry.entries import REMOVED
-from services.registry.limits.rows import SHARED, KeptSection, Scope, ScopeKind, SectionKey, in_force, told
+from services.registry.limits.rows import SHARED, KeptSection, LimitsScope, ScopeKind, SectionKey, in_force, told
 from services.registry.models import LimitsRow, RegisteredDevice, Unit
 from services.registry.refusals import RefusedError
 
@@ -62,10 +62,10 @@ class DeviceGroup(NamedTuple):
     devices: int
 
     @property
-    def scopes(self) -> list[Scope]:
+    def scopes(self) -> list[LimitsScope]:
         """Those that hold for all of them, from the most general on."""
         named = zip(SHARED, ("", *self[:4]), strict=True)
-        return [Scope(kind, subject) for kind, subject in named if subject is not None]
+        return [LimitsScope(kind, subject) for kind, subject in named if subject is not None]
 
 
 def check_in_force(session: Session, kinds: Collection[AlarmKind] = tuple(AlarmKind)) -> None:
@@ -84,7 +84,7 @@ def _problems(
     groups = [DeviceGroup(*row) for row in session.execute(_groups())]
     # Devices that are not registered yet are of some kind, or of none.
     unregistered = [DeviceGroup(kind, None, None, None, "", 0) for kind in ("", *(one.name for one in DEVICE_KINDS))]
-    judged = set[tuple[AlarmKind, str, tuple[Scope, ...]]]()
+    judged = set[tuple[AlarmKind, str, tuple[LimitsScope, ...]]]()
     for group in (*groups, *unregistered):
         for kind in sorted(kinds):
             scopes = group.scopes
@@ -102,7 +102,7 @@ def _problems_of_devices(session: Session, sections: Mapping[SectionKey, KeptSec
     for scope, kind in own:
         group = by_id.get(scope.subject)
         if group is not None:
-            of_device = [Scope(ScopeKind.DEVICE, scope.subject)]
+            of_device = [LimitsScope(ScopeKind.DEVICE, scope.subject)]
             component = [scope] if scope.kind is ScopeKind.COMPONENT else []
             yield from _problem(kind, group, [*group.scopes, *of_device, *component], sections)
 
@@ -133,7 +133,7 @@ def _if_set(scope: ScopeKind, column: Any) -> ColumnElement[str | None]:
 
 
 def _problem(
-    kind: AlarmKind, group: DeviceGroup, scopes: Sequence[Scope], sections: Mapping[SectionKey, KeptSection]
+    kind: AlarmKind, group: DeviceGroup, scopes: Sequence[LimitsScope], sections: Mapping[SectionKey, KeptSection]
 ) -> Iterator[str]:
     section: dict[str, Any] = {}
     last = scopes[0]
@@ -147,10 +147,10 @@ def _problem(
         yield f"{last.label}的{kind.label}限值不可用{_for_whom(group, last)}：{error.chinese}"
 
 
-def _for_whom(group: DeviceGroup, last: Scope) -> str:
+def _for_whom(group: DeviceGroup, last: LimitsScope) -> str:
     """Which devices it is about, where the scope does not say it."""
     if last.kind not in SHARED:
         return ""
     if group.devices:
         return f"于设备{group.device_id}" + (f"等{group.devices}台" if group.devices > 1 else "")
-    return f"于{Scope(ScopeKind.KIND, group.kind).label}" if group.kind else ""
+    return f"于{LimitsScope(ScopeKind.KIND, group.kind).label}" if group.kind else ""

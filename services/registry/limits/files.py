@@ -14,9 +14,8 @@ from typing import Any, Final
 from schemas.events import AlarmKind
 from schemas.limit_sections import LimitsError, LimitsTable, read_toml
 from schemas.quantities import BY_NAME, KIND_CODES, MAX_COMPONENTS
-from services.registry.exchange.fields import ID_MOST
 from services.registry.limits.changing import WantedSections
-from services.registry.limits.rows import Scope, ScopeKind, SectionKey
+from services.registry.limits.rows import LimitsScope, ScopeKind, SectionKey
 from services.registry.refusals import RefusedError
 
 SUBJECTS: Final = (ScopeKind.PLACE_KIND, ScopeKind.MODEL, ScopeKind.UNIT, ScopeKind.DEVICE)
@@ -45,9 +44,9 @@ def _read(document: dict[str, Any]) -> Iterator[Found]:
         if not isinstance(held, dict):
             yield f"中的 {name} 不是一节；请按 [default.temperature] 的形式书写"
         elif name == ScopeKind.DEFAULT:
-            yield from _of_scope(Scope(ScopeKind.DEFAULT), held, f"[{name}]")
+            yield from _of_scope(LimitsScope(ScopeKind.DEFAULT), held, f"[{name}]")
         elif name in KIND_CODES:
-            yield from _of_scope(Scope(ScopeKind.KIND, name), held, f"[{name}]")
+            yield from _of_scope(LimitsScope(ScopeKind.KIND, name), held, f"[{name}]")
         elif name in SUBJECTS:
             for subject, own in held.items():
                 yield from _of_subject(ScopeKind(name), subject, own)
@@ -60,12 +59,10 @@ def _of_subject(kind: ScopeKind, subject: str, held: Any) -> Iterator[Found]:
     where = f'[{kind}."{subject}"]'
     if not isinstance(held, dict):
         yield f"{where}：不是一节；请按 {where[:-1]}.temperature] 的形式书写"
-    elif not 0 < len(subject) <= ID_MOST:
-        yield f"{where}：名称应有1到{ID_MOST}个字；请核对"
     else:
         components = held.get("component", {}) if kind is ScopeKind.DEVICE else {}
         yield from _of_scope(
-            Scope(kind, subject), {name: one for name, one in held.items() if one is not components}, where
+            LimitsScope(kind, subject), {name: one for name, one in held.items() if one is not components}, where
         )
         yield from _of_components(subject, components, f"{where[:-1]}.component")
 
@@ -82,11 +79,11 @@ def _of_components(device_id: str, held: Any, where: str) -> Iterator[Found]:
             if not _NUMBER.fullmatch(number) or int(number) > MAX_COMPONENTS or not isinstance(own, dict):
                 yield f"{where}.{quantity}.{number}]：部件序号必须从1到{MAX_COMPONENTS}，下面再写告警类型；请核对"
                 continue
-            scope = Scope(ScopeKind.COMPONENT, device_id, quantity, int(number))
+            scope = LimitsScope(ScopeKind.COMPONENT, device_id, quantity, int(number))
             yield from _of_scope(scope, own, f"{where}.{quantity}.{number}]")
 
 
-def _of_scope(scope: Scope, held: dict[str, Any], where: str) -> Iterator[Found]:
+def _of_scope(scope: LimitsScope, held: dict[str, Any], where: str) -> Iterator[Found]:
     for name, section in held.items():
         if name == "absent":
             yield f"{where}：{_ABSENT}"

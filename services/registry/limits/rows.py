@@ -40,7 +40,7 @@ SHARED: Final = tuple(one for one in ScopeKind if one not in (ScopeKind.DEVICE, 
 """What holds for more than one device, and is told in one record."""
 
 
-class Scope(NamedTuple):
+class LimitsScope(NamedTuple):
     """For what limits hold. `subject` is a code or an id, of a component that of its device; `number` is from 1."""
 
     kind: ScopeKind
@@ -90,7 +90,7 @@ class KeptSetting(Struct, frozen=True, omit_defaults=True):
 
 
 KeptSection = Mapping[str, KeptSetting]
-SectionKey = tuple[Scope, AlarmKind]
+SectionKey = tuple[LimitsScope, AlarmKind]
 _read: Final = msgspec.json.Decoder(dict[str, KeptSetting]).decode
 
 
@@ -140,13 +140,13 @@ def _sections(session: Session, rows: Select[LimitsRow]) -> Iterator[tuple[Secti
     for row in session.scalars(rows):
         # A release after this one may know more kinds of alarm.
         if row.alarm_kind in set(AlarmKind) and (section := _read(row.settings)):
-            scope = Scope(ScopeKind(row.scope), row.subject, row.quantity, row.number)
+            scope = LimitsScope(ScopeKind(row.scope), row.subject, row.quantity, row.number)
             yield (scope, AlarmKind(row.alarm_kind)), section
 
 
-def by_scope(sections: Mapping[SectionKey, KeptSection]) -> dict[Scope, dict[str, Any]]:
+def by_scope(sections: Mapping[SectionKey, KeptSection]) -> dict[LimitsScope, dict[str, Any]]:
     """Sections as they are published, by scope and kind of alarm."""
-    found = defaultdict[Scope, dict[str, Any]](dict)
+    found = defaultdict[LimitsScope, dict[str, Any]](dict)
     for (scope, kind), section in sections.items():
         found[scope][kind] = told(section)
     return dict(found)

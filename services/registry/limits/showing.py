@@ -20,7 +20,7 @@ from services.registry.limits.rows import (
     SHARED,
     KeptSection,
     KeptSetting,
-    Scope,
+    LimitsScope,
     ScopeKind,
     SectionKey,
     in_force,
@@ -39,7 +39,7 @@ class ShownSetting(NamedTuple):
     kind: AlarmKind
     name: str
     value: float | None
-    scope: Scope
+    scope: LimitsScope
     document: str
     by: str
     since_ts: int
@@ -70,14 +70,14 @@ class ShownPlace(NamedTuple):
 
     label: str
     device_kind: str
-    scopes: Sequence[Scope]
+    scopes: Sequence[LimitsScope]
 
 
 def places_of(session: Session, kind: ScopeKind, subject: str) -> list[ShownPlace]:
     """The places that are meant: of a unit, a model or a kind of place one for each kind of device there. Raises
     RefusedError where there is no such thing."""
-    scope = Scope(kind, subject)
-    default = Scope(ScopeKind.DEFAULT)
+    scope = LimitsScope(kind, subject)
+    default = LimitsScope(ScopeKind.DEFAULT)
     match kind:
         case ScopeKind.DEFAULT:
             return [ShownPlace(default.label, "", [default])]
@@ -90,7 +90,7 @@ def places_of(session: Session, kind: ScopeKind, subject: str) -> list[ShownPlac
         case ScopeKind.MODEL:
             found = _of_many(session, scope, RegisteredDevice.model == subject)
         case ScopeKind.UNIT if (unit := session.get(Unit, subject)) is not None:
-            place = [Scope(ScopeKind.PLACE_KIND, unit.place_kind)] if unit.place_kind else []
+            place = [LimitsScope(ScopeKind.PLACE_KIND, unit.place_kind)] if unit.place_kind else []
             found = _of_many(session, scope, Unit.id == subject, place)
         case _:
             found = []
@@ -99,7 +99,7 @@ def places_of(session: Session, kind: ScopeKind, subject: str) -> list[ShownPlac
     return found or [ShownPlace(scope.label, "", [default, scope])]
 
 
-def _unknown(scope: Scope) -> str:
+def _unknown(scope: LimitsScope) -> str:
     listed = {ScopeKind.KIND: KIND_LABELS, ScopeKind.PLACE_KIND: PLACE_KINDS}.get(scope.kind, {})
     if listed:
         return f"没有{scope.label}；可用：" + "、".join(f"{code}（{label}）" for code, label in listed.items())
@@ -108,7 +108,7 @@ def _unknown(scope: Scope) -> str:
 
 def _of_device(session: Session, device_id: str) -> Iterator[ShownPlace]:
     for group in groups_of(session, [device_id]):
-        own = [*group.scopes, Scope(ScopeKind.DEVICE, device_id)]
+        own = [*group.scopes, LimitsScope(ScopeKind.DEVICE, device_id)]
         label = f"{own[-1].label}（{KIND_LABELS[group.kind]}）"
         yield ShownPlace(label, group.kind, own)
         components = sorted({one for one, _ in in_force_of(session, [device_id]) if one.kind is ScopeKind.COMPONENT})
@@ -116,14 +116,16 @@ def _of_device(session: Session, device_id: str) -> Iterator[ShownPlace]:
             yield ShownPlace(one.label, group.kind, [*own, one])
 
 
-def _of_many(session: Session, scope: Scope, where: Any, more: Sequence[Scope] = ()) -> list[ShownPlace]:
+def _of_many(session: Session, scope: LimitsScope, where: Any, more: Sequence[LimitsScope] = ()) -> list[ShownPlace]:
     there = select(RegisteredDevice.kind).join(Unit, RegisteredDevice.unit_id == Unit.id)
     kinds = session.scalars(there.where(where, RegisteredDevice.state != REMOVED).distinct()).all()
     named = [(f"{scope.label}的{KIND_LABELS[kind]}", kind) for kind in sorted(kinds)]
     if not named and scope.kind is ScopeKind.UNIT:
         named = [(scope.label, "")]
-    of_kind = [(label, kind, [Scope(ScopeKind.KIND, kind)] if kind else []) for label, kind in named]
-    return [ShownPlace(label, kind, [Scope(ScopeKind.DEFAULT), *own, *more, scope]) for label, kind, own in of_kind]
+    of_kind = [(label, kind, [LimitsScope(ScopeKind.KIND, kind)] if kind else []) for label, kind in named]
+    return [
+        ShownPlace(label, kind, [LimitsScope(ScopeKind.DEFAULT), *own, *more, scope]) for label, kind, own in of_kind
+    ]
 
 
 def shown_limits(session: Session, place: ShownPlace) -> list[ShownSetting]:

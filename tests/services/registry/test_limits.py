@@ -129,7 +129,8 @@ def test_a_section_that_is_not_named_stays_unless_the_file_is_to_be_all_there_is
     limits, entry = list(told(kept))[-2:]
     assert isinstance(limits, LimitsEntry)
     assert isinstance(entry, DeviceEntry)
-    assert (limits.default.keys(), entry.limits) == ({"arc_fault"}, {})
+    assert limits.default.keys() == {"arc_fault"}
+    assert entry.limits == {}
     put(kept, tmp_path, "[default.arc_fault]\n")
     limits = list(told(kept))[-1]
     assert isinstance(limits, LimitsEntry)
@@ -167,7 +168,7 @@ REFUSED = [
     ("[default]\ntemperature = 50", "[default.temperature]：不是一节"),
     ("default = 5", "default 不是一节"),
     ("[device]\nLY-1 = 5", "不是一节"),
-    ('[unit."".temperature]\nwarning = 50', "名称应有1到64个字"),
+    ('[unit."".temperature]\nwarning = 50', "编号或名称应有1到64个看得见的字"),
     (
         "[default.absent.temperature_c]\nsentinels = [5]",
         "无效值（absent）不在登记库中设置；请写入 EMBERLINE_LIMITS_FILE",

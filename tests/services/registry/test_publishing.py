@@ -21,7 +21,7 @@ from schemas.registry import LIMITS_KEY, ChangeNumber, DeviceEntry, LimitsEntry
 from schemas.topics import REGISTRY
 from services.registry.database import engine_of, migrate, reading, url_of, writing
 from services.registry.limits.changing import set_limits
-from services.registry.limits.rows import Scope, ScopeKind
+from services.registry.limits.rows import LimitsScope, ScopeKind
 from services.registry.models import OutboxRow, Publication
 from services.registry.outbox import backlog, note_published, take_lease, tell_of
 from services.registry.publishing import Publisher
@@ -83,7 +83,7 @@ def limits_told(kafka: Kafka) -> list[list[tuple[ChangeNumber, LimitsEntry]]]:
 
 
 def set_default(engine: Engine, alarm: int) -> None:
-    key = (Scope(ScopeKind.DEFAULT), AlarmKind.TEMPERATURE)
+    key = (LimitsScope(ScopeKind.DEFAULT), AlarmKind.TEMPERATURE)
     with writing(engine) as session:
         assert set_limits(session, {key: {"alarm": alarm}}, "张三", "现场核定")
 
