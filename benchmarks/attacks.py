@@ -48,7 +48,7 @@ PLACES: Final = {"same": ATTACKED, "other": 1}
 """Where neighbours are: in the partition that is attacked, and in one beside it."""
 EVERY_S: Final = 0.2
 ARCS: Final = 20
-"""Arc half-cycles within a second: a fire that needs no confirming (detectors/limits.toml)."""
+"""Arc half-cycles within a second: a fire that needs no confirming (schemas/limits.toml)."""
 LOOK_S: Final = 0.05
 RESTART_S: Final = 0.5
 READY_S: Final = 60.0

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "demo": "cli.demo.command:demo",
     "device": "cli.device:device",
     "kafka": "cli.kafka:kafka",
+    "limits": "cli.limits:limits",
     "migrate": "cli.migrate:migrate",
     "registry": "cli.registry:registry",
     "rejects": "cli.rejects.command:rejects",

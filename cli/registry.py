@@ -25,6 +25,7 @@ from services.registry.exchange.exporting import export
 from services.registry.exchange.importing import RowProblem, TableChange, applied, check_against, checked, keys_of
 from services.registry.exchange.sheets import KNOWN, FileError
 from services.registry.exchange.showing import shown
+from services.registry.limits.checking import check_in_force
 from services.registry.outbox import tell_of
 from services.registry.service import serve
 
@@ -83,6 +84,8 @@ def _take_in(files: Sequence[Path], as_json: bool, dry: bool) -> None:
                 problems = check_against(found, session)
                 if not problems:
                     changed = applied(found, session, tell)
+                    if any(one.keys for one in changed if one.table.name in ("units", "devices")):
+                        check_in_force(session)
                     tell_of(session, keys_of(changed), who())
                 if dry or problems:
                     raise _UndoneError

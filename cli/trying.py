@@ -16,10 +16,11 @@ from cli.output import say, say_json
 from cli.progress import progress
 from common.errors import OperatorError
 from common.times import LATEST_TS, local
-from detectors.limits import LimitsError, load_limits
+from detectors.limits import load_limits
 from detectors.trial import Arrival, Happening, Trial
 from schemas.commands import VERSION, CommandKind
 from schemas.events import Alarm, ControlOutcome, DeviceStatus, Outcome, Status
+from schemas.limit_sections import LimitsError
 from schemas.rejects import RejectEvent
 from schemas.report_json import loads
 

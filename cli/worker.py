@@ -15,8 +15,9 @@ from cli.command import WITH_PARENT, read_settings, run_to_end, suited
 from common.errors import OperatorError
 from common.log import set_up_logging
 from common.settings import Settings
-from detectors.limits import LimitsError, LimitTable, load_limits
+from detectors.limits import LimitTable, load_limits
 from embedded.manners import when_stdin_closes
+from schemas.limit_sections import LimitsError
 from streams.detect import DetectJob
 from streams.sink import SinkJob
 from streams.storage import make_sink

@@ -86,7 +86,7 @@ class Settings:
     registry_ca: str = _setting(
         "", "PEM file of the authorities that sign PostgreSQL's certificate; empty for those of the system"
     )
-    limits_file: str = _setting("", "TOML file of limits that differ from detectors/limits.toml")
+    limits_file: str = _setting("", "TOML file of limits that differ from schemas/limits.toml")
     control_keys_file: str = _setting(
         "",
         "file of the keys that sign orders in the log, a line `ID HEX` each, the same for all detect workers; empty: "

@@ -11,9 +11,7 @@ warning above the alarm, is left out.
 
 from __future__ import annotations
 
-import math
-import tomllib
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -25,6 +23,7 @@ import orjson
 from detectors.registered import KnownDevice
 from schemas.absences import Absences, AbsencesError, absences
 from schemas.events import AlarmKind, Severity
+from schemas.limit_sections import BY_OPERATOR, DEFAULTS, LimitsError, LimitsTable, limit_of, merged, read_toml
 from schemas.quantities import DEVICE_KINDS, KIND_CODES
 from schemas.registry import LimitsEntry
 
@@ -46,25 +45,7 @@ LIMIT: Final = np.dtype(
 """Limits of one alarm kind in one profile. A level that does not exist is +inf; `lowest` is the
 lower of the two, and below `recovery` a value is normal again."""
 
-_LEVELS: Final = ("warning", "alarm")
-_SECONDS: Final = ("confirm_warning_s", "confirm_alarm_s", "confirm_recovery_s", "learn_s", "memory_s", "window_s")
-_NUMBERS: Final = ("recovery_margin", "learn_samples", *_SECONDS)
-_NEEDED: Final[Mapping[AlarmKind, Sequence[str]]] = {
-    AlarmKind.RESIDUAL_CURRENT_RISE: ("learn_s", "learn_samples", "memory_s"),
-    AlarmKind.TEMPERATURE_RISE: ("window_s",),
-}
-"""What may not be 0: a baseline learned from nothing, or a rate over no time, makes alarms of noise."""
-_MOST: Final = 1e12
-"""Beyond every level and every time; in milliseconds it still fits an int64 [ours]."""
 _ABSENT: Final = "absent"
-_OPERATOR: Final = "set by the operator"
-_DEFAULTS: Final = Path(__file__).with_name("limits.toml")
-
-LimitsTable = Mapping[str, Any]
-
-
-class LimitsError(ValueError):
-    """A limits file that cannot be used; the text says which entry and what it may be."""
 
 
 class LimitRows:
@@ -131,7 +112,7 @@ class LimitTable:
             self._columns = {}
             for kind in AlarmKind:
                 section = _laid_over(self.document["default"][kind], (scope.get(kind) for _, scope in scopes), kind)
-                self._rows[kind].append(_limit(kind, section))
+                self._rows[kind].append(limit_of(kind, section))
                 self._origins[kind].append((_origin(section, "warning"), _origin(section, "alarm")))
         return found
 
@@ -177,9 +158,9 @@ class LimitTable:
 
 def load_limits(path: Path | None = None) -> LimitTable:
     """The shipped limits, changed by the file at `path` if there is one. Raises LimitsError."""
-    document = _parse(_DEFAULTS)
+    document = read_toml(DEFAULTS)
     if path is not None:
-        document = _merged(document, _checked(_parse(path), path))
+        document = merged(document, _checked(read_toml(path), path))
     _check_all(document)
     told = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     return LimitTable(document, _absences(document), blake2b(told, digest_size=16).digest())
@@ -190,23 +171,20 @@ def check_sections(table: LimitTable, sections: Iterable[Mapping[str, Any]]) -> 
     for section in sections:
         for name, changed in section.items():
             if name not in set(AlarmKind):
-                raise LimitsError(f"{name!r} is no kind of alarm; known are {', '.join(AlarmKind)}")
+                known = ", ".join(AlarmKind)
+                raise LimitsError(
+                    f"{name!r} is no kind of alarm; known are {known}", f"没有名为“{name}”的告警类型；可以是 {known}"
+                )
             if not isinstance(changed, dict) or "settable" in changed:
-                raise LimitsError(f"{name}: it holds no settings, or moves settable, which the standards say")
+                raise LimitsError(
+                    f"{name}: it holds no settings, or moves settable, which the standards say",
+                    f"{name}：没有设置，或改动了由标准规定的可设范围（settable）",
+                )
             kind = AlarmKind(name)
             try:
-                _limit(kind, _merged(table.document["default"][kind], changed))
+                limit_of(kind, merged(table.document["default"][kind], changed))
             except LimitsError as error:
-                raise LimitsError(f"{name}: {error}") from None
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LimitsError(f"cannot read the limits file {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LimitsError(f"the limits file {path} is not valid TOML: {error}") from error
+                raise LimitsError(f"{name}: {error}", f"{name}：{error.chinese}") from None
 
 
 def _checked(document: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -231,15 +209,6 @@ def _is_table(entry: object) -> bool:
     return isinstance(entry, dict)
 
 
-def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`change` over `base`, table by table; a level is replaced whole, so that it never keeps a wrong source."""
-    merged = dict(base)
-    for name, value in change.items():
-        deeper = isinstance(value, dict) and isinstance(merged.get(name), dict) and name not in _LEVELS
-        merged[name] = _merged(merged[name], value) if deeper else value
-    return merged
-
-
 def _check_all(document: Mapping[str, Any]) -> None:
     """Raises LimitsError where a scope of a file makes no sense over those below it: a device's over any kind's."""
     overrides: Mapping[str, LimitsTable] = document.get("device", {})
@@ -247,9 +216,9 @@ def _check_all(document: Mapping[str, Any]) -> None:
     scopes = [(document.get(kind.name, {}), own) for own in ({}, *overrides.values()) for kind in DEVICE_KINDS]
     for kind in AlarmKind:
         for number, (of_kind, own) in enumerate(scopes):
-            section = _merged(_merged(document["default"][kind], of_kind.get(kind, {})), own.get(kind, {}))
+            section = merged(merged(document["default"][kind], of_kind.get(kind, {})), own.get(kind, {}))
             try:
-                _limit(kind, section)
+                limit_of(kind, section)
             except LimitsError as error:
                 raise LimitsError(f"{_entry(kind, number, document)}: {error}") from None
 
@@ -264,7 +233,7 @@ def _with_entry(document: Mapping[str, Any], entry: LimitsEntry) -> dict[str, An
     found = {**document, "default": {**document["default"], **default}}
     for name, section in entry.kinds.items():
         if name in KIND_CODES:
-            found[name] = _merged(document.get(name, {}), section)
+            found[name] = merged(document.get(name, {}), section)
     return found | {"place_kind": entry.place_kinds, "model": entry.models, "unit": entry.units}
 
 
@@ -272,9 +241,9 @@ def _laid_over(section: LimitsTable, scopes: Iterable[LimitsTable | None], kind:
     """A section with those of narrower scopes over it, as far as they make sense there."""
     for scope in scopes:
         if scope:
-            changed = _merged(section, scope)
+            changed = merged(section, scope)
             with suppress(LimitsError):
-                _limit(kind, changed)
+                limit_of(kind, changed)
                 section = changed
     return section
 
@@ -298,54 +267,13 @@ def _entry(kind: AlarmKind, profile: int, document: Mapping[str, Any]) -> str:
     return f"[{of_kind if kind in document.get(of_kind, {}) else 'default'}.{kind}]"
 
 
-def _limit(kind: AlarmKind, section: LimitsTable) -> tuple[float, ...]:
-    if unknown := section.keys() - {*_LEVELS, *_NUMBERS, "settable"}:
-        raise LimitsError(f"{min(unknown)!r} is no setting; known are {', '.join((*_LEVELS, *_NUMBERS))}")
-    warning, alarm = (_level(section, name) for name in _LEVELS)
-    if math.isfinite(warning) and warning > alarm:
-        raise LimitsError(f"the warning level {warning:g} lies above the alarm level {alarm:g}")
-    numbers = {name: _number(name, section.get(name, 0)) for name in _NUMBERS}
-    for name in _NEEDED.get(kind, ()):
-        least = 1 if name == "learn_samples" else 0.001
-        if numbers[name] < least:
-            raise LimitsError(f"{name} must be {least:g} or more, got {section.get(name, 0)!r}")
-    *confirms, learn, memory, window = (round(numbers[name] * 1000) for name in _SECONDS)
-    lowest = min(warning, alarm)
-    if math.isfinite(lowest) and numbers["recovery_margin"] >= lowest:
-        raise LimitsError(
-            f"recovery_margin {numbers['recovery_margin']:g} must lie below the level {lowest:g}, "
-            "or no value is normal again"
-        )
-    recovery = lowest - numbers["recovery_margin"]
-    samples = int(numbers["learn_samples"])
-    return warning, alarm, lowest, recovery, *confirms, learn, samples, memory, window
-
-
-def _level(section: LimitsTable, name: str) -> float:
-    given = section.get(name, {})
-    if given == {}:
-        return math.inf
-    value = given.get("value") if isinstance(given, dict) else given
-    if value is None:
-        raise LimitsError(f"{name} has no value, found {given!r}; {name} = {{}} would switch it off")
-    level = _number(name, value)
-    low, high = section["settable"]
-    if not low <= level <= high:
-        raise LimitsError(f"the {name} level {level:g} lies outside what may be set, {low:g} to {high:g}")
-    return level
-
-
-def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
-        raise LimitsError(f"{name} must be a number from 0 up to {_MOST:g}, got {value!r}")
-    return float(value)
-
-
 def _origin(section: LimitsTable, name: str) -> LimitOrigin:
     entry = section.get(name, {})
     if not isinstance(entry, dict):
-        return LimitOrigin(_OPERATOR)
+        return LimitOrigin(BY_OPERATOR)
     by, since_ts = entry.get("by", ""), entry.get("since_ts", 0)
     return LimitOrigin(
-        str(entry.get("from") or _OPERATOR), by if isinstance(by, str) else "", since_ts if type(since_ts) is int else 0
+        str(entry.get("from") or BY_OPERATOR),
+        by if isinstance(by, str) else "",
+        since_ts if type(since_ts) is int else 0,
     )

@@ -27,13 +27,15 @@ EPOCH: Final = "emberline.epoch"
 NUMBER: Final = "emberline.number"
 
 LIMITS_KEY: Final = b"*/limits"
+LIMITS_BYTES_MOST: Final = 131_072
+"""Of the record under it: as text within the JSON of a control record, which holds twice that, it still fits [ours]."""
 
 _Text = Annotated[str, Meta(max_length=255)]
 _Id = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 LimitSections = dict[str, dict[str, Any]]
-"""By kind of alarm, what differs of its limits: what a section of `detectors/limits.toml` may have. A level is
+"""By kind of alarm, what differs of its limits: what a section of `schemas/limits.toml` may have. A level is
 `{"value": ..., "from": ..., "by": ..., "since_ts": ...}`: how much, from which document, set by whom and since when,
 epoch ms; `{}` switches it off."""
 

@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 from common.errors import OperatorError
 from common.settings import Settings
 from common.times import duration_ms, moment
-from detectors.limits import LimitsError, LimitTable, load_limits
+from detectors.limits import LimitTable, load_limits
+from schemas.limit_sections import LimitsError
 
 DEVICES_MOST: Final = 1_000
 """Ids and prefixes in one condition; more make a query that nobody can read [ours]."""

@@ -6,9 +6,10 @@ from typing import Final
 
 import msgspec
 
-from detectors.limits import LimitsError, LimitTable, check_sections
+from detectors.limits import LimitTable, check_sections
 from detectors.registered import KnownDevice
 from detectors.state import PartitionState
+from schemas.limit_sections import LimitsError
 from schemas.registry import DeviceEntry, LimitsEntry
 
 NO_ROOM: Final = "本分区登记的设备太多，或其登记内容太大，无法再登记；请增加分区"
@@ -34,7 +35,7 @@ def change(entry: DeviceEntry | LimitsEntry, state: PartitionState, limits: Limi
     try:
         check_sections(limits, _sections(entry))
     except LimitsError as error:
-        return f"限值无效：{error}"
+        return f"限值无效：{error.chinese}"
     if isinstance(entry, LimitsEntry):
         state.set_limits(entry)
     elif not state.register(entry.device_id, None if entry.removed else KnownDevice.of(entry)):

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from detectors.limits import LimitsError, LimitTable, check_sections
+from detectors.limits import LimitTable, check_sections
 from detectors.registered import KnownDevice, Registered
 from detectors.twin.devices import Device
+from schemas.limit_sections import LimitsError
 from schemas.quantities import KIND_CODES
 from schemas.registry import DeviceEntry, LimitsEntry
 
@@ -31,7 +32,7 @@ class TwinRegistry:
         try:
             check_sections(self.base, sections)
         except LimitsError as error:
-            return f"限值无效：{error}"
+            return f"限值无效：{error.chinese}"
         if isinstance(entry, LimitsEntry):
             self.limits = self.base.over(entry)
             return ""

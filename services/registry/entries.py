@@ -9,7 +9,8 @@ from typing import Any, Final
 from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session, aliased
 
-from schemas.registry import VERSION, ComponentEntry, DeviceEntry
+from schemas.registry import VERSION, ComponentEntry, DeviceEntry, LimitSections
+from services.registry.limits.rows import LimitsScope, ScopeKind, by_scope, in_force_of
 from services.registry.models import Organisation, RegisteredComponent, RegisteredDevice, Unit
 
 REMOVED: Final = "removed"
@@ -19,12 +20,14 @@ _OWN: Final = aliased(Organisation)
 
 def entries_of(session: Session, device_ids: Sequence[str]) -> Iterator[DeviceEntry]:
     """The entries of these devices, in the order of their ids, those that are there."""
+    limits = by_scope(in_force_of(session, device_ids))
     components = defaultdict[str, list[ComponentEntry]](list)
     # Columns, for to make an object of each row takes several times as long.
     held = select(*RegisteredComponent.__table__.columns).where(RegisteredComponent.device_id.in_(device_ids))
     for one in session.execute(held.order_by(RegisteredComponent.quantity, RegisteredComponent.number)):
         if one.state != REMOVED:
-            components[one.device_id].append(_component(one))
+            scope = LimitsScope(ScopeKind.COMPONENT, one.device_id, one.quantity, one.number)
+            components[one.device_id].append(_component(one, limits.get(scope, {})))
     for device, unit, own, of_unit in session.execute(_devices(device_ids)):
         organisation = own or of_unit
         yield DeviceEntry(
@@ -47,6 +50,7 @@ def entries_of(session: Session, device_ids: Sequence[str]) -> Iterator[DeviceEn
             phases=device.phases or 0,
             interval_s=device.interval_s or 0,
             components=components[device.id],
+            limits=limits.get(LimitsScope(ScopeKind.DEVICE, device.id), {}),
         )
 
 
@@ -63,7 +67,7 @@ def _devices(
     )
 
 
-def _component(one: Row[Any]) -> ComponentEntry:
+def _component(one: Row[Any], limits: LimitSections) -> ComponentEntry:
     return ComponentEntry(
         quantity=one.quantity,
         number=one.number - 1,
@@ -72,6 +76,7 @@ def _component(one: Row[Any]) -> ComponentEntry:
         role=one.role or "",
         circuit=one.circuit or 0,
         phase=one.phase or "",
+        limits=limits,
     )
 
 

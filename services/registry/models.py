@@ -213,9 +213,42 @@ class CommandRow(Base):
     until_ts: Mapped[int | None] = mapped_column(BigInteger)
 
 
+IN_FORCE: Final = "until_ts IS NULL"
+"""The others are history."""
+
+
+class LimitsRow(Base):
+    """What differs of the limits of one kind of alarm at one scope (`services.registry.limits.rows`), from `set_ts` on
+    and until `until_ts`. `settings` is JSON; each setting in it has its own document, person and time. A row without
+    settings says that nothing differs any more."""
+
+    __tablename__ = "limits"
+    __table_args__ = (
+        Index(
+            "ix_limits_scope_subject_quantity_number_alarm_kind",
+            *("scope", "subject", "quantity", "number", "alarm_kind"),
+            unique=True,
+            sqlite_where=text(IN_FORCE),
+            postgresql_where=text(IN_FORCE),
+        ),
+    )
+
+    id: Mapped[Serial]
+    scope: Mapped[Key64]
+    subject: Mapped[Key64]
+    quantity: Mapped[Key64]
+    number: Mapped[int]
+    alarm_kind: Mapped[Key64]
+    settings: Mapped[str] = mapped_column(Text)
+    set_by: Mapped[Key64]
+    why: Mapped[str] = mapped_column(Text)
+    set_ts: Mapped[EpochMs]
+    until_ts: Mapped[int | None] = mapped_column(BigInteger)
+
+
 class Publication(Base):
     """The one row that says under which epoch changes are published, up to which number they may be `sent` and are
-    `published`, and who publishes them now."""
+    `published`, to how many `partitions` of the registry's topic (0: not known), and who publishes them now."""
 
     __tablename__ = "publication"
 
@@ -225,3 +258,4 @@ class Publication(Base):
     published: Mapped[EpochMs]
     holder: Mapped[Text64]
     held_until_ts: Mapped[EpochMs]
+    partitions: Mapped[int]

@@ -14,16 +14,19 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
-from schemas.registry import VERSION, ChangeNumber, DeviceEntry
+from schemas.registry import LIMITS_KEY, VERSION, ChangeNumber, DeviceEntry, LimitsEntry
 from schemas.topics import COMMANDS, REGISTRY, Topic
 from services.registry.database import in_parts
 from services.registry.entries import entries_of, touched_by
-from services.registry.models import CommandRow, OutboxRow, Publication, RegisteredDevice
+from services.registry.limits.rows import shared_limits
+from services.registry.models import CommandRow, LimitsRow, OutboxRow, Publication, RegisteredDevice
 
 SOURCE_NAME: Final = "registry"
 """This registry among the sources of changes; another system that fills the topic has a name of its own."""
 RESTORED: Final = "restored"
 """Who tells of everything once more after the database was restored."""
+WIDENED: Final = "widened"
+"""Who does so after the topic got other partitions."""
 AT_ONCE: Final = 500
 """Rows that are read, sent and noted together [ours]."""
 LEASE_MS: Final = 30_000
@@ -49,6 +52,21 @@ def tell_of(session: Session, changed: Mapping[str, Sequence[str]], by: str) -> 
     return sum(_put(session, list(entries_of(session, some)), by) for some in in_parts(devices))
 
 
+def tell_of_limits(session: Session, by: str) -> LimitsEntry:
+    """Put the limits that hold for more than one device into the outbox, as they are now."""
+    limits = shared_limits(session)
+    put(session, REGISTRY, [(LIMITS_KEY.decode(), limits.to_json())], by)
+    return limits
+
+
+def _tell_of_all(session: Session, by: str) -> Sequence[str]:
+    """Tell of everything once more, of what is more general first; the devices that are registered."""
+    tell_of_limits(session, by)
+    there = session.scalars(select(RegisteredDevice.id)).all()
+    tell_of(session, {"devices": there}, by)
+    return there
+
+
 def _put(session: Session, entries: Sequence[DeviceEntry], by: str) -> int:
     rows = _rows(session, REGISTRY, [(one.device_id, one.to_json()) for one in entries], by)
     if rows:
@@ -57,7 +75,7 @@ def _put(session: Session, entries: Sequence[DeviceEntry], by: str) -> int:
 
 
 def put(session: Session, topic: Topic, records: Sequence[tuple[str, bytes]], by: str) -> list[int]:
-    """Put records, given by device id and value, into the outbox; their numbers, in their order."""
+    """Put records, given by key and value, into the outbox; their numbers, in their order."""
     if not records:
         return []
     returning = insert(OutboxRow).returning(OutboxRow.number, sort_by_parameter_order=True)
@@ -66,7 +84,7 @@ def put(session: Session, topic: Topic, records: Sequence[tuple[str, bytes]], by
 
 def _rows(session: Session, topic: Topic, records: Sequence[tuple[str, bytes]], by: str) -> list[dict[str, Any]]:
     same = {"topic": topic.name, "made_ts": clock(session), "made_by": by}
-    return [same | {"key": device_id.encode(), "value": value} for device_id, value in records]
+    return [same | {"key": key.encode(), "value": value} for key, value in records]
 
 
 def clock(session: Session) -> int:
@@ -101,9 +119,11 @@ def publication(session: Session) -> ChangeNumber:
     return ChangeNumber(SOURCE_NAME, epoch, sent)
 
 
-def are_there_devices(session: Session) -> bool:
-    """Whether there is anything to tell of."""
-    return session.scalar(select(RegisteredDevice.id).limit(1)) is not None
+def is_told_of(session: Session) -> bool:
+    """Whether there is anything of which the registry's topic has been told. What was sent and is not known to be
+    published may have been undone by the broker, and comes again."""
+    there = any(session.scalar(select(one.id).limit(1)) is not None for one in (RegisteredDevice, LimitsRow))
+    return there and bool(session.scalar(select(Publication.published)))
 
 
 def unpublished_acts(session: Session) -> list[ToPublish]:
@@ -116,12 +136,12 @@ def unpublished_acts(session: Session) -> list[ToPublish]:
     ]
 
 
-def begin_anew(session: Session, epoch: int, told: Collection[str], sent: Collection[int]) -> None:
-    """Number changes in another epoch, and tell of all devices once more: of those that are there, and of those that
-    were `told` of and are not. What people ordered and did is not told again: of rows that are not known to be
-    published those that are `sent`, given by number, are left out."""
+def begin_anew(session: Session, epoch: int, told: Collection[str], sent: Collection[int], partitions: int) -> None:
+    """Number changes in another epoch, and tell of limits and all devices once more, on a topic of so many partitions:
+    of devices that are there, and of those that were `told` of and are not. What people ordered and did is not told
+    again: of rows that are not known to be published those that are `sent`, given by number, are left out."""
     began = max(epoch, clock(session))
-    session.execute(update(Publication).values(epoch=began))
+    session.execute(update(Publication).values(epoch=began, partitions=partitions))
     waiting = OutboxRow.number > select(Publication.published).scalar_subquery()
     session.execute(delete(OutboxRow).where(waiting, OutboxRow.topic == REGISTRY.name))
     for some in in_parts(sorted(sent)):
@@ -129,8 +149,7 @@ def begin_anew(session: Session, epoch: int, told: Collection[str], sent: Collec
     # They are known by the epoch under which they are published.
     orders = select(OutboxRow.number).where(waiting, OutboxRow.topic == COMMANDS.name)
     session.execute(update(CommandRow).where(CommandRow.number.in_(orders)).values(epoch=began))
-    there = session.scalars(select(RegisteredDevice.id)).all()
-    tell_of(session, {"devices": there}, RESTORED)
+    there = _tell_of_all(session, RESTORED)
     gone = [DeviceEntry(v=VERSION, device_id=one, removed=True) for one in sorted(set(told) - set(there))]
     _put(session, gone, RESTORED)
 
@@ -143,6 +162,19 @@ def next_rows(session: Session) -> list[ToPublish]:
         ToPublish(ChangeNumber(SOURCE_NAME, epoch, row.number), row.topic, row.key, row.value)
         for row in session.scalars(rows)
     ]
+
+
+def note_partitions(session: Session, holder: str, count: int) -> bool:
+    """Note of how many partitions the topic is. Where it was another number when something was sent, tell of everything
+    once more: devices belong to other partitions now, and new ones have no limits. False where another is the publisher
+    by now."""
+    before, sent = session.execute(select(Publication.partitions, Publication.sent)).one()
+    mine = update(Publication).where(Publication.holder == holder).values(partitions=count)
+    if session.connection().execute(mine).rowcount != 1:
+        return False
+    if sent and before != count:
+        _tell_of_all(session, WIDENED)
+    return True
 
 
 def note_sent(session: Session, holder: str, number: int) -> bool:

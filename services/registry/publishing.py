@@ -39,11 +39,12 @@ from services.registry.database import DatabaseError, NotPreparedError, reading,
 from services.registry.outbox import (
     SOURCE_NAME,
     ToPublish,
-    are_there_devices,
     backlog,
     begin_anew,
+    is_told_of,
     let_lease_go,
     next_rows,
+    note_partitions,
     note_published,
     note_sent,
     publication,
@@ -59,6 +60,10 @@ RENEW_S: Final = 10.0
 """How often a publisher says that it is there: three times within a lease."""
 AGAIN_S: Final = 1.0
 TAKEN_OVER: Final = "another publisher has taken over"
+METADATA_MS: Final = 5_000
+"""How soon the client hears of new partitions: as soon as a change acts [ours]."""
+EVERYWHERE: Final = b"*/"
+"""How the key of a record begins that belongs into every partition."""
 LAST: Final = 500
 """Records at the end of a partition among which the newest change of ours is looked for: markers of transactions and
 records of other systems lie between them [ours]."""
@@ -87,6 +92,8 @@ class Publisher:
         self._holding = threading.Lock()
         self._is_leaving = False
         self._file = 0
+        self._partitions: int | None = None
+        """Of how many the registry's topic is, as this publisher noted it."""
         self._sent: int | None = None
         """Up to which number rows may be sent, as this publisher left it; None before it has looked at the topic."""
         self.why_not_ready: str | None = "it has not begun"
@@ -122,7 +129,7 @@ class Publisher:
 
     def _forget(self) -> None:
         """Take the lease, and look at the topic, before anything else is sent."""
-        self._held_at, self._sent = -RENEW_S, None
+        self._held_at, self._sent, self._partitions = -RENEW_S, None, None
 
     async def _turn(self) -> int:
         """Publish what is next. How many records were sent."""
@@ -137,14 +144,19 @@ class Publisher:
         if self._sent is None:
             await self._look_at_topics()
             return 0
+        count = len(await self._producer.partitions_for(REGISTRY.name))
+        if count != self._partitions and not await asyncio.to_thread(self._note_partitions, count):
+            await self._stand_back(TAKEN_OVER)
+            return 0
         rows = await asyncio.to_thread(self._next)
         if not rows:
             return 0
         try:
             async with whole(self._producer, self._settings.fencing, TAKEN_OVER):
                 sends = [
-                    await self._producer.send(one.topic, one.value, one.key, headers=one.change.to_headers())
+                    await self._producer.send(one.topic, one.value, one.key, partition, headers=one.change.to_headers())
                     for one in rows
+                    for partition in await _where(one, self._producer)
                 ]
                 await asyncio.gather(*sends)
         except OperatorError as error:
@@ -162,6 +174,7 @@ class Publisher:
             enable_idempotence=fencing,
             transactional_id=f"{self._settings.group}-registry" if fencing else None,
             linger_ms=5,
+            metadata_max_age_ms=METADATA_MS,
         )
         try:
             await producer.start()
@@ -216,6 +229,13 @@ class Publisher:
             self._sent = last
         return rows
 
+    def _note_partitions(self, count: int) -> bool:
+        with writing(self._engine) as session:
+            if not note_partitions(session, self._holder, count):
+                return False
+        self._partitions = count
+        return True
+
     def _note(self, number: int) -> bool:
         with writing(self._engine) as session:
             return note_published(session, self._holder, number)
@@ -234,11 +254,11 @@ class Publisher:
             newest = {topic: await _newest(consumer, of_topic, LAST) for topic, of_topic in partitions.items()}
             with reading(self._engine) as session:
                 mine, waiting = publication(session), unpublished_acts(session)
-                is_told_of = bool(mine.number) and are_there_devices(session)
-            if is_told_of and not newest[REGISTRY.name].number:
+                is_known = is_told_of(session)
+            if is_known and not newest[REGISTRY.name].number:
                 # Another system may have written more than that after ours.
                 newest[REGISTRY.name] = await _newest(consumer, partitions[REGISTRY.name])
-            is_forgotten = is_told_of and not newest[REGISTRY.name].number
+            is_forgotten = is_known and not newest[REGISTRY.name].number
             highest = max(newest.values())
             is_another = highest > mine or (highest.number > 0 and not mine.number)
             begins_anew = is_another or is_forgotten
@@ -250,8 +270,15 @@ class Publisher:
                 "the registry is not the one of which was told last" if is_another else f"{REGISTRY.name} is empty",
             )
             with writing(self._engine) as session:
-                begin_anew(session, max(highest.epoch, mine.epoch) + 1, told, sent)
+                begin_anew(session, max(highest.epoch, mine.epoch) + 1, told, sent, len(partitions[REGISTRY.name]))
         self._sent = mine.number
+
+
+async def _where(one: ToPublish, producer: AIOKafkaProducer) -> Sequence[int | None]:
+    """Into which partitions a record belongs; None is where the client puts its key."""
+    # Of other topics the key is what somebody called a device.
+    is_everywhere = one.topic == REGISTRY.name and one.key.startswith(EVERYWHERE)
+    return sorted(await producer.partitions_for(one.topic)) if is_everywhere else [None]
 
 
 async def _newest(

@@ -23,6 +23,7 @@ def given(tmp_path: Path) -> Mapping[str, str]:
     assert run("registry", "migrate", settings=given).out == (
         "0001 the registry: organisations, units, devices, components, and the outbox\n"
         "0002 what people do about alarms and order of devices\n"
+        "0003 limits that people set, and how many partitions were told of\n"
     )
     return given
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detectors.limits import LimitsError, LimitTable, load_limits
+from detectors.limits import LimitTable, load_limits
 from schemas.absences import Specials
 from schemas.events import AlarmKind, Severity
+from schemas.limit_sections import LimitsError
 from schemas.quantities import KIND_CODES
 
 MONITOR, PILE = KIND_CODES["electrical_monitor"], KIND_CODES["charging_pile"]

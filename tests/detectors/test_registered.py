@@ -159,12 +159,12 @@ def test_limits_that_change_are_looked_up_anew_by_all() -> None:
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        (LimitsEntry(1, leaks(5)), "the alarm level 5 lies outside what may be set, 20 to 1000"),
-        (LimitsEntry(1, {"residual_current": {"alarm": {"valeu": 100}}}), "alarm has no value"),
-        (LimitsEntry(1, {}, units={"U-1": {"fire": {}}}), "'fire' is no kind of alarm"),
+        (LimitsEntry(1, leaks(5)), "报警值（alarm）5超出可设范围，必须在20到1000之间"),
+        (LimitsEntry(1, {"residual_current": {"alarm": {"valeu": 100}}}), "报警值（alarm）没有给出 value"),
+        (LimitsEntry(1, {}, units={"U-1": {"fire": {}}}), "没有名为“fire”的告警类型"),
         (LimitsEntry(1, {"residual_current": {"settable": [0, 9]}}), "settable"),
-        (entry(limits={"residual_current": {"recovery_margin": -1}}), "recovery_margin must be a number"),
-        (entry(components=[ComponentEntry("temperature_c", 0, limits=leaks(5))]), "lies outside"),
+        (entry(limits={"residual_current": {"recovery_margin": -1}}), "恢复回差（recovery_margin）必须是"),
+        (entry(components=[ComponentEntry("temperature_c", 0, limits=leaks(5))]), "超出可设范围"),
         ('{"v":1,"default":{"residual_current":5}}', "default"),
         ('{"v":1}', "missing required field"),
         ('{"v":3,"device_id":"LY-1"}', "version 3"),

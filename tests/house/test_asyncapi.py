@@ -64,12 +64,15 @@ from schemas.events import (
     Status,
     alarm_id,
 )
+from schemas.limit_sections import LEVELS, NUMBERS
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES, Quantity
 from schemas.records import Records
-from schemas.registry import ChangeNumber, ComponentEntry, DeviceEntry
+from schemas.registry import LIMITS_KEY, ChangeNumber, ComponentEntry, DeviceEntry, LimitsEntry
 from schemas.rejects import GATEWAY, MAX_GATEWAY_LENGTH, NOT_JUDGED, RejectEvent
 from schemas.report_rules import Fault, Reason
 from schemas.topics import OUTPUTS, TOPICS, Topic
+from services.registry.limits.checking import check_alone
+from services.registry.limits.rows import KeptSetting
 from streams.seals import opened
 
 SCHEMAS: Final = Path(__file__).parents[2] / "schemas"
@@ -385,13 +388,33 @@ def test_aggregates_are_of_all_quantities() -> None:
 
 
 def test_a_registry_entry_has_the_fields_and_headers_of_the_code() -> None:
-    for name, entry in (("deviceEntry", DeviceEntry), ("componentEntry", ComponentEntry)):
+    entries = (("deviceEntry", DeviceEntry), ("componentEntry", ComponentEntry), ("limitsEntry", LimitsEntry))
+    for name, entry in entries:
         assert list(SHAPES[name]["properties"]) == list(entry.__struct_fields__)
     (example,) = MESSAGES["deviceEntry"]["examples"]
     assert DeviceEntry.from_json(msgspec.json.encode(example["payload"])).components[0].phase == "A"
     change = ChangeNumber("registry", 1_790_000_000_000, 17)
     assert {name: value.decode() for name, value in change.to_headers()} == example["headers"]
     assert SHAPES["changeHeaders"]["required"] == list(example["headers"])
+
+
+def test_limits_have_the_key_settings_and_bounds_of_the_code() -> None:
+    message = MESSAGES["limitsEntry"]
+    assert message["bindings"]["kafka"]["key"]["const"].encode() == LIMITS_KEY
+    assert list(SHAPES["limitSection"]["properties"]) == [*LEVELS, *NUMBERS]
+    level = KeptSetting(5, "张三", 1, "x").told("alarm")
+    assert list(SHAPES["limitLevel"]["properties"]) == list(level)
+    (example,) = message["examples"]
+    assert orjson.loads(LimitsEntry.from_json(orjson.dumps(example["payload"])).to_json()) == example["payload"]
+    (device,) = MESSAGES["deviceEntry"]["examples"]
+    for sections in (
+        device["payload"]["limits"],
+        example["payload"]["default"],
+        *example["payload"]["place_kinds"].values(),
+    ):
+        for kind, section in sections.items():
+            check_alone(AlarmKind(kind), section)
+            assert accepts("components/schemas/limitSection", section)
 
 
 def test_an_action_has_the_fields_words_and_bounds_of_the_code() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,25 @@ from aiokafka import ConsumerRecord
 from sqlalchemy import Engine, select, update
 
 from common.settings import Settings
-from schemas.registry import ChangeNumber, DeviceEntry
+from embedded.processes import running_kafka
+from schemas.events import AlarmKind
+from schemas.registry import LIMITS_KEY, ChangeNumber, DeviceEntry, LimitsEntry
 from schemas.topics import REGISTRY
 from services.registry.database import engine_of, migrate, reading, url_of, writing
+from services.registry.limits.changing import set_limits
+from services.registry.limits.rows import LimitsScope, ScopeKind
 from services.registry.models import OutboxRow, Publication
 from services.registry.outbox import backlog, note_published, take_lease, tell_of
 from services.registry.publishing import Publisher
 from streams.partitioner import partition_of
+from streams.topics import make_topics, repair_topics
 from tests.services.registry.given_files import DEVICE, UNIT, written
 from tests.services.registry.test_import import take_in
+from tests.support.apache_kafka import kafka_for_tests
 from tests.support.kafka_outside import Kafka
 from tests.support.platform import PARTITIONS
 
+WIDE = PARTITIONS + 3
 DEVICES = 1_200
 """More than are published at once."""
 
@@ -61,12 +69,33 @@ def publish(
 
 
 def told(kafka: Kafka) -> list[ConsumerRecord]:
-    """All records, in the order of their changes."""
-    return sorted((one for held in kafka.read(REGISTRY.name) for one in held), key=change_of)
+    """The records of devices, in the order of their changes."""
+    records = (one for held in kafka.read(REGISTRY.name) for one in held)
+    return sorted((one for one in records if one.key != LIMITS_KEY), key=change_of)
+
+
+def limits_told(kafka: Kafka) -> list[list[tuple[ChangeNumber, LimitsEntry]]]:
+    """By partition the records of limits."""
+    return [
+        [(change_of(one), LimitsEntry.from_json(one.value)) for one in held if one.key == LIMITS_KEY]
+        for held in kafka.read(REGISTRY.name)
+    ]
+
+
+def set_default(engine: Engine, alarm: int) -> None:
+    key = (LimitsScope(ScopeKind.DEFAULT), AlarmKind.TEMPERATURE)
+    with writing(engine) as session:
+        assert set_limits(session, {key: {"alarm": alarm}}, "张三", "现场核定")
 
 
 def change_of(record: ConsumerRecord) -> ChangeNumber:
     return ChangeNumber.from_headers(record.headers)
+
+
+@pytest.fixture(scope="module")
+def apache() -> Iterator[None]:
+    with kafka_for_tests():
+        yield
 
 
 @pytest.fixture
@@ -147,10 +176,12 @@ def test_a_registry_restored_from_a_backup_tells_of_everything_in_an_epoch_of_it
     engine = engine_of(url_of(settings))
     migrate(engine)
     take_in(engine, written(tmp_path))
+    set_default(engine, 68)
     publish(settings, engine, kafka)
     with closing(sqlite3.connect(settings.registry_path)) as held, closing(sqlite3.connect(backup)) as copy:
         held.backup(copy)
     later = DEVICE | {"设备编号": "LATER"}
+    set_default(engine, 66)
     take_in(engine, written(tmp_path, {"社会单位": [UNIT | {"单位名称": "后来的名称"}], "设备": [later]}))
     publish(settings, engine, kafka)
     engine.dispose()
@@ -166,3 +197,47 @@ def test_a_registry_restored_from_a_backup_tells_of_everything_in_an_epoch_of_it
     entries = [DeviceEntry.from_json(one.value) for one in after]
     assert [(one.device_id, one.removed) for one in entries] == [("LY-1", False), ("LATER", True)]
     assert (entries[0].unit_name, entries[0].model) == (UNIT["单位名称"], "新型号")
+    for of_partition in limits_told(kafka):
+        assert [one.default["temperature"]["alarm"]["value"] for _, one in of_partition] == [68, 66, 68]
+        assert of_partition[-1][0].epoch > of_partition[0][0].epoch
+
+
+def test_limits_are_in_every_partition_and_all_is_told_again_once_the_topic_is_widened(
+    settings: Settings, engine: Engine, apache: None, tmp_path: Path
+) -> None:
+    devices = [f"LY-{number}" for number in range(20)]
+    sheets = {"社会单位": [UNIT | {"运维机构编号": ""}], "设备": [DEVICE | {"设备编号": one} for one in devices]}
+    take_in(engine, written(tmp_path, sheets))
+    set_default(engine, 68)
+    with running_kafka(tmp_path / "kafka", tmp_path / "logs", brokers=1) as cluster:
+        given = replace(settings, kafka=cluster.bootstrap, partitions=PARTITIONS)
+        asyncio.run(make_topics(given))
+        with Kafka(cluster.bootstrap, PARTITIONS) as kafka:
+            publish(given, engine, kafka, fencing=True)
+            before = limits_told(kafka)
+            assert len({change for held in before for change, _ in held}) == 1
+            assert [len(held) for held in before] == [1] * PARTITIONS
+            publish(given, engine, kafka, fencing=True)
+            assert len(told(kafka)) == len(devices)
+
+            with Kafka(cluster.bootstrap, WIDE) as wide:
+                widened = False
+
+                def all_again() -> bool:
+                    """Widens it while the publisher is at work."""
+                    nonlocal widened
+                    if not widened:
+                        asyncio.run(repair_topics(given, WIDE))
+                        widened = True
+                    return len(told(wide)) == 2 * len(devices)
+
+                publish(given, engine, kafka, all_again, fencing=True)
+                after, again = limits_told(wide), told(wide)[len(devices) :]
+    assert [len(held) for held in after] == [2] * PARTITIONS + [1] * (WIDE - PARTITIONS)
+    (change,) = {held[-1][0] for held in after}
+    ((first, limits),) = before[0]
+    assert (change.epoch, change.number > first.number) == (first.epoch, True)
+    assert {held[-1][1] == limits for held in after} == {True}
+    assert sorted(one.key.decode() for one in again) == sorted(devices)
+    assert {one.partition == partition_of(one.key, WIDE) for one in again} == {True}
+    assert {one.partition for one in again} > set(range(PARTITIONS))

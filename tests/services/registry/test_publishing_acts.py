@@ -20,7 +20,7 @@ from common.settings import Settings
 from embedded.processes import running_kafka
 from schemas.actions import ActionKind, AlarmAction
 from schemas.commands import Command, CommandKind
-from schemas.registry import DeviceEntry
+from schemas.registry import LIMITS_KEY, DeviceEntry
 from schemas.topics import ALARM_ACTIONS, COMMANDS, PUBLISHED, REGISTRY
 from services.registry.actions import AlarmSubject, WantedAction, act
 from services.registry.commands import command, order, ordered_of
@@ -54,8 +54,8 @@ def replace_device(engine: Engine, why: str) -> None:
 
 
 def on(kafka: Kafka, topic: str) -> list[ConsumerRecord]:
-    """The records of a topic in the order of their changes."""
-    return sorted((one for held in kafka.read(topic) for one in held), key=change_of)
+    """The records of a topic in the order of their changes, but for limits."""
+    return sorted((one for held in kafka.read(topic) for one in held if one.key != LIMITS_KEY), key=change_of)
 
 
 def words_on(kafka: Kafka) -> tuple[list[str], list[str]]:

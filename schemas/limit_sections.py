@@ -1,0 +1,158 @@
+"""Sections of limits: what may be set of one kind of alarm, within which bounds, and how one lies over another.
+
+`limits.toml` has the release's, each with the document that it comes from. Detection reads a file of them and the
+registry keeps what people change; both judge by these rules.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from schemas.events import AlarmKind
+from schemas.quantities import BY_NAME
+
+LEVELS: Final = ("warning", "alarm")
+SECONDS: Final = ("confirm_warning_s", "confirm_alarm_s", "confirm_recovery_s", "learn_s", "memory_s", "window_s")
+NUMBERS: Final = ("recovery_margin", "learn_samples", *SECONDS)
+LABELS: Final[Mapping[str, str]] = {
+    "warning": "预警值",
+    "alarm": "报警值",
+    "recovery_margin": "恢复回差",
+    "learn_samples": "学习样本数",
+    "confirm_warning_s": "预警确认时间",
+    "confirm_alarm_s": "报警确认时间",
+    "confirm_recovery_s": "恢复确认时间",
+    "learn_s": "学习时间",
+    "memory_s": "记忆时间",
+    "window_s": "计算窗口",
+}
+"""What people who read Chinese call a setting."""
+QUANTITY_OF: Final[Mapping[AlarmKind, str]] = {
+    AlarmKind.RESIDUAL_CURRENT: "residual_current_ma",
+    AlarmKind.RESIDUAL_CURRENT_RISE: "residual_current_ma",
+    AlarmKind.TEMPERATURE: "temperature_c",
+    AlarmKind.TEMPERATURE_RISE: "temperature_c",
+    AlarmKind.ARC_FAULT: "arc_half_cycles",
+}
+"""Of which quantity a kind of alarm is."""
+BY_OPERATOR: Final = "set by the operator"
+"""The document of a level that names none."""
+DEFAULTS: Final = Path(__file__).with_name("limits.toml")
+_NEEDED: Final[Mapping[AlarmKind, Sequence[str]]] = {
+    AlarmKind.RESIDUAL_CURRENT_RISE: ("learn_s", "learn_samples", "memory_s"),
+    AlarmKind.TEMPERATURE_RISE: ("window_s",),
+}
+"""What may not be 0: a baseline learned from nothing, or a rate over no time, makes alarms of noise."""
+_MOST: Final = 1e12
+"""Beyond every level and every time; in milliseconds it still fits an int64 [ours]."""
+
+LimitsTable = Mapping[str, Any]
+
+
+class LimitsError(ValueError):
+    """Limits that cannot be used; the text says which entry and what it may be, and so does `chinese`, to people."""
+
+    def __init__(self, text: str, chinese: str = "") -> None:
+        super().__init__(text)
+        self.chinese = chinese or text
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a file of limits holds. Raises LimitsError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LimitsError(
+            f"cannot read the limits file {path}: {error.strerror}",
+            f"无法读取限值文件{path}（{error.strerror}）；请核对位置和权限",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise LimitsError(
+            f"the limits file {path} is not valid TOML: {error}", f"限值文件{path}不是有效的 TOML（{error}）；请修正"
+        ) from error
+
+
+def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`change` over `base`, table by table; a level is replaced whole, so that it never keeps a wrong source."""
+    found = dict(base)
+    for name, value in change.items():
+        deeper = isinstance(value, dict) and isinstance(found.get(name), dict) and name not in LEVELS
+        found[name] = merged(found[name], value) if deeper else value
+    return found
+
+
+def limit_of(kind: AlarmKind, section: LimitsTable) -> tuple[float, ...]:
+    """What a whole section comes to, in the order of `detectors.limits.LIMIT`. Raises LimitsError."""
+    if unknown := section.keys() - {*LEVELS, *NUMBERS, "settable"}:
+        known = ", ".join((*LEVELS, *NUMBERS))
+        raise LimitsError(
+            f"{min(unknown)!r} is no setting; known are {known}", f"没有名为“{min(unknown)}”的设置；可设：{known}"
+        )
+    warning, alarm = (_level(section, name) for name in LEVELS)
+    if math.isfinite(warning) and warning > alarm:
+        raise LimitsError(
+            f"the warning level {warning:g} lies above the alarm level {alarm:g}",
+            f"预警值{warning:g}高于报警值{alarm:g}；预警值不能高于报警值",
+        )
+    numbers = {name: _number(name, section.get(name, 0)) for name in NUMBERS}
+    for name in _NEEDED.get(kind, ()):
+        least = 1 if name == "learn_samples" else 0.001
+        if numbers[name] < least:
+            raise LimitsError(
+                f"{name} must be {least:g} or more, got {section.get(name, 0)!r}",
+                f"{LABELS[name]}（{name}）必须在{least:g}到{_MOST:g}之间，不能是{section.get(name, 0)}",
+            )
+    *confirms, learn, memory, window = (round(numbers[name] * 1000) for name in SECONDS)
+    lowest, margin = min(warning, alarm), numbers["recovery_margin"]
+    if math.isfinite(lowest) and margin >= lowest:
+        raise LimitsError(
+            f"recovery_margin {margin:g} must lie below the level {lowest:g}, or no value is normal again",
+            f"恢复回差（recovery_margin）{margin:g}必须小于最低的限值{lowest:g}，否则任何值都不算恢复",
+        )
+    recovery = lowest - margin
+    samples = int(numbers["learn_samples"])
+    return warning, alarm, lowest, recovery, *confirms, learn, samples, memory, window
+
+
+def _level(section: LimitsTable, name: str) -> float:
+    given = section.get(name, {})
+    if given == {}:
+        return math.inf
+    value = given.get("value") if isinstance(given, dict) else given
+    low, high = section["settable"]
+    if value is None:
+        raise LimitsError(
+            f"{name} has no value, found {given!r}; {name} = {{}} would switch it off",
+            f"{LABELS[name]}（{name}）没有给出 value；应在{low:g}到{high:g}之间，或写 {name} = {{}} 将其关闭",
+        )
+    level = _number(name, value)
+    if not low <= level <= high:
+        raise LimitsError(
+            f"the {name} level {level:g} lies outside what may be set, {low:g} to {high:g}",
+            f"{LABELS[name]}（{name}）{level:g}超出可设范围，必须在{low:g}到{high:g}之间",
+        )
+    return level
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
+        raise LimitsError(
+            f"{name} must be a number from 0 up to {_MOST:g}, got {value!r}",
+            f"{LABELS[name]}（{name}）必须是0到{_MOST:g}之间的数，不能是{value!r}",
+        )
+    return float(value)
+
+
+def source_of(section: LimitsTable, name: str) -> str:
+    """The document that a level of a section comes from."""
+    entry = section.get(name, {})
+    return str(entry.get("from", BY_OPERATOR)) if isinstance(entry, dict) else BY_OPERATOR
+
+
+def unit_of(kind: AlarmKind) -> str:
+    """The unit of the levels of a kind of alarm."""
+    return "℃/分钟" if kind is AlarmKind.TEMPERATURE_RISE else BY_NAME[QUANTITY_OF[kind]].unit
