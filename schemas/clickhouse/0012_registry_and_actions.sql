@@ -76,6 +76,7 @@ CREATE TABLE IF NOT EXISTS alarm_actions
     `partition` Int32 CODEC(ZSTD(1)),
     `offset` Int64 CODEC(Delta, ZSTD(1)),
     `index` Int32 CODEC(ZSTD(1)),
+    INDEX alarm_ids alarm_id TYPE bloom_filter(0.0001) GRANULARITY 1,
     PROJECTION places (SELECT topic, topic_id, `partition`, max(`offset`) GROUP BY topic, topic_id, `partition`)
 )
 ENGINE = MergeTree

@@ -11,7 +11,7 @@ alarms of that view alone; a part says by `{device_id}` and `{device_and_alarm_i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
@@ -22,11 +22,13 @@ _PART: Final = re.compile(r"\{(alarms|registrations)(?: of (\w+))?\}")
 _KEYS: Final = {"device_id": "device_id", "device_and_alarm_id": "device_id, alarm_id"}
 
 
-def views(quantities: Iterable[str] = tuple(quantity.name for quantity in QUANTITIES)) -> list[str]:
+_QUANTITIES: Final = tuple(quantity.name for quantity in QUANTITIES)
+
+
+def views(quantities: Sequence[str] = _QUANTITIES) -> list[str]:
     """The statements by which they are made, in order."""
-    names = tuple(quantities)
     found = sorted((one for one in _folder().iterdir() if one.name.endswith(".sql")), key=lambda one: one.name)
-    return [one for file in found for one in statements(_rendered(file.read_text(encoding="utf-8"), names))]
+    return [one for file in found for one in statements(_rendered(file.read_text(encoding="utf-8"), quantities))]
 
 
 def statements(text: str) -> list[str]:
