@@ -56,6 +56,7 @@ def rights(group: str) -> list[Right]:
         Right("detect", ("Write",), "transactional-id", (f"{group}-checkpoint-",), prefixed=True),
         # Which generation events are of is in the checkpoints (`streams.watching.strangers`).
         Right("sink", ("Read",), "topic", (TELEMETRY.name, CHECKPOINTS.name, *_OUTPUTS)),
+        Right("sink", ("Read",), "topic", (REGISTRY.name, ALARM_ACTIONS.name)),
         Right("sink", ("Read",), "group", (f"{group}-sink",)),
         Right("gateway", ("Write",), "topic", (TELEMETRY.name,)),
         # It reads how far the topics are, to see that its database was restored (`services.registry.publishing`).

@@ -28,7 +28,7 @@ from common.settings import Settings
 from schemas.absences import Absences
 from schemas.positions import Position
 from schemas.records import Records
-from schemas.topics import OUTPUTS, TELEMETRY
+from schemas.topics import ALARM_ACTIONS, OUTPUTS, REGISTRY, TELEMETRY
 from sinks.blocks import drop_repeats, merge
 from sinks.clickhouse.rows import BLOCKS, telemetry_block
 from sinks.contract import Block, Malformed, Sink, SinkError
@@ -39,6 +39,8 @@ from streams.worker import WorkerApp
 
 log = logging.getLogger("emberline.sink")
 
+STORED: Final = (TELEMETRY, *OUTPUTS, REGISTRY, ALARM_ACTIONS)
+"""Topics whose records become rows."""
 _WITH_POSITIONS: Final = {topic.name for topic in OUTPUTS}
 """Topics whose events come at rising positions, so that a repeat is known."""
 WAITING_BYTES: Final = 32 * 1_048_576
@@ -107,7 +109,7 @@ class _Inserted(NamedTuple):
 class SinkJob:
     """See the module. `make_sink` is called once the worker starts."""
 
-    topics: Sequence[str] = (TELEMETRY.name, *(topic.name for topic in OUTPUTS))
+    topics: Sequence[str] = tuple(topic.name for topic in STORED)
     relies_on: Sequence[str] = ()
     # An insert waits for longer than that; fewer and fuller fetches spare the broker.
     fetch = Fetch(wait_ms=250, bytes_least=65_536)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
 
-from cli.alarms.stored import StoredAlarm, alarms_by_id
+from cli.alarms.filters import AlarmFilter, filtered
+from cli.alarms.stored import StoredAlarm, alarms_by_id, newest
 from cli.command import read_settings
 from cli.ordering import ordered
 from cli.output import say, say_json
 from cli.people import (
+    AT_ONCE_MOST,
     FOR,
     JSON,
     UNTIL,
@@ -25,6 +27,7 @@ from cli.people import (
     registry_database,
     until_of,
 )
+from common.errors import OperatorError
 from schemas.actions import ActionKind, AlarmAction, AlarmVerdict
 from schemas.commands import CommandKind
 from services.registry.actions import ActionTaken, WantedAction, act, actions_of, told_done
@@ -33,14 +36,20 @@ from services.registry.database import reading, writing
 from services.registry.refusals import RefusedError
 from streams.storage import asking
 
-ALARMS: Final = click.argument("alarm_ids", nargs=-1, required=True, metavar="ALARM_ID...")
+_IDS: Final = click.argument("alarm_ids", nargs=-1, metavar="[ALARM_ID]...")
+F = TypeVar("F", bound=Callable[..., Any])
 VERSION: Final = click.option(
     "--version", type=click.IntRange(min=0), help="Refuse if somebody did the same since the alarm had this version."
 )
 
 
+def named(command: F) -> F:
+    """The alarms of a command: their ids, or a filter."""
+    return _IDS(filtered("--before")(command))
+
+
 @click.command()
-@ALARMS
+@named
 @VERSION
 @given(why=False)
 def ack(alarm_ids: Sequence[str], **options: Any) -> None:
@@ -49,7 +58,7 @@ def ack(alarm_ids: Sequence[str], **options: Any) -> None:
 
 
 @click.command()
-@ALARMS
+@named
 @FOR
 @UNTIL
 @VERSION
@@ -60,7 +69,7 @@ def mute(alarm_ids: Sequence[str], for_: str | None, until: str | None, **option
 
 
 @click.command()
-@ALARMS
+@named
 @VERSION
 @given(why=False)
 def unmute(alarm_ids: Sequence[str], **options: Any) -> None:
@@ -69,7 +78,7 @@ def unmute(alarm_ids: Sequence[str], **options: Any) -> None:
 
 
 @click.command()
-@ALARMS
+@named
 @click.option("--to", required=True, metavar="NAME", help="Whose task they are from now on.")
 @VERSION
 @given(why=False)
@@ -79,7 +88,7 @@ def assign(alarm_ids: Sequence[str], to: str, **options: Any) -> None:
 
 
 @click.command()
-@ALARMS
+@named
 @given(why="What there is to say.")
 def comment(alarm_ids: Sequence[str], **options: Any) -> None:
     """Say something of alarms."""
@@ -87,7 +96,7 @@ def comment(alarm_ids: Sequence[str], **options: Any) -> None:
 
 
 @click.command()
-@ALARMS
+@named
 @click.option(
     *("--is", "verdict_"),
     type=click.Choice([one.value for one in AlarmVerdict]),
@@ -102,14 +111,13 @@ def verdict(alarm_ids: Sequence[str], verdict_: str, **options: Any) -> None:
 
 
 @click.command()
-@ALARMS
+@named
 @click.option("--force", is_flag=True, help="Also those that are still active.")
 @given(why=True)
 def reset(alarm_ids: Sequence[str], force: bool, **options: Any) -> None:
     """Order that alarms are over. Detection applies or refuses it, and says so on emberline.control-outcomes."""
     by = given_by(options)
-    found = _found(alarm_ids)
-    ask_about("将复位以下告警", found, by)
+    found = _found(alarm_ids, options, by, "复位")
     wanted = [
         command(
             *(CommandKind.RESET, one.subject.device_id, by.by, by.why),
@@ -142,18 +150,34 @@ def history(alarm_id: str, as_json: bool) -> None:
         say("没有处置记录")
 
 
-def _found(alarm_ids: Sequence[str]) -> list[StoredAlarm]:
+def _found(alarm_ids: Sequence[str], options: dict[str, Any], by: GivenBy, label: str) -> list[StoredAlarm]:
+    """The alarms that are named or that a filter means, once a person agrees. Each has the last event as it is shown.
+
+    Raises OperatorError, or UsageError."""
+    wanted = AlarmFilter.of(options)
+    if bool(alarm_ids) == (wanted != AlarmFilter()):
+        raise click.UsageError("give ALARM_IDs or filters" + (", not both" if alarm_ids else ""))
     with asking(read_settings()) as service:
-        return alarms_by_id(service, each_once(alarm_ids))
+        if alarm_ids:
+            found = alarms_by_id(service, each_once(alarm_ids))
+        else:
+            found = [one.stored for one in newest(service, wanted, AT_ONCE_MOST + 1)]
+    if not found:
+        raise OperatorError("没有符合条件的告警")
+    if len(found) > AT_ONCE_MOST:
+        raise OperatorError(
+            f"these are more than {AT_ONCE_MOST} alarms; narrow it down, {AT_ONCE_MOST} at most at once"
+        )
+    ask_about(f"将{label}以下告警", found, by, of_filter=not alarm_ids)
+    return found
 
 
 def _act(alarm_ids: Sequence[str], kind: ActionKind, options: dict[str, Any], **details: Any) -> None:
     by = given_by(options)
     version = options.get("version")
-    if version is not None and len(set(alarm_ids)) > 1:
+    if version is not None and len(set(alarm_ids)) != 1:
         raise click.UsageError("--version is of one alarm: give one ALARM_ID")
-    found = _found(alarm_ids)
-    ask_about(f"将{kind.label}以下告警", found, by)
+    found = _found(alarm_ids, options, by, kind.label)
     taken = _taken(found, WantedAction(kind, by.by, by.why, version=version, **details), by)
     if by.as_json:
         done = [_as_json(one.action) | {"is_new": one.is_new} for one in taken]

@@ -13,7 +13,7 @@ from cli.groups import Commands
 COMMANDS: Final = {
     name: f"cli.alarms.acting:{name}"
     for name in ("ack", "assign", "comment", "history", "mute", "reset", "unmute", "verdict")
-}
+} | {"list": "cli.alarms.listing:list_", "show": "cli.alarms.listing:show"}
 
 
 @click.group(cls=Commands, where=COMMANDS, invoke_without_command=True)
@@ -23,8 +23,9 @@ COMMANDS: Final = {
 def alarms(context: click.Context, from_beginning: bool, as_json: bool) -> None:
     """Follow the alarms as they are raised, until Ctrl-C. What is no alarm is told and passed over.
 
-    With a command: do something about alarms that ClickHouse knows, by their ids (`alarm_id`, with --json). It is
-    written to the registry's database, and published from there. All of it is done, or nothing.
+    With a command: list them, show one, or do something about alarms that ClickHouse knows, by their ids (`alarm_id`,
+    with --json) or by a filter. What is done is written to the registry's database, and published from there. All of it
+    is done, or nothing.
     """
     if context.invoked_subcommand is None:
         with_kafka(lambda settings: Follower(settings, as_json).follow(from_beginning), read_settings())

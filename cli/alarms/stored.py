@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from cli.alarms.filters import AlarmFilter
 from common.errors import OperatorError
 from schemas.actions import SeenEvent
 from schemas.events import AlarmKind
@@ -21,33 +22,147 @@ _LAST_EVENTS: Final = """
     ORDER BY ingest_ts DESC, generation DESC, source_offset DESC, source_ordinal DESC
     LIMIT 1 BY alarm_id
 """
+_TEXTS: Final = (
+    *("alarm_id", "device_id", "device_name", "device_kind", "kind", "quantity", "area", "unit_id", "unit_name"),
+    *("place_kind", "organisation_id", "organisation_name", "address", "severity_label", "limit_from", "message"),
+    *("ended_as", "ended_by", "ended_why", "acknowledged_by", "assignee", "verdict", "verdict_by"),
+)
+_NUMBERS: Final = (
+    *("component", "severity", "severity_highest", "last_value", "peak", "limit", "worsenings", "reactivations"),
+    *("repeats_untold", "comments", "version"),
+)
+_FLAGS: Final = ("test", "maintenance", "late", "active", "acknowledged", "overdue")
+_TIMES: Final = (
+    *("episode", "onset_ts", "opened_ts", "escalated_ts", "recovered_ts", "ended_ts", "first_acknowledged_ts"),
+    *("acknowledged_ts", "muted_until", "first_assigned_ts", "verdict_ts", "due_ts", "handled_ts"),
+)
+SEEN: Final = ("last_topic_id", "last_partition", "last_generation", "last_offset", "last_ordinal")
+_NAMES: Final = (*_TEXTS, *_NUMBERS, *_FLAGS, *_TIMES, *SEEN)
+_SELECTED: Final = ", ".join(
+    (
+        *(f"`{name}`" for name in (*_TEXTS, *_NUMBERS)),
+        *(f"toBool({name})" for name in _FLAGS),
+        *(f"toUnixTimestamp64Milli({name})" for name in _TIMES),
+        *SEEN,
+    )
+)
+HISTORY_MOST: Final = 1_000
+"""Events and actions of one alarm that are shown: as many actions as one may have [ours]."""
+_EVENTS: Final = """
+    SELECT event, toUnixTimestamp64Milli(event_ts), severity, value, peak, `by`, why, message FROM alarm_events
+    WHERE device_id = %(device_id)s AND alarm_id = %(alarm_id)s ORDER BY ingest_ts, `offset` LIMIT 1000
+"""
+_ACTIONS: Final = """
+    SELECT version, kind, `by`, toUnixTimestamp64Milli(ts), why, toUnixTimestamp64Milli(until_ts), `to`, verdict
+    FROM alarm_actions WHERE device_id = %(device_id)s AND alarm_id = %(alarm_id)s
+    ORDER BY epoch, number LIMIT 1 BY source, epoch, number LIMIT 1000
+"""
 
 
 class StoredAlarm(NamedTuple):
-    """An alarm, and the position of its last event."""
+    """An alarm, and the position of its last event. `more` is what else a person sees of it."""
 
     subject: AlarmSubject
     seen: SeenEvent
+    more: str = ""
 
     def __str__(self) -> str:
         subject = self.subject
-        known = subject.kind in list(AlarmKind)
-        kind = AlarmKind(subject.kind).label if known else subject.kind
-        return f"{subject.alarm_id}  {subject.device_id} 第{subject.component + 1}路 {kind}{'（测试）' * subject.test}"
+        about = f"{subject.device_id} 第{subject.component + 1}路 {kind_label(subject.kind)}{'（测试）' * subject.test}"
+        return f"{subject.alarm_id}  {about}{self.more}"
+
+
+class ListedAlarm(NamedTuple):
+    """An alarm with all that the view has of it, by column; times are epoch ms."""
+
+    fields: dict[str, Any]
+
+    @property
+    def seen(self) -> SeenEvent:
+        """Its last event."""
+        return SeenEvent(*(self.fields[name] for name in SEEN))
+
+    @property
+    def stored(self) -> StoredAlarm:
+        """What it is about."""
+        one = self.fields
+        subject = AlarmSubject(*(one[name] for name in ("alarm_id", "device_id", "component", "kind", "test")))
+        unit = f" {one['unit_name']}" if one["unit_name"] else ""
+        is_new = "已确认" if one["acknowledged"] else "未确认"
+        return StoredAlarm(subject, self.seen, f"{unit} {one['severity_label']} {is_new}")
+
+
+class Matching(NamedTuple):
+    """How many alarms a filter means, and how many others there are that differ only in being tests or not."""
+
+    wanted: int
+    others: int
+
+
+def kind_label(kind: str) -> str:
+    """The word users see; a kind that this release does not know is told as it is."""
+    return AlarmKind(kind).label if kind in list(AlarmKind) else kind
 
 
 def alarms_by_id(service: Service, ids: Sequence[str]) -> list[StoredAlarm]:
     """The alarms, in the order of their ids. Raises OperatorError where one is not there."""
     for text in ids:
-        if not _ID.fullmatch(text):
-            raise OperatorError(f"{text!r} is no id of an alarm: 32 digits, as `alarm_id` in `emberline alarms --json`")
+        _check(text)
     found = {row[0]: _stored(row) for row in service.query(_LAST_EVENTS, {"ids": tuple(ids)})}
     for text in ids:
         if text not in found:
-            raise OperatorError(
-                f"ClickHouse holds no alarm {text}; look for it in the view alarms, or wait a second if it is new"
-            )
+            raise _unknown(text)
     return [found[text] for text in ids]
+
+
+def _check(text: str) -> None:
+    if not _ID.fullmatch(text):
+        raise OperatorError(f"{text!r} is no id of an alarm: 32 digits, as `alarm_id` in `emberline alarms --json`")
+
+
+def _unknown(text: str) -> OperatorError:
+    return OperatorError(f"ClickHouse holds no alarm {text}; see `emberline alarms list`; a new one takes a second")
+
+
+def newest(service: Service, wanted: AlarmFilter, limit: int) -> list[ListedAlarm]:
+    """The newest of the wanted alarms, newest first."""
+    where, asked = wanted.where()
+    sql = f"SELECT {_SELECTED} FROM {wanted.view} WHERE {where} AND test = %(test)s ORDER BY episode DESC, alarm_id"  # noqa: S608
+    return [_listed(row) for row in service.query(f"{sql} LIMIT {limit}", asked)]
+
+
+def count(service: Service, wanted: AlarmFilter) -> Matching:
+    """How many there are."""
+    where, asked = wanted.where()
+    sql = f"SELECT countIf(test = %(test)s), countIf(test != %(test)s) FROM {wanted.view} WHERE {where}"  # noqa: S608
+    return Matching(*map(int, service.query(sql, asked)[0]))
+
+
+def whole(service: Service, alarm_id: str) -> ListedAlarm:
+    """One alarm. Raises OperatorError where it is not there."""
+    (subject,) = (one.subject for one in alarms_by_id(service, [alarm_id]))
+    asked = {"device": subject.device_id, "alarm": alarm_id}
+    sql = f"SELECT {_SELECTED} FROM alarms WHERE device_id = %(device)s AND alarm_id = %(alarm)s"  # noqa: S608
+    rows = service.query(sql, asked)
+    if not rows:
+        raise _unknown(alarm_id)
+    return _listed(rows[0])
+
+
+def events_of(service: Service, alarm: ListedAlarm) -> list[dict[str, Any]]:
+    """What happened to an alarm, in its order, `HISTORY_MOST` events at most."""
+    names = ("event", "event_ts", "severity", "value", "peak", "by", "why", "message")
+    return [dict(zip(names, row, strict=True)) for row in service.query(_EVENTS, alarm.fields)]
+
+
+def actions_of(service: Service, alarm: ListedAlarm) -> list[dict[str, Any]]:
+    """What people did about an alarm, in its order, each once, `HISTORY_MOST` actions at most."""
+    names = ("version", "kind", "by", "ts", "why", "until_ts", "to", "verdict")
+    return [dict(zip(names, row, strict=True)) for row in service.query(_ACTIONS, alarm.fields)]
+
+
+def _listed(row: Sequence[Any]) -> ListedAlarm:
+    return ListedAlarm(dict(zip(_NAMES, row, strict=True)))
 
 
 def _stored(row: Sequence[object]) -> StoredAlarm:

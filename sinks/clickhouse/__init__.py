@@ -5,6 +5,8 @@
 - `wire`     columns become bytes of the native protocol
 - `service`  connections; the one place that decides whether to try again
 - `claims`   who may write which partition, and why nothing is written twice
+- `marks`    which alarms may be open
 - `writer`   the sink
 - `migrate`  the tables
+- `views`    the views
 """

@@ -2,6 +2,7 @@
 
 Every statement may be run twice (`IF NOT EXISTS`, `CREATE OR REPLACE VIEW`), so a migration that broke off is run again
 from its beginning, and two that run at once do no harm. What was applied is never edited, only followed by a new file.
+Views are no migrations: they are made anew each time (`sinks.clickhouse.views`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.rows import KEPT_FOR_EVER, TABLES
 from sinks.clickhouse.service import Service
+from sinks.clickhouse.views import statements, views
 from sinks.clickhouse.wire import BlockClient
 from sinks.contract import SinkRefused
 
@@ -51,9 +53,7 @@ class Migration:
 
     def statements(self, retention_days: int) -> list[str]:
         """Its statements; each ends with a semicolon at the end of a line."""
-        text = self.text.replace("{retention_days}", str(retention_days))
-        bare = "\n".join(line for line in text.split("\n") if not line.lstrip().startswith("--"))
-        return [statement.strip() for statement in re.split(r";[ \t]*(?:\n|$)", bare) if statement.strip()]
+        return statements(self.text.replace("{retention_days}", str(retention_days)))
 
 
 def migrations() -> list[Migration]:
@@ -67,12 +67,17 @@ def migrations() -> list[Migration]:
 
 
 def migrate(config: Config, wanted: Sequence[Migration] | None = None) -> list[Migration]:
-    """Bring the database up to this version; returns what was applied now. Raises SinkRefused, SinkUnavailable."""
+    """Bring the database up to this version, or up to the migrations `wanted`, which leaves views as those made them.
+
+    Returns the migrations that were applied now. Raises SinkRefused, SinkUnavailable."""
     service = Service(config)
     try:
         refuse_old(service.call(lambda client: client.execute("SELECT version()"), database="")[0][0])
         _create_database(service)
         applied = _apply(service, migrations() if wanted is None else wanted)
+        if wanted is None:
+            for statement in views():
+                service.query(statement)
         _set_retention(service)
     finally:
         service.close()

@@ -15,9 +15,11 @@ import numpy as np
 
 from schemas import topics
 from schemas.absences import Absences
+from schemas.actions import AlarmAction, SeenEvent
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.quantities import BY_NAME, DEVICE_KINDS, QUANTITIES
 from schemas.records import Records
+from schemas.registry import LIMITS_KEY, ChangeNumber, DeviceEntry, LimitsEntry
 from schemas.rejects import RejectEvent, gateway_of, original_headers
 from schemas.report_fields import Marks
 from schemas.report_rules import Reason
@@ -34,12 +36,26 @@ TABLES: Final[Mapping[str, str]] = {
     topics.DEVICE_STATUS.name: "device_status_events",
     topics.REJECTS.name: "rejects",
     topics.CONTROL_OUTCOMES.name: "control_records",
+    topics.REGISTRY.name: "registry_history",
+    topics.ALARM_ACTIONS.name: "alarm_actions",
 }
 """The table each topic's records go to."""
-KEPT_FOR_EVER: Final = frozenset({"control_records"})
-"""Tables without retention: who ordered what is asked after longer, and detecting again needs it."""
+KEPT_FOR_EVER: Final = frozenset({"control_records", "registry_history"})
+"""Tables without retention: who ordered what is asked after longer, and detecting again needs it; what is registered
+holds until it is changed."""
 
 STATISTICS: Final = ("count", "min", "max", "mean", "last")
+_REGISTERED: Final = (
+    *("device_id", "kind", "removed", "state", "name", "model", "unit_id", "unit_name", "organisation_id"),
+    *("organisation_name", "area", "place_kind", "address", "nominal_voltage_v", "rated_current_a", "phases"),
+    "interval_s",
+)
+_OF_COMPONENT: Final = ("quantity", "number", "id", "name", "role", "circuit", "phase")
+"""Fields of an entry and of its components that have columns; all others are in its body."""
+_ACTED: Final = ("device_id", "alarm_id", "kind", "by", "ts", "version", "test", "why", "until_ts", "to")
+_NOTHING_SEEN: Final = SeenEvent("", 0, 0, 0, 0)
+MAX_SOURCE: Final = 64
+"""Letters of the name of what fills a topic, as of a device's id [ours]."""
 _KIND_NAMES: Final = (*(kind.name for kind in DEVICE_KINDS), "unknown")
 
 
@@ -99,6 +115,62 @@ def control_block(records: Records, topic_id: UUID) -> Block:
     return _one_a_record("control_records", records, topic_id, columns, numbers, malformed)
 
 
+def registry_block(records: Records, topic_id: UUID) -> Block:
+    """One row a record: what people ask entries by, the entry as it came, and which change it is. Limits of many
+    devices are a row of no device, and in its body."""
+    entries, numbers, malformed = _read(records, lambda n: (_entry(records, n), _change(records, n)))
+    of_entry = columns_of(DeviceEntry, [entry for entry, _ in entries])
+    of_change = _changes([change for _, change in entries])
+    columns: dict[str, Column] = {name: of_entry[name] for name in _REGISTERED}
+    columns |= {
+        f"components.{name}": [[getattr(one, name) for one in entry.components] for entry, _ in entries]
+        for name in _OF_COMPONENT
+    }
+    columns |= {"body": [records.values[number] for number in numbers], **of_change}
+    columns["ingest_ts"] = records.timestamps[numbers]
+    return _one_a_record("registry_history", records, topic_id, columns, numbers, malformed)
+
+
+def _entry(records: Records, number: int) -> DeviceEntry:
+    """The entry of a device; of none where it is the limits of many. Raises ValueError where it is neither."""
+    if records.keys[number] != LIMITS_KEY:
+        return DeviceEntry.from_json(records.values[number])
+    return DeviceEntry(LimitsEntry.from_json(records.values[number]).v, "")
+
+
+def actions_block(records: Records, topic_id: UUID) -> Block:
+    """One row a record: the action's own fields, but for the version, what was seen, and which action it is."""
+    actions, numbers, malformed = _read(
+        records, lambda n: (AlarmAction.from_json(records.values[n]), _change(records, n))
+    )
+    of_action = columns_of(AlarmAction, [action for action, _ in actions])
+    columns: dict[str, Column] = {name: of_action[name] for name in _ACTED}
+    columns["verdict"] = [action.verdict or "" for action, _ in actions]
+    seen = [action.seen or _NOTHING_SEEN for action, _ in actions]
+    of_seen = columns_of(SeenEvent, seen)
+    columns |= {f"seen_{name.removeprefix('source_')}": of_seen[name] for name in SeenEvent.__struct_fields__}
+    columns |= _changes([change for _, change in actions])
+    columns["ingest_ts"] = records.timestamps[numbers]
+    return _one_a_record("alarm_actions", records, topic_id, columns, numbers, malformed)
+
+
+def _change(records: Records, number: int) -> ChangeNumber:
+    """Which change a record is. Raises ValueError where it does not say so, or says what no column holds."""
+    change = ChangeNumber.from_headers(records.headers[number])
+    if not (0 <= change.epoch < 2**63 and 0 <= change.number < 2**63 and len(change.source) <= MAX_SOURCE):
+        raise ValueError("it does not say which change of which source it is")
+    return change
+
+
+def _changes(changes: Sequence[ChangeNumber]) -> dict[str, Column]:
+    """Source, epoch and number of each."""
+    return {
+        "source": [change.source for change in changes],
+        "epoch": np.array([change.epoch for change in changes], dtype=np.int64),
+        "number": np.array([change.number for change in changes], dtype=np.int64),
+    }
+
+
 def rejects_block(records: Records, topic_id: UUID) -> Block:
     """One row a record: why it was rejected and whence and through which gateway it came, its bytes, its headers."""
     events, numbers, malformed = _read(records, lambda n: RejectEvent.from_headers(records.headers[n]))
@@ -146,6 +218,8 @@ BLOCKS: Final[Mapping[str, Callable[[Records, UUID], Block]]] = {
     topics.DEVICE_STATUS.name: device_status_block,
     topics.REJECTS.name: rejects_block,
     topics.CONTROL_OUTCOMES.name: control_block,
+    topics.REGISTRY.name: registry_block,
+    topics.ALARM_ACTIONS.name: actions_block,
 }
 
 
@@ -182,7 +256,7 @@ def _read(records: Records, read: Callable[[int], T]) -> tuple[list[T], np.ndarr
         try:
             events.append(read(number))
             numbers.append(number)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter where it is nested too deeply
             malformed.append(Malformed(int(records.offsets[number]), f"{type(error).__name__}: {error}"[:200]))
     return events, np.array(numbers, dtype=np.int64), malformed
 

@@ -27,7 +27,7 @@ FIRST_PAUSE_S: Final = 0.1
 MAX_PAUSE_S: Final = 5.0
 """Pauses double up to this: a server that comes back is found within it, a busy one is asked 12 times a minute."""
 TELL_EVERY_S: Final = 10.0
-"""Five tables' threads try again, each up to ten times a second; what they wait for is told this often."""
+"""The tables' threads try again, each up to ten times a second; what they wait for is told this often."""
 
 NO_ANSWER: Final = frozenset({Codes.NETWORK_ERROR, Codes.SOCKET_TIMEOUT})
 NOT_ITS_PROTOCOL: Final = frozenset({Codes.NETWORK_ERROR, Codes.UNEXPECTED_PACKET_FROM_SERVER})

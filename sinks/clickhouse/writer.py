@@ -21,6 +21,7 @@ import numpy as np
 
 from schemas.positions import Position
 from sinks.blocks import cut
+from sinks.clickhouse import marks
 from sinks.clickhouse.claims import HIGHEST, Claims, Whence
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.rows import TABLES
@@ -87,6 +88,8 @@ class ClickHouseSink:
 
         def ask(client: BlockClient) -> dict[int, int]:
             self._claims.claim(client, whence)
+            if whence.table == marks.MARKED:
+                marks.mark_stored(client, whence)
             found = _highest(client, "max(`offset`)", whence)
             for partition in partitions:
                 self._known[topic, topic_id, partition] = found.get(partition, -1) + 1
@@ -103,10 +106,18 @@ class ClickHouseSink:
 
     def write(self, block: Block) -> None:
         for part in parts(block):
+            if part.table == marks.MARKED:
+                self._mark(marks.opened(part))
             self._insert(part)
+            if part.table == marks.MARKED:
+                self._mark(marks.ended(part))
 
     def close(self) -> None:
         self._service.close()
+
+    def _mark(self, made: Block | None) -> None:
+        if made is not None:
+            self._service.call(lambda client: marks.put(client, made))
 
     def _insert(self, part: Block) -> None:
         whence = _whence(part)

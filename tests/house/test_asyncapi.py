@@ -70,10 +70,11 @@ from schemas.records import Records
 from schemas.registry import LIMITS_KEY, ChangeNumber, ComponentEntry, DeviceEntry, LimitsEntry
 from schemas.rejects import GATEWAY, MAX_GATEWAY_LENGTH, NOT_JUDGED, RejectEvent
 from schemas.report_rules import Fault, Reason
-from schemas.topics import OUTPUTS, TOPICS, Topic
+from schemas.topics import TOPICS, Topic
 from services.registry.limits.checking import check_alone
 from services.registry.limits.rows import KeptSetting
 from streams.seals import opened
+from streams.sink import STORED
 
 SCHEMAS: Final = Path(__file__).parents[2] / "schemas"
 API: Final[dict[str, Any]] = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text(encoding="utf-8"))
@@ -260,13 +261,13 @@ def test_emberline_sends_and_receives_on_every_topic() -> None:
     assert done == {(topic.name, action) for topic in TOPICS for action in ("send", "receive")}
 
 
-def test_sink_workers_read_telemetry_and_every_output() -> None:
+def test_sink_workers_read_what_they_store() -> None:
     read = {
         resolve(operation["channel"])["address"]
         for operation in API["operations"].values()
         if "bindings" in operation and "sink" in str(resolve(operation["bindings"]))
     }
-    assert read == {"emberline.telemetry", *(topic.name for topic in OUTPUTS)}
+    assert read == {topic.name for topic in STORED}
 
 
 @pytest.mark.parametrize("name", API["operations"])

@@ -10,8 +10,10 @@ import numpy as np
 import orjson
 
 from schemas import topics
+from schemas.actions import ActionKind, AlarmAction
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.records import Records
+from schemas.registry import ChangeNumber, ComponentEntry, DeviceEntry
 from schemas.rejects import RejectEvent
 
 TOPIC_ID = UUID("12345678-9abc-def0-fedc-ba9876543210")
@@ -174,3 +176,52 @@ def outcomes(*events: ControlOutcome, **more: Any) -> Records:
 def rejects(*events: RejectEvent, original: Sequence[tuple[str, bytes | None]] = (), **more: Any) -> Records:
     values = more.pop("values", [b"{"] * len(events))
     return records(topics.REJECTS.name, values, headers=[event.to_headers(original) for event in events], **more)
+
+
+def entry(**fields: Any) -> DeviceEntry:
+    values: dict[str, Any] = {
+        "v": 1,
+        "device_id": "LY-1",
+        "kind": "electrical_monitor",
+        "name": "1号配电箱",
+        "unit_id": "U-1",
+        "unit_name": "永安市第一中学",
+        "organisation_id": "M-1",
+        "organisation_name": "安电维保",
+        "area": "350481001002",
+        "place_kind": "school",
+        "address": "中山路1号",
+        "rated_current_a": 63.0,
+        "components": [
+            ComponentEntry("temperature_c", 0, "C-1", "A相电缆", "cable", 1, "A"),
+            ComponentEntry("residual_current_ma", 0),
+        ],
+    }
+    return DeviceEntry(**(values | fields))
+
+
+def action(kind: str, **fields: Any) -> AlarmAction:
+    values: dict[str, Any] = {
+        "v": 1,
+        "alarm_id": "a" * 32,
+        "device_id": "LY-1",
+        "kind": ActionKind(kind),
+        "by": "张三",
+        "ts": NOON + 60_000,
+        "version": 1,
+    }
+    return AlarmAction(**(values | fields))
+
+
+def changes(topic: str, *told: tuple[DeviceEntry | AlarmAction, int], epoch: int = 1, **more: Any) -> Records:
+    """Records of a topic that the registry's publisher fills, each with its number."""
+    headers = [ChangeNumber("registry", epoch, number).to_headers() for _, number in told]
+    return records(topic, [one.to_json() for one, _ in told], headers=headers, **more)
+
+
+def entries(*told: tuple[DeviceEntry, int], **more: Any) -> Records:
+    return changes(topics.REGISTRY.name, *told, **more)
+
+
+def actions(*told: tuple[AlarmAction, int], **more: Any) -> Records:
+    return changes(topics.ALARM_ACTIONS.name, *told, **more)

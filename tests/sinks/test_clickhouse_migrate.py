@@ -11,6 +11,7 @@ import pytest
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.migrate import Migration, migrate, migrations, pending, refuse_old
 from sinks.clickhouse.rows import KEPT_FOR_EVER, TABLES, alarms_block, rejects_block, telemetry_block
+from sinks.clickhouse.views import views
 from sinks.clickhouse.writer import ClickHouseSink
 from sinks.contract import SinkRefused
 from tests.sinks.samples import NOON, TOPIC_ID, alarm, alarms, reject, rejects, report, telemetry
@@ -25,8 +26,9 @@ def test_migrations_are_numbered_from_one_without_gaps() -> None:
 def test_every_statement_may_be_run_twice() -> None:
     harmless = re.compile(
         r"CREATE TABLE IF NOT EXISTS |CREATE OR REPLACE VIEW "
-        r"|ALTER TABLE \w+\s+(\w+ \w+ IF (NOT )?EXISTS|MATERIALIZE PROJECTION) "
+        r"|ALTER TABLE \w+\s+(\w+ \w+ IF (NOT )?EXISTS|MATERIALIZE (PROJECTION|INDEX)) "
     )
+    assert all(statement.startswith("CREATE OR REPLACE VIEW ") for statement in views())
     for migration in migrations():
         for statement in migration.statements(400):
             assert harmless.match(statement), statement[:80]

@@ -12,9 +12,11 @@ import pytest
 
 from schemas import topics
 from schemas.absences import absences
+from schemas.actions import AlarmVerdict, SeenEvent
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.quantities import QUANTITIES
 from schemas.records import Records
+from schemas.registry import LIMITS_KEY, ChangeNumber, LimitsEntry
 from schemas.report_rules import AHEAD_MS, EARLIEST_TS, LATEST_TS
 from sinks.blocks import merge
 from sinks.clickhouse.rows import BLOCKS, TABLES, telemetry_block
@@ -23,10 +25,14 @@ from tests.sinks.samples import (
     JULY,
     NOON,
     TOPIC_ID,
+    action,
+    actions,
     aggregate,
     aggregates,
     alarm,
     alarms,
+    entries,
+    entry,
     outcome,
     outcomes,
     records,
@@ -46,6 +52,8 @@ SAMPLES: dict[str, Records] = {
     topics.DEVICE_STATUS.name: statuses(status()),
     topics.REJECTS.name: rejects(reject()),
     topics.CONTROL_OUTCOMES.name: outcomes(outcome()),
+    topics.REGISTRY.name: entries((entry(), 7)),
+    topics.ALARM_ACTIONS.name: actions((action("comment", why="已到现场"), 8)),
 }
 
 
@@ -288,6 +296,74 @@ def test_a_reject_without_our_headers_is_malformed() -> None:
     assert (block.rows, [one.offset for one in block.malformed]) == (0, [100, 101])
 
 
+def test_the_limits_of_many_devices_are_kept_and_are_no_device(sink: ClickHouseSink, query: Ask) -> None:
+    told = LimitsEntry(1, {"temperature": {"alarm": {"value": 75}}})
+    header = ChangeNumber("registry", 1, 8).to_headers()
+    sent = records(topics.REGISTRY.name, [told.to_json(), b"{}"], keys=[LIMITS_KEY] * 2, headers=[header] * 2)
+    block = BLOCKS[topics.REGISTRY.name](sent, TOPIC_ID)
+    sink.write(block)
+    (row,) = rows(query, "registry_history")
+    assert (row["device_id"], row["body"], row["number"]) == ("", told.to_json().decode(), 8)
+    assert [one.offset for one in block.malformed] == [101]
+    assert query("SELECT count() FROM devices") == [(0,)]
+
+
+def test_an_entry_of_the_registry_arrives_with_every_column(sink: ClickHouseSink, query: Ask) -> None:
+    told = entry(removed=True, state="removed", phases=3, interval_s=60, model="M-7")
+    sink.write(BLOCKS[topics.REGISTRY.name](entries((told, 7)), TOPIC_ID))
+    (row,) = rows(query, "registry_history")
+    assert row == {
+        "device_id": "LY-1", "kind": "electrical_monitor", "removed": True, "state": "removed", "name": "1号配电箱",
+        "model": "M-7", "unit_id": "U-1", "unit_name": "永安市第一中学", "organisation_id": "M-1",
+        "organisation_name": "安电维保", "area": "350481001002", "place_kind": "school", "address": "中山路1号",
+        "nominal_voltage_v": 0.0, "rated_current_a": 63.0, "phases": 3, "interval_s": 60,
+        "components.quantity": ["temperature_c", "residual_current_ma"], "components.number": [0, 0],
+        "components.id": ["C-1", ""], "components.name": ["A相电缆", ""], "components.role": ["cable", ""],
+        "components.circuit": [1, 0], "components.phase": ["A", ""], "body": told.to_json().decode(),
+        "source": "registry", "epoch": 1, "number": 7, "ingest_ts": at(NOON),
+        "topic": "emberline.registry", "topic_id": TOPIC_ID, "partition": 3, "offset": 100, "index": 0,
+    }  # fmt: skip
+
+
+def test_an_action_arrives_with_every_column(sink: ClickHouseSink, query: Ask) -> None:
+    seen = SeenEvent("t-1", 3, 1, 2**40, 4)
+    told = actions(
+        (action("acknowledge", seen=seen), 7), (action("verdict", verdict=AlarmVerdict.FALSE, why="误碰"), 8)
+    )
+    sink.write(BLOCKS[topics.ALARM_ACTIONS.name](told, TOPIC_ID))
+    first, second = rows(query, "alarm_actions")
+    assert first == {
+        "alarm_id": "a" * 32, "device_id": "LY-1", "kind": "acknowledge", "by": "张三", "ts": at(NOON + 60_000),
+        "version": 1, "test": False, "why": "", "until_ts": at(0), "to": "", "verdict": "", "seen_topic_id": "t-1",
+        "seen_partition": 3, "seen_generation": 1, "seen_offset": 2**40, "seen_ordinal": 4,
+        "source": "registry", "epoch": 1, "number": 7, "ingest_ts": at(NOON),
+        "topic": "emberline.alarm-actions", "topic_id": TOPIC_ID, "partition": 3, "offset": 100, "index": 0,
+    }  # fmt: skip
+    assert (second["kind"], second["verdict"], second["why"], second["seen_topic_id"]) == (
+        "verdict",
+        "false",
+        "误碰",
+        "",
+    )
+
+
+@pytest.mark.parametrize("topic", [topics.REGISTRY.name, topics.ALARM_ACTIONS.name])
+def test_what_is_no_change_of_ours_is_told_and_harms_no_other(topic: str, sink: ClickHouseSink, query: Ask) -> None:
+    good = SAMPLES[topic]
+    value, change = good.values[0], list(good.headers[0])
+    deep = b'{"v":1,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    numberless = [("emberline.source", b"x"), ("emberline.epoch", b"1")]
+    headers = [
+        *([change] * 5), (), numberless, [*change[:2], ("emberline.number", b"9" * 30)],
+        [("emberline.source", b"x" * 65), *change[1:]], [*change[:2], ("emberline.number", b"-1")],
+    ]  # fmt: skip
+    values = [None, b"{", b'{"v":9}', deep, value, *([value] * 5)]
+    block = BLOCKS[topic](records(topic, values, headers=headers), TOPIC_ID)
+    sink.write(block)
+    assert [one.offset for one in block.malformed] == [100, 101, 102, 103, 105, 106, 107, 108, 109]
+    assert query(f"SELECT offset FROM {TABLES[topic]}") == [(104,)]  # noqa: S608
+
+
 @pytest.mark.parametrize("topic", BLOCKS)
 def test_position_is_the_highest_offset_of_that_topic_incarnation_and_partition(
     topic: str, sink: ClickHouseSink
@@ -324,14 +400,16 @@ def test_source_position_is_the_highest_place_not_the_highest_of_each_number(sin
 def test_position_reads_the_projection_and_not_the_table(topic: str, sink: ClickHouseSink, query: Ask) -> None:
     sink.write(BLOCKS[topic](SAMPLES[topic], TOPIC_ID))
     second = "source_index" if topic == topics.REJECTS.name else "source_ordinal"
-    what = ["max(offset)"] + ([f"max((generation, source_offset, {second}))"] if topic != topics.TELEMETRY.name else [])
+    told = [f"max((generation, source_offset, {second}))"] if topic in {one.name for one in topics.OUTPUTS} else []
+    what = ["max(offset)", *told]
     for one in what:
         plan = query(
             f"EXPLAIN SELECT partition, {one} FROM {TABLES[topic]} WHERE topic = 'x' AND topic_id = %(id)s "  # noqa: S608
             "AND partition IN (3, 4) GROUP BY topic, topic_id, partition",
             {"id": str(TOPIC_ID)},
         )
-        projection = "places" if "generation" in one else "positions"
+        is_newer = topic in (topics.REGISTRY.name, topics.ALARM_ACTIONS.name)
+        projection = "places" if is_newer or "generation" in one else "positions"
         assert any(projection in line for (line,) in plan)
 
 

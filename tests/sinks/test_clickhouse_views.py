@@ -13,6 +13,8 @@ from tests.sinks.samples import (
     TOPIC_ID,
     alarm,
     alarms,
+    entries,
+    entry,
     reject,
     rejects,
     report,
@@ -58,10 +60,10 @@ def test_alarms_folds_the_history_of_each(sink: ClickHouseSink, query: Ask) -> N
         "recovered_ts, reactivations, peak, test FROM alarms ORDER BY alarm_id"
     )
     assert found == [
-        ("a", "LY", 2, "紧急", 0, at(NOON), at(NOON + 1000), at(NOON + 9000), 0, 80.0, False),
-        ("b", "LY", 1, "警告", 1, at(NOON), None, None, 1, 61.25, False),
-        ("c", "JJ", 1, "警告", 1, at(NOON), None, None, 0, 61.25, False),
-        ("d", "LY", 1, "警告", 1, at(NOON), None, None, 0, 61.25, True),
+        ("a", "", 2, "紧急", 0, at(NOON), at(NOON + 1000), at(NOON + 9000), 0, 80.0, False),
+        ("b", "", 1, "警告", 1, at(NOON), None, None, 1, 61.25, False),
+        ("c", "", 1, "警告", 1, at(NOON), None, None, 0, 61.25, False),
+        ("d", "", 1, "警告", 1, at(NOON), None, None, 0, 61.25, True),
     ]
 
 
@@ -148,14 +150,17 @@ def test_alarms_end_by_a_reset_or_by_what_supersedes_them_and_are_open_until_the
 
 def test_alarms_daily_counts_by_the_day_in_shanghai(sink: ClickHouseSink, query: Ask) -> None:
     some_alarms(sink)
+    places = [entry(device_id="LY-1", area="350582001"), entry(device_id="JJ-7", area="350481")]
+    sink.write(BLOCKS[topics.REGISTRY.name](entries(*((one, n) for n, one in enumerate(places))), TOPIC_ID))
     found = query(
-        "SELECT day, area, device_id, severity_highest, alarms, recovered, escalated FROM alarms_daily WHERE NOT test "
-        "ORDER BY day, area, severity_highest"
+        "SELECT day, substring(area, 1, 6), device_id, severity_highest, alarms, recovered, escalated "
+        "FROM alarms_daily WHERE NOT test "
+        "ORDER BY day, device_id, severity_highest"
     )
     assert found == [
-        (date(2026, 9, 21), "LY", "LY-1", 1, 1, 0, 0),
-        (date(2026, 9, 21), "LY", "LY-1", 2, 1, 1, 1),
-        (date(2026, 9, 22), "JJ", "JJ-7", 1, 1, 0, 0),
+        (date(2026, 9, 21), "350582", "LY-1", 1, 1, 0, 0),
+        (date(2026, 9, 21), "350582", "LY-1", 2, 1, 1, 1),
+        (date(2026, 9, 22), "350481", "JJ-7", 1, 1, 0, 0),
     ]
     assert query("SELECT sum(alarms) FROM alarms_daily WHERE test") == [(1,)]
 

@@ -7,19 +7,20 @@ from collections.abc import Collection, Coroutine, Iterator
 from typing import Any, cast
 from uuid import UUID
 
+import numpy as np
 import pytest
 from faust.types import TP
 
 from common.metrics import Metrics
 from common.settings import Settings
-from schemas.topics import DEVICE_STATUS, TELEMETRY
+from schemas.topics import ALARM_ACTIONS, DEVICE_STATUS, REGISTRY, TELEMETRY
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.writer import ClickHouseSink
 from streams.ledger import Ledger
 from streams.sink import INSERT_BYTES, WAITING_BYTES, SinkJob
 from streams.transport import Chunk
 from streams.worker import WorkerApp
-from tests.sinks.samples import TOPIC_ID, report, telemetry
+from tests.sinks.samples import TOPIC_ID, action, actions, entries, entry, report, telemetry
 from tests.support.platform import Ask
 
 REPORT = report(temperature_c=[20.0])
@@ -100,6 +101,36 @@ def test_all_partitions_newly_taken_over_are_asked_for_at_once_and_no_other(sink
     assert sink.asked == [[1, 2], [3], [1], [1, 2, 3]]
     stored = query("SELECT partition, count(), max(offset) FROM telemetry GROUP BY partition ORDER BY 1")
     assert stored == [(1, 7, 6), (2, 5, 4), (3, 2, 1)]
+
+
+def test_what_the_registry_and_people_tell_is_stored_once_by_offset(sink: Asked, query: Ask) -> None:
+    """The registry's topic is compacted, so it has gaps; and its publisher may send a change again."""
+    told = {
+        REGISTRY.name: entries((entry(), 1), (entry(unit_id="U-2"), 2), (entry(), 1), partition=1),
+        ALARM_ACTIONS.name: actions(*[(action("comment", why="一"), n) for n in (1, 2, 1)], partition=1),
+    }
+
+    async def run() -> None:
+        worker = BareWorker()
+        job = SinkJob(Settings(insert_interval_s=0.2), lambda: sink)
+        await job.start(cast(WorkerApp, worker))
+        for _ in range(2):
+            for topic, records in told.items():
+                ledger = Ledger()
+                worker.inserted.clear()
+                gaps = records._replace(offsets=np.array([100, 105, 109]))
+                job.handle(Chunk(TP(topic, 1), gaps, ledger.begin(100, 109), ledger))
+                await asyncio.wait_for(worker.inserted.wait(), 20)
+                assert not ledger.in_flight
+            await job.release(set())
+        for task in worker.tasks:
+            task.cancel()
+        await job.stop()
+
+    asyncio.run(run())
+    for table in ("registry_history", "alarm_actions"):
+        assert query(f"SELECT offset, number FROM {table} ORDER BY 1") == [(100, 1), (105, 2), (109, 1)]  # noqa: S608
+    assert query("SELECT unit_id FROM devices") == [("U-2",)]
 
 
 def test_what_waits_and_what_is_inserted_at_once_is_bounded_in_bytes(sink: Asked, query: Ask) -> None:

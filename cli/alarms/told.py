@@ -1,0 +1,117 @@
+"""Alarms for people and as JSON."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from cli.alarms.stored import ListedAlarm, kind_label
+from common.times import local
+from schemas.actions import ActionKind, AlarmVerdict
+from schemas.events import AlarmEvent
+from schemas.quantities import BY_NAME
+from services.registry.codes import KIND_LABELS, PLACE_KINDS
+
+_WIDTHS: Final = (19, 4, 22, 16, 24)
+_HEADINGS: Final = ("发生时间", "级别", "状态", "设备", "单位", "告警")
+
+
+def heading() -> str:
+    """The line above the list."""
+    return _row((*_HEADINGS, "编号"))
+
+
+def line(alarm: ListedAlarm) -> str:
+    """One line of the list, its id last."""
+    one = alarm.fields
+    about = f"第{one['component'] + 1}路 {kind_label(one['kind'])} {_number(one['peak'])}{_unit(one)}"
+    device, unit = one["device_id"], one["unit_name"] or one["unit_id"] or "（未登记）"
+    return _row((local(one["episode"]), one["severity_label"], state(alarm), device, unit, about, one["alarm_id"]))
+
+
+def state(alarm: ListedAlarm) -> str:
+    """Whether it is open, active, acknowledged, and what else holds of it."""
+    one = alarm.fields
+    ended = AlarmEvent(one["ended_as"]).label if one["ended_as"] else ""
+    words = [
+        f"已{ended}" if ended else "未恢复" if one["active"] else "已恢复",
+        "已确认" if one["acknowledged"] else "未确认",
+        "静音" if one["muted_until"] else "",
+        "维护" if one["maintenance"] else "",
+        "测试" if one["test"] else "",
+        "逾期" if one["overdue"] else "",
+    ]
+    return " ".join(word for word in words if word)
+
+
+def as_json(alarm: ListedAlarm) -> dict[str, Any]:
+    """All that is known of it; `seen` is its last event, as an acknowledgement names it."""
+    fields = {
+        name: value for name, value in alarm.fields.items() if not name.startswith("last_") or name == "last_value"
+    }
+    return fields | {"seen": msgspec.to_builtins(alarm.seen)}
+
+
+def lines(alarm: ListedAlarm, events: Sequence[dict[str, Any]], actions: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """All of one alarm."""
+    one = alarm.fields
+    unit = _unit(one)
+    yield f"告警 {one['alarm_id']}"
+    yield f"  {one['message']}"
+    yield f"  状态：{one['severity_label']} {state(alarm)}"
+    kind = KIND_LABELS.get(one["device_kind"], one["device_kind"])
+    yield f"  设备：{one['device_id']} {one['device_name']}（{kind}），第{one['component'] + 1}路"
+    if one["unit_id"]:
+        place = PLACE_KINDS.get(one["place_kind"], one["place_kind"])
+        yield f"  单位：{one['unit_name']}（{one['unit_id']}），{place}，区域{one['area']}，{one['address']}"
+        yield f"  运维：{one['organisation_name']}（{one['organisation_id']}）"
+    else:
+        yield "  单位：设备没有登记"
+    limit, last, peak = (f"{_number(one[name])}{unit}" for name in ("limit", "last_value", "peak"))
+    yield f"  限值：{limit}（{one['limit_from']}），最近{last}，峰值{peak}"
+    handled = f"，处理于{local(one['handled_ts'])}" if one["handled_ts"] else ""
+    yield f"  应处理：{local(one['due_ts'])}之前{handled}{'，已逾期' if one['overdue'] else ''}"
+    if one["assignee"]:
+        yield f"  负责人：{one['assignee']}"
+    yield "经过："
+    for event in events:
+        label = AlarmEvent(event["event"]).label if event["event"] in list(AlarmEvent) else event["event"]
+        who = f"，{event['by']}：{event['why']}" if event["by"] else ""
+        yield f"  {local(event['event_ts'])}  {label}  {_number(event['value'])}{unit}{who}"
+    yield "处置：" if actions else "处置：没有"
+    for action in actions:
+        yield f"  {local(action['ts'])}  {action['by']}{_done(action)}"
+
+
+def _done(action: dict[str, Any]) -> str:
+    kind, verdict = action["kind"], action["verdict"]
+    details = {
+        "assign": f"给{action['to']}",
+        "mute": f"到{local(action['until_ts'])}",
+        "verdict": f"为{AlarmVerdict(verdict).label if verdict in list(AlarmVerdict) else verdict}",
+    }
+    label = ActionKind(kind).label if kind in list(ActionKind) else kind
+    return f"{label}{details.get(kind, '')}{'：' + action['why'] if action['why'] else ''}"
+
+
+def _unit(one: dict[str, Any]) -> str:
+    if one["kind"] == "temperature_rise":
+        return " ℃/min"
+    known = BY_NAME.get(one["quantity"])
+    return f" {known.unit}" if known and known.unit else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "  ".join([*(_padded(*one) for one in zip(cells, _WIDTHS, strict=False)), *cells[len(_WIDTHS) :]])
+
+
+def _padded(text: str, width: int) -> str:
+    """A cell of a width in columns of a terminal, of which a Chinese letter takes two."""
+    return text + " " * (width - sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text))
