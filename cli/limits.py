@@ -62,7 +62,7 @@ def show(as_json: bool, **asked: str | None) -> None:
     except RefusedError as error:
         refuse(error.reasons, as_json)
     if as_json:
-        say_json([_as_json(place, settings) for place, settings in found])
+        say_json({"places": [_as_json(place, settings) for place, settings in found]})
     for place, settings in found if not as_json else ():
         say(f"{place.label}：")
         for line in columns([HEADER, *(one.cells for one in settings)]):

@@ -29,7 +29,7 @@ from services.registry.limits.rows import (
 from services.registry.models import RegisteredDevice, Unit
 from services.registry.refusals import RefusedError
 
-HEADER: Final = ("告警", "设置", "值", "范围", "依据", "设定人", "起始时间")
+HEADER: Final = ("告警", "设置", "值", "范围", "设定人", "起始时间", "依据")
 
 
 class ShownSetting(NamedTuple):
@@ -52,9 +52,9 @@ class ShownSetting(NamedTuple):
             LABELS[self.name],
             value_told(self.kind, self.name, self.value),
             self.scope.label if self.by else f"{self.scope.label}（出厂）",
-            "运行人员设定" if self.document == BY_OPERATOR else self.document,
             self.by,
             local(self.since_ts) if self.since_ts else "",
+            "运行人员设定" if self.document == BY_OPERATOR else self.document,
         )
 
     def as_json(self) -> dict[str, Any]:
