@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -38,6 +38,8 @@ from streams.topics import topic_ids
 
 LEARN_S: Final = 10
 """The demo's baselines are learned in 10 s instead of an hour, so that a minute can show a rise over one."""
+RECOVER_S: Final = 5
+"""And a recovery counts after 5 s instead of 30 to 60, so that a minute shows some, and one of them can be reset."""
 RESPONSE_MOST_MS: Final = {"charging_pile": 5_000}
 """Requirement B3 for charging piles; everything else has RESPONSE_OTHER_MOST_MS, requirement A6."""
 RESPONSE_OTHER_MOST_MS: Final = 20_000
@@ -158,7 +160,7 @@ async def run_demo(
 
     `meanwhile` is what else happens to the stack, from the moment the fleet begins.
     """
-    settings = replace(settings, limits_file=str(_quick_limits(Path(settings.data_dir))))
+    settings = replace(settings, limits_file=str(quick_limits(Path(settings.data_dir))))
     registry, began_ts = Fleet(config).registry, now_ms()
     fill = partial(fill_registry, registry=registry)
     async with running_stack(settings, say, any_port=True, kafka=kafka, fill_registry=fill) as stack:
@@ -219,14 +221,22 @@ async def _then_wait(work: Awaitable[None]) -> None:
     await asyncio.Event().wait()
 
 
-def _quick_limits(folder: Path) -> Path:
+def quick_limits(folder: Path) -> Path:
+    """The file of what differs in the demo, made in the folder. Raises OperatorError."""
     path = folder / "demo-limits.toml"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"[default.residual_current_rise]\nlearn_s = {LEARN_S}\n", encoding="utf-8")
+        path.write_text("\n".join(_quick_sections()), encoding="utf-8")
     except OSError as error:
         raise OperatorError(f"cannot write {path}: {error.strerror}; set EMBERLINE_DATA_DIR") from error
     return path
+
+
+def _quick_sections() -> Iterator[str]:
+    for kind in AlarmKind:
+        yield f"[default.{kind}]\nconfirm_recovery_s = {RECOVER_S}"
+        if kind is AlarmKind.RESIDUAL_CURRENT_RISE:
+            yield f"learn_s = {LEARN_S}"
 
 
 async def _or_failure(work: Awaitable[None], watchers: list[asyncio.Task[None]]) -> None:

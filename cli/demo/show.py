@@ -12,7 +12,16 @@ from rich.live import Live as LiveDisplay
 from rich.table import Table
 from rich.text import Text
 
-from cli.demo.account import RESET_S, RESPONSE_MOST_MS, RESPONSE_OTHER_MOST_MS, Account, Live, kinds_not_planted
+from cli.demo.account import (
+    LEARN_S,
+    RECOVER_S,
+    RESET_S,
+    RESPONSE_MOST_MS,
+    RESPONSE_OTHER_MOST_MS,
+    Account,
+    Live,
+    kinds_not_planted,
+)
 from fleet import Fleet, FleetConfig
 
 PLAIN_INTERVAL_S = 5.0
@@ -36,7 +45,8 @@ class DemoView:
     def __enter__(self) -> Self:
         self._console.print(
             f"[bold]emberline demo[/bold]: {self._config.devices} devices, {self._config.rate:.4g} reports/s, "
-            f"{self._config.seconds:g} s; baselines are learned in 10 s here instead of an hour",
+            f"{self._config.seconds:g} s; baselines are learned in {LEARN_S} s here instead of an hour, and "
+            f"recoveries confirmed in {RECOVER_S} s",
             soft_wrap=True,
         )
         if missing := kinds_not_planted(Fleet(self._config)):

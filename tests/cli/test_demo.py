@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 from contextlib import AbstractContextManager
@@ -11,7 +12,12 @@ from typing import Final
 
 import orjson
 
+from cli.demo.account import demo_config, quick_limits
 from common.settings import Settings
+from detectors.limits import load_limits
+from detectors.twin.oracle import Oracle
+from fleet import Fleet
+from schemas.events import AlarmEvent
 from tests.cli.stacks import started
 from tests.support.platform import quick_settings
 from tests.support.processes import alive, children_of, environment_of, until
@@ -28,11 +34,34 @@ KEYS: Final = {
     "alarms_raised",
     "alarms_missed",
     "alarms_false",
+    "devices_registered",
+    "devices_reporting",
+    "devices_unregistered",
+    "alarms_named",
+    "alarms_misnamed",
+    "alarms_unregistered",
+    "unregistered",
+    "registry_ms",
+    "reset_ms",
+    "message",
     "response_ms_p50",
     "response_ms_p99",
     "response_ms_max",
     "clickhouse_visible_ms_p99",
 }
+
+
+def test_the_limits_of_the_demo_change_nothing_of_what_alarms_and_show_recoveries(tmp_path: Path) -> None:
+    fleet = Fleet(demo_config(seconds=60, devices=60, rate=60, seed=1, faults=1))
+    oracle = Oracle(load_limits(quick_limits(tmp_path)))
+    for offset, send in enumerate(fleet.due(fleet.config.start_ts, fleet.config.end_ts)):
+        oracle.feed(offset, send.scheduled_ts, send.value, send.key)
+    found: dict[tuple[str, int, str], int] = {}
+    for alarm in oracle.told.alarms:
+        about = alarm.device_id, alarm.component, alarm.kind
+        found[about] = max(found.get(about, 0), alarm.severity)
+    assert found == {(one.device_id, one.component, str(one.kind)): int(one.severity) for one in fleet.expected}
+    assert any(alarm.event == AlarmEvent.RECOVERED for alarm in oracle.told.alarms)
 
 
 def _demo(settings: Settings, seconds: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
@@ -79,5 +108,12 @@ def test_a_demo_stops_whole_at_ctrl_c_and_another_on_its_data_balances(tmp_path:
     assert (account["alarms_missed"], account["alarms_false"]) == (0, 0)
     assert account["alarms_raised"] == account["alarms_expected"] > 0
     assert account["reports_sent"] >= 1_200
+    assert (account["devices"], account["devices_registered"]) == (60, 58)
+    assert account["devices_reporting"] == account["devices_registered"] + account["devices_unregistered"] >= 60
+    assert account["devices_unregistered"] == account["devices_unregistered_expected"] == len(account["unregistered"])
+    assert (account["alarms_misnamed"], account["alarms_unregistered"]) == (0, 1)
+    assert account["alarms_named"] == account["alarms_raised"] - 1
+    assert re.match(r"【.+】\S+ \S+ [A-Z]{2}-\d{6} 第1路 ", account["message"])
+    assert account["registry_ms"] > 0
     assert 0 < account["response_ms_p50"] <= account["response_ms_p99"] <= account["response_ms_max"]
     assert account["clickhouse_visible_ms_p99"] > 0
