@@ -140,7 +140,7 @@ def demo_table(account: Account) -> None:
             f"{account.clickhouse_visible_ms_p50:.0f} / {account.clickhouse_visible_ms_p99:.0f} ms",
             True,
         ),
-        ("an alarm reset by a person, after", _reset(account), not account.reset_lost),
+        ("reset by an order, read back after", _reset(account), not account.reset_lost),
     ]
     for name, value, good in rows:
         table.add_row(name, Text(value, style="" if good else "bold red"))

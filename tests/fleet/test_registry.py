@@ -22,10 +22,10 @@ def test_one_seed_gives_one_registry_whenever_the_run_begins_and_another_seed_an
 
 
 def test_the_registry_changes_nothing_of_what_is_sent() -> None:
-    def sent(config: FleetConfig) -> list[bytes]:
-        fleet = Fleet(config)
+    def sent(asked: FleetConfig) -> list[bytes]:
+        fleet = Fleet(asked)
         assert fleet.registry.devices
-        return [send.value for send in fleet.due(config.start_ts, config.end_ts)]
+        return [send.value for send in fleet.due(asked.start_ts, asked.end_ts)]
 
     assert sent(CONFIG) == sent(replace(CONFIG, share_unregistered=0.5))
 
