@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -231,8 +232,10 @@ def meanwhile(given: Mapping[str, str], settings: Settings, folder: Path) -> Non
         ended = run(*arguments_of(the(name).command), settings=given)
         assert (ended.status, ended.err) == (0, ""), word
     reject_and_replay(given, settings)
+    # The checkpoints name the key by which the registry was signed.
+    keyed = replace(settings, control_keys_file=str(folder / ".emberline" / "control-keys"))
     with (
-        working("detect", settings, folder / "workers") as detect,
+        working("detect", keyed, folder / "workers") as detect,
         working("sink", settings, folder / "workers") as sink,
     ):
         assert [worker.stop(60) for worker in (detect, sink)] == [0, 0]
