@@ -18,7 +18,7 @@ from uuid import UUID
 
 import numpy as np
 
-from cli.demo.registry import NOWHERE, DevicePlace, fill_registry, order_reset, place_in, places_of, until_applied
+from cli.demo.registry import DevicePlace, fill_registry, is_well_named, order_reset, places_of, until_applied
 from cli.demo.topics import read_all
 from cli.output import Say
 from cli.send import Sender
@@ -274,7 +274,7 @@ def _note_alarm(alarm: Alarm, live: Live) -> None:
     about = (alarm.device_id, alarm.component, alarm.kind)
     live.messages.append(readable(alarm.message))
     live.newest[alarm.alarm_id], live.seen_at[alarm.alarm_id] = alarm, time.monotonic()
-    if not _is_well_named(alarm, live):
+    if not is_well_named(alarm, live.places):
         live.misnamed.add(about)
     if (alarm.alarm_id, alarm.event) in live.told:
         # Whoever takes over sends again what no checkpoint covers; who consumes alarms has known this one before.
@@ -287,12 +287,6 @@ def _note_alarm(alarm: Alarm, live: Live) -> None:
         live.responses_ms.append(response_ms)
         live.from_ingest_ms.append(seen_ts - alarm.ingest_ts)
         live.late += response_ms > RESPONSE_MOST_MS.get(alarm.device_kind, RESPONSE_OTHER_MOST_MS)
-
-
-def _is_well_named(alarm: Alarm, live: Live) -> bool:
-    """Whether an alarm says where its device is, to programs and to people; nothing where that is not registered."""
-    place = live.places.get(alarm.device_id, NOWHERE)
-    return place_in(alarm) == place and place.unit_name in alarm.message and place.place in alarm.message
 
 
 class _SampledRows:

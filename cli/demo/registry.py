@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -39,11 +40,6 @@ class DevicePlace(NamedTuple):
 NOWHERE: Final = DevicePlace("", "", "", "")
 
 
-def place_in(alarm: Alarm) -> DevicePlace:
-    """Where an alarm says that its device is."""
-    return DevicePlace(alarm.unit_id, alarm.unit_name, alarm.place, alarm.area)
-
-
 def places_of(registry: FleetRegistry) -> dict[str, DevicePlace]:
     """Where devices are, by their ids."""
     units = {one.id: one for one in registry.units}
@@ -51,6 +47,13 @@ def places_of(registry: FleetRegistry) -> dict[str, DevicePlace]:
         one.id: DevicePlace(one.unit_id, units[one.unit_id].name, one.name, units[one.unit_id].area)
         for one in registry.devices
     }
+
+
+def is_well_named(alarm: Alarm, places: Mapping[str, DevicePlace]) -> bool:
+    """Whether an alarm says where its device is, to programs and to people; nothing where that is not registered."""
+    place = places.get(alarm.device_id, NOWHERE)
+    told = DevicePlace(alarm.unit_id, alarm.unit_name, alarm.place, alarm.area)
+    return told == place and place.unit_name in alarm.message and place.place in alarm.message
 
 
 def fill_registry(settings: Settings, registry: FleetRegistry) -> None:
