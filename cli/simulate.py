@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import click
@@ -11,6 +12,7 @@ import click
 from cli.command import read_settings, with_kafka
 from cli.output import say
 from cli.progress import progress
+from cli.registering import write_registry
 from cli.send import Sender
 from common.errors import OperatorError
 from common.settings import Settings
@@ -37,6 +39,8 @@ class SentReports:
     reports: int = 0
     rejected: int = 0
     behind_ms_max: int = 0
+    device_ids: set[bytes] = field(default_factory=set)
+    """Of good reports."""
 
 
 @click.command()
@@ -46,8 +50,19 @@ class SentReports:
 @click.option("--seed", default=1, show_default=True, help="Seed of the fleet.")
 @click.option("--faults", default=2, show_default=True, help="Planted faults of each kind.")
 @click.option("--bad", default=0, show_default=True, help="Planted bad records, rejected or odd.")
-def simulate(seconds: float, devices: int, rate: float | None, seed: int, faults: int, bad: int) -> None:
-    """Send the reports of a simulated fleet to Kafka, in real time."""
+@click.option(
+    "--registry",
+    type=click.Path(path_type=Path),
+    help="Write what is registered of this fleet to an .xlsx file or a folder of CSV files, and send nothing.",
+)
+def simulate(
+    seconds: float, devices: int, rate: float | None, seed: int, faults: int, bad: int, registry: Path | None
+) -> None:
+    """Send the reports of a simulated fleet to Kafka, in real time.
+
+    With --registry only write its units, devices and components, for `emberline registry import`; given the same
+    devices, rate and seed the reports that are sent later are theirs. Some devices are left out on purpose.
+    """
     settings = read_settings()
     rate = usual_rate(devices) if rate is None else rate
     try:
@@ -63,6 +78,10 @@ def simulate(seconds: float, devices: int, rate: float | None, seed: int, faults
         fleet = Fleet(config)
     except ValueError as error:
         raise OperatorError(str(error)) from error
+    if registry is not None:
+        for title, count in write_registry(fleet.registry, registry).items():
+            say(f"{title}：{count}行")
+        return
     sent = SentReports()
 
     async def send(settings: Settings) -> None:
@@ -85,6 +104,7 @@ async def send_fleet(fleet: Fleet, sender: Sender, sent: SentReports) -> None:
         sent.records += len(due)
         sent.reports += sum(send.reports for send in due)
         sent.rejected += sum(send.rejected for send in due)
+        sent.device_ids.update(send.key for send in due if send.key and send.reports)
         sent.behind_ms_max = max(sent.behind_ms_max, now_ms() - to_ts)
     await sender.flush()
 

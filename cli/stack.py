@@ -34,6 +34,7 @@ HTTP_PORT: Final = 8123
 """ClickHouse's own; where something else has it, any."""
 ANSWER_S: Final = 5.0
 REGISTRY_ROLE: Final = "registry"
+_SQLITE_FILES: Final = ("", "-wal", "-shm")
 STOP_DEADLINE_S: Final = 20.0
 """A worker leaves within 10 s (streams.worker); as much again for a busy machine."""
 
@@ -96,12 +97,19 @@ class Stack:
 
 
 @asynccontextmanager
-async def running_stack(settings: Settings, say: Say, any_port: bool = False, kafka: int = 0) -> AsyncIterator[Stack]:
+async def running_stack(
+    settings: Settings,
+    say: Say,
+    any_port: bool = False,
+    kafka: int = 0,
+    fill_registry: Callable[[Settings], None] | None = None,
+) -> AsyncIterator[Stack]:
     """Start everything, and stop it in the reverse order when the block ends.
 
     With `any_port` the servers listen on free ports instead of those of the settings, and the registry is one of its
     own: what another has to publish is not for these topics. `kafka` is how many brokers of Apache Kafka to run, 0 for
-    the embedded broker.
+    the embedded broker. With `fill_registry` the registry is made anew, and filled by it while the workers
+    start.
     """
     config_of(settings)  # what cannot work is told before anything starts
     logs = Path(settings.data_dir) / "logs"
@@ -117,14 +125,16 @@ async def running_stack(settings: Settings, say: Say, any_port: bool = False, ka
             raise refused(error, any_port) from error
         await make_topics(settings)
         await asyncio.to_thread(run_migrations, settings)
-        await asyncio.to_thread(_migrate_registry, settings)
+        await asyncio.to_thread(_prepare_registry, settings, fill_registry is not None)
         workers = [
             stack.enter_context(running_worker(role, settings, logs / f"{role}.log"))
             for role in ("detect", "sink", REGISTRY_ROLE)
         ]
+        if fill_registry is not None:
+            await asyncio.to_thread(fill_registry, settings)
         for worker in workers:
             await wait_until_ready(worker)
-            say(f"{worker.name + '  ':<18}{worker.http}  (/metrics /healthz /readyz)")
+            say(f"{worker.name + '  ':<20}{worker.http}  (/metrics /healthz /readyz)")
         yield Stack(settings, [*servers, clickhouse], workers)
 
 
@@ -195,7 +205,14 @@ def _with_control_keys(settings: Settings) -> Settings:
     return replace(settings, control_keys_file=str(Path(file).absolute()))
 
 
-def _migrate_registry(settings: Settings) -> None:
+def _prepare_registry(settings: Settings, anew: bool) -> None:
+    """Bring the registry's database up to this release, one without anything in it if it is to be made `anew`."""
+    for suffix in _SQLITE_FILES if anew else ():
+        path = Path(f"{settings.registry_path}{suffix}")
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OperatorError(f"cannot remove {path}: {error.strerror}; set EMBERLINE_DATA_DIR") from error
     engine = engine_of(url_of(settings))
     try:
         migrate(engine)

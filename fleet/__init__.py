@@ -6,6 +6,7 @@ of `Fleet.due`, so any cut of time into windows gives the same bytes, and a repe
 
 from fleet.config import FleetConfig
 from fleet.faults import ExpectedAlarm
+from fleet.registry import FleetRegistry
 from fleet.simulate import Fleet, Send
 
-__all__ = ["ExpectedAlarm", "Fleet", "FleetConfig", "Send"]
+__all__ = ["ExpectedAlarm", "Fleet", "FleetConfig", "FleetRegistry", "Send"]

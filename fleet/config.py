@@ -20,10 +20,10 @@ class FleetConfig:
     """What to simulate. `start_ts` is epoch ms, UTC.
 
     `rate` is in reports a second over the whole fleet, without repeats and bad records. `learn_s` is how long the
-    detectors learn a baseline of residual current: the truth depends on it. `share_late` is of devices, `share_swapped`
-    of adjacent pairs, `share_repeated` of records. `faults_per_kind` counts devices for each recipe of `fleet.recipes`.
-    `bad_records` are taken in turn from `fleet.bad.CASES`: not all of them are rejected. `huge_record_bytes`, where not
-    0, adds one of that size.
+    detectors learn a baseline of residual current: the truth depends on it. `share_late` and `share_unregistered` are
+    of devices, `share_swapped` of adjacent pairs, `share_repeated` of records. `faults_per_kind` counts devices for
+    each recipe of `fleet.recipes`. `bad_records` are taken in turn from `fleet.bad.CASES`: not all of them are
+    rejected. `huge_record_bytes`, where not 0, adds one of that size.
     """
 
     seed: int = 1
@@ -35,6 +35,7 @@ class FleetConfig:
     share_late: float = 0.02
     share_swapped: float = 0.01
     share_repeated: float = 0.01
+    share_unregistered: float = 0.02
     faults_per_kind: int = 2
     bad_records: int = 0
     huge_record_bytes: int = 0
@@ -45,7 +46,13 @@ class FleetConfig:
             raise ValueError("devices, rate and seconds must be above 0")
         if self.period_ms < _SHORTEST_PERIOD_MS:
             raise ValueError(f"{self.devices} devices at {self.rate:g}/s: a device may report every 10 ms at most")
-        shares = (self.share_piles, self.share_late, self.share_swapped, self.share_repeated)
+        shares = (
+            self.share_piles,
+            self.share_late,
+            self.share_swapped,
+            self.share_repeated,
+            self.share_unregistered,
+        )
         if not all(0 <= share <= 1 for share in shares):
             raise ValueError("a share lies between 0 and 1")
         if min(self.faults_per_kind, self.bad_records, self.huge_record_bytes) < 0:

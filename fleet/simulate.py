@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,8 +19,10 @@ from fleet.monitors import Monitors
 from fleet.noise import Noise
 from fleet.overlay import Overlay
 from fleet.piles import Piles
+from fleet.places import DISTRICTS
+from fleet.registry import DeviceFacts, FleetRegistry, registry_of
 
-_AREAS: Final = ("LY", "KC", "XS", "BJ")
+_AREAS: Final = tuple(DISTRICTS)
 _HEALTHY_NAMES: Final = 200
 """Devices in whose name bad records come; more would only cost memory."""
 
@@ -34,10 +38,12 @@ class Send(NamedTuple):
 
 
 class Fleet:
-    """A seeded fleet. `expected` is every alarm that must come, nothing else may; `bad` the rejects by reason."""
+    """A seeded fleet. `expected` is every alarm that must come, nothing else may; `bad` the rejects by reason;
+    `unregistered` the devices that its registry does not have."""
 
     expected: tuple[ExpectedAlarm, ...]
     bad: Mapping[str, int]
+    unregistered: frozenset[str]
 
     def __init__(self, config: FleetConfig) -> None:
         self.config = config
@@ -57,11 +63,18 @@ class Fleet:
         self._bad = self._bad_records()
         self.bad = self._bad.rejects_by_reason()
         self.expected = tuple(self._expected())
+        self.unregistered = frozenset(self._left_out())
 
     @property
     def reports(self) -> int:
         """How many different reports the fleet's devices make in the run, without those of bad records."""
         return self._timeline.total
+
+    @cached_property
+    def registry(self) -> FleetRegistry:
+        """What is registered of the fleet's devices; made when it is asked for."""
+        known = (number for number, name in enumerate(self.device_ids) if name not in self.unregistered)
+        return registry_of([self._facts(number) for number in known], self.config.period_ms / 1_000, self.config.seed)
 
     def due(self, from_ts: int, to_ts: int) -> list[Send]:
         """Everything that leaves gateways with from_ts <= scheduled_ts < to_ts, in the order in which it leaves."""
@@ -128,6 +141,25 @@ class Fleet:
             for name, part in slices:
                 report[name] = row[part]
             yield orjson.dumps(report)
+
+    def _left_out(self) -> Iterator[str]:
+        """A share of the devices, one with a fault first; one at least is registered."""
+        count = min(math.ceil(self.config.share_unregistered * self.config.devices), self.config.devices - 1)
+        order = np.random.default_rng((self.config.seed, 2)).permutation(self.config.devices).tolist()
+        faulty = {planted.device for planted in self.planted if planted.draft.raises}
+        first = [device for device in order if device in faulty][:1]
+        order = first + [device for device in order if device not in first]
+        return (self.device_ids[device] for device in order[:count])
+
+    def _facts(self, device: int) -> DeviceFacts:
+        row = int(self._row[device])
+        if self._is_pile[device]:
+            peak_a = float(self._piles.charger_w[row].sum() / self._piles.voltage_v[row])
+            return DeviceFacts(self.device_ids[device], PILE, int(self._piles.site[row]), peak_a, (True,))
+        monitors = self._monitors
+        fitted = tuple(monitors.fitted[row].tolist())
+        site, peak_a = int(monitors.site[row]), float(monitors.peak_a[row].max())
+        return DeviceFacts(self.device_ids[device], MONITOR, site, peak_a, fitted)
 
     def _bad_records(self) -> BadRecords:
         healthy = np.flatnonzero(~self._overlay.planted)[:_HEALTHY_NAMES].tolist()

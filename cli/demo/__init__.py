@@ -2,5 +2,7 @@
 
 command.py   the command
 account.py   the run, and what it comes to
+registry.py  the fleet's registry, from files into detection, and an alarm reset through it
+topics.py    reading topics back
 show.py      what is shown meanwhile and at the end
 """

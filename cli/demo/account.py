@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import numpy as np
-from aiokafka import TopicPartition
 
+from cli.demo.registry import DevicePlace, fill_registry, is_well_named, order_reset, places_of, until_applied
+from cli.demo.topics import read_all
 from cli.output import Say
 from cli.send import Sender
 from cli.simulate import SentReports, send_fleet
 from cli.stack import Stack, running_stack
-from common.closing import closed
 from common.errors import OperatorError
-from common.kafka import clients
 from common.log import readable
 from common.settings import Settings
 from common.times import now_ms
@@ -38,6 +38,8 @@ from streams.topics import topic_ids
 
 LEARN_S: Final = 10
 """The demo's baselines are learned in 10 s instead of an hour, so that a minute can show a rise over one."""
+RECOVER_S: Final = 5
+"""And a recovery counts after 5 s instead of 30 to 60, so that a minute shows some, and one of them can be reset."""
 RESPONSE_MOST_MS: Final = {"charging_pile": 5_000}
 """Requirement B3 for charging piles; everything else has RESPONSE_OTHER_MOST_MS, requirement A6."""
 RESPONSE_OTHER_MOST_MS: Final = 20_000
@@ -45,6 +47,8 @@ BEGINS_IN_MS: Final = 2_000
 """Until the fleet's first report is due: by then who sends and who watches are connected, which is no response."""
 SETTLE_S: Final = 60.0
 """How long the last reports may take into ClickHouse before they count as lost."""
+RESET_S: Final = 20.0
+"""How long a reset may take to be read back before it counts as lost: as long as an alarm may (requirement A6)."""
 SAMPLED_DEVICES: Final = 20
 SAMPLE_INTERVAL_S: Final = 0.25
 """Often enough to see a second well, seldom enough that asking is no load of its own."""
@@ -59,6 +63,13 @@ class Account:
 
     ok: bool = False
     devices: int = 0
+    devices_registered: int = 0
+    devices_reporting: int = 0
+    devices_unregistered: int = 0
+    """Of those that report."""
+    devices_unregistered_expected: int = 0
+    registry_ms: float = 0
+    """From when everything else was ready until detection had applied all that is registered."""
     seconds: float = 0
     records_sent: int = 0
     reports_sent: int = 0
@@ -73,6 +84,14 @@ class Account:
     alarms_false: int = 0
     alarms_late: int = 0
     alarms_repeated: int = 0
+    alarms_named: int = 0
+    """Of devices that are registered, every event with the unit and place of its device."""
+    alarms_misnamed: int = 0
+    alarms_unregistered: int = 0
+    """Of devices that are not registered."""
+    reset_ms: float | None = None
+    """From the order to the event; None where nothing was reset."""
+    reset_lost: bool = False
     response_ms_p50: float = 0
     response_ms_p99: float = 0
     response_ms_p999: float = 0
@@ -87,6 +106,9 @@ class Account:
     clickhouse_visible_ms_max: float = 0
     missed: list[str] = field(default_factory=list)
     false: list[str] = field(default_factory=list)
+    unregistered: list[str] = field(default_factory=list)
+    message: str = ""
+    """Of one alarm."""
     kinds_not_planted: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
@@ -109,6 +131,13 @@ class Live:
     repeated: int = 0
     told: set[tuple[str, str]] = field(default_factory=set)
     visible_ms: list[float] = field(default_factory=list)
+    places: dict[str, DevicePlace] = field(default_factory=dict)
+    """Of registered devices."""
+    misnamed: set[tuple[str, int, str]] = field(default_factory=set)
+    newest: dict[str, Alarm] = field(default_factory=dict)
+    """The last event of each alarm."""
+    seen_at: dict[str, float] = field(default_factory=dict)
+    """When that was read back, by `time.monotonic`."""
 
 
 Show = Callable[[Live], Awaitable[None]]
@@ -131,9 +160,12 @@ async def run_demo(
 
     `meanwhile` is what else happens to the stack, from the moment the fleet begins.
     """
-    settings = replace(settings, limits_file=str(_quick_limits(Path(settings.data_dir))))
-    async with running_stack(settings, say, any_port=True, kafka=kafka) as stack:
-        live = Live()
+    settings = replace(settings, limits_file=str(quick_limits(Path(settings.data_dir))))
+    registry, began_ts = Fleet(config).registry, now_ms()
+    fill = partial(fill_registry, registry=registry)
+    async with running_stack(settings, say, any_port=True, kafka=kafka, fill_registry=fill) as stack:
+        live = Live(places=places_of(registry))
+        registry_ms = await _applied(stack, live, began_ts, say)
         ids = await topic_ids(stack.settings, [TELEMETRY.name, REJECTS.name])
         service = Service(config_of(stack.settings))
         fleet = Fleet(replace(config, start_ts=now_ms() + BEGINS_IN_MS))
@@ -148,7 +180,10 @@ async def run_demo(
         try:
             await _or_failure(_send_and_settle(stack.settings, fleet, service, ids, live), watchers)
             await rows.look()
-            return await asyncio.to_thread(_account, fleet, service, ids, live)
+            account = await asyncio.to_thread(_account, fleet, service, ids, live)
+            account.registry_ms = registry_ms
+            await _or_failure(_reset_one(stack.settings, live, account), watchers)
+            return account
         finally:
             for watcher in watchers:
                 watcher.cancel()
@@ -156,19 +191,52 @@ async def run_demo(
             service.close()
 
 
+async def _applied(stack: Stack, live: Live, began_ts: int, say: Say) -> float:
+    """Wait until detection knows what is registered. How long that took, in ms."""
+    began = time.monotonic()
+    await until_applied(stack, set(live.places), began_ts)
+    registry_ms = round((time.monotonic() - began) * 1_000, 1)
+    units = len({place.unit_id for place in live.places.values()})
+    say(f"registry            {len(live.places)} devices of {units} units, in detection after {registry_ms:.0f} ms")
+    return registry_ms
+
+
+async def _reset_one(settings: Settings, live: Live, account: Account) -> None:
+    """Reset an alarm that has recovered, the worst one, and wait until that is read back."""
+    recovered = [alarm for alarm in live.newest.values() if alarm.event == AlarmEvent.RECOVERED]
+    if not recovered:
+        return
+    alarm = max(recovered, key=lambda one: (one.severity_highest, one.event_ts))
+    began = await asyncio.to_thread(order_reset, settings, alarm)
+    while time.monotonic() - began < RESET_S:
+        if live.newest[alarm.alarm_id].event == AlarmEvent.RESET:
+            account.reset_ms = round((live.seen_at[alarm.alarm_id] - began) * 1_000, 1)
+            return
+        await asyncio.sleep(0.01)
+    account.ok, account.reset_lost = False, True
+
+
 async def _then_wait(work: Awaitable[None]) -> None:
     await work
     await asyncio.Event().wait()
 
 
-def _quick_limits(folder: Path) -> Path:
+def quick_limits(folder: Path) -> Path:
+    """The file of what differs in the demo, made in the folder. Raises OperatorError."""
     path = folder / "demo-limits.toml"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"[default.residual_current_rise]\nlearn_s = {LEARN_S}\n", encoding="utf-8")
+        path.write_text("\n".join(_quick_sections()), encoding="utf-8")
     except OSError as error:
         raise OperatorError(f"cannot write {path}: {error.strerror}; set EMBERLINE_DATA_DIR") from error
     return path
+
+
+def _quick_sections() -> Iterator[str]:
+    for kind in AlarmKind:
+        yield f"[default.{kind}]\nconfirm_recovery_s = {RECOVER_S}"
+        if kind is AlarmKind.RESIDUAL_CURRENT_RISE:
+            yield f"learn_s = {LEARN_S}"
 
 
 async def _or_failure(work: Awaitable[None], watchers: list[asyncio.Task[None]]) -> None:
@@ -197,26 +265,17 @@ async def _send_and_settle(
 
 
 async def _watch_alarms(settings: Settings, live: Live) -> None:
-    consumer = clients.consumer(
-        settings,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",  # as we seek: the client also asks by itself, and its answer may come last
-        fetch_max_wait_ms=50,
-    )
-    await consumer.start()
-    try:
-        tps = [TopicPartition(ALARMS.name, number) for number in range(settings.partitions)]
-        consumer.assign(tps)
-        await consumer.seek_to_beginning(*tps)
-        async for record in consumer:
-            _note_alarm(Alarm.from_json(record.value), live)
-    finally:
-        await closed(consumer.stop())
+    async with aclosing(read_all(settings, ALARMS.name)) as values:
+        async for value in values:
+            _note_alarm(Alarm.from_json(value), live)
 
 
 def _note_alarm(alarm: Alarm, live: Live) -> None:
     about = (alarm.device_id, alarm.component, alarm.kind)
     live.messages.append(readable(alarm.message))
+    live.newest[alarm.alarm_id], live.seen_at[alarm.alarm_id] = alarm, time.monotonic()
+    if not is_well_named(alarm, live.places):
+        live.misnamed.add(about)
     if (alarm.alarm_id, alarm.event) in live.told:
         # Whoever takes over sends again what no checkpoint covers; who consumes alarms has known this one before.
         live.repeated += 1
@@ -297,8 +356,14 @@ def _account(fleet: Fleet, service: Service, ids: dict[str, UUID], live: Live) -
     expected, missed = _expected(fleet), _missed(fleet, live)
     false = [about for about, severity in live.alarms.items() if severity > expected.get(about, 0)]
     sent = live.sent.reports + live.sent.rejected
+    sending, reporting = {one.decode() for one in live.sent.device_ids}, _reporting(service, ids)
+    named = [about for about in live.alarms if about[0] in live.places and about not in live.misnamed]
     account = Account(
         devices=fleet.config.devices,
+        devices_registered=len(live.places),
+        devices_reporting=len(reporting),
+        devices_unregistered=len(reporting - live.places.keys()),
+        devices_unregistered_expected=len(sending - live.places.keys()),
         seconds=fleet.config.seconds,
         records_sent=live.sent.records,
         reports_sent=sent,
@@ -313,8 +378,13 @@ def _account(fleet: Fleet, service: Service, ids: dict[str, UUID], live: Live) -
         alarms_false=len(false),
         alarms_late=live.late,
         alarms_repeated=live.repeated,
+        alarms_named=len(named),
+        alarms_misnamed=len(live.misnamed),
+        alarms_unregistered=sum(about[0] not in live.places for about in live.alarms),
         missed=[_told(about) for about in missed],
         false=[_told(about) for about in false],
+        unregistered=sorted(reporting - live.places.keys()),
+        message=_shown(live),
         kinds_not_planted=kinds_not_planted(fleet),
     )
     _fill(account, "response_ms", live.responses_ms)
@@ -324,8 +394,22 @@ def _account(fleet: Fleet, service: Service, ids: dict[str, UUID], live: Live) -
         stored + rejected == sent
         and not twice
         and not (account.alarms_missed or account.alarms_false or account.alarms_late)
+        and not account.alarms_misnamed
+        and reporting == sending
     )
     return account
+
+
+def _reporting(service: Service, ids: dict[str, UUID]) -> set[str]:
+    """The devices of which there are reports."""
+    sql = "SELECT DISTINCT device_id FROM telemetry WHERE topic_id = %(id)s"
+    return {row[0] for row in service.query(sql, {"id": str(ids[TELEMETRY.name])})}
+
+
+def _shown(live: Live) -> str:
+    """What one alarm says: one of a registered device and of a person's concern, if there is such a one."""
+    found = sorted(live.newest.values(), key=lambda one: (one.device_id in live.places, one.severity_highest))
+    return readable(found[-1].message) if found else ""
 
 
 def _expected(fleet: Fleet) -> dict[tuple[str, int, str], int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -11,12 +12,22 @@ from rich.live import Live as LiveDisplay
 from rich.table import Table
 from rich.text import Text
 
-from cli.demo.account import RESPONSE_MOST_MS, RESPONSE_OTHER_MOST_MS, Account, Live, kinds_not_planted
+from cli.demo.account import (
+    LEARN_S,
+    RECOVER_S,
+    RESET_S,
+    RESPONSE_MOST_MS,
+    RESPONSE_OTHER_MOST_MS,
+    Account,
+    Live,
+    kinds_not_planted,
+)
 from fleet import Fleet, FleetConfig
 
 PLAIN_INTERVAL_S = 5.0
 """How often a line is printed where the output is no terminal."""
 MESSAGES_SHOWN = 8
+UNREGISTERED_SHOWN = 4
 
 
 class DemoView:
@@ -34,7 +45,8 @@ class DemoView:
     def __enter__(self) -> Self:
         self._console.print(
             f"[bold]emberline demo[/bold]: {self._config.devices} devices, {self._config.rate:.4g} reports/s, "
-            f"{self._config.seconds:g} s; baselines are learned in 10 s here instead of an hour",
+            f"{self._config.seconds:g} s; baselines are learned in {LEARN_S} s here instead of an hour, and "
+            f"recoveries confirmed in {RECOVER_S} s",
             soft_wrap=True,
         )
         if missing := kinds_not_planted(Fleet(self._config)):
@@ -98,6 +110,16 @@ def demo_table(account: Account) -> None:
     table = Table(title="emberline demo", title_justify="left", show_header=False)
     piles, others = RESPONSE_MOST_MS["charging_pile"] / 1000, RESPONSE_OTHER_MOST_MS / 1000
     rows: list[tuple[str, str, bool]] = [
+        (
+            "devices registered / reporting",
+            f"{account.devices_registered:,} / {account.devices_reporting:,}",
+            True,
+        ),
+        (
+            "reporting, but not registered",
+            f"{account.devices_unregistered:,}",
+            account.devices_unregistered == account.devices_unregistered_expected,
+        ),
         ("reports sent", f"{account.reports_sent:,} ({account.rate_per_second:,.0f}/s)", True),
         ("reports stored", f"{account.reports_stored:,}", True),
         ("reports rejected, with their reason", f"{account.reports_rejected:,}", True),
@@ -107,6 +129,7 @@ def demo_table(account: Account) -> None:
         ("alarms missed", f"{account.alarms_missed}", account.alarms_missed == 0),
         ("alarms false", f"{account.alarms_false}", account.alarms_false == 0),
         (f"alarms late (over {others:g} s, piles {piles:g} s)", f"{account.alarms_late}", account.alarms_late == 0),
+        ("alarms with their unit and place", _named(account), account.alarms_misnamed == 0),
         (
             "response p50 / p99 / max",
             f"{account.response_ms_p50:.0f} / {account.response_ms_p99:.0f} / {account.response_ms_max:.0f} ms",
@@ -117,6 +140,7 @@ def demo_table(account: Account) -> None:
             f"{account.clickhouse_visible_ms_p50:.0f} / {account.clickhouse_visible_ms_p99:.0f} ms",
             True,
         ),
+        ("reset by an order, read back after", _reset(account), not account.reset_lost),
     ]
     for name, value, good in rows:
         table.add_row(name, Text(value, style="" if good else "bold red"))
@@ -127,4 +151,26 @@ def demo_table(account: Account) -> None:
         console.print(f"false: {about}", style="bold red")
     if account.kinds_not_planted:
         console.print(_not_planted(account.kinds_not_planted), highlight=False, soft_wrap=True)
+    if account.message:
+        console.print(Text(f"an alarm: {account.message}"), soft_wrap=True)
+    if account.unregistered:
+        console.print(_unregistered(account.unregistered), highlight=False, soft_wrap=True)
     console.print("everything accounted for" if account.ok else "[bold red]this does not balance[/bold red]")
+
+
+def _named(account: Account) -> str:
+    named, others = account.alarms_named, account.alarms_unregistered
+    wrong = f", {account.alarms_misnamed} wrong" if account.alarms_misnamed else ""
+    return f"{named}{wrong}" + (f"; {others} unregistered" if others else "")
+
+
+def _reset(account: Account) -> str:
+    if account.reset_lost:
+        return f"not within {RESET_S:.0f} s"
+    return f"{account.reset_ms:.0f} ms" if account.reset_ms is not None else "none had recovered"
+
+
+def _unregistered(device_ids: Sequence[str]) -> str:
+    first = ", ".join(device_ids[:UNREGISTERED_SHOWN])
+    more = f" and {len(device_ids) - UNREGISTERED_SHOWN} more" if len(device_ids) > UNREGISTERED_SHOWN else ""
+    return f"not registered, watched by the default limits: {first}{more}"
