@@ -37,7 +37,7 @@ def topics(check: bool, repair: bool, widen: bool, as_json: bool) -> None:
     else:
         made = with_kafka(make_topics, settings)
         for topic in TOPICS:
-            say(f"{'made ' if topic.name in made else 'there'}  {topic.name:<26}{topic.what}")
+            say(f"{'made ' if topic.name in made else 'there'}  {topic.name:<28}{topic.what}")
 
 
 def _check(settings: Settings, as_json: bool) -> None:

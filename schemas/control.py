@@ -44,10 +44,11 @@ BAD_CONTROL: Final = "bad_control"
 ORDERS_MOST: Final = 200
 VALUE_BYTES_MOST: Final = 262_144
 """What one control record may hold: some 10 ms of work, between which alarms have their turn (control.md, 2)."""
-BODY_MOST: Final = 40_000
-"""Letters of an order; beyond that it is cut, and refused for it. The entry of a device with as many components as may
-be takes somewhat more than half [ours]. In JSON a letter takes six bytes at most, so any order fits into a control
-record."""
+BODY_MOST: Final = 131_072
+"""Letters of an order; beyond that it is cut, and refused for it. As many as limits of many devices may take
+(`schemas.registry`); the entry of a device with as many components as may be takes half [ours]."""
+_CUT_TO: Final = 40_000
+"""Letters that fit into a control record whatever they are: in JSON a letter takes six bytes at most."""
 SOURCE_MOST: Final = 64
 """Letters of the name of a source: as many as an id may have [ours]."""
 _NUMBER_MOST: Final = 2**63 - 1
@@ -132,6 +133,8 @@ def times_in(records: Records) -> list[int]:
 def order_of(offset: int, value: bytes | None, headers: Headers) -> Order:
     """A record of a source topic as it is copied."""
     body = (value or b"")[: 4 * BODY_MOST].decode(errors="replace")[:BODY_MOST]
+    if len(body) > _CUT_TO and len(msgspec.json.encode(body)) > VALUE_BYTES_MOST - 2_048:
+        body = body[:_CUT_TO]
     try:
         change = ChangeNumber.from_headers(headers)
     except ValueError:
