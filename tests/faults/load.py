@@ -27,6 +27,8 @@ EPISODE_S: Final = 30.0
 """A fleet reports for this long; then the next, of the next seed, goes on. So a run may last as long as it likes."""
 SPEED: Final = 4.0
 """Event time runs faster than ours, so that an episode has room for faults that take a minute to confirm."""
+LED: Final = 4
+"""So many of a fleet's devices are led through alarms by their limits."""
 PATIENCE_MS: Final = 120_000
 """For a record to be acknowledged: more than any test lets brokers be away."""
 
@@ -98,7 +100,7 @@ class Load:
         )
         await producer.start()
         try:
-            for due, sends, raised in self._windows():
+            for due, sends, raised, led in self._windows():
                 await self._until(due)
                 if self._stopping.is_set():
                     return
@@ -107,14 +109,15 @@ class Load:
                 # A release that knows no control records takes them for bad reports: there are no keys where it runs.
                 if sends and self._settings.control_keys_file:
                     device_id = (sends[0].key or b"-").decode(errors="replace")
-                    for published in self._orders.draw(device_id, raised):
+                    for published in self._orders.draw(device_id, raised, led):
                         await self._order(producer, published)
         finally:
             await producer.flush()
             await producer.stop()
 
-    def _windows(self) -> Iterator[tuple[float, list[Send], list[ExpectedAlarm]]]:
-        """Moments of the monotonic clock, what is due then, and which alarms devices have reason for by then."""
+    def _windows(self) -> Iterator[tuple[float, list[Send], list[ExpectedAlarm], list[str]]]:
+        """Moments of the monotonic clock, what is due then, which alarms devices have reason for by then, and which
+        devices are led."""
         begin = time.monotonic()
         for number in itertools.count():
             fleet = self._fleet(number)
@@ -122,7 +125,7 @@ class Load:
             for from_ts in range(config.start_ts, config.end_ts, step):
                 due = begin + number * EPISODE_S + (from_ts + step - config.start_ts) / SPEED / 1_000
                 raised = [alarm for alarm in fleet.expected if alarm.after_ts <= from_ts]
-                yield due, fleet.due(from_ts, from_ts + step), raised
+                yield due, fleet.due(from_ts, from_ts + step), raised, fleet.device_ids[:LED]
 
     def _fleet(self, number: int) -> Fleet:
         seconds = EPISODE_S * SPEED

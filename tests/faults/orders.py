@@ -25,6 +25,11 @@ AGAIN: Final = 3
 """So many of the last orders come again together."""
 SHARE_AGAIN: Final = 0.1
 SHARE_OLD: Final = 0.03
+LED_EVERY: Final = 5
+LED_TURNS: Final = 24
+LED_RECOVERS: Final = 6
+"""Every fifth order is of a device that is led. With four of them and 20 orders a second each has a turn a second, and
+is led anew every 24."""
 HOUR_MS: Final = 3_600_000
 UNITS: Final = [f"u{number}" for number in range(20)]
 
@@ -48,12 +53,16 @@ class LoadOrders:
         self._number = 0
         self._recent: deque[PublishedOrder] = deque(maxlen=AGAIN)
 
-    def draw(self, device_id: str, raised: Sequence[ExpectedAlarm]) -> list[PublishedOrder]:
-        """What is published next: of this device, or of one that has raised an alarm by now."""
+    def draw(self, device_id: str, raised: Sequence[ExpectedAlarm], led: Sequence[str]) -> list[PublishedOrder]:
+        """What is published next: of this device, of one that has raised an alarm by now, or of one that is led through
+        an alarm by its limits."""
         rng = self._rng
         self._number += 1
         draw = rng.random()
-        if draw < 0.02:
+        if self._number % LED_EVERY == 0:
+            turn, which = divmod(self._number // LED_EVERY, len(led))
+            published = [self._led(led[which], turn % LED_TURNS)]
+        elif draw < 0.02:
             entry = _limits_entry(rng)
             published = [
                 self._published(REGISTRY.name, number, LIMITS_KEY, entry.to_json())
@@ -69,6 +78,14 @@ class LoadOrders:
         again = list(self._recent) if rng.random() < SHARE_AGAIN / AGAIN else []
         self._recent += published
         return [*published, *again]
+
+    def _led(self, device_id: str, turn: int) -> PublishedOrder:
+        """Limits that whatever is measured exceeds; none of its own; and then resets, until it has recovered."""
+        if turn in (0, LED_RECOVERS):
+            limits = {} if turn else {"residual_current": {**_level(1, 900), "recovery_margin": 0.5}}
+            entry = DeviceEntry(VERSION, device_id, kind="electrical_monitor", limits=limits)
+            return self._of_device(REGISTRY.name, device_id, entry.to_json())
+        return self._of_device(COMMANDS.name, device_id, command(device_id).to_json())
 
     def _of_device(self, topic: str, device_id: str, value: bytes) -> PublishedOrder:
         key = device_id.encode()
@@ -100,17 +117,12 @@ def _command_fields(rng: random.Random) -> dict[str, Any]:
 def _about_alarm(rng: random.Random, alarm: ExpectedAlarm) -> dict[str, Any]:
     """What is ordered of a device that has an alarm, or had one."""
     chosen: dict[str, Any] = {"device_id": alarm.device_id, "kind": CommandKind.RESET}
-    if alarm.kind is AlarmKind.RESIDUAL_CURRENT_RISE and rng.random() < 0.5:
+    if alarm.kind is AlarmKind.RESIDUAL_CURRENT_RISE and rng.random() < 0.3:
         return chosen | {"kind": CommandKind.ACCEPT_RISE}
-    match rng.randrange(6):
-        case 0:
-            return chosen | {"force": True}
-        case 1:
-            return chosen | {"force": True, "alarm_kind": alarm.kind, "component": alarm.component}
-        case 2:
-            return chosen | {"alarm_kind": alarm.kind}
-        case _:
-            return chosen
+    if rng.random() < 0.5:
+        chosen |= {"alarm_kind": alarm.kind, "component": alarm.component}
+    # What is reset by force is open for too short to recover; so half of the devices are never.
+    return chosen | {"force": alarm.device_id[-1] in "13579" and rng.random() < 0.3}
 
 
 def _device_entry(rng: random.Random, device_id: str) -> DeviceEntry:
