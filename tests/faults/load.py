@@ -1,5 +1,5 @@
 """Steady load of known content: a simulated fleet's reports, with faults, late batches, repeats and bad records; and
-what is ordered of its devices and registered of them (`tests.faults.orders`)."""
+what is ordered of its devices and registered of them (`tests.support.load_orders`)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from fleet import Fleet, FleetConfig, Send
 from fleet.faults import ExpectedAlarm
 from schemas.topics import TELEMETRY
 from streams.partitioner import partition_of
-from tests.faults.orders import LoadOrders, PublishedOrder
 from tests.support.fleet_sends import LEARN_S
+from tests.support.load_orders import LoadOrders, PublishedOrder
 
 WINDOW_S: Final = 0.05
 EPISODE_S: Final = 30.0
