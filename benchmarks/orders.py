@@ -13,7 +13,7 @@ import tempfile
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from benchmarks.machine import Measured, machine, versions
 from benchmarks.processes import cpu_s, status_of
+from cli.output import Say
 from cli.passwords import kept_control_keys
 from cli.send import Sender
 from cli.simulate import SentReports, send_fleet
@@ -45,7 +46,6 @@ from streams.checkpoints import CheckpointWriter, Incarnation
 from streams.partitioner import partition_of
 from streams.topics import make_topics, topic_ids
 
-Say = Callable[[str], None]
 SEED: Final = 9
 IMPORT: Final = "import"
 TICK_MS: Final = 50
