@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from benchmarks import attacks, history, page, response, scale, senders, soak, stages, throughput
+from benchmarks import attacks, history, orders, page, response, scale, senders, soak, stages, throughput
 from benchmarks.machine import origin
 from benchmarks.peers import run as peers
 from benchmarks.processes import ROOT
@@ -22,6 +22,7 @@ ALL: Final = (
     ("throughput",),
     ("response",),
     ("attacks",),
+    ("orders",),
     # Long enough for a JVM to have compiled what it runs; the others would take an hour.
     ("peers", "--reports", "1200000", "--rounds", "1", "--only", "emberline", "--only", "kafka streams"),
     ("peers",),
@@ -120,6 +121,18 @@ def run_attacks(only: tuple[str, ...], smoke: bool, tree: Path, as_json: bool, s
     scale = attacks.SMOKE if smoke else attacks.FULL
     result = attacks.run(scale, _say(as_json), senders.chosen(only), tree.resolve())
     _end(result, attacks.good(result), as_json, save)
+
+
+@main.command("orders")
+@click.option("--rate", default=5_000.0, show_default=True, help="Reports/s.")
+@click.option("--imported", default=130_000, show_default=True, help="How many entries are imported meanwhile.")
+@click.option("--registered", default=1_000_000, show_default=True, help="How many devices a worker starts with.")
+@JSON
+@SAVE
+def run_orders(rate: float, imported: int, registered: int, as_json: bool, save: bool) -> None:
+    """How soon a reset is told, alone and during an import; and what registered devices take, on Apache Kafka."""
+    result = orders.run(orders.OrdersSize(rate=rate, imported=imported, registered=registered), _say(as_json))
+    _end(result, orders.good(result), as_json, save)
 
 
 @main.command("soak")

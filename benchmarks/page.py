@@ -12,7 +12,7 @@ import orjson
 from benchmarks.machine import Measured
 
 FOLDER: Final = Path(__file__).with_name("results")
-ORDER: Final = ("response", "throughput", "attacks", "peers", "stages", "scale", "history", "soak")
+ORDER: Final = ("response", "throughput", "attacks", "orders", "peers", "stages", "scale", "history", "soak")
 _INK: Final = "#c2410c"
 _PALE: Final = "#94a3b8"
 
@@ -237,6 +237,39 @@ def _stages(result: Measured) -> PageTable:
     return head, ([one[name] or "as fetched" for name in names] for one in result["stages"])
 
 
+def _orders(result: Measured) -> PageTable:
+    head = ("", "s", "reset p50 ms", "p99", "max", "resets", "alarm p50 ms", "p99", "max", "alarms", "worker CPU s")
+    return head, (
+        (
+            one["phase"],
+            one["seconds"],
+            *(
+                cell
+                for what in ("reset", "alarm")
+                for cell in (*(one[f"{what}_ms"].get(name, "") for name in ("p50", "p99", "max")), one[f"{what}s"])
+            ),
+            one["worker_cpu_s"],
+        )
+        for one in result["phases"]
+    )
+
+
+def _orders_more(result: Measured) -> list[str]:
+    """What registered devices take of a worker that starts."""
+    head = ("registered devices", "ready s", "of it restoring", "memory MB", "at most", "checkpoint MB", "B a device")
+    rows = (
+        (
+            one["registered"],
+            one["ready_s"],
+            one["restore_s"],
+            *(round(one[name] / 2**20, 1) for name in ("resident_bytes", "peak_bytes", "checkpoint_bytes")),
+            one.get("bytes_per_device", ""),
+        )
+        for one in result["starts"]
+    )
+    return ["", *_lines(head, rows)]
+
+
 def _scale(result: Measured) -> PageTable:
     head = (
         "",
@@ -287,6 +320,7 @@ _TABLES: Final[dict[str, Callable[[Measured], PageTable]]] = {
     "response": _response,
     "throughput": _throughput,
     "attacks": _attacks,
+    "orders": _orders,
     "peers": _peers,
     "stages": _stages,
     "scale": _scale,
@@ -316,6 +350,7 @@ def _profiles(result: Measured) -> list[str]:
 
 _MORE: Final[dict[str, Callable[[Measured], list[str]]]] = {
     "attacks": _attacks_before,
+    "orders": _orders_more,
     "peers": _warm_peers,
     "stages": _profiles,
 }

@@ -380,6 +380,7 @@ def _findings(
     is_over = (event == RECOVERED) | (event == SUPERSEDED)
     at_alarm = (compared[element] == _ALARM) | ~np.isfinite(limits["warning"])
     level = np.where(at_alarm, _ALARM, _WARNING)
+    limit = np.where(at_alarm, limits["alarm"], limits["warning"])
     return Findings(
         element=element,
         event=event,
@@ -387,7 +388,8 @@ def _findings(
         highest=held["severity"].astype(np.int64),
         level=level,
         value=elements.values[element],
-        limit=np.where(at_alarm, limits["alarm"], limits["warning"]),
+        # The level may have been switched off while the alarm was open, and JSON has no infinity.
+        limit=np.where(np.isfinite(limit), limit, 0.0),
         onset_ts=held["onset_ts"],
         episode=held["episode"],
         peak=held["peak"],

@@ -159,6 +159,7 @@ class _LateLatch:
         """A finding."""
         held, (event, level, ts, value) = self.held, said
         limit = self.limits["alarm" if level is Severity.ALARM else "warning"]
+        limit = limit if np.isfinite(limit) else 0.0
         severity = 0 if event in (RECOVERED, SUPERSEDED) else int(level)
         return Finding(
             self._number, event, severity, held["severity"], level, value, limit, held["onset_ts"], held["episode"],

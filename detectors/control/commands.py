@@ -156,6 +156,7 @@ def _end(
     profile = limits.profile(state.device_ids[row], device_kind, known, (quantity.name, one.component))
     origin = limits.origin(kind, profile, held["severity"])
     level = "alarm" if held["severity"] == Severity.ALARM else "warning"
+    limit = float(limits.of(kind)[level][profile])
     is_rise = kind is AlarmKind.RESIDUAL_CURRENT_RISE
     device_id = state.device_ids[row]
     return Alarm(
@@ -177,7 +178,8 @@ def _end(
         by_arrival=False,
         late=False,
         value=held["told_value"],
-        limit=float(limits.of(kind)[level][profile]),
+        # The level may have been switched off while the alarm was open, and JSON has no infinity.
+        limit=limit if np.isfinite(limit) else 0.0,
         peak=held["peak"],
         baseline=float(state.watched[one.number]["baseline"][one.slot]) if is_rise else None,
         limit_from=origin.document,

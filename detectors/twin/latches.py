@@ -203,6 +203,8 @@ class Latch:
         if limits["warning"] == math.inf:
             level = Severity.ALARM
         limit = float(limits["alarm" if level is Severity.ALARM else "warning"])
+        if limit == math.inf:
+            limit = 0.0
         is_over = event in (AlarmEvent.RECOVERED, AlarmEvent.SUPERSEDED)
         return TwinFinding(
             event=event,

@@ -195,8 +195,11 @@ class Oracle:
                     now.statuses.append(status(device, offset, number - len(silent) - 1))
 
     def take_over(self, device: Device) -> None:
-        """Have a device as another partition had it, to go on with its first report here."""
-        self.devices[device.device_id, device.test] = replace(deepcopy(device), reflects=(-1, -1), status=None)
+        """Have a device as another partition had it, to go on with its first report here. What is registered of it is
+        what this partition knows."""
+        taken = replace(deepcopy(device), reflects=(-1, -1), status=None)
+        self.devices[device.device_id, device.test] = taken
+        self.registry.tell(taken)
 
     def _take(self, report: Any, offset: int, index: int, ingest_ts: int, now: Told) -> None:
         reading = read(report, ingest_ts, self.limits.absences)

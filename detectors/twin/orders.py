@@ -135,6 +135,7 @@ def _end(
     highest = latch.severity or Severity.NOTICE
     profile, known = registry.profile(device, one.quantity, one.component), registry.known.get(device.device_id)
     origin = registry.limits.origin(one.kind, profile, highest)
+    limit = float(registry.limits.of(one.kind)["alarm" if highest is Severity.ALARM else "warning"][profile])
     told = Alarm(
         v=VERSION,
         alarm_id=alarm_id(device.device_id, one.component, one.kind, latch.episode, device.test),
@@ -154,7 +155,7 @@ def _end(
         by_arrival=False,
         late=False,
         value=latch.told_value,
-        limit=float(registry.limits.of(one.kind)["alarm" if highest is Severity.ALARM else "warning"][profile]),
+        limit=0.0 if limit == float("inf") else limit,
         peak=latch.peak,
         baseline=one.twin.baseline if isinstance(one.twin, Rise) else None,
         limit_from=origin.document,

@@ -7,10 +7,12 @@ from hypothesis import given
 
 from detectors.checkpoints.encode import encode
 from detectors.checkpoints.restore import adopt
+from detectors.control.changes import change
 from detectors.limits import LimitTable
 from detectors.state import PartitionState
 from detectors.statuses import FIRST_SILENT, check_silence, silent_at
 from detectors.twin.oracle import Oracle, Record, timeless
+from schemas.registry import DeviceEntry
 from tests.detectors.given_reports import (
     KEY,
     T0,
@@ -115,3 +117,25 @@ def test_of_a_device_that_is_gone_no_silence_is_told_and_all_others_keep_their_p
     assert silent_at(state, late, late + 1) == []
     everybody = check_silence(silent(), late - 1, late, 9)
     assert [one for one in everybody if one.device_id != "LY-1"] == found
+
+
+def test_of_a_device_that_came_is_registered_what_its_partition_knows(limits: LimitTable) -> None:
+    here, there, slow_here, slow_there = PartitionState(), PartitionState(), Oracle(limits), Oracle(limits)
+    entry = DeviceEntry(1, "LY-1", kind="charging_pile", interval_s=7_200, unit_name="国贸大厦")
+    change(entry, here, limits)
+    slow_here.registry.take(entry, [])
+    before = readings("residual_current_ma", 9, 9)
+    told([before], here, limits)
+    for offset, ts, value in before:
+        slow_here.feed(offset, ts, value, KEY, headers_of(value))
+    adopt(there, dict(encode(here, here.held().tolist())))
+    for device in slow_here.devices.values():
+        slow_there.take_over(device)
+    # Its kind is its reports' from now on, and an hour without one is silence again.
+    came = [record(n, report(T0 + 60_000 * (n + 1), residual_current_ma=[120])) for n in range(3)]
+    after = never_still(came, T0 + AWAY_MS)
+    for offset, ts, value in after:
+        slow_there.feed(offset, ts, value, KEY, headers_of(value))
+    found = told([after], there, limits)
+    assert (found.alarms, found.statuses) == (timeless(slow_there.told.alarms), slow_there.told.statuses)
+    assert [one.status for one in found.statuses][-1] == "offline"

@@ -20,7 +20,7 @@ from detectors.twin.oracle import timeless
 from schemas.events import Alarm
 from schemas.quantities import KIND_CODES
 from schemas.registry import ComponentEntry, DeviceEntry, LimitsEntry
-from tests.detectors.given_orders import T0, Sent, changes, quickly, report, slowly
+from tests.detectors.given_orders import T0, Sent, changes, control, order, quickly, report, slowly
 
 pytestmark = pytest.mark.usefixtures("homes")
 MINUTE: Final = 60_000
@@ -289,3 +289,15 @@ def test_nothing_is_unpacked_for_ids_that_nobody_has() -> None:
     registered.drop("LY-1")
     registered.drop("LY-2")
     assert registered.get("LY-1") is None
+
+
+@pytest.mark.parametrize("value", [250, 450])
+def test_events_of_an_alarm_whose_level_was_switched_off_can_be_read(value: float) -> None:
+    off = changes(30, entry(limits={"residual_current": {"warning": {}, "alarm": {}}}))
+    now = T0 + 40 * MINUTE
+    for later in (measured(9, 9, 9, first=40), [control(40, [order(1, force=True, made_ts=now)], ts=now)]):
+        found = come_to([*measured(9, value, value), off, *later])
+        last = found.alarms[-1]
+        assert last.event in ("recovered", "reset")
+        assert last.limit == 0.0
+        assert Alarm.from_json(last.to_json()) == last

@@ -186,9 +186,10 @@ class Arena:
         """Return once every order of the load has an outcome: no lag shows those that are still to be copied."""
         with Kafka(self.settings.kafka, self.settings.partitions) as kafka:
 
-            def missing() -> set[tuple[str, int]]:
-                events = (ControlOutcome.from_json(one.value) for of in kafka.read(CONTROL_OUTCOMES.name) for one in of)
-                return load.ordered - {(one.source, one.number) for one in events}
+            def missing() -> set[tuple[str, int, int]]:
+                records = (record for of in kafka.read(CONTROL_OUTCOMES.name) for record in of)
+                events = ((ControlOutcome.from_json(record.value), record.partition) for record in records)
+                return load.ordered - {(one.source, one.number, partition) for one, partition in events}
 
             until(lambda: not missing(), lambda: f"orders without an outcome: {sorted(missing())[:5]}", seconds)
 

@@ -31,7 +31,7 @@ from tests.faults.arena import Arena, running_arena, running_servers
 from tests.faults.changes import Changes
 from tests.faults.crew import Post, product
 from tests.faults.releases import BEFORE, release_before
-from tests.faults.verdict import Verdict
+from tests.faults.verdict import ORDER_KINDS, Verdict
 from tests.support.apache_kafka import QUICK_JVM, missing_tools
 
 APART_S: Final = (0.5, 5.0)
@@ -173,6 +173,9 @@ def _run(options: argparse.Namespace, folder: Path, tell: Callable[[str], object
         verdict = ring.judge(last, seconds=120, widened=options.changes)
         changes.judge(verdict)
         _judge_recovery(verdict, course)
+        if ring.settings.control_keys_file:
+            idle = [kind for kind in ORDER_KINDS if not verdict.counts[f"applied_{kind}"]]
+            verdict.hold(not idle, f"no order of these kinds was applied: {idle}")
         outcome = _outcome(course, verdict, time.monotonic() - begin)
         outcome["changes"] = changes.names
         outcome["gave_up"] = [one._asdict() for one in ring.crew.gave_up]

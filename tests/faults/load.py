@@ -1,5 +1,5 @@
 """Steady load of known content: a simulated fleet's reports, with faults, late batches, repeats and bad records; and
-orders to its devices, some of which come twice."""
+what is ordered of its devices and registered of them (`tests.support.load_orders`)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from aiokafka import AIOKafkaProducer
 
 from common.settings import Settings
 from fleet import Fleet, FleetConfig, Send
-from schemas.topics import COMMANDS, TELEMETRY
+from fleet.faults import ExpectedAlarm
+from schemas.topics import TELEMETRY
 from streams.partitioner import partition_of
-from tests.support.control import command, sent
 from tests.support.fleet_sends import LEARN_S
+from tests.support.load_orders import LoadOrders, PublishedOrder
 
 WINDOW_S: Final = 0.05
 EPISODE_S: Final = 30.0
 """A fleet reports for this long; then the next, of the next seed, goes on. So a run may last as long as it likes."""
 SPEED: Final = 4.0
 """Event time runs faster than ours, so that an episode has room for faults that take a minute to confirm."""
+LED: Final = 4
+"""So many of a fleet's devices are led through alarms by their limits."""
 PATIENCE_MS: Final = 120_000
 """For a record to be acknowledged: more than any test lets brokers be away."""
 
@@ -42,12 +45,12 @@ class LoadShape:
 
 class Load:
     """Sends in a thread of its own until it is stopped. `acknowledged` counts what the brokers took, by partition, and
-    `ordered` are the orders that they took, by source and number."""
+    `ordered` are the orders that they took, by source, number and partition."""
 
     def __init__(self, settings: Settings, shape: LoadShape) -> None:
         self.acknowledged = [0] * settings.partitions
-        self.ordered: set[tuple[str, int]] = set()
-        self._numbers = itertools.count(1)
+        self.ordered: set[tuple[str, int, int]] = set()
+        self._orders = LoadOrders(shape.seed, settings.partitions)
         self._settings = settings
         self._shape = shape
         self._failures: list[BaseException] = []
@@ -97,28 +100,32 @@ class Load:
         )
         await producer.start()
         try:
-            for due, sends in self._windows():
+            for due, sends, raised, led in self._windows():
                 await self._until(due)
                 if self._stopping.is_set():
                     return
                 for one in sends:
                     await self._send(producer, one)
                 # A release that knows no control records takes them for bad reports: there are no keys where it runs.
-                for one in sends[: bool(self._settings.control_keys_file)]:
-                    await self._order(producer, one)
+                if sends and self._settings.control_keys_file:
+                    device_id = (sends[0].key or b"-").decode(errors="replace")
+                    for published in self._orders.draw(device_id, raised, led):
+                        await self._order(producer, published)
         finally:
             await producer.flush()
             await producer.stop()
 
-    def _windows(self) -> Iterator[tuple[float, list[Send]]]:
-        """Moments of the monotonic clock, and what is due then."""
+    def _windows(self) -> Iterator[tuple[float, list[Send], list[ExpectedAlarm], list[str]]]:
+        """Moments of the monotonic clock, what is due then, which alarms devices have reason for by then, and which
+        devices are led."""
         begin = time.monotonic()
         for number in itertools.count():
             fleet = self._fleet(number)
             config, step = fleet.config, int(WINDOW_S * SPEED * 1_000)
             for from_ts in range(config.start_ts, config.end_ts, step):
                 due = begin + number * EPISODE_S + (from_ts + step - config.start_ts) / SPEED / 1_000
-                yield due, fleet.due(from_ts, from_ts + step)
+                raised = [alarm for alarm in fleet.expected if alarm.after_ts <= from_ts]
+                yield due, fleet.due(from_ts, from_ts + step), raised, fleet.device_ids[:LED]
 
     def _fleet(self, number: int) -> Fleet:
         seconds = EPISODE_S * SPEED
@@ -150,17 +157,15 @@ class Load:
         future = await producer.send(TELEMETRY.name, one.value, one.key, partition=partition)
         future.add_done_callback(lambda done: self._answered(done, partition))
 
-    async def _order(self, producer: AIOKafkaProducer, one: Send) -> None:
-        """Order something of the device that a record is keyed by. Each tenth order is published once more."""
-        source, number = f"load-{self._shape.seed}", next(self._numbers)
-        record = sent(command((one.key or b"-").decode()), number, self._settings.partitions, source)
-        for _ in range(2 if number % 10 == 0 else 1):
-            future = await producer.send(
-                COMMANDS.name, record.value, record.key, partition=record.partition, headers=list(record.headers)
-            )
-            future.add_done_callback(lambda done: self._took(done, (source, number)))
+    async def _order(self, producer: AIOKafkaProducer, published: PublishedOrder) -> None:
+        topic, number, record = published
+        future = await producer.send(
+            topic, record.value, record.key, partition=record.partition, headers=list(record.headers)
+        )
+        order = self._orders.source, number, record.partition
+        future.add_done_callback(lambda done: self._took(done, order))
 
-    def _took(self, done: asyncio.Future[Any], order: tuple[str, int]) -> None:
+    def _took(self, done: asyncio.Future[Any], order: tuple[str, int, int]) -> None:
         if done.cancelled():
             self._failures.append(AssertionError("an order was given up"))
         elif error := done.exception():

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from clickhouse_driver import Client
 from faust.types import TP
@@ -41,6 +42,8 @@ from tests.support.fleet_sends import fed, rejects_of, without_repeats
 StatusRow = tuple[str, bool, str, str, int, int]
 """Device, test, status, faults, offset and ordinal."""
 Topics = dict[str, list[list[ConsumerRecord]]]
+ORDER_KINDS: Final = ("reset", "reset_by_force", "accept_rise", "replace", "maintenance", "change", "limits")
+"""What the load orders and registers; of each the verdict counts how many were applied."""
 SHOWN: Final = 5
 """Of a long difference."""
 
@@ -311,8 +314,8 @@ def _judge_outcomes(
         stored = [row for at, *row in rows if at == number and row[0] < ends[number]]
         verdict.same([tuple(row) for row in stored], wanted, f"outcomes of partition {number} in ClickHouse")
     dealt_with = Counter(
-        (one.source, one.epoch, one.number)
-        for of_partition in told
+        (number, one.source, one.epoch, one.number)
+        for number, of_partition in enumerate(told)
         for one in of_partition.outcomes
         if one.source and one.outcome != Outcome.REPEATED
     )
@@ -320,7 +323,14 @@ def _judge_outcomes(
     verdict.counts |= {
         "orders": len(dealt_with),
         "repeated_orders": sum(one.outcome == Outcome.REPEATED for of in told for one in of.outcomes),
+        "refused_orders": sum(one.outcome == Outcome.REFUSED for of in told for one in of.outcomes),
     }
+    applied = Counter(_kind_of(one) for of in told for one in of.outcomes if one.outcome == Outcome.APPLIED)
+    verdict.counts |= {f"applied_{kind}": applied[kind] for kind in ORDER_KINDS}
+
+
+def _kind_of(one: ControlOutcome) -> str:
+    return "reset_by_force" if one.kind == "reset" and orjson.loads(one.body).get("force") else one.kind
 
 
 def _outcome_row(one: ControlOutcome) -> tuple[int, int, str, str, str, str, str, int, int]:

@@ -16,7 +16,6 @@ import pytest
 
 from common.settings import Settings
 from common.times import now_ms
-from embedded.processes import running_kafka
 from schemas.control import COMMAND, CONTROL, Order, Orders, signed
 from schemas.control_keys import ControlKeys
 from schemas.events import ControlOutcome
@@ -25,12 +24,11 @@ from schemas.topics import ALARMS, COMMANDS, CONTROL_OUTCOMES, DEVICE_STATUS, RE
 from streams.partitioner import partition_of
 from streams.topics import make_topics, topic_ids
 from tests.faults.arena import delete
-from tests.support.apache_kafka import kafka_for_tests
-from tests.support.control import command, sent, twin_of
+from tests.support.control import command, controlled, sent, twin_of
 from tests.support.control_keys import KEYS, keys_file
-from tests.support.fleet_sends import quick_limits, without_repeats
+from tests.support.fleet_sends import without_repeats
 from tests.support.kafka_outside import Kafka, ProducerRecord
-from tests.support.platform import PARTITIONS, quick_settings
+from tests.support.platform import PARTITIONS
 from tests.support.processes import last_words, until, working
 
 DEVICES = [f"LY-{number}" for number in range(6)]
@@ -41,14 +39,7 @@ LATENCY_MS = 500
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Settings]:
     """Of a worker with keys, on a broker of the test's own, where topics are."""
-    with kafka_for_tests(), running_kafka(tmp_path / "kafka", tmp_path / "logs", brokers=1) as cluster:
-        settings = replace(
-            quick_settings(cluster.bootstrap),
-            fencing=True,
-            limits_file=str(quick_limits(tmp_path)),
-            control_keys_file=str(keys_file(tmp_path)),
-        )
-        asyncio.run(make_topics(settings))
+    with controlled(tmp_path) as settings:
         yield settings
 
 

@@ -1,9 +1,12 @@
-"""Orders for tests: commands as records of their topic, and the twin that takes them."""
+"""Orders for tests: commands and entries as records of their topics, a broker of their own, and the twin of them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from aiokafka import ConsumerRecord
@@ -12,14 +15,18 @@ from common.settings import Settings
 from common.times import now_ms
 from detectors.limits import load_limits
 from detectors.twin.oracle import ControlSettings, Oracle, Told
+from embedded.processes import running_kafka
 from schemas.commands import VERSION, Command, CommandKind
-from schemas.registry import ChangeNumber
+from schemas.registry import LIMITS_KEY, ChangeNumber, DeviceEntry, LimitsEntry
 from schemas.topics import TELEMETRY
 from streams.control import keys_of
 from streams.partitioner import is_misplaced, partition_of
-from streams.topics import topic_ids
-from tests.support.fleet_sends import fed
+from streams.topics import make_topics, topic_ids
+from tests.support.apache_kafka import kafka_for_tests
+from tests.support.control_keys import keys_file
+from tests.support.fleet_sends import fed, quick_limits
 from tests.support.kafka_outside import ProducerRecord
+from tests.support.platform import quick_settings
 
 
 def command(device_id: str, **fields: Any) -> Command:
@@ -33,6 +40,29 @@ def sent(order: Command, number: int, partitions: int, source: str = "registry",
     key = order.device_id.encode()
     headers = ChangeNumber(source, epoch, number).to_headers()
     return ProducerRecord(partition_of(key, partitions), key, order.to_json(), headers)
+
+
+def registered(entry: DeviceEntry | LimitsEntry, number: int, partitions: int, epoch: int = 1) -> list[ProducerRecord]:
+    """An entry as it is published: that of a device to its partition, limits of many devices to every one."""
+    headers = ChangeNumber("registry", epoch, number).to_headers()
+    if isinstance(entry, LimitsEntry):
+        return [ProducerRecord(each, LIMITS_KEY, entry.to_json(), headers) for each in range(partitions)]
+    key = entry.device_id.encode()
+    return [ProducerRecord(partition_of(key, partitions), key, entry.to_json(), headers)]
+
+
+@contextmanager
+def controlled(folder: Path) -> Iterator[Settings]:
+    """Settings of a worker with keys, on Apache Kafka for the block alone, where topics are."""
+    with kafka_for_tests(), running_kafka(folder / "kafka", folder / "logs", brokers=1) as cluster:
+        settings = replace(
+            quick_settings(cluster.bootstrap),
+            fencing=True,
+            limits_file=str(quick_limits(folder)),
+            control_keys_file=str(keys_file(folder)),
+        )
+        asyncio.run(make_topics(settings))
+        yield settings
 
 
 def control_settings(settings: Settings) -> list[ControlSettings]:
