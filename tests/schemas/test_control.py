@@ -158,7 +158,10 @@ def test_a_record_is_copied_whatever_it_is() -> None:
     assert order_of(5, b"{}", headers).change == ChangeNumber("registry", 1, 18)
     assert order_of(5, None, ()) == Order(5, None, None, None, "")
     assert order_of(5, b"\xff\xfe", headers).body == "\ufffd\ufffd"
-    assert len(order_of(5, "火".encode() * 100_000, headers).body) == BODY_MOST
+    assert len(order_of(5, b"f" * 300_000, headers).body) == BODY_MOST
+    # What would not fit into a control record as JSON is cut to what always does.
+    assert len(order_of(5, "火".encode() * 100_000, headers).body) == 40_000
+    assert len(order_of(5, "火".encode() * 80_000, headers).body) == 80_000
     for name, text in (
         ("source", b""),
         ("source", b"s" * 65),
@@ -178,10 +181,10 @@ def test_orders_are_packed_in_their_order_within_the_bounds() -> None:
         record = signed(one, COMMAND, TELEMETRY, 3, KEYS)
         assert isinstance(opened_control(records_of(record), 0, TELEMETRY, KEYS), ControlRecord)
     assert max(len(one.orders) for one in packed("t", UUID(int=1), 8, [Order(0, None, None, None, "")] * 500)) == 200
-    (longest,) = packed(
-        "t" * 249, UUID(int=1), 8, [Order(2**63 - 1, "\x01" * 64, 2**63 - 1, 2**63 - 1, "\x01" * BODY_MOST)]
-    )
-    assert len(signed(longest, COMMAND, TELEMETRY, 3, KEYS).value) <= VALUE_BYTES_MOST
+    for letter in (b"\x01", "火".encode(), b"f", b'"'):
+        body = order_of(0, letter * BODY_MOST, ()).body
+        (longest,) = packed("t" * 249, UUID(int=1), 8, [Order(2**63 - 1, "\x01" * 64, 2**63 - 1, 2**63 - 1, body)])
+        assert len(signed(longest, COMMAND, TELEMETRY, 3, KEYS).value) <= VALUE_BYTES_MOST
 
 
 @pytest.mark.parametrize(
