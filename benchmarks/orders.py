@@ -319,9 +319,15 @@ async def _starts(settings: Settings, folder: Path, size: OrdersSize, say: Say) 
 async def _start(settings: Settings, folder: Path) -> dict[str, float]:
     log, began = folder / "detect.log", time.monotonic()
     with running_worker("detect", settings, log) as worker:
+        # It may say that it is ready before it has its partitions.
+        restored: list[str] = []
+        async with asyncio.timeout(LONGEST_S):
+            while len(restored) < settings.partitions:
+                await asyncio.sleep(0.05)
+                worker.check()
+                restored = re.findall(r"restored in ([0-9.]+) s", log.read_text(errors="replace"))
         await wait_until_ready(worker)
         seconds, status = time.monotonic() - began, status_of(worker.process.pid)
-        restored = re.findall(r"restored in ([0-9.]+) s", log.read_text(errors="replace"))
     return {
         "ready_s": seconds,
         "restore_s": sum(map(float, restored)),
