@@ -31,12 +31,14 @@ def watch(shown: list[QuantityValues], taken: Round, context: Context) -> None:
 def _profiles(rows: np.ndarray, context: Context) -> np.ndarray:
     """The profiles of devices in the limits, int64[k], looked up where that is still to be done."""
     state, profile = context.state, context.state.indices["profile"]
-    for row in rows[profile[rows] < 0].tolist():
-        about = state.device_ids[row], int(state.rows["device_kind"][row]), state.known(row)
+    lacking = rows[profile[rows] < 0].tolist()
+    # All at once, for each page that has one of them is unpacked.
+    for row, known in zip(lacking, state.registered.find([state.device_ids[row] for row in lacking]), strict=True):
+        about = state.device_ids[row], int(state.rows["device_kind"][row]), known
         profile[row] = context.limits.profile(*about)
         own = {
             (CODES[one.quantity], one.number): context.limits.profile(*about, (one.quantity, one.number))
-            for one in (about[2].components if about[2] else ())
+            for one in (known.components if known else ())
             if one.limits and one.quantity in CODES
         }
         if own:
