@@ -1,4 +1,4 @@
-"""`emberline device`: maintain, replace, accept-rise, orders. What people order of devices, from a terminal."""
+"""`emberline device`: show, maintain, replace, accept-rise, orders. What people see and order of devices."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from typing import Any, Final
 
 import click
 
+from cli import device_shown
+from cli.command import read_settings
 from cli.ordering import as_object, ordered
 from cli.output import say, say_json
 from cli.people import FOR, JSON, UNTIL, ask_about, each_once, given, given_by, refuse, registry_database, until_of
-from common.times import local
+from common.errors import OperatorError
+from common.times import local, now_ms
 from schemas.commands import CommandKind
 from schemas.quantities import MAX_COMPONENTS
 from services.registry.commands import command, devices_of_unit, ordered_of
 from services.registry.database import reading
+from services.registry.entries import entries_of
 from services.registry.refusals import RefusedError
+from streams.storage import asking
 
 SHOWN_MOST: Final = 100
 """Orders of one device that are shown: those of months [ours]."""
@@ -25,8 +30,26 @@ UNREGISTERED: Final = click.option("--unregistered", is_flag=True, help="Also de
 
 @click.group()
 def device() -> None:
-    """Order something of devices. It is written to the registry's database and published from there; detection applies
-    or refuses it, and says so on emberline.control-outcomes. All of it is ordered, or nothing."""
+    """See devices, and order something of them. That is written to the registry's database and published from there;
+    detection applies or refuses it, and says so on emberline.control-outcomes. All of it is ordered, or nothing."""
+
+
+@device.command()
+@click.argument("device_id", metavar="DEVICE_ID")
+@JSON
+def show(device_id: str, as_json: bool) -> None:
+    """Show what is registered of a device, how it is, what it measured last, and its open alarms."""
+    with registry_database() as engine, reading(engine) as session:
+        entry = next(entries_of(session, [device_id]), None)
+    with asking(read_settings()) as service:
+        shown = device_shown.look_up(service, device_id, entry)
+    if entry is None and not shown.statuses:
+        raise OperatorError(f"device {device_id!r} is not registered and has never reported; check its id")
+    if as_json:
+        say_json(shown.as_json())
+        return
+    for line in device_shown.lines(shown, now_ms()):
+        say(line)
 
 
 @device.command()

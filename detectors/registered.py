@@ -167,6 +167,8 @@ class Registered:
                 self.limits = LimitsEntry.from_json(value)
             elif key.startswith(PAGE):
                 number = int(key.removeprefix(PAGE))
+                if not 0 <= number < PAGES:
+                    raise ValueError(f"there is no page {number} of registered devices")
                 self._pages[number] = value
                 hashes.append(_hashes(list(_unpacked(value))))
         if hashes:

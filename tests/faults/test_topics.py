@@ -58,8 +58,8 @@ def test_a_worker_refuses_topics_that_make_results_wrong_until_they_are_mended(
     checked = run("topics", "--check", "--json", settings=settings)
     assert checked.status == 1
     weights = Counter(one["weight"] for one in json.loads(checked.out)["differences"])
-    # Without enough partitions of the topics of replays, registry and commands devices are watched all the same.
-    assert weights == {"wrong": 1, "partly": len(OUTPUTS) + 1, "risk": 3}
+    # Without enough partitions of those of replays, registry, commands and actions devices are watched all the same.
+    assert weights == {"wrong": 1, "partly": len(OUTPUTS) + 1, "risk": 4}
     for role in ("detect", "sink"):
         refusal = run("worker", role, settings=settings).refusal
         assert re.search(r"fires are missed .*; run `emberline topics --repair`$", refusal), refusal
@@ -128,10 +128,16 @@ def test_topics_widened_together_under_load_lose_nothing_and_new_partitions_are_
     assert ring.crew.gave_up == []
 
 
-def test_what_is_known_of_a_device_comes_along_when_topics_are_widened(arena: Open) -> None:
+def test_what_is_known_of_a_device_comes_along_when_topics_are_widened(arena: Open, tmp_path: Path) -> None:
     wide = PARTITIONS + 2
+    limits = tmp_path / "recovers-soon.toml"
+    limits.write_text("[default.arc_fault]\nconfirm_recovery_s = 3\n", encoding="utf-8")
     devices = [_moving(PARTITIONS, wide, new) for new in (True, False)]
-    with hasty(), arena(detect=2, sink=1, command=hasty_worker) as ring, ring.load(204) as load:
+    with (
+        hasty(),
+        arena(detect=2, sink=1, command=hasty_worker, limits_file=str(limits)) as ring,
+        ring.load(204) as load,
+    ):
         with Kafka(ring.settings.kafka, PARTITIONS) as kafka:
             opening = [_arcs(device, 20, PARTITIONS) for device in devices]
             kafka.send(opening)

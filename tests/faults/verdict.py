@@ -30,7 +30,16 @@ from schemas.positions import Event, Position, Repeats
 from schemas.records import Records
 from schemas.rejects import DETECTOR_FAILED, NOT_JUDGED, RejectEvent
 from schemas.reports import Reports, decode
-from schemas.topics import AGGREGATES, ALARMS, CONTROL_OUTCOMES, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
+from schemas.topics import (
+    AGGREGATES,
+    ALARM_ACTIONS,
+    ALARMS,
+    CONTROL_OUTCOMES,
+    DEVICE_STATUS,
+    REGISTRY,
+    REJECTS,
+    TELEMETRY,
+)
 from streams.moves import Move
 from streams.partitioner import is_misplaced
 from streams.transport import to_records
@@ -211,7 +220,7 @@ def _good(records: Records) -> Reports:
 
 async def read_topics(settings: Settings, ends: Mapping[Place, int]) -> Topics:
     """The records below `ends` of telemetry and of what follows from it, by partition, as workers read them."""
-    names = [TELEMETRY.name, *(topic.name for topic in OUTPUTS)]
+    names = list(TABLES)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
         enable_auto_commit=False,
@@ -390,6 +399,10 @@ def _counted(topic: str, records: Sequence[ConsumerRecord]) -> Iterable[tuple[in
         reports = _good(to_records(TP(topic, 0), records))
         offsets, counts = np.unique(reports.offset, return_counts=True)
         yield from zip(offsets.tolist(), counts.tolist(), strict=True)
+        return
+    if topic in (REGISTRY.name, ALARM_ACTIONS.name):
+        # What is published again is a row of its own, and all that is sent here can be read.
+        yield from ((record.offset, 1) for record in records)
         return
     repeats = Repeats()
     for record in records:

@@ -17,7 +17,17 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as ClickHouseError
 
 from common.settings import Settings, host_port
-from schemas.topics import AGGREGATES, ALARMS, CHECKPOINTS, CONTROL_OUTCOMES, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
+from schemas.topics import (
+    AGGREGATES,
+    ALARM_ACTIONS,
+    ALARMS,
+    CHECKPOINTS,
+    CONTROL_OUTCOMES,
+    DEVICE_STATUS,
+    REGISTRY,
+    REJECTS,
+    TELEMETRY,
+)
 from streams.topics import topic_ids
 from tests.faults.beside import Beside
 
@@ -37,6 +47,8 @@ TABLES: Final = {
     DEVICE_STATUS.name: "device_status_events",
     REJECTS.name: "rejects",
     CONTROL_OUTCOMES.name: "control_records",
+    REGISTRY.name: "registry_history",
+    ALARM_ACTIONS.name: "alarm_actions",
 }
 
 
@@ -188,8 +200,7 @@ class _Eyes:
         if at >= self._stored_at + STORED_INTERVAL_S:
             self._stored_at = at
             stored = await asyncio.get_running_loop().run_in_executor(self._clickhouse_thread, self._stored)
-        topics = (TELEMETRY.name, *(topic.name for topic in OUTPUTS))
-        ends = await self._consumer.end_offsets([tp for topic in topics for tp in _tps(topic, partitions)])
+        ends = await self._consumer.end_offsets([tp for topic in TABLES for tp in _tps(topic, partitions)])
         return Look(
             at,
             {number: offset for (_, number), offset in detect.items()},
