@@ -32,7 +32,7 @@ COMMANDS: Final = {
     "settings": "cli.settings:settings",
     "simulate": "cli.simulate:simulate",
     "topics": "cli.topics:topics",
-    "try": "cli.trying:try_",
+    "try": "cli.trying.command:try_",
     "worker": "cli.worker:worker",
 }
 """Where each command is. Only what is asked for is imported."""

@@ -23,7 +23,7 @@ from embedded.manners import when_stdin_closes
 from services.registry.database import migrate, reading, writing
 from services.registry.exchange.exporting import export
 from services.registry.exchange.importing import RowProblem, TableChange, applied, check_against, checked, keys_of
-from services.registry.exchange.sheets import KNOWN, FileError
+from services.registry.exchange.sheets import files_in
 from services.registry.exchange.showing import shown
 from services.registry.limits.checking import check_in_force
 from services.registry.outbox import tell_of
@@ -78,7 +78,7 @@ def _take_in(files: Sequence[Path], as_json: bool, dry: bool) -> None:
     problems: list[RowProblem] = []
     with registry_database() as engine, counting() as tell:
         # Before it is this one's turn to write: others need not wait while files are read.
-        found = checked(_expanded(files), tell)
+        found = checked(files_in(files), tell)
         try:
             with writing(engine) as session:
                 problems = check_against(found, session)
@@ -94,17 +94,6 @@ def _take_in(files: Sequence[Path], as_json: bool, dry: bool) -> None:
     _say_outcome(changed, problems, as_json, dry)
     if problems:
         sys.exit(1)
-
-
-def _expanded(files: Sequence[Path]) -> list[Path]:
-    """The files, and in place of a folder the files in it that can be read."""
-    found = []
-    for file in files:
-        held = sorted(one for one in file.iterdir() if one.suffix.lower() in KNOWN) if file.is_dir() else [file]
-        if not held:
-            raise FileError(f"{file}：这个文件夹中没有 CSV 文件；请核对位置")
-        found += held
-    return found
 
 
 def _say_outcome(changed: Sequence[TableChange], problems: Sequence[RowProblem], as_json: bool, dry: bool) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from msgspec import structs
 
 from detectors.control.applying import apply_control
+from detectors.control.changes import change
 from detectors.device_status import OFFLINE_AFTER_MS
 from detectors.limits import LimitTable
 from detectors.process import process
@@ -25,7 +26,7 @@ from detectors.statuses import check_silence, silent_until
 from schemas.control import COMMAND, ControlRecord, Orders, order_of
 from schemas.events import Alarm, ControlOutcome, DeviceStatus
 from schemas.records import Records
-from schemas.registry import ChangeNumber
+from schemas.registry import ChangeNumber, DeviceEntry, LimitsEntry
 from schemas.rejects import RejectEvent, event_of
 from schemas.report_rejects import Reject, reject_reports
 from schemas.reports import decode
@@ -76,6 +77,10 @@ class Trial:
     summary: Summary = field(default_factory=Summary)
     _state: PartitionState = field(default_factory=PartitionState)
     _offset: int = 0
+
+    def register(self, entry: DeviceEntry | LimitsEntry) -> str:
+        """Have what an entry of the registry says, from the beginning on. Why it is refused, empty where it is not."""
+        return change(entry, self._state, self.limits)
 
     def events(self, arrivals: Iterable[Arrival]) -> Iterator[Happening]:
         """What the records mean, in the order of their arrival."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from cli.trying import arrivals
+from cli.trying.command import arrivals
 from detectors.limits import load_limits
 from detectors.trial import Happening, Summary, Trial
 from schemas.events import Alarm, DeviceStatus, Severity

@@ -51,6 +51,17 @@ class Sheet(NamedTuple):
     rows: Iterator[tuple[int, list[str]]]
 
 
+def files_in(paths: Sequence[Path]) -> list[Path]:
+    """The files, and in place of a folder the files in it that can be read. Raises FileError where it has none."""
+    found = []
+    for path in paths:
+        held = sorted(one for one in path.iterdir() if one.suffix.lower() in KNOWN) if path.is_dir() else [path]
+        if not held:
+            raise FileError(f"{path}：这个文件夹中没有 CSV 文件；请核对位置")
+        found += held
+    return found
+
+
 def read(path: Path) -> list[Sheet]:
     """The tables of a file: of an XLSX all its sheets, of a CSV one named as the file. Raises FileError."""
     try:

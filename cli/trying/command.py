@@ -14,6 +14,7 @@ from msgspec import structs
 from cli.command import read_settings
 from cli.output import say, say_json
 from cli.progress import progress
+from cli.trying.registered import entries_in
 from common.errors import OperatorError
 from common.times import LATEST_TS, local
 from detectors.limits import load_limits
@@ -21,6 +22,7 @@ from detectors.trial import Arrival, Happening, Trial
 from schemas.commands import VERSION, CommandKind
 from schemas.events import Alarm, ControlOutcome, DeviceStatus, Outcome, Status
 from schemas.limit_sections import LimitsError
+from schemas.registry import DeviceEntry
 from schemas.rejects import RejectEvent
 from schemas.report_json import loads
 
@@ -43,8 +45,13 @@ _SAID: Final = {Status.ONLINE: "在线", Status.OFFLINE: "离线", Status.OVERDU
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="TOML file of limits that differ; EMBERLINE_LIMITS_FILE where it is not given.",
 )
+@click.option(
+    "--registry",
+    type=click.Path(exists=True, path_type=Path),
+    help="What is registered of the devices: a file or folder for `emberline registry import`, or .jsonl of entries.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a JSON object on a line, then a summary.")
-def try_(file: Path, limits: Path | None, as_json: bool) -> None:
+def try_(file: Path, limits: Path | None, registry: Path | None, as_json: bool) -> None:
     """Show what emberline makes of recorded reports, in their own time, without Kafka.
 
     FILE holds a JSON object a line: {"ingest_ts": epoch ms of arrival, "report": a report or an array of them}, or
@@ -52,15 +59,19 @@ def try_(file: Path, limits: Path | None, as_json: bool) -> None:
     when it arrives.
     """
     settings = read_settings()
-    try_file(file, limits or settings.limits_path, as_json)
+    try_file(file, limits or settings.limits_path, registry, as_json)
 
 
-def try_file(file: Path, limits: Path | None, as_json: bool) -> None:
+def try_file(file: Path, limits: Path | None, registry: Path | None, as_json: bool) -> None:
     """Print what the reports of a file mean. Raises OperatorError for a line that is none before it prints anything."""
     try:
         trial = Trial(load_limits(limits))
     except LimitsError as error:
         raise OperatorError(str(error)) from error
+    for entry in entries_in(registry) if registry else ():
+        if why := trial.register(entry):
+            about = entry.device_id if isinstance(entry, DeviceEntry) else "limits"
+            raise OperatorError(f"{registry}: {about}: {why}")
     total = sum(1 for _ in arrivals(file))
     read = 0
 
