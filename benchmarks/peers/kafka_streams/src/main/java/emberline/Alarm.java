@@ -13,7 +13,8 @@ record Alarm(
         int repeatsUntold, String kind, String deviceId, String deviceKind, String quantity, int component,
         long episode, long eventTs, long onsetTs, long ingestTs, long detectedTs, boolean byArrival, boolean late,
         double value, double limit, double peak, Double baseline, String limitFrom, boolean test, boolean maintenance,
-        String by, String why, String message, long sourceOffset, long sourceOrdinal) implements Event {
+        String by, String why, String limitBy, long limitSinceTs, String unitId, String unitName, String place,
+        String area, String message, long sourceOffset, long sourceOrdinal) implements Event {
 
     private static final String[] SEVERITY_LABELS = {"提示", "警告", "紧急"};
     private static final MathContext FOUR_DIGITS = new MathContext(4, RoundingMode.HALF_EVEN);
@@ -28,8 +29,9 @@ record Alarm(
                 found.highest(), found.active(), found.untold(), name, device.id, device.kind.label,
                 kind.quantity.field, component, found.episode(), found.ts(), found.onsetTs(), place.ingestTs(),
                 System.currentTimeMillis(), false, false, found.value(), found.limit(), found.peak(), baseline,
-                found.source(), device.test, false, "", "", message(device, kind, component, found, label, baseline),
-                place.offset(), (long) place.report().index << 16 | kind.ordinal() << 8 | component << 2 | turn);
+                found.source(), device.test, false, "", "", "", 0, "", "", "", "", // no order and no registry comes here
+                message(device, kind, component, found, label, baseline), place.offset(),
+                (long) place.report().index << 16 | kind.ordinal() << 8 | component << 2 | turn);
     }
 
     /** Computed from what it is about, so that a repeat is recognisable. */
