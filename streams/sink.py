@@ -33,7 +33,7 @@ from sinks.blocks import drop_repeats, merge
 from sinks.clickhouse.rows import BLOCKS, telemetry_block
 from sinks.contract import Block, Malformed, Sink, SinkError
 from streams.ledger import Ledger
-from streams.transport import Chunk, Fetch
+from streams.transport import Chunk, Fetch, tell_removed
 from streams.watching.strangers import Strangers
 from streams.worker import WorkerApp
 
@@ -211,12 +211,14 @@ class SinkJob:
         log.info("%s %d: committed up to %d, ClickHouse holds rows up to %d: going back", *tp, committed, stored)
         if begin > stored:
             log.error(
-                "%s %d: of offsets %d to %d ClickHouse has no rows and Kafka has no records: what rows there were have "
-                "expired or are lost",
+                "%s %d: of offsets %d to %d ClickHouse has no rows and Kafka has no records: their rows have expired "
+                "or are lost, or there were none (as of orders)",
                 *tp,
                 stored,
-                begin - 1,
+                min(begin, committed) - 1,
             )
+        if begin > committed:
+            tell_removed(tp, committed, begin)
 
     async def _empty_queue(self, queue: _InsertQueue) -> None:
         """Insert as soon as enough waits, or at the latest after the interval."""

@@ -87,6 +87,11 @@ def to_records(tp: TP, fetched: Sequence[ConsumerRecord]) -> Records:
     return records._replace(sent_bytes=sent_bytes, faults=faults)
 
 
+def tell_removed(tp: TP, begin: int, end: int) -> None:
+    """Say that records from `begin` up to before `end` are gone, which nobody here has read."""
+    log.error("%s %d: records %d to %d were removed before they were read", *tp, begin, end - 1)
+
+
 class Fetch(NamedTuple):
     """How chunks are fetched: the broker answers once it has `bytes_least`, or after `wait_ms`."""
 
@@ -227,7 +232,7 @@ class Consumer(stock.Consumer):
             return
         # Control records leave a gap too, but not at the beginning of the partition.
         if (await self.earliest_offsets(tp))[tp] == first:
-            log.error("%s %d: records %d to %d were removed before they were read", *tp, committed, first - 1)
+            tell_removed(tp, committed, first)
 
     def _chunks(self, fetched: RecordMap) -> Iterator[tuple[TP, Sequence[ConsumerRecord]]]:
         for tp, records in fetched.items():

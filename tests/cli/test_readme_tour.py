@@ -32,6 +32,7 @@ NOT_RUN: Final = {
     "emberline demo": "cli/test_demo.py runs it; its table is held against README's here",
     "clickhouse-client": "no package of ours brings it; its query is run by our own client",
     "emberline registry publish": "cli/test_registry.py runs it",
+    "emberline limits": "cli/test_limits.py runs it",
     "export": "three brokers and a server that nobody has here",
 }
 """How commands begin that a test cannot run, each with its reason."""

@@ -109,8 +109,9 @@ class Changes:
         self._ring.clickhouse.back_up(self._folder / "backup")
 
     def _restore(self) -> None:
-        self._ring.watch.taken_away.append(next(look for look in reversed(self._ring.watch.looks) if look.stored))
+        before = next(look for look in reversed(self._ring.watch.looks) if look.stored)
         self._ring.clickhouse.restore(self._folder / "backup")
+        self._ring.watch.excuse(before)
 
     def _widen(self) -> None:
         self._ring.widen(self._ring.settings.partitions + WIDER_BY)

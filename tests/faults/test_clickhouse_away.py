@@ -71,9 +71,9 @@ def _taken_away(ring: Arena) -> Iterator[None]:
     """In the block rows are taken away that were committed; after it they have to be there again."""
     before = _stored(ring)
     yield
+    ring.watch.excuse(before)
     began = time.monotonic()
     ring.watch.until(lambda look: look.at > began and look.holds(before), f"it again; {ring.told()}", AGAIN_S)
-    ring.watch.taken_away.append(before)
 
 
 def _said(ring: Arena) -> str:

@@ -103,8 +103,7 @@ class Watch(Beside):
         self.failed: list[str] = []
         self.partitions = settings.partitions
         """How many are looked at, from the next look on."""
-        self.taken_away: list[Look] = []
-        """The last looks before rows that were committed were taken away from ClickHouse."""
+        self._taken_away: list[tuple[Look, float]] = []
         self._settings = settings
         self._host, self._port = host_port(clickhouse)
 
@@ -123,12 +122,16 @@ class Watch(Beside):
                 assert left > 0, f"not within {seconds:g} s: {what}; the last look was {last}"
                 self.changed.wait(left)
 
+    def excuse(self, before: Look) -> None:
+        """From that look on, and by now, rows that were committed were taken away from ClickHouse."""
+        self._taken_away.append((before, time.monotonic()))
+
     def excused(self) -> list[Look]:
         """All looks, without what ClickHouse held from when rows were taken away until it held as much again: more was
         committed than was stored, which no sink could prevent."""
         looks = list(self.looks)
-        for before in self.taken_away:
-            again = next((one.at for one in looks if one.at > before.at and one.holds(before)), math.inf)
+        for before, gone_at in self._taken_away:
+            again = next((one.at for one in looks if one.at > gone_at and one.holds(before)), math.inf)
             looks = [one._replace(stored=None) if before.at < one.at < again else one for one in looks]
         return looks
 
