@@ -31,6 +31,7 @@ from common.errors import OperatorError
 from common.kafka.reading import reader
 from common.settings import Settings
 from common.times import now_ms
+from detectors.control.applied import Applied
 from schemas.commands import EXPIRES_MS
 from schemas.control import CHANGE, COMMAND, ControlRecord, order_of, packed, signed, sorted_out
 from schemas.control_keys import NO_KEYS, ControlKeys
@@ -82,6 +83,21 @@ def keys_of(settings: Settings) -> ControlKeys:
         raise OperatorError(f"EMBERLINE_CONTROL_KEYS_FILE: {file} is no text in UTF-8") from None
     except ValueError as error:
         raise OperatorError(f"EMBERLINE_CONTROL_KEYS_FILE: {file}: {error}") from None
+
+
+async def begin_of(
+    tp: TopicPartition, topic_id: UUID, applied: Applied, source: SourceTopic, consumer: AIOKafkaConsumer
+) -> int:
+    """The offset from which a partition of a source topic is to be copied, by what of it was applied."""
+    last = applied.topics.get(source.name)
+    if last is not None and last.topic_id == topic_id:
+        return last.offset + 1
+    if last is None and source.lookback_ms is not None:
+        # The end first: an order that arrives between the two answers lies behind it, or is found.
+        end = (await consumer.end_offsets([tp]))[tp]
+        found = (await consumer.offsets_for_times({tp: max(now_ms() - source.lookback_ms, 0)}))[tp]
+        return int(end if found is None else found.offset)
+    return int((await consumer.beginning_offsets([tp]))[tp])
 
 
 @dataclass(slots=True, eq=False)
@@ -269,7 +285,7 @@ class Copier:
         """Read these, each from where it was read to, or from where its state begins."""
         for one in list(self._copying.values()):
             if one.next < 0:
-                one.next = await self._begin_of(one, consumer)
+                one.next = await begin_of(one.tp, one.topic_id, one.partition.state.applied, one.source, consumer)
         assigned = [one for one in self._copying.values() if one.next >= 0]
         if assigned:
             # Nothing is awaited between this and the rest: the client would begin elsewhere.
@@ -277,16 +293,6 @@ class Copier:
         for one in assigned:
             consumer.seek(one.tp, one.next)
         return set(assigned)
-
-    async def _begin_of(self, one: _Copying, consumer: AIOKafkaConsumer) -> int:
-        applied, lookback_ms = one.partition.state.applied.topics.get(one.source.name), one.source.lookback_ms
-        if applied is not None and applied.topic_id == one.topic_id:
-            return applied.offset + 1
-        if applied is None and lookback_ms is not None:
-            found = (await consumer.offsets_for_times({one.tp: max(now_ms() - lookback_ms, 0)}))[one.tp]
-            end = (await consumer.end_offsets([one.tp]))[one.tp]
-            return int(end if found is None else found.offset)
-        return int((await consumer.beginning_offsets([one.tp]))[one.tp])
 
     async def _in_turn(self, source: SourceTopic, count: int) -> None:
         """Wait until so many orders more may be sent."""

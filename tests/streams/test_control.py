@@ -6,21 +6,25 @@ import asyncio
 import itertools
 import statistics
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.settings import Settings
 from common.times import now_ms
+from detectors.control.applied import Applied
 from schemas.control import COMMAND, CONTROL, Order, Orders, signed
 from schemas.control_keys import ControlKeys
 from schemas.events import ControlOutcome
 from schemas.rejects import RejectEvent
 from schemas.topics import ALARMS, COMMANDS, CONTROL_OUTCOMES, DEVICE_STATUS, REJECTS, TELEMETRY
+from streams.control import SOURCES, begin_of
 from streams.partitioner import partition_of
 from streams.topics import make_topics, topic_ids
 from tests.faults.arena import delete
@@ -106,6 +110,29 @@ def test_orders_are_told_once_in_their_order_though_the_worker_is_killed_in_betw
         assert unknown <= {"本分区没有该设备的记录"}
         said = twin_of(settings, telemetry[number], number)
         assert outcomes == [one for one in said.outcomes if one.source]
+
+
+def test_an_order_that_arrives_while_a_worker_asks_where_to_begin_is_copied(kafka: Kafka, settings: Settings) -> None:
+    class Between(AIOKafkaConsumer):  # type: ignore[misc]
+        """An order arrives after each of its answers."""
+
+        async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+            answer: dict[TopicPartition, int] = await super().end_offsets(partitions)
+            await asyncio.to_thread(kafka.send, [sent(command("LY-1"), 1, PARTITIONS)], COMMANDS.name)
+            return answer
+
+        async def offsets_for_times(self, moments: dict[TopicPartition, int]) -> dict[TopicPartition, Any]:
+            answer: dict[TopicPartition, Any] = await super().offsets_for_times(moments)
+            await asyncio.to_thread(kafka.send, [sent(command("LY-1"), 2, PARTITIONS)], COMMANDS.name)
+            return answer
+
+    async def begin() -> int:
+        async with Between(bootstrap_servers=settings.kafka) as consumer:
+            tp = TopicPartition(COMMANDS.name, home("LY-1"))
+            (of_commands,) = (source for source in SOURCES if source.name == COMMANDS.name)
+            return await begin_of(tp, UUID(int=1), Applied(), of_commands, consumer)
+
+    assert asyncio.run(begin()) == 0
 
 
 def test_an_order_is_told_well_within_a_second(kafka: Kafka, settings: Settings, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ from tests.support.platform import PARTITIONS
 from tests.support.processes import command_line, environment_of, until
 
 DEVICES: Final = 40
-ROUNDS: Final = 30
+ROUNDS: Final = 60
 """More rows than are published at once, several times."""
 
 
