@@ -216,6 +216,9 @@ class PartitionState:
             return False
         rows = [row for of in self._row_of.values() if (row := of.get(device_id)) is not None]
         self.indices["registered"][rows] = -1
+        if device is not None and (kind := KIND_CODES.get(device.kind, -1)) >= 0:
+            # At once: an order may come before the device's next report, or another entry that says no kind.
+            self.rows["device_kind"][rows] = kind
         self._without_profiles(np.array(rows, np.int64))
         return True
 
@@ -233,8 +236,8 @@ class PartitionState:
         self.rows["device_kind"][rows[told]] = kinds[told]
 
     def known(self, row: int) -> KnownDevice | None:
-        """What is registered of a row's device, once that was looked up."""
-        return self.registered.get(self.device_ids[row]) if self.indices["registered"][row] > 0 else None
+        """What is registered of a row's device."""
+        return self.registered.get(self.device_ids[row]) if self.indices["registered"][row] else None
 
     def _without_profiles(self, rows: np.ndarray) -> None:
         self.indices["profile"][rows] = -1
