@@ -7,12 +7,12 @@ known by the source, epoch and number in its record's headers (`schemas.registry
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 
 from schemas.events import Natural, Offset, Ts
+from schemas.published import PublishedRecord
 
 VERSION: Final = 1
 MAX_TEXT: Final = 500
@@ -94,14 +94,15 @@ class SeenEvent(Struct, frozen=True):
         return here == (other.source_topic_id, other.partition) and mine >= theirs
 
 
-class AlarmAction(Struct, frozen=True, omit_defaults=True):
+class AlarmAction(PublishedRecord, frozen=True, omit_defaults=True):
     """One act of a person: who (`by`), why or what they say of it (`why`), and when (`ts`, epoch ms).
 
     `version` counts the actions of an alarm from 1. `seen` is there for an acknowledgement, `until_ts` for a mute, `to`
     for an assignment and `verdict` for a verdict.
     """
 
-    v: int
+    READS = VERSION
+
     alarm_id: AlarmId
     device_id: Annotated[str, Meta(min_length=1, max_length=64)]
     kind: ActionKind
@@ -114,19 +115,3 @@ class AlarmAction(Struct, frozen=True, omit_defaults=True):
     until_ts: Ts = 0
     to: Annotated[str, Meta(max_length=MAX_NAME)] = ""
     verdict: AlarmVerdict | None = None
-
-    def to_json(self) -> bytes:
-        return msgspec.json.encode(self)
-
-    @classmethod
-    def from_json(cls, value: bytes | None) -> Self:
-        """Read an action back; fields that it does not know are left out. Raises ValueError, and says what is wrong."""
-        if value is None:
-            raise ValueError("it has no value")
-        try:
-            found = msgspec.json.decode(value, type=cls)
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
-        if found.v != VERSION:
-            raise ValueError(f"version {found.v}; this program reads version {VERSION}")
-        return found

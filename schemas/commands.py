@@ -8,12 +8,12 @@ known by the source, epoch and number in its record's headers (`schemas.registry
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
-import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from schemas.events import Ts
+from schemas.published import PublishedRecord
 from schemas.quantities import MAX_COMPONENTS
 
 VERSION: Final = 1
@@ -54,7 +54,7 @@ _LABELS: Final = {
 }
 
 
-class Command(Struct, frozen=True, omit_defaults=True):
+class Command(PublishedRecord, frozen=True, omit_defaults=True):
     """One order: who gives it (`by`), why, and when by the clock of who gave it (`made_ts`, epoch ms).
 
     It is for all components of the device, or for `component`, which counts from 0. A reset is for alarms of all kinds,
@@ -62,7 +62,8 @@ class Command(Struct, frozen=True, omit_defaults=True):
     maintenance ends.
     """
 
-    v: int
+    READS = VERSION
+
     kind: CommandKind
     device_id: Annotated[str, Meta(min_length=1, max_length=64)]
     by: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -74,19 +75,3 @@ class Command(Struct, frozen=True, omit_defaults=True):
     alarm_id: Annotated[str, Meta(max_length=32)] = ""
     force: bool = False
     until_ts: Ts = 0
-
-    def to_json(self) -> bytes:
-        return msgspec.json.encode(self)
-
-    @classmethod
-    def from_json(cls, value: bytes | None) -> Self:
-        """Read a command back; fields that it does not know are left out. Raises ValueError, and says what is wrong."""
-        if value is None:
-            raise ValueError("it has no value")
-        try:
-            found = msgspec.json.decode(value, type=cls)
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
-        if found.v != VERSION:
-            raise ValueError(f"version {found.v}; this program reads version {VERSION}")
-        return found

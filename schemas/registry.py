@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, NamedTuple, Self
 
-import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
+from schemas.published import PublishedRecord
 from schemas.quantities import MAX_COMPONENTS
 from schemas.records import Headers
 
@@ -53,35 +53,15 @@ class ComponentEntry(Struct, frozen=True, omit_defaults=True):
     limits: LimitSections = {}
 
 
-class _RegistryRecord(Struct, frozen=True, omit_defaults=True):
-    """What all records of the topic have: a version, and JSON in and out."""
-
-    v: int
-
-    def to_json(self) -> bytes:
-        return msgspec.json.encode(self)
-
-    @classmethod
-    def from_json(cls, value: bytes | None) -> Self:
-        """Read a record back; fields that it does not know are left out. Raises ValueError, and says what is wrong."""
-        if value is None:
-            raise ValueError("it has no value")
-        try:
-            found = msgspec.json.decode(value, type=cls)
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
-        if found.v != VERSION:
-            raise ValueError(f"version {found.v}; this program reads version {VERSION}")
-        return found
-
-
-class DeviceEntry(_RegistryRecord, frozen=True, omit_defaults=True):
+class DeviceEntry(PublishedRecord, frozen=True, omit_defaults=True):
     """What is to be known of one device. What is not known is empty, and 0 for a number.
 
     `kind`, `nominal_voltage_v` (V), `rated_current_a` (A), `phases` and `interval_s` (s) are what detection needs; the
     rest is for people and for statistics: `area` is a code of GB/T 2260 or of statistics (6, 9 or 12 digits),
     `place_kind` a code of `services.registry.codes`.
     """
+
+    READS = VERSION
 
     device_id: _Id
     kind: Annotated[str, Meta(max_length=64)] = ""
@@ -100,20 +80,22 @@ class DeviceEntry(_RegistryRecord, frozen=True, omit_defaults=True):
     rated_current_a: Annotated[float, Meta(ge=0, le=10_000)] = 0.0
     phases: Annotated[int, Meta(ge=0, le=3)] = 0
     interval_s: Annotated[int, Meta(ge=0, le=21_600)] = 0
-    components: Annotated[list[ComponentEntry], Meta(max_length=640)] = []
-    limits: LimitSections = {}
+    components: Annotated[list[ComponentEntry], Meta(max_length=640)] = field(default_factory=list)
+    limits: LimitSections = field(default_factory=dict)
 
 
-class LimitsEntry(_RegistryRecord, frozen=True, omit_defaults=True):
+class LimitsEntry(PublishedRecord, frozen=True, omit_defaults=True):
     """The limits that hold for more than one device, where they differ from the release's. What is more special goes
     over what is more general: `default`, then the kind of device, of place, the model, the unit; then those of the
     device's entry and of its component. The whole takes the place of the one before."""
 
+    READS = VERSION
+
     default: LimitSections
-    kinds: dict[str, LimitSections] = {}
-    place_kinds: dict[str, LimitSections] = {}
-    models: dict[str, LimitSections] = {}
-    units: dict[str, LimitSections] = {}
+    kinds: dict[str, LimitSections] = field(default_factory=dict)
+    place_kinds: dict[str, LimitSections] = field(default_factory=dict)
+    models: dict[str, LimitSections] = field(default_factory=dict)
+    units: dict[str, LimitSections] = field(default_factory=dict)
 
 
 class ChangeNumber(NamedTuple):
