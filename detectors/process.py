@@ -58,7 +58,7 @@ def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: 
     """`process` reports whose devices have these rows, -1 where one was refused."""
     result = Result(readable=int(np.count_nonzero(~reports.rejected)))
     known = rows >= 0
-    state.look_up(np.unique(rows[known]) if (state.indices["registered"][rows[known]] < 0).any() else rows[:0])
+    state.look_up(rows[known])
     for report in (~known & ~reports.rejected).nonzero()[0].tolist():
         result.refused[int(reports.offset[report]), int(reports.index[report])] = _REFUSED
     if not known.any():

@@ -214,12 +214,12 @@ class PartitionState:
             self.registered.drop(device_id)
         elif not self.registered.put(device):
             return False
-        rows = [row for of in self._row_of.values() if (row := of.get(device_id)) is not None]
+        found = [row for of in self._row_of.values() if (row := of.get(device_id)) is not None]
+        rows = np.array(found, np.int64)
         self.indices["registered"][rows] = -1
-        if device is not None and (kind := KIND_CODES.get(device.kind, -1)) >= 0:
-            # At once: an order may come before the device's next report, or another entry that says no kind.
-            self.rows["device_kind"][rows] = kind
-        self._without_profiles(np.array(rows, np.int64))
+        self._without_profiles(rows)
+        # At once: an order may come before the device's next report, or another entry that says no kind.
+        self.look_up(rows)
         return True
 
     def look_up(self, rows: np.ndarray) -> None:
@@ -227,6 +227,7 @@ class PartitionState:
         rows = rows[self.indices["registered"][rows] < 0]
         if not len(rows):
             return
+        rows = np.unique(rows)
         known = self.registered.find([self.device_ids[row] for row in rows.tolist()])
         kinds = np.array([-1 if one is None else KIND_CODES.get(one.kind, -1) for one in known])
         self.indices["registered"][rows] = [one is not None for one in known]

@@ -156,7 +156,7 @@ def _end(
     profile = limits.profile(state.device_ids[row], device_kind, known, (quantity.name, one.component))
     origin = limits.origin(kind, profile, held["severity"])
     level = "alarm" if held["severity"] == Severity.ALARM else "warning"
-    limit = float(limits.of(kind)[level][profile])
+    limit = float(limits.columns[kind][level][profile])
     is_rise = kind is AlarmKind.RESIDUAL_CURRENT_RISE
     device_id = state.device_ids[row]
     return Alarm(
