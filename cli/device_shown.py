@@ -10,6 +10,7 @@ import msgspec
 from cli.alarms.filters import AlarmFilter
 from cli.alarms.stored import ListedAlarm, newest
 from cli.alarms.told import as_json, state
+from cli.output import label_of
 from common.times import local
 from schemas.events import Status
 from schemas.quantities import BY_NAME
@@ -28,7 +29,6 @@ _VALUES: Final = """
     SELECT test, quantity, component, value, toUnixTimestamp64Milli(ts)
     FROM latest_values WHERE device_id = %(device_id)s ORDER BY test, quantity, component
 """
-_STATUSES: Final = {Status.ONLINE: "在线", Status.OFFLINE: "离线", Status.OVERDUE_OFFLINE: "超时离线"}
 
 
 class StoredStatus(NamedTuple):
@@ -90,8 +90,7 @@ def lines(shown: ShownDevice, now: int) -> Iterator[str]:
     if not shown.statuses:
         yield "  状态：没有上报过"
     for one in shown.statuses:
-        word = _STATUSES.get(Status(one.status), one.status)
-        yield f"  状态{_of_test(one.test)}：{word}，自{local(one.since_ts)}起"
+        yield f"  状态{_of_test(one.test)}：{label_of(Status, one.status)}，自{local(one.since_ts)}起"
         if one.faults:
             yield f"    故障：{'；'.join(one.faults)}"
         if one.maintained_until_ts > now:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import click
 import orjson
@@ -35,12 +35,31 @@ def _escaped_in_json(one: str) -> str:
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
+class Labelled(Protocol):
+    """A code for which users see a word."""
+
+    @property
+    def label(self) -> str: ...
+
+
+def label_of(codes: Callable[[str], Labelled], code: str) -> str:
+    """The word for a code of these; one that this release does not know is told as it is."""
+    try:
+        return codes(code).label
+    except ValueError:
+        return code
+
+
 def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Rows of cells, one below the other, as lines of a table."""
     widths = [max(map(_width, cells)) for cells in zip(*rows, strict=True)]
     for row in rows:
-        padded = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(padded).rstrip()
+        yield "  ".join(map(padded, row, widths)).rstrip()
+
+
+def padded(text: str, width: int) -> str:
+    """A cell of a width in columns of a terminal."""
+    return text + " " * (width - _width(text))
 
 
 def _width(text: str) -> int:

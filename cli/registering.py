@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from common.errors import OperatorError
 from fleet import FleetRegistry
 from services.registry.database import writing
 from services.registry.exchange.exporting import FilledForm, text_of_cell, write_forms
-from services.registry.exchange.importing import applied, check_against, checked, keys_of
+from services.registry.exchange.importing import Checked, TableChange, applied, check_against, checked, keys_of
 from services.registry.exchange.tables import BY_NAME, Form
 from services.registry.outbox import tell_of
 
@@ -37,6 +38,12 @@ def take_in(engine: Engine, files: Sequence[Path], by: str) -> None:
     """Import files that have nothing wrong with them, as `emberline registry import` does. Raises OperatorError."""
     found = checked(files)
     with writing(engine) as session:
-        if problems := check_against(found, session):
-            raise OperatorError(problems[0].told())
-        tell_of(session, keys_of(applied(found, session)), by)
+        tell_of(session, keys_of(applied_whole(found, session)), by)
+
+
+def applied_whole(found: Checked, session: Session) -> list[TableChange]:
+    """Apply files that have nothing wrong with them. Raises OperatorError."""
+    if problems := check_against(found, session):
+        more = f"（共{len(problems)}处错误）" if len(problems) > 1 else ""
+        raise OperatorError(f"{problems[0].told()}{more}")
+    return applied(found, session)

@@ -158,7 +158,6 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
             severity,
             named(device_id, known),
             component,
-            quantity,
             one.value,
             one.limit,
             baseline,

@@ -6,7 +6,7 @@ from typing import Final
 
 from detectors.registered import KnownDevice
 from schemas.events import AlarmEvent, AlarmKind, Severity
-from schemas.quantities import Quantity
+from schemas.limit_sections import unit_of
 
 _STATES: Final = {
     AlarmEvent.ESCALATED: "，已升级",
@@ -28,7 +28,6 @@ def alarm_message(
     severity: Severity,
     device: str,
     component: int,
-    quantity: Quantity,
     value: float,
     limit: float,
     baseline: float | None,
@@ -37,12 +36,11 @@ def alarm_message(
 ) -> str:
     """One sentence: how bad, which device (`named`) and part, what was measured against which limit; 补报 where late.
 
-    >>> from schemas.quantities import BY_NAME
     >>> alarm_message(AlarmKind.RESIDUAL_CURRENT, AlarmEvent.OPENED, Severity.ALARM, "LY-000123", 0,
-    ...               BY_NAME["residual_current_ma"], 412.0, 300.0, None, False)
+    ...               412.0, 300.0, None, False)
     '【紧急】LY-000123 第1路 剩余电流超限：当前 412mA，限值 300mA'
     """
-    unit, (tag, end) = _unit(kind, quantity), _ENDS.get(event, (severity.label, ""))
+    unit, (tag, end) = unit_of(kind), _ENDS.get(event, (severity.label, ""))
     head = f"{'【补报】' if late else ''}【{tag}】{device} 第{component + 1}路 {kind.label}"
     if kind is AlarmKind.RESIDUAL_CURRENT_RISE and baseline is not None:
         measured = f"较基线 {baseline:.4g}{unit} {'相差' if end else '升高'} {value:.4g}{unit}"
@@ -67,7 +65,6 @@ def order_message(
     event: AlarmEvent,
     device: str,
     component: int,
-    quantity: Quantity,
     peak: float,
     test: bool,
     by: str,
@@ -75,15 +72,10 @@ def order_message(
 ) -> str:
     """One sentence: which alarm a person has ended, what it came to, who that was and why.
 
-    >>> from schemas.quantities import BY_NAME
-    >>> order_message(AlarmKind.RESIDUAL_CURRENT, AlarmEvent.RESET, "LY-000123", 0, BY_NAME["residual_current_ma"],
-    ...               412.0, False, "王五", "已检修")
+    >>> order_message(AlarmKind.RESIDUAL_CURRENT, AlarmEvent.RESET, "LY-000123", 0, 412.0, False,
+    ...               "王五", "已检修")
     '【复位】LY-000123 第1路 剩余电流超限已复位（王五：已检修），最高 412mA'
     """
     tag, end = _ENDS[event]
     head = f"{'【测试】' if test else ''}【{tag}】{device} 第{component + 1}路 {kind.label}{end}"
-    return f"{head}（{by}：{why}），最高 {peak:.4g}{_unit(kind, quantity)}"
-
-
-def _unit(kind: AlarmKind, quantity: Quantity) -> str:
-    return "℃/分钟" if kind is AlarmKind.TEMPERATURE_RISE else quantity.unit
+    return f"{head}（{by}：{why}），最高 {peak:.4g}{unit_of(kind)}"

@@ -234,6 +234,14 @@ class Status(StrEnum):
     OFFLINE = "offline"
     OVERDUE_OFFLINE = "overdue_offline"
 
+    @property
+    def label(self) -> str:
+        """The word users see."""
+        return _STATUS_LABELS[self]
+
+
+_STATUS_LABELS: Final = {Status.ONLINE: "在线", Status.OFFLINE: "离线", Status.OVERDUE_OFFLINE: "超时离线"}
+
 
 class DeviceStatus(StreamEvent, frozen=True):
     """A change of a device's state, on `emberline.device-status`. `since_ts` is when the state began.

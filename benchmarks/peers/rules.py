@@ -308,7 +308,7 @@ class PeerDevice:
             limit_from=source,
             test=self.test,
             message=alarm_message(
-                kind, event, severity, self.device_id, component, quantity, value, limit, baseline, self.test, False
+                kind, event, severity, self.device_id, component, value, limit, baseline, self.test, False
             ),
             source_offset=one.offset,
             source_ordinal=one.number << 16 | number << 8 | component << 2 | turn,

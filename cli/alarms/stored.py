@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from cli.alarms.filters import AlarmFilter
+from cli.output import label_of
 from common.errors import OperatorError
 from schemas.actions import SeenEvent
 from schemas.events import AlarmKind
@@ -68,8 +69,8 @@ class StoredAlarm(NamedTuple):
 
     def __str__(self) -> str:
         subject = self.subject
-        about = f"{subject.device_id} 第{subject.component + 1}路 {kind_label(subject.kind)}{'（测试）' * subject.test}"
-        return f"{subject.alarm_id}  {about}{self.more}"
+        about = f"{subject.device_id} 第{subject.component + 1}路 {label_of(AlarmKind, subject.kind)}"
+        return f"{subject.alarm_id}  {about}{'（测试）' * subject.test}{self.more}"
 
 
 class ListedAlarm(NamedTuple):
@@ -97,11 +98,6 @@ class Matching(NamedTuple):
 
     wanted: int
     others: int
-
-
-def kind_label(kind: str) -> str:
-    """The word users see; a kind that this release does not know is told as it is."""
-    return AlarmKind(kind).label if kind in list(AlarmKind) else kind
 
 
 def alarms_by_id(service: Service, ids: Sequence[str]) -> list[StoredAlarm]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from cli.alarms.stored import ListedAlarm, kind_label
+from cli.alarms.stored import ListedAlarm
+from cli.output import label_of, padded
 from common.times import local
 from schemas.actions import ActionKind, AlarmVerdict
-from schemas.events import AlarmEvent
+from schemas.events import AlarmEvent, AlarmKind
 from schemas.quantities import BY_NAME
 from services.registry.codes import KIND_LABELS, PLACE_KINDS
 
@@ -27,7 +27,7 @@ def heading() -> str:
 def line(alarm: ListedAlarm) -> str:
     """One line of the list, its id last."""
     one = alarm.fields
-    about = f"第{one['component'] + 1}路 {kind_label(one['kind'])} {_number(one['peak'])}{_unit(one)}"
+    about = f"第{one['component'] + 1}路 {label_of(AlarmKind, one['kind'])} {_number(one['peak'])}{_unit(one)}"
     device, unit = one["device_id"], one["unit_name"] or one["unit_id"] or "（未登记）"
     return _row((local(one["episode"]), one["severity_label"], state(alarm), device, unit, about, one["alarm_id"]))
 
@@ -78,7 +78,7 @@ def lines(alarm: ListedAlarm, events: Sequence[dict[str, Any]], actions: Sequenc
         yield f"  负责人：{one['assignee']}"
     yield "经过："
     for event in events:
-        label = AlarmEvent(event["event"]).label if event["event"] in list(AlarmEvent) else event["event"]
+        label = label_of(AlarmEvent, event["event"])
         who = f"，{event['by']}：{event['why']}" if event["by"] else ""
         yield f"  {local(event['event_ts'])}  {label}  {_number(event['value'])}{unit}{who}"
     yield "处置：" if actions else "处置：没有"
@@ -87,14 +87,13 @@ def lines(alarm: ListedAlarm, events: Sequence[dict[str, Any]], actions: Sequenc
 
 
 def _done(action: dict[str, Any]) -> str:
-    kind, verdict = action["kind"], action["verdict"]
+    kind = action["kind"]
     details = {
         "assign": f"给{action['to']}",
         "mute": f"到{local(action['until_ts'])}",
-        "verdict": f"为{AlarmVerdict(verdict).label if verdict in list(AlarmVerdict) else verdict}",
+        "verdict": f"为{label_of(AlarmVerdict, action['verdict'])}",
     }
-    label = ActionKind(kind).label if kind in list(ActionKind) else kind
-    return f"{label}{details.get(kind, '')}{'：' + action['why'] if action['why'] else ''}"
+    return f"{label_of(ActionKind, kind)}{details.get(kind, '')}{'：' + action['why'] if action['why'] else ''}"
 
 
 def _unit(one: dict[str, Any]) -> str:
@@ -109,9 +108,4 @@ def _number(value: float) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "  ".join([*(_padded(*one) for one in zip(cells, _WIDTHS, strict=False)), *cells[len(_WIDTHS) :]])
-
-
-def _padded(text: str, width: int) -> str:
-    """A cell of a width in columns of a terminal, of which a Chinese letter takes two."""
-    return text + " " * (width - sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text))
+    return "  ".join([*map(padded, cells, _WIDTHS), *cells[len(_WIDTHS) :]])

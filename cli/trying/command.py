@@ -35,7 +35,6 @@ _COUNTED: Final = {
     "outcomes": "命令",
 }
 _BECAME: Final = {Outcome.APPLIED: "已执行", Outcome.REFUSED: "被拒绝", Outcome.REPEATED: "重复，未再执行"}
-_SAID: Final = {Status.ONLINE: "在线", Status.OFFLINE: "离线", Status.OVERDUE_OFFLINE: "超时离线"}
 
 
 @click.command("try")
@@ -145,7 +144,7 @@ def told(event: Happening) -> str:
         if value.late:
             what += f"（发生于 {local(value.onset_ts)}）"
     elif isinstance(value, DeviceStatus):
-        what = f"{value.device_id} {_SAID[Status(value.status)]}" + "".join(f"；{fault}" for fault in value.faults)
+        what = f"{value.device_id} {Status(value.status).label}" + "".join(f"；{fault}" for fault in value.faults)
     elif isinstance(value, ControlOutcome):
         what = _order_told(value)
     else:

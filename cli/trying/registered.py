@@ -8,12 +8,13 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
+from cli.registering import applied_whole
 from common.errors import OperatorError
 from detectors.control.changes import read_change
 from schemas.registry import DeviceEntry, LimitsEntry
 from services.registry.database import engine_of, in_parts, migrate, reading, writing
 from services.registry.entries import entries_of
-from services.registry.exchange.importing import applied, check_against, checked
+from services.registry.exchange.importing import checked
 from services.registry.exchange.sheets import files_in
 
 
@@ -45,11 +46,7 @@ def _imported(file: Path) -> Iterator[DeviceEntry]:
             migrate(engine)
             found = checked(files_in([file]))
             with writing(engine) as session:
-                problems = check_against(found, session)
-                if problems:
-                    more = f"（共{len(problems)}处错误）" if len(problems) > 1 else ""
-                    raise OperatorError(f"{problems[0].told()}{more}")
-                applied(found, session)
+                applied_whole(found, session)
             with reading(engine) as session:
                 for some in in_parts(sorted(found.keys["devices"])):
                     yield from entries_of(session, some)

@@ -188,7 +188,7 @@ def _end(
         **whereabouts(known),
         test=test,
         message=order_message(
-            kind, event, named(device_id, known), one.component, quantity, held["peak"], test, command.by, command.why
+            kind, event, named(device_id, known), one.component, held["peak"], test, command.by, command.why
         ),
         source_offset=at.offset,
         source_ordinal=at.number << 16 | one.number << 8 | one.component << 2,

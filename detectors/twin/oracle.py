@@ -54,7 +54,7 @@ from detectors.twin.registry import TwinRegistry
 from schemas.control import is_control, opened_control
 from schemas.control_keys import NO_KEYS, ControlKeys
 from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, ControlOutcome, DeviceStatus, alarm_id
-from schemas.quantities import BY_NAME, QUANTITIES
+from schemas.quantities import QUANTITIES
 from schemas.records import Headers, Records
 from schemas.rejects import NOT_JUDGED
 from schemas.report_json import device_of, loads
@@ -429,7 +429,6 @@ def _alarm(
             finding.severity,
             named(device.device_id, known),
             component,
-            BY_NAME[quantity],
             finding.value,
             finding.limit,
             finding.baseline,

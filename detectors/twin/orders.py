@@ -13,7 +13,6 @@ from detectors.twin.minutes import closed
 from detectors.twin.registry import TwinRegistry
 from schemas.commands import Command
 from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, alarm_id
-from schemas.quantities import BY_NAME
 
 
 @dataclass
@@ -131,7 +130,7 @@ def _end(
     one: OpenAlarm, event: AlarmEvent, command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry
 ) -> Alarm:
     """Put an open alarm at rest, and tell it."""
-    latch, quantity = one.latch, BY_NAME[one.quantity]
+    latch = one.latch
     highest = latch.severity or Severity.NOTICE
     profile, known = registry.profile(device, one.quantity, one.component), registry.known.get(device.device_id)
     origin = registry.limits.origin(one.kind, profile, highest)
@@ -171,7 +170,6 @@ def _end(
             event,
             named(device.device_id, known),
             one.component,
-            quantity,
             latch.peak,
             device.test,
             command.by,

@@ -23,7 +23,6 @@ from detectors.registered import KnownDevice, whereabouts
 from detectors.twin.oracle import Oracle
 from fleet import Fleet
 from schemas.events import Alarm, AlarmEvent, AlarmKind, Severity
-from schemas.quantities import BY_NAME
 from tests.cli.stacks import started
 from tests.support.platform import quick_settings
 from tests.support.processes import alive, children_of, environment_of, until
@@ -76,7 +75,7 @@ def opened() -> Alarm:
     known = KnownDevice("LY-000123", unit_id="U1", unit_name="翠湖小区", place="1号楼表箱", area="511102")
     told = named(known.device_id, known)
     message = alarm_message(
-        *(AlarmKind.ARC_FAULT, AlarmEvent.OPENED, Severity.ALARM, told, 0, BY_NAME["arc_half_cycles"], 15, 14, None),
+        *(AlarmKind.ARC_FAULT, AlarmEvent.OPENED, Severity.ALARM, told, 0, 15, 14, None),
         test=False,
     )
     about = {

@@ -65,7 +65,7 @@ from schemas.events import (
     alarm_id,
 )
 from schemas.limit_sections import LEVELS, NUMBERS
-from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES, Quantity
+from schemas.quantities import DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES, Quantity
 from schemas.records import Records
 from schemas.registry import LIMITS_KEY, ChangeNumber, ComponentEntry, DeviceEntry, LimitsEntry
 from schemas.rejects import GATEWAY, MAX_GATEWAY_LENGTH, NOT_JUDGED, RejectEvent
@@ -557,7 +557,7 @@ def test_an_alarm_example_has_the_id_and_message_that_the_code_gives(example: di
     assert alarm.severity_label == severity.label
     known = KnownDevice(alarm.device_id, unit_name=alarm.unit_name, place=alarm.place)
     assert alarm.message == alarm_message(
-        *(kind, event, severity, named(alarm.device_id, known), alarm.component, BY_NAME[alarm.quantity]),
+        *(kind, event, severity, named(alarm.device_id, known), alarm.component),
         *(alarm.value, alarm.limit, alarm.baseline, alarm.test, alarm.late),
     )
 
