@@ -198,6 +198,16 @@ def test_the_kind_is_the_registrys_whatever_the_device_says() -> None:
     assert opened(come_to([*measured(9), as_pile, *gone])) == []
 
 
+def test_a_registered_kind_holds_at_once_for_an_order_and_for_entries_that_say_none() -> None:
+    now = T0 + 40 * MINUTE
+    reset = control(40, [order(1, force=True, made_ts=now)], ts=now)
+    as_pile = changes(30, entry(kind="charging_pile"))
+    nothing_more = changes(31, entry(), first=1)
+    for between in ([as_pile], [as_pile, nothing_more]):
+        last = come_to([*measured(9, 450, 450), *between, reset]).alarms[-1]
+        assert (last.event, last.device_kind, last.limit) == ("reset", "charging_pile", 30.0)
+
+
 def test_a_device_may_be_silent_for_as_long_as_its_registered_interval_says() -> None:
     waits = [report(20 + n, "LY-2", T0 + 11 * MINUTE + n * 30_000) for n in range(60)]
     assert [one.status for one in come_to([*measured(9), *waits]).statuses if one.device_id == "LY-1"] == [
