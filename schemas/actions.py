@@ -12,13 +12,9 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from schemas.events import Natural, Offset, Ts
-from schemas.published import PublishedRecord
+from schemas.published import MAX_NAME, MAX_TEXT, PublishedRecord
 
 VERSION: Final = 1
-MAX_TEXT: Final = 500
-"""Letters of a comment or a reason, as of a command: a few sentences [ours]."""
-MAX_NAME: Final = 64
-"""Letters of a person's name or account, as of a contact in the registry [ours]."""
 MUTED_MOST_MS: Final = 24 * 3_600_000
 """A mute ends by itself within a day, so that nobody forgets it [ours]."""
 

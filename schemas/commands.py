@@ -13,7 +13,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from schemas.events import Ts
-from schemas.published import PublishedRecord
+from schemas.published import MAX_NAME, MAX_TEXT, PublishedRecord
 from schemas.quantities import MAX_COMPONENTS
 
 VERSION: Final = 1
@@ -24,8 +24,6 @@ AHEAD_MS: Final = 300_000
 """As far may the clock of who gives commands run ahead of the brokers' [ours]."""
 MAINTENANCE_MOST_MS: Final = 72 * 3_600_000
 """Maintenance ends by itself (control.md)."""
-MAX_TEXT: Final = 500
-"""Letters of a reason: a few sentences [ours]."""
 
 
 class CommandKind(StrEnum):
@@ -66,7 +64,7 @@ class Command(PublishedRecord, frozen=True, omit_defaults=True):
 
     kind: CommandKind
     device_id: Annotated[str, Meta(min_length=1, max_length=64)]
-    by: Annotated[str, Meta(min_length=1, max_length=64)]
+    by: Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
     why: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
     made_ts: Ts
     test: bool = False

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 import msgspec
 from msgspec import Struct
+
+MAX_TEXT: Final = 500
+"""Letters of a reason or a comment: a few sentences [ours]."""
+MAX_NAME: Final = 64
+"""Letters of a person's name or account, as of a contact in the registry [ours]."""
 
 
 class PublishedRecord(Struct, frozen=True, omit_defaults=True):

@@ -22,9 +22,10 @@ from detectors.limits import LimitTable
 from detectors.rounds import Result
 from detectors.sift import RowsBefore
 from detectors.state import PartitionState
-from schemas.commands import AHEAD_MS, EXPIRES_MS, MAINTENANCE_MOST_MS, MAX_TEXT, Command, CommandKind
+from schemas.commands import AHEAD_MS, EXPIRES_MS, MAINTENANCE_MOST_MS, Command, CommandKind
 from schemas.control import CHANGE, TIME, ControlRecord, Order
 from schemas.events import VERSION, ControlOutcome, Outcome
+from schemas.published import MAX_TEXT
 from schemas.registry import DeviceEntry, LimitsEntry
 
 _ID_MOST: Final = 64

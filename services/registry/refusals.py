@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from common.errors import OperatorError
-from schemas.actions import MAX_NAME, MAX_TEXT
+from schemas.published import MAX_NAME, MAX_TEXT
 
 _LINES: Final = "\n\t"
 

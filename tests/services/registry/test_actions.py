@@ -12,7 +12,8 @@ from msgspec import structs
 from sqlalchemy import Engine, text
 
 from common.settings import Settings
-from schemas.actions import MAX_NAME, MAX_TEXT, MUTED_MOST_MS, ActionKind, AlarmAction, AlarmVerdict, SeenEvent
+from schemas.actions import MUTED_MOST_MS, ActionKind, AlarmAction, AlarmVerdict, SeenEvent
+from schemas.published import MAX_NAME, MAX_TEXT
 from schemas.topics import ALARM_ACTIONS
 from services.registry.actions import (
     HISTORY_MOST,

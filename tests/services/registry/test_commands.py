@@ -9,7 +9,8 @@ import pytest
 from msgspec import structs
 from sqlalchemy import Engine
 
-from schemas.commands import MAINTENANCE_MOST_MS, MAX_TEXT, Command, CommandKind
+from schemas.commands import MAINTENANCE_MOST_MS, Command, CommandKind
+from schemas.published import MAX_TEXT
 from schemas.registry import ChangeNumber
 from schemas.topics import COMMANDS
 from services.registry.commands import ORDERS_MOST, Ordered, command, devices_of_unit, order, ordered_of
