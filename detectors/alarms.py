@@ -13,7 +13,7 @@ from detectors.registered import whereabouts
 from detectors.rounds import Context, QuantityValues, Round
 from detectors.state import DETECTORS, WATCHING, PartitionState
 from schemas.events import VERSION, Alarm, Severity, alarm_id
-from schemas.quantities import BY_NAME, CODES, DEVICE_KINDS
+from schemas.quantities import BY_NAME, CODES
 
 
 def watch(shown: list[QuantityValues], taken: Round, context: Context) -> None:
@@ -31,10 +31,11 @@ def watch(shown: list[QuantityValues], taken: Round, context: Context) -> None:
 def _profiles(rows: np.ndarray, context: Context) -> np.ndarray:
     """The profiles of devices in the limits, int64[k], looked up where that is still to be done."""
     state, profile = context.state, context.state.indices["profile"]
-    lacking = rows[profile[rows] < 0].tolist()
+    lacking = rows[profile[rows] < 0]
+    ids, kinds = [state.device_ids[row] for row in lacking.tolist()], state.kinds(lacking).tolist()
     # All at once, for each page that has one of them is unpacked.
-    for row, known in zip(lacking, state.registered.find([state.device_ids[row] for row in lacking]), strict=True):
-        about = state.device_ids[row], int(state.rows["device_kind"][row]), known
+    for row, device_id, kind, known in zip(lacking.tolist(), ids, kinds, state.registered.find(ids), strict=True):
+        about = device_id, kind, known
         profile[row] = context.limits.profile(*about)
         own = {
             (CODES[one.quantity], one.number): context.limits.profile(*about, (one.quantity, one.number))
@@ -136,7 +137,7 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
         maintenance=int(reports.ingest_ts[report]) < int(state.rows["maintained_until_ts"][row]),
         kind=kind,
         device_id=device_id,
-        device_kind=DEVICE_KINDS[state.rows["device_kind"][row]].name,
+        device_kind=state.kind_name(row),
         quantity=quantity.name,
         component=component,
         episode=one.episode,

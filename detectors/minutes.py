@@ -39,7 +39,7 @@ def told(closed: aggregates.Closed, state: PartitionState, offset: np.ndarray, i
         for statistics, row, kind, test, minute_ts, source_offset, ordinal in zip(
             _taken(closed, state),
             closed.row.tolist(),
-            state.rows["device_kind"][closed.row].tolist(),
+            state.kinds(closed.row).tolist(),
             state.rows["test"][closed.row].tolist(),
             closed.minute_ts.tolist(),
             offset.tolist(),

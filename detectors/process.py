@@ -251,12 +251,9 @@ def _note_newest(taken: Round, context: Context) -> None:
     has_seq = reports.has_seq[taken.report]
     rows["has_seq"][at] = has_seq
     rows["seq"][at] = np.where(has_seq, reports.seq[taken.report], 0)
-    profile, registered = state.indices["profile"], state.indices["registered_kind"][at]
-    # The kind is the registry's where it says one (domain.md, Confirming).
-    kind = np.where((state.indices["registered"][at] > 0) & (registered >= 0), registered, kind)
     other = (kind >= 0) & (kind != rows["device_kind"][at])
     rows["device_kind"][at[other]] = kind[other]
-    profile[at[other]] = -1
+    state.indices["profile"][at[other]] = -1
 
 
 def _note_judged(seen: Seen, taken: Round, state: PartitionState) -> None:

@@ -37,7 +37,7 @@ from detectors.order import REMEMBERED
 from detectors.registered import KnownDevice, Registered
 from detectors.table import Pool, Room, Table, grown, runs
 from schemas.events import AlarmKind
-from schemas.quantities import CODES, KIND_CODES, QUANTITIES
+from schemas.quantities import CODES, DEVICE_KINDS, KIND_CODES, QUANTITIES
 from schemas.registry import LimitsEntry
 from schemas.reports import Reports
 
@@ -94,7 +94,7 @@ INDICES: Final = np.dtype(
 )
 """What is at hand of a device in this process alone: its profile in the `LimitTable`, -1 until looked up; its first
 slot of each watched quantity, by `COLUMN`; whether it is registered, -1 until looked up, and if so its kind, -1 for
-none, and its interval, 0 for none; and whether components of it have profiles of their own (`own_profiles`)."""
+none (`kinds`), and its interval, 0 for none; and whether components of it have profiles of their own (`own_profiles`)."""
 
 
 ROW: Final = np.dtype(
@@ -218,8 +218,6 @@ class PartitionState:
         rows = np.array(found, np.int64)
         self.indices["registered"][rows] = -1
         self._without_profiles(rows)
-        # At once: an order may come before the device's next report, or another entry that says no kind.
-        self.look_up(rows)
         return True
 
     def look_up(self, rows: np.ndarray) -> None:
@@ -233,8 +231,19 @@ class PartitionState:
         self.indices["registered"][rows] = [one is not None for one in known]
         self.indices["registered_kind"][rows] = kinds
         self.indices["interval_ms"][rows] = [0 if one is None else 1000 * one.interval_s for one in known]
-        told = kinds >= 0
-        self.rows["device_kind"][rows[told]] = kinds[told]
+
+    def kinds(self, rows: np.ndarray) -> np.ndarray:
+        """The codes of the kinds as which devices are judged, int64[k]: the registry's where it says one, else that of
+        their newest report (domain.md, Confirming)."""
+        self.look_up(rows)
+        registered = self.indices["registered_kind"][rows].astype(np.int64)
+        kinds: np.ndarray = np.where(registered >= 0, registered, self.rows["device_kind"][rows])
+        return kinds
+
+    def kind_name(self, row: int) -> str:
+        """The name of the kind as which a device is judged."""
+        (kind,) = self.kinds(np.array([row])).tolist()
+        return DEVICE_KINDS[kind].name
 
     def known(self, row: int) -> KnownDevice | None:
         """What is registered of a row's device."""

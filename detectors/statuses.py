@@ -112,7 +112,7 @@ def _wrong(arrived: Round, context: Context) -> _Unjudged:
     rows["valued_ts"][at] = np.where(read & valued, arrived.ingest_ts, valued_ts)
     judged_ts = rows["judged_ts"][at]
     # A quantity may come more seldom than its device's reports; one that came once may be any seldom.
-    default_ms, every_ms = _OFFLINE_AFTER_MS[rows["device_kind"][at]][:, None], rows["judged_every_ms"][at]
+    default_ms, every_ms = _OFFLINE_AFTER_MS[context.state.kinds(at)][:, None], rows["judged_every_ms"][at]
     every_ms = np.where(every_ms > 0, every_ms, device_status.OFFLINE_MOST_MS)
     bound_ms = device_status.offline_after(default_ms, every_ms)
     return _Unjudged(no_values, (judged_ts > 0) & (arrived.ingest_ts[:, None] - judged_ts > bound_ms))
@@ -136,8 +136,7 @@ def _lost(arrived: Round, context: Context) -> dict[int, list[str]]:
 
 
 def _offline_after(state: PartitionState, rows: np.ndarray) -> np.ndarray:
-    state.look_up(rows)
-    default_ms = _OFFLINE_AFTER_MS[state.rows["device_kind"][rows]]
+    default_ms = _OFFLINE_AFTER_MS[state.kinds(rows)]
     interval_ms = np.maximum(state.rows["interval_ms"][rows], state.indices["interval_ms"][rows])
     return device_status.offline_after(default_ms, interval_ms)
 
@@ -222,7 +221,7 @@ def status_event(state: PartitionState, row: int, offset: int, ordinal: int) -> 
     return DeviceStatus(
         v=VERSION,
         device_id=state.device_ids[row],
-        device_kind=DEVICE_KINDS[rows["device_kind"][row]].name,
+        device_kind=state.kind_name(row),
         test=bool(rows["test"][row]),
         status=device_status.LABELS[int(rows["status"][row])],
         faults=state.told.get(row, NO_FAULTS).faults,

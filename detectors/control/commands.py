@@ -151,8 +151,8 @@ def _end(
     """Put an open alarm at rest, and tell it."""
     state.watched[one.number].let_rest(np.array([one.slot]))
     held, kind, quantity = one.held, one.kind, BY_NAME[DETECTORS[one.number].quantity]
-    device_kind, test = int(state.rows["device_kind"][row]), bool(state.rows["test"][row])
-    known = state.known(row)
+    test, known = bool(state.rows["test"][row]), state.known(row)
+    (device_kind,) = state.kinds(np.array([row])).tolist()
     profile = limits.profile(state.device_ids[row], device_kind, known, (quantity.name, one.component))
     origin = limits.origin(kind, profile, held["severity"])
     level = "alarm" if held["severity"] == Severity.ALARM else "warning"

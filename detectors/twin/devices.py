@@ -79,7 +79,7 @@ class Device:
     report."""
 
     device_id: str
-    kind: int
+    own_kind: int
     test: bool
     reflects: tuple[int, int] = (-1, -1)
     heard_ts: int = 0
@@ -100,13 +100,18 @@ class Device:
     since_ts: int = 0
     maintained_until_ts: int = 0
     registered_interval_ms: int = 0
-    kind_is_registered: bool = False
+    registered_kind: int | None = None
     words: list[str] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
     judged_ts: dict[str, int] = field(default_factory=dict)
     judged_every_ms: dict[str, int] = field(default_factory=dict)
     minutes: dict[int, dict[tuple[str, int], list[tuple[int, float]]]] = field(default_factory=dict)
     channels: dict[tuple[str, int], Channel] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> int:
+        """As what it is judged."""
+        return self.own_kind if self.registered_kind is None else self.registered_kind
 
     @property
     def kind_name(self) -> str:
@@ -232,8 +237,8 @@ def note_newest(device: Device, report: TwinReport) -> None:
         _note_interval(device, own if _usable(own, report.silent_ms) else report.silent_ms)
     device.own_ts = reading.event_ts
     device.seq = reading.seq
-    if reading.device_kind >= 0 and not device.kind_is_registered:
-        device.kind = reading.device_kind
+    if reading.device_kind >= 0:
+        device.own_kind = reading.device_kind
 
 
 def sensor_faults(reading: Reading) -> list[str]:

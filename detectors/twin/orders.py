@@ -89,7 +89,7 @@ def _replace(command: Command, device: Device, at: TwinOrderAt, registry: TwinRe
     aggregates = closed(device, at.offset, at.number, everything=True)
     ended = [_end(one, AlarmEvent.CLOSED, command, device, at, registry) for one in _open(device, None)]
     had_faults = bool(device.words or device.notes)
-    fresh = Device(device.device_id, device.kind, device.test)
+    fresh = Device(device.device_id, device.own_kind, device.test)
     stays = (
         "reflects",
         "heard_ts",
@@ -99,10 +99,10 @@ def _replace(command: Command, device: Device, at: TwinOrderAt, registry: TwinRe
         "in_window",
         "status",
         "registered_interval_ms",
-        "kind_is_registered",
+        "registered_kind",
     )
     for name in fresh.__dataclass_fields__:
-        if name not in ("device_id", "kind", "test", *stays):
+        if name not in ("device_id", "own_kind", "test", *stays):
             setattr(device, name, getattr(fresh, name))
     statuses = [status(device, at.offset, at.number)] if had_faults else []
     return TwinObeyed(alarms=ended, aggregates=aggregates, statuses=statuses)

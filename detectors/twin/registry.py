@@ -52,9 +52,7 @@ class TwinRegistry:
         """Let a device have what is registered of it."""
         known = self.known.get(device.device_id)
         device.registered_interval_ms = known.interval_s * 1000 if known else 0
-        device.kind_is_registered = known is not None and known.kind in KIND_CODES
-        if known and known.kind in KIND_CODES:
-            device.kind = KIND_CODES[known.kind]
+        device.registered_kind = KIND_CODES.get(known.kind) if known else None
 
     def profile(self, device: Device, quantity: str, component: int) -> int:
         """By which limits a component is judged."""

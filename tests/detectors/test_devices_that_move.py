@@ -126,6 +126,10 @@ def test_of_a_device_that_came_is_registered_what_its_partition_knows(limits: Li
     slow_here.registry.take(entry, [])
     before = readings("residual_current_ma", 9, 9)
     told([before], here, limits)
+    # What is registered of it after its last report is not of its row, which reflects that report.
+    row = dict(encode(here, here.held().tolist()))
+    change(DeviceEntry(1, "LY-1", kind="smoke_detector"), here, limits)
+    assert dict(encode(here, here.held().tolist())) == row
     for offset, ts, value in before:
         slow_here.feed(offset, ts, value, KEY, headers_of(value))
     adopt(there, dict(encode(here, here.held().tolist())))

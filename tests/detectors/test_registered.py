@@ -198,14 +198,38 @@ def test_the_kind_is_the_registrys_whatever_the_device_says() -> None:
     assert opened(come_to([*measured(9), as_pile, *gone])) == []
 
 
-def test_a_registered_kind_holds_at_once_for_an_order_and_for_entries_that_say_none() -> None:
-    now = T0 + 40 * MINUTE
+AS_PILE: Final = changes(30, entry(kind="charging_pile"))
+NO_KIND: Final = changes(31, entry(), first=1)
+GONE: Final = changes(31, entry(removed=True), first=1)
+
+
+@pytest.mark.parametrize(
+    ("registered", "kind", "limit"),
+    [
+        ([AS_PILE], "charging_pile", 30.0),
+        ([AS_PILE, NO_KIND], "electrical_monitor", 300.0),
+        ([AS_PILE, GONE], "electrical_monitor", 300.0),
+    ],
+)
+def test_a_registered_kind_holds_at_once_and_as_long_as_it_is_registered(
+    registered: list[Sent], kind: str, limit: float
+) -> None:
+    """Also where a worker has taken over meanwhile, from rows of before it was registered or after."""
+    now, begun = T0 + 40 * MINUTE, measured(9, 450, 450)
     reset = control(40, [order(1, force=True, made_ts=now)], ts=now)
-    as_pile = changes(30, entry(kind="charging_pile"))
-    nothing_more = changes(31, entry(), first=1)
-    for between in ([as_pile], [as_pile, nothing_more]):
-        last = come_to([*measured(9, 450, 450), *between, reset]).alarms[-1]
-        assert (last.event, last.device_kind, last.limit) == ("reset", "charging_pile", 30.0)
+    last = come_to([*begun, *registered, reset]).alarms[-1]
+    assert (last.event, last.device_kind, last.limit) == ("reset", kind, limit)
+    for before in range(len(registered) + 1):
+        state, rows = PartitionState(), dict[bytes, bytes]()
+        for number, record in enumerate([*begun, *registered]):
+            quickly([[record]], state, load_limits())
+            if number == len(begun) - 1 + before:
+                rows = dict(encode(state, [0]))
+        successor = PartitionState()
+        restore_all(successor, rows)
+        successor.registered.restore({key: value for key, value in state.registered.changed() if value})
+        successor.applied = state.applied
+        assert timeless(quickly([[reset]], successor, load_limits())[0].alarms) == timeless([last])
 
 
 def test_a_device_may_be_silent_for_as_long_as_its_registered_interval_says() -> None:
