@@ -94,7 +94,7 @@ INDICES: Final = np.dtype(
 )
 """What is at hand of a device in this process alone: its profile in the `LimitTable`, -1 until looked up; its first
 slot of each watched quantity, by `COLUMN`; whether it is registered, -1 until looked up, and if so its kind, -1 for
-none (`kinds`), and its interval, 0 for none; and whether components of it have profiles of their own (`own_profiles`)."""
+none (`kinds`), and its interval, 0 for none; and whether components have profiles of their own (`own_profiles`)."""
 
 
 ROW: Final = np.dtype(
