@@ -108,8 +108,8 @@ async def running_stack(
 
     With `any_port` the servers listen on free ports instead of those of the settings, and the registry is one of its
     own: what another has to publish is not for these topics. `kafka` is how many brokers of Apache Kafka to run, 0 for
-    the embedded broker. With `fill_registry` the registry is made anew, and filled by it while the workers
-    start.
+    the embedded broker. With `fill_registry` the registry and the brokers' data are made anew, and the registry
+    is filled by it while the workers start.
     """
     config_of(settings)  # what cannot work is told before anything starts
     logs = Path(settings.data_dir) / "logs"
@@ -118,7 +118,7 @@ async def running_stack(
         settings = replace(settings, registry="")
     async with AsyncExitStack() as stack:
         try:
-            settings, servers = _with_kafka(stack, settings, logs, say, any_port, kafka)
+            settings, servers = _with_kafka(stack, settings, logs, say, any_port, kafka, fill_registry is not None)
             settings, clickhouse = _with_clickhouse(stack, settings, logs, say, any_port)
             settings = _with_control_keys(settings)
         except (StartFailedError, OSError) as error:
@@ -139,7 +139,7 @@ async def running_stack(
 
 
 def _with_kafka(
-    stack: AsyncExitStack, settings: Settings, logs: Path, say: Say, any_port: bool, brokers: int
+    stack: AsyncExitStack, settings: Settings, logs: Path, say: Say, any_port: bool, brokers: int, anew: bool
 ) -> tuple[Settings, list[StackServer]]:
     host, port = host_port(settings.kafka.split(",")[0])
     if any_port:
@@ -147,7 +147,7 @@ def _with_kafka(
     if brokers:
         folder = Path(settings.data_dir) / "kafka"
         say(f"starting {brokers} of Apache Kafka's brokers, data in {folder}")
-        cluster = stack.enter_context(running_kafka(folder, logs, brokers=brokers, port=port))
+        cluster = stack.enter_context(running_kafka(folder, logs, brokers=brokers, port=port, anew=anew))
         say(f"Kafka             {cluster.bootstrap}")
         return replace(settings, kafka=cluster.bootstrap, replication=brokers), [cluster_server(cluster, logs)]
     broker = stack.enter_context(running_broker(logs / "broker.log", host, port))

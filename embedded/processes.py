@@ -97,11 +97,14 @@ def running_clickhouse(
 
 
 @contextmanager
-def running_kafka(data_dir: Path, log_dir: Path, brokers: int = 3, port: int = 0) -> Iterator[Cluster]:
-    """Run Apache Kafka; its brokers can be killed, paused and started again. Raises `StartFailedError`."""
+def running_kafka(
+    data_dir: Path, log_dir: Path, brokers: int = 3, port: int = 0, anew: bool = False
+) -> Iterator[Cluster]:
+    """Run Apache Kafka, without the data of the last time if `anew`; its brokers can be killed, paused and started
+    again. Raises `StartFailedError`."""
     with ExitStack() as stack:
         try:
-            cluster = stack.enter_context(open_cluster(data_dir, log_dir, brokers, port=port))
+            cluster = stack.enter_context(open_cluster(data_dir, log_dir, brokers, port=port, anew=anew))
         except CannotStartError as error:
             raise StartFailedError(str(error)) from error
         yield cluster

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import secrets
+import shutil
 import subprocess
 import sys
 import uuid
@@ -43,8 +44,10 @@ def open_cluster(
     cache_dir: Path | None = None,
     properties: Mapping[str, str] | None = None,
     formatting: Sequence[str] = (),
+    anew: bool = False,
 ) -> Iterator[Cluster]:
-    """Run a cluster, on the data of the last time if there are any. Raises `CannotStartError`.
+    """Run a cluster, on the data of the last time if there are any and it is not to begin `anew`. Raises
+    `CannotStartError`.
 
     Brokers take `port` and those that follow, then their controllers as many more; 0 picks free ones. `properties` are
     set beside and above ours, `formatting` are more arguments of Kafka's storage tool, such as first passwords.
@@ -52,6 +55,8 @@ def open_cluster(
     java = find_java()
     version, jars = find_jars(cache_dir or default_cache())
     with _held(data_dir):
+        if anew:
+            _empty(data_dir)
         ports = free_ports(host, port, 2 * brokers)
         log_dir.mkdir(parents=True, exist_ok=True)
         command = [
@@ -69,6 +74,18 @@ def open_cluster(
         finally:
             for broker in cluster.stop():
                 print(f"Kafka broker {broker.node_id} did not stop by itself and was killed.", file=sys.stderr)
+
+
+def _empty(data_dir: Path) -> None:
+    """Remove what a cluster has kept there."""
+    for kept in (data_dir / "cluster.json", *data_dir.glob("broker-*")):
+        try:
+            if kept.is_dir():
+                shutil.rmtree(kept)
+            else:
+                kept.unlink(missing_ok=True)
+        except OSError as error:
+            raise CannotStartError(f"Kafka's data of the last time cannot be removed: {error}") from error
 
 
 class _More(NamedTuple):

@@ -24,8 +24,9 @@ from detectors.twin.oracle import Oracle
 from fleet import Fleet
 from schemas.events import Alarm, AlarmEvent, AlarmKind, Severity
 from tests.cli.stacks import started
+from tests.support.apache_kafka import kafka_for_tests
 from tests.support.platform import quick_settings
-from tests.support.processes import alive, children_of, environment_of, until
+from tests.support.processes import alive, children_of, environment_of, run, until
 
 SIZE: Final = ["--devices", "60", "--rate", "100", "--json"]
 KEYS: Final = {
@@ -172,3 +173,13 @@ def test_a_demo_stops_whole_at_ctrl_c_and_another_on_its_data_balances(tmp_path:
     assert account["reset_lost"] is False
     assert 0 < account["response_ms_p50"] <= account["response_ms_p99"] <= account["response_ms_max"]
     assert account["clickhouse_visible_ms_p99"] > 0
+
+
+def test_a_demo_on_kafka_begins_without_the_records_of_the_one_before(tmp_path: Path) -> None:
+    settings = {"EMBERLINE_DATA_DIR": str(tmp_path)}
+    with kafka_for_tests():
+        for _ in range(2):
+            ended = run("demo", "--broker", "kafka", "--seconds", "5", *SIZE, settings=settings, seconds=120)
+            account = orjson.loads(ended.out)
+            assert ended.status == 0, (account, ended.err)
+            assert account["reports_sent"] == account["reports_stored"] + account["reports_rejected"] < 1_000
