@@ -12,7 +12,7 @@ from cli.output import label_of, padded
 from common.times import local
 from schemas.actions import ActionKind, AlarmVerdict
 from schemas.events import AlarmEvent, AlarmKind
-from schemas.quantities import BY_NAME
+from schemas.limit_sections import unit_of
 from services.registry.codes import KIND_LABELS, PLACE_KINDS
 
 _WIDTHS: Final = (19, 4, 22, 16, 24)
@@ -97,10 +97,8 @@ def _done(action: dict[str, Any]) -> str:
 
 
 def _unit(one: dict[str, Any]) -> str:
-    if one["kind"] == "temperature_rise":
-        return " ℃/min"
-    known = BY_NAME.get(one["quantity"])
-    return f" {known.unit}" if known and known.unit else ""
+    unit = unit_of(AlarmKind(one["kind"])) if one["kind"] in set(AlarmKind) else ""
+    return f" {unit}" if unit else ""
 
 
 def _number(value: float) -> str:

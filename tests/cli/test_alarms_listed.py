@@ -58,7 +58,7 @@ def stored(clickhouse: Running) -> Settings:
         event(A, 0, "worsened", 2, peak=92.5),
         event(B, 1, "opened", 3, component=0, severity_highest=2, severity=2),
         event(B, 1, "recovered", 4, component=0, severity_highest=2, **over),
-        event(C, 2, "opened", 5, device_id="JJ-7", kind="arc_fault"),
+        event(C, 2, "opened", 5, device_id="JJ-7", kind="arc_fault", quantity="arc_half_cycles"),
         event(D, 3, "opened", 6, component=1),
         event(D, 3, "reset", 7, component=1, by="王五", why="已检修", **over),
         event(E, 4, "opened", 8, component=5, test=True),
@@ -121,7 +121,7 @@ def test_a_list_is_bounded_and_says_what_it_left_out(stored: Settings) -> None:
     heading, line, more, tests = ended.out.splitlines()
     assert heading.split() == ["发生时间", "级别", "状态", "设备", "单位", "告警", "编号"]
     assert line.split()[:5] == ["2026-09-21", "14:00:00", "警告", "未恢复", "未确认"]
-    assert line.endswith(f"医院{' ' * 20}  第3路 故障电弧 61.25 ℃  {C}")
+    assert line.endswith(f"医院{' ' * 20}  第3路 故障电弧 61.25 个  {C}")
     assert (more, tests) == ("还有2条较早的告警未列出；--limit可列出更多", "另有1条测试告警未列出")
     as_json = run("alarms", "list", "--limit", "1", "--json", settings=stored)
     assert (len(as_json.out.splitlines()), as_json.err) == (1, f"{more}\n")

@@ -6,14 +6,13 @@ import asyncio
 import itertools
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import orjson
-import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.settings import Settings
@@ -28,7 +27,7 @@ from streams.control import SOURCES, begin_of
 from streams.partitioner import partition_of
 from streams.topics import make_topics, topic_ids
 from tests.faults.arena import delete
-from tests.support.control import command, controlled, sent, twin_of
+from tests.support.control import command, sent, twin_of
 from tests.support.control_keys import KEYS, keys_file
 from tests.support.fleet_sends import without_repeats
 from tests.support.kafka_outside import Kafka, ProducerRecord
@@ -38,19 +37,6 @@ from tests.support.processes import last_words, until, working
 DEVICES = [f"LY-{number}" for number in range(6)]
 LATENCY_MS = 500
 """From an order's arrival to that of its outcome, half of all: it is well below on a machine that is not busy."""
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Iterator[Settings]:
-    """Of a worker with keys, on a broker of the test's own, where topics are."""
-    with controlled(tmp_path) as settings:
-        yield settings
-
-
-@pytest.fixture
-def kafka(settings: Settings) -> Iterator[Kafka]:
-    with Kafka(settings.kafka, PARTITIONS) as outside:
-        yield outside
 
 
 def home(device_id: str) -> int:

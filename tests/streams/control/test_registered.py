@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from common.settings import Settings
 from common.times import now_ms
@@ -18,7 +16,7 @@ from schemas.topics import ALARMS, CONTROL_OUTCOMES, REGISTRY, TELEMETRY
 from streams.partitioner import partition_of
 from streams.topics import make_topics
 from tests.faults.arena import delete
-from tests.support.control import controlled, registered, twin_of
+from tests.support.control import registered, twin_of
 from tests.support.fleet_sends import steady, without_repeats
 from tests.support.kafka_outside import Kafka
 from tests.support.platform import PARTITIONS
@@ -29,19 +27,6 @@ MA = 150.0
 """Below all limits that are shipped."""
 SINCE_TS = 1_790_000_000_000
 APART_MS = 60_000
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Iterator[Settings]:
-    """Of a worker with keys, on a broker of the test's own, where topics are."""
-    with controlled(tmp_path) as settings:
-        yield settings
-
-
-@pytest.fixture
-def kafka(settings: Settings) -> Iterator[Kafka]:
-    with Kafka(settings.kafka, PARTITIONS) as outside:
-        yield outside
 
 
 def level(value: float, by: str = "李工") -> dict[str, Any]:
