@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
@@ -21,6 +21,8 @@ from services.registry.exchange.fields import CellError, cleaned
 from services.registry.exchange.sheets import FileError, Sheet, read
 from services.registry.exchange.tables import BY_NAME, DEVICES, TABLES, FieldValues, Form, FormField
 
+SHOWN: Final = 40
+"""So much of a cell's text is told back, in characters."""
 Tell = Callable[[str, int], object]
 """Told of progress: what is being done, and how many rows are done."""
 
@@ -38,24 +40,27 @@ class RowProblem(NamedTuple):
     def told(self) -> str:
         """One line for people."""
         where = f"{self.file} 第{self.row}行" + (f"“{self.column}”列" if self.column else "")
-        return f"{where}：{f'“{self.text}”' if self.text else ''}{self.what}；{self.remedy}"
+        text = self.text if len(self.text) <= SHOWN else f"{self.text[:SHOWN]}…"
+        return f"{where}：{f'“{text}”' if text else ''}{self.what}；{self.remedy}"
 
 
 class ReadRow(NamedTuple):
-    """One row that is right by itself, and where it stands."""
+    """One row, and where it stands. Of fields that are `wrong` it has no value: for what else is wrong is told too."""
 
     file: str
     number: int
     values: FieldValues
+    wrong: frozenset[str] = frozenset()
 
 
 @dataclass
 class Checked:
-    """What files hold: right rows by table, the keys of all rows, and what is wrong."""
+    """What files hold: rows and their keys by table, what is wrong, and the tables of which rows could not be read."""
 
     rows: dict[str, list[ReadRow]] = field(default_factory=lambda: {table.name: [] for table in TABLES})
     keys: dict[str, set[str]] = field(default_factory=lambda: {table.name: set() for table in TABLES})
     problems: list[RowProblem] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -111,14 +116,16 @@ def _judge(found: Checked, session: Session) -> None:
     """Look at whole rows: at what they say, and where a file has not all columns, at what the registry has."""
     for table in TABLES:
         for some in in_parts(found.rows[table.name] if table.judges else ()):
-            before = _there(table, [row.values[table.key.name] for row in some], session)
-            for row in some:
-                values = before.get(row.values[table.key.name], {}) | row.values
-                for name, why in filter(None, (judge(values) for judge in table.judges)):
-                    text = "" if values.get(name) is None else str(values[name])
-                    found.problems.append(
-                        RowProblem(row.file, row.number, table.label(name), text, why.what, why.remedy)
-                    )
+            keys = [row.values.get(table.key.name) for row in some]
+            before = _there(table, [key for key in keys if key], session)
+            for key, row in zip(keys, some, strict=True):
+                values = before.get(key or "", {}) | row.values | dict.fromkeys(row.wrong)
+                for name, why in (one for judge in table.judges for one in judge(values)):
+                    if name not in row.wrong:
+                        text = "" if values.get(name) is None else str(values[name])
+                        found.problems.append(
+                            RowProblem(row.file, row.number, table.label(name), text, why.what, why.remedy)
+                        )
 
 
 def _check_sheet(sheet: Sheet, where: str, table: Form, found: Checked, tell: Tell) -> None:
@@ -126,6 +133,7 @@ def _check_sheet(sheet: Sheet, where: str, table: Form, found: Checked, tell: Te
     problems = list(_header_problems(sheet.header, columns, table, where))
     found.problems += problems
     if problems:
+        found.unread.add(table.name)
         return
     for count, (number, cells) in enumerate(sheet.rows, start=1):
         if count % 10_000 == 0:
@@ -134,8 +142,8 @@ def _check_sheet(sheet: Sheet, where: str, table: Form, found: Checked, tell: Te
         found.problems += [RowProblem(where, number, column, text, why.what, why.remedy) for column, text, why in wrong]
         if table.key.name in values:
             found.keys[table.name].add(values[table.key.name])
-        if not wrong:
-            found.rows[table.name].append(ReadRow(where, number, values))
+        fields = frozenset(table.by_header[column].name for column, _, _ in wrong if column)
+        found.rows[table.name].append(ReadRow(where, number, values, fields))
 
 
 def _header_problems(
@@ -193,7 +201,7 @@ def _value(text: str, column: FormField) -> Any:
 def _check_twice(found: Checked, table: Form, names: Sequence[str], what: str, remedy: str) -> None:
     seen: dict[tuple[Any, ...], ReadRow] = {}
     for row in found.rows[table.name]:
-        if names == table.unique and row.values.get("state") == REMOVED:
+        if not row.wrong.isdisjoint(names) or (names == table.unique and row.values.get("state") == REMOVED):
             continue
         key = tuple(row.values[name] for name in names)
         first = seen.setdefault(key, row)
@@ -207,7 +215,7 @@ def _check_references(found: Checked, session: Session) -> None:
     """Every key that a row refers to is in the files or in the registry."""
     for table in TABLES:
         for column in table.columns:
-            if not column.refers_to:
+            if not column.refers_to or column.refers_to in found.unread:
                 continue
             target = BY_NAME[column.refers_to]
             asked = {row.values[column.name] for row in found.rows[table.name] if row.values.get(column.name)}
@@ -242,7 +250,8 @@ def _check_unique(found: Checked, session: Session) -> None:
             continue
         mine = found.keys[table.name]
         by_first = defaultdict[str, dict[tuple[Any, ...], ReadRow]](dict)
-        for row in (row for row in rows if row.values.get("state") != REMOVED):
+        whole = (row for row in rows if row.wrong.isdisjoint(table.unique))
+        for row in (row for row in whole if row.values.get("state") != REMOVED):
             of_row = tuple(row.values[name] for name in table.unique)
             by_first[of_row[0]][of_row] = row
         columns = [getattr(table.model, name) for name in (table.key.name, *table.unique)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -27,8 +27,8 @@ from services.registry.models import Base, Organisation, RegisteredComponent, Re
 
 FieldValues = dict[str, Any]
 """What a row says, by field; fields whose columns are not in the file are not there."""
-Judge = Callable[[FieldValues], "tuple[str, CellError] | None"]
-"""Looks at a whole row: the field that is wrong, and why; None where nothing is."""
+Judge = Callable[[FieldValues], Iterator[tuple[str, CellError]]]
+"""Looks at a whole row: each field that is wrong, and why."""
 
 INTERVAL_S: Final = (1, 21_600)
 """Reports come every second at most and every 6 h at least (requirement A7)."""
@@ -75,29 +75,27 @@ class Form:
         return self.by_header[name].label
 
 
-def _position(row: FieldValues) -> tuple[str, CellError] | None:
+def _position(row: FieldValues) -> Iterator[tuple[str, CellError]]:
     latitude, longitude = row.get("latitude"), row.get("longitude")
     if (latitude is None) != (longitude is None):
         lacking, other = ("latitude", "经度") if latitude is None else ("longitude", "纬度")
-        return lacking, CellError(f"没有填，但填了{other}", "请同时填写经度和纬度，或都不填")
+        yield lacking, CellError(f"没有填，但填了{other}", "请同时填写经度和纬度，或都不填")
     if latitude is None or longitude is None:
-        return None
+        return
     if row.get("datum") is None:
-        return "datum", CellError("没有填，但填了经纬度", f"请填坐标系：{'、'.join(codes.Datum)}")
+        yield "datum", CellError("没有填，但填了经纬度", f"请填坐标系：{'、'.join(codes.Datum)}")
     wrong = [name for name, low, high in _CHINA if not low <= row[name] <= high]
     if wrong == ["latitude", "longitude"] and 3 <= longitude <= 54 and 73 <= latitude <= 136:
-        return "latitude", CellError("像是经度，经度列中像是纬度", "请把经度和纬度对调")
-    if wrong:
-        return wrong[0], CellError("不在中国范围内", "请核对经纬度，例如永安市为纬度25.97、经度117.36")
-    return None
+        yield "latitude", CellError("像是经度，经度列中像是纬度", "请把经度和纬度对调")
+    elif wrong:
+        yield wrong[0], CellError("不在中国范围内", "请核对经纬度，例如永安市为纬度25.97、经度117.36")
 
 
 def _ends_after(first: str, last: str, labels: tuple[str, str]) -> Judge:
-    def judge(row: FieldValues) -> tuple[str, CellError] | None:
+    def judge(row: FieldValues) -> Iterator[tuple[str, CellError]]:
         begin, end = row.get(first), row.get(last)
         if isinstance(begin, date) and isinstance(end, date) and end < begin:
-            return last, CellError(f"早于{labels[0]}", f"请核对{labels[0]}和{labels[1]}")
-        return None
+            yield last, CellError(f"早于{labels[0]}", f"请核对{labels[0]}和{labels[1]}")
 
     return judge
 

@@ -260,6 +260,31 @@ def test_many_kinds_of_errors_in_one_import_are_all_told(engine: Engine, tmp_pat
     assert all(one.remedy for one in found.problems)
 
 
+def test_all_that_is_wrong_with_a_row_is_told_at_once(engine: Engine, tmp_path: Path) -> None:
+    device = DEVICE | {"设备类型": "烤箱", "单位编号": "U-9", "安装日期": "去年", "有效期至": "2020-01-01"}
+    unit = UNIT | {"纬度": "0", "经度": "0", "坐标系": "", "场所类型": "月球"}
+    found = problems_of(engine, written(tmp_path, {**ALL, "社会单位": [unit], "设备": [device, device]}))
+    told = [(one.file, one.row, one.column) for one in found.problems]
+    assert sorted(told) == [
+        *(("社会单位.csv", 2, column) for column in ("场所类型", "坐标系", "纬度")),
+        *(("设备.csv", 2, column) for column in ("单位编号", "安装日期", "设备类型")),
+        *(("设备.csv", 3, column) for column in ("单位编号", "安装日期", "设备类型", "设备编号")),
+    ]
+
+
+def test_rows_that_could_not_be_read_are_missed_by_nobody(engine: Engine, tmp_path: Path) -> None:
+    device = {name: text for name, text in DEVICE.items() if name != "设备类型"}
+    (problem,) = problems_of(engine, written(tmp_path, {**ALL, "设备": [device]})).problems
+    assert (problem.file, problem.row, problem.column) == ("设备.csv", 1, "设备类型")
+
+
+def test_of_a_long_text_the_beginning_is_told(engine: Engine, tmp_path: Path) -> None:
+    (problem,) = problems_of(
+        engine, written(tmp_path, {**ALL, "社会单位": [UNIT | {"单位名称": "长" * 3_000}]})
+    ).problems
+    assert "“" + "长" * 40 + "…”有3000个字" in problem.told()
+
+
 def test_a_place_that_another_component_has_in_the_registry_is_told(engine: Engine, tmp_path: Path) -> None:
     take_in(engine, written(tmp_path))
     other = COMPONENTS[0] | {"部件编号": "other"}
