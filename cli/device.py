@@ -9,7 +9,7 @@ import click
 
 from cli import device_shown
 from cli.command import read_settings
-from cli.ordering import as_object, ordered
+from cli.ordering import NOT_YET, WAIT, as_objects, awaited, ordered
 from cli.output import say, say_json
 from cli.people import FOR, JSON, UNTIL, ask_about, each_once, given, given_by, refuse, registry_database, until_of
 from common.errors import OperatorError
@@ -59,6 +59,7 @@ def show(device_id: str, as_json: bool) -> None:
 @UNTIL
 @click.option("--end", is_flag=True, help="End it now.")
 @UNREGISTERED
+@WAIT
 @given(why=True)
 def maintain(
     device_ids: Sequence[str],
@@ -82,6 +83,7 @@ def maintain(
 @device.command()
 @DEVICES
 @UNREGISTERED
+@WAIT
 @given(why=True)
 def replace(device_ids: Sequence[str], unregistered: bool, **options: Any) -> None:
     """Say that other devices have these ids now: what was learned of those before is forgotten."""
@@ -92,6 +94,7 @@ def replace(device_ids: Sequence[str], unregistered: bool, **options: Any) -> No
 @DEVICES
 @click.option("--component", type=click.IntRange(1, MAX_COMPONENTS), help="This one alone, counted from 1.")
 @UNREGISTERED
+@WAIT
 @given(why=True)
 def accept_rise(device_ids: Sequence[str], component: int | None, unregistered: bool, **options: Any) -> None:
     """Say that the leakage is lawful as it is now: its baseline is learned anew."""
@@ -103,15 +106,19 @@ def accept_rise(device_ids: Sequence[str], component: int | None, unregistered: 
 @click.argument("device_id", metavar="DEVICE_ID")
 @JSON
 def orders(device_id: str, as_json: bool) -> None:
-    """Show what was ordered of a device, the newest first: who, why and when."""
+    """Show what was ordered of a device, the newest first: who, why and when, and what became of it."""
     with registry_database() as engine, reading(engine) as session:
         found = list(ordered_of(session, device_id, SHOWN_MOST))
+    became = awaited(found) if found else {}
     if as_json:
-        say_json([as_object(one) for one in found])
+        say_json(as_objects(found, became))
         return
-    for change, made in found:
+    for one in found:
+        change, made = one
         until = f"，到{local(made.until_ts)}" if made.until_ts else ""
         say(f"{change.number}  {made.by}于{local(made.made_ts)}下达“{made.kind.label}”{until}：{made.why}")
+        if became is not None:
+            say(f"    {became[change].told() if change in became else NOT_YET}")
     if not found:
         say("没有下达过命令")
 
@@ -127,6 +134,6 @@ def _of_unit(unit: str, as_json: bool) -> list[str]:
 def _order(
     device_ids: Sequence[str], kind: CommandKind, unregistered: bool, options: dict[str, Any], **details: Any
 ) -> None:
-    by = given_by(options)
+    by, wait_s = given_by(options), options.pop("wait_s")
     ask_about(f"将对以下设备下达“{kind.label}”命令", device_ids, by)
-    ordered([command(kind, one, by.by, by.why, **details) for one in device_ids], by.as_json, unregistered)
+    ordered([command(kind, one, by.by, by.why, **details) for one in device_ids], by.as_json, unregistered, wait_s)

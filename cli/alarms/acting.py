@@ -11,7 +11,7 @@ import msgspec
 from cli.alarms.filters import AlarmFilter, filtered
 from cli.alarms.stored import StoredAlarm, alarms_by_id, newest
 from cli.command import read_settings
-from cli.ordering import ordered
+from cli.ordering import WAIT, ordered
 from cli.output import say, say_json
 from cli.people import (
     AT_ONCE_MOST,
@@ -113,8 +113,9 @@ def verdict(alarm_ids: Sequence[str], verdict_: str, **options: Any) -> None:
 @click.command()
 @named
 @click.option("--force", is_flag=True, help="Also those that are still active.")
+@WAIT
 @given(why=True)
-def reset(alarm_ids: Sequence[str], force: bool, **options: Any) -> None:
+def reset(alarm_ids: Sequence[str], force: bool, wait_s: float, **options: Any) -> None:
     """Order that alarms are over. Detection applies or refuses it, and says so on emberline.control-outcomes."""
     by = given_by(options)
     found = _found(alarm_ids, options, by, "复位")
@@ -130,7 +131,7 @@ def reset(alarm_ids: Sequence[str], force: bool, **options: Any) -> None:
         for one in found
     ]
     # That there is an alarm says that there is the device.
-    ordered(wanted, by.as_json, unregistered=True)
+    ordered(wanted, by.as_json, unregistered=True, wait_s=wait_s)
 
 
 @click.command()

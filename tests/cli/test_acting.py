@@ -82,6 +82,10 @@ def commands(settings: Settings) -> list[Command]:
     return [Command.from_json(one) for one in outbox(settings, COMMANDS.name)]
 
 
+AT_ONCE: Final = ("--wait", "0")
+"""No worker is there that could say what becomes of an order."""
+
+
 def did(settings: Settings, *arguments: str) -> str:
     ended = run(*arguments, "--by", "张三", settings=settings)
     assert (ended.status, ended.err) == (0, ""), ended
@@ -210,9 +214,9 @@ def test_what_is_away_or_not_prepared_is_told(settings: Settings, tmp_path: Path
 
 
 def test_a_reset_is_a_command_that_names_its_alarm(settings: Settings) -> None:
-    said = did(settings, "alarms", "reset", FIRST, "--why", "已处理")
+    said = did(settings, "alarms", "reset", FIRST, "--why", "已处理", *AT_ONCE)
     assert said.startswith("LY-1：已下达“复位”命令，编号")
-    did(settings, "alarms", "reset", SECOND, "--why", "已处理", "--force")
+    did(settings, "alarms", "reset", SECOND, "--why", "已处理", "--force", *AT_ONCE)
     first, second = commands(settings)
     wanted: dict[str, Any] = {
         "kind": "reset", "device_id": "LY-1", "component": 2, "alarm_kind": "temperature", "alarm_id": FIRST,
@@ -223,10 +227,10 @@ def test_a_reset_is_a_command_that_names_its_alarm(settings: Settings) -> None:
 
 
 def test_what_is_ordered_of_devices_is_told_and_can_be_asked_for(settings: Settings) -> None:
-    did(settings, "device", "replace", "LY-1", "--why", "烧坏")
-    did(settings, "device", "accept-rise", "LY-1", "--component", "2", "--why", "新装滤波器")
-    did(settings, "device", "maintain", "--unit", "U-1", "--for", "8h", "--why", "检修", "--yes")
-    did(settings, "device", "maintain", "LY-2", "--end", "--why", "完工")
+    did(settings, "device", "replace", "LY-1", "--why", "烧坏", *AT_ONCE)
+    did(settings, "device", "accept-rise", "LY-1", "--component", "2", "--why", "新装滤波器", *AT_ONCE)
+    did(settings, "device", "maintain", "--unit", "U-1", "--for", "8h", "--why", "检修", "--yes", *AT_ONCE)
+    did(settings, "device", "maintain", "LY-2", "--end", "--why", "完工", *AT_ONCE)
     found = commands(settings)
     assert [(one.kind.value, one.device_id, one.component) for one in found] == [
         *(("replace", "LY-1", None), ("accept_rise", "LY-1", 1)),
@@ -239,9 +243,11 @@ def test_what_is_ordered_of_devices_is_told_and_can_be_asked_for(settings: Setti
         *(("maintenance", "检修", "registry"), ("accept_rise", "新装滤波器", "registry")),
         ("replace", "烧坏", "registry"),
     ]
-    newest, *_ = run("device", "orders", "LY-1", settings=settings).out.splitlines()
+    assert {one["outcome"] for one in listed} == {None}
+    newest, became, *_ = run("device", "orders", "LY-1", settings=settings).out.splitlines()
     assert "张三于" in newest
     assert newest.endswith("：检修")
+    assert became.strip() == "尚无结果"
     assert run("device", "orders", "LY-9", settings=settings).out == "没有下达过命令\n"
 
 
@@ -256,5 +262,5 @@ def test_orders_beyond_their_bounds_are_refused_and_none_is_given(settings: Sett
         ended = run("device", *arguments, "--why", "x", settings=settings)
         assert (ended.status, said in ended.err) == (1, True), ended
     assert commands(settings) == []
-    did(settings, "device", "replace", "LY-9", "--why", "x", "--unregistered")
+    did(settings, "device", "replace", "LY-9", "--why", "x", "--unregistered", *AT_ONCE)
     assert [one.device_id for one in commands(settings)] == ["LY-9"]

@@ -11,14 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import orjson
 import pytest
 
 from cli.passwords import kept_password
 from common.settings import Settings
+from common.times import now_ms
 from schemas.commands import Command
 from schemas.registry import DeviceEntry
 from schemas.topics import COMMANDS, REGISTRY
+from streams.partitioner import partition_of
 from tests.services.registry.given_files import written
+from tests.support.fleet_sends import steady
 from tests.support.kafka_outside import Kafka
 from tests.support.platform import quick_settings
 from tests.support.processes import ask, command_line, environment_of, free_port, run, until
@@ -60,16 +64,23 @@ def test_what_is_registered_and_ordered_is_published_from_the_data_folder(stack:
     (publisher,) = re.findall(r"registry publisher +(\S+)", stack.said)
     assert ask(publisher, "/readyz") == (200, "ready\n")
     written(tmp_path)
-    for command in (["registry", "import", str(tmp_path)], ["device", "replace", "LY-1", "--why", "坏了"]):
-        ended = run(*command, settings=stack.settings)
-        assert ended.status == 0, ended
+    ended = run("registry", "import", str(tmp_path), settings=stack.settings)
+    assert ended.status == 0, ended
+    # It waits for what becomes of the order: so that is on its topic.
+    refused = run("device", "replace", "LY-1", "--why", "坏了", "--wait", "60", settings=stack.settings)
+    assert (refused.status, refused.out.splitlines()[1]) == (1, "LY-1：命令2被拒绝：本分区没有该设备的记录"), refused
     with Kafka(stack.settings.kafka, stack.settings.partitions) as kafka:
-        until(lambda: sum(kafka.ends(COMMANDS.name)) == 1, "the command on its topic")
         (entry,) = [one for held in kafka.read(REGISTRY.name) for one in held]
         (order,) = [one for held in kafka.read(COMMANDS.name) for one in held]
+        home = partition_of(b"LY-1", stack.settings.partitions)
+        kafka.send(steady("LY-1", 9, now_ms(), home))
     assert DeviceEntry.from_json(entry.value).device_id == "LY-1"
     assert Command.from_json(order.value).why == "坏了"
     assert (entry.key, entry.partition) == (order.key, order.partition)
+    obeyed = run(*("device", "maintain", "LY-1", "--for", "1h", "--why", "检修", "--json"), settings=stack.settings)
+    assert (obeyed.status, [one["outcome"] for one in orjson.loads(obeyed.out)["done"]]) == (0, ["applied"])
+    told = run("device", "orders", "LY-1", settings=stack.settings).out.splitlines()
+    assert [line.strip() for line in told[1::2]] == ["已执行", "被拒绝：本分区没有该设备的记录"]
 
 
 def test_people_are_told_how_to_read(stack: Started) -> None:
