@@ -24,6 +24,10 @@ PLACE_KINDS: Final[Mapping[str, str]] = {
     "large_facility": "大型设施",
     # Requirement C6 and part D, annexes 4 to 6.
     "heritage": "文物建筑",
+    "heritage_national": "文物建筑（全国重点）",
+    "heritage_provincial": "文物建筑（省级）",
+    "heritage_city": "文物建筑（市级）",
+    "heritage_county": "文物建筑（县级）",
     "care_home": "养老机构",
     "hospital": "医院",
     "school": "学校",

@@ -46,7 +46,8 @@ class Organisation(Base):
 
 
 class Unit(Base):
-    """A unit 社会单位: a site or a building (requirement A12, record 1; part D)."""
+    """A unit 社会单位: a site or a building (requirement A12, record 1; part D). Of its residual-current protectors,
+    户保 and 总保 (C8), it has how many there are to be, are installed, and are in operation."""
 
     __tablename__ = "units"
     __table_args__ = (Index(None, "area"), Index(None, "organisation_id"))
@@ -67,6 +68,12 @@ class Unit(Base):
     line_inspected: Mapped[bool | None]
     invested_wan: Mapped[float | None]
     supply_area: Mapped[Text64]
+    household_protectors_due: Mapped[int | None]
+    household_protectors_installed: Mapped[int | None]
+    household_protectors_operating: Mapped[int | None]
+    main_protectors_due: Mapped[int | None]
+    main_protectors_installed: Mapped[int | None]
+    main_protectors_operating: Mapped[int | None]
 
 
 class RegisteredDevice(Base):
@@ -96,6 +103,7 @@ class RegisteredDevice(Base):
     rated_current_a: Mapped[float | None]
     phases: Mapped[int | None]
     interval_s: Mapped[int | None]
+    ports: Mapped[int | None]
 
 
 THERE: Final = "state <> 'removed'"

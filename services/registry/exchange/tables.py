@@ -100,7 +100,27 @@ def _ends_after(first: str, last: str, labels: tuple[str, str]) -> Judge:
     return judge
 
 
+def _no_more_than(fewer: str, more: str, labels: tuple[str, str]) -> Judge:
+    def judge(row: FieldValues) -> Iterator[tuple[str, CellError]]:
+        part, whole = row.get(fewer), row.get(more)
+        if part is not None and whole is not None and part > whole:
+            yield fewer, CellError(f"大于{labels[1]}{whole}", f"请核对{labels[0]}和{labels[1]}")
+
+    return judge
+
+
+def _protectors(name: str, label: str) -> tuple[tuple[FormField, ...], tuple[Judge, ...]]:
+    """The columns of one kind of residual-current protectors (C8), and how they go together."""
+    due, installed, operating = (f"{name}_protectors_{what}" for what in ("due", "installed", "operating"))
+    labels = {due: f"{label}应装数", installed: f"{label}已装数", operating: f"{label}投运数"}
+    return (
+        tuple(FormField(column, text, whole_of(0, 1_000_000)) for column, text in labels.items()),
+        (_no_more_than(operating, installed, (labels[operating], labels[installed])),),
+    )
+
+
 _TEXT64, _TEXT255 = text_of(64), text_of(255)
+_HOUSEHOLD, _MAIN = _protectors("household", "户保"), _protectors("main", "总保")
 _POSITION: Final = (
     # Not to 90 only, for a longitude there is better told as what it is.
     FormField("latitude", "纬度", number_of(-180, 180, "°")),
@@ -140,8 +160,10 @@ UNITS: Final = Form(
         FormField("line_inspected", "安装前线路检查", yes_or_no),
         FormField("invested_wan", "投入资金（万元）", number_of(0, 1_000_000, "万元")),
         FormField("supply_area", "台区", _TEXT64),
+        *_HOUSEHOLD[0],
+        *_MAIN[0],
     ),
-    (_position,),
+    (_position, *_HOUSEHOLD[1], *_MAIN[1]),
 )
 DEVICES: Final = Form(
     "devices",
@@ -167,6 +189,7 @@ DEVICES: Final = Form(
         FormField("rated_current_a", "额定电流（A）", number_of(0.1, 10_000, "A")),
         FormField("phases", "相数", one_of(1, 3)),
         FormField("interval_s", "上报周期（秒）", whole_of(*INTERVAL_S)),
+        FormField("ports", "充电口数", whole_of(1, MAX_COMPONENTS)),
     ),
     (
         _position,

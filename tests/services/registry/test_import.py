@@ -230,6 +230,10 @@ WRONG: Final[dict[str, tuple[RowsByTitle, str, int, str, str]]] = {
     "two components in one place": (_with("部件", 序号="2"), "部件", 3, "序号", "核对序号"),
     "a key twice": ({**ALL, "设备": [DEVICE, DEVICE]}, "设备", 3, "设备编号", "只保留一行"),
     "neither yes nor no": (_with("社会单位", 安装前线路检查="大概"), "社会单位", 2, "安装前线路检查", "请填：是、否"),
+    "more protectors in operation than installed": (
+        _with("社会单位", 户保投运数="119"), "社会单位", 2, "户保投运数", "核对户保投运数和户保已装数"
+    ),
+    "a negative number of protectors": (_with("社会单位", 总保已装数="-1"), "社会单位", 2, "总保已装数", "0到1000000"),
     "a column nobody knows": (_with("设备", 颜色="红"), "设备", 1, "颜色", "请删除该列"),
     "a column that is missing": (
         {**ALL, "设备": [{name: text for name, text in DEVICE.items() if name != "设备类型"}]},
