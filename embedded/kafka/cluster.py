@@ -25,9 +25,11 @@ from embedded.manners import CannotStartError, listen
 _HEAP: Final = "512m"
 _JVM: Final = (
     f"-Xmx{_HEAP}", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",  # as Kafka's own scripts, for latencies like theirs
-    "-XX:+ExitOnOutOfMemoryError",  # rather than a broker that is registered and does nothing
     "-Djava.awt.headless=true",
 )  # fmt: skip
+# Not -XX:+ExitOnOutOfMemoryError: a batch of a few bytes may say that it is gigabytes when decompressed (snappy), and a
+# broker asks its heap for them at once. It refuses the batch and goes on; with the flag it would end, and the next
+# leader after it.
 
 # The largest record of ours (`schemas.topics.MAX_REJECT_BYTES`) with its headers and batch. Topics say themselves what
 # they let in (`max.message.bytes`); this is what brokers must be able to hand each other.

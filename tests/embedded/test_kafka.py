@@ -16,12 +16,14 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import RequestTimedOutError
+from aiokafka.errors import RequestTimedOutError, UnknownError
 
 from embedded.kafka import LARGEST_BATCH_BYTES, Cluster
 from embedded.processes import StartFailedError, running_kafka
-from schemas.topics import REJECTS
+from schemas.topics import REJECTS, TELEMETRY
 from tests.support.apache_kafka import kafka_for_tests
+from tests.support.batches_by_hand import batch, with_records
+from tests.support.kafka_outside import Kafka
 from tests.support.processes import until
 
 _PARENT = """
@@ -224,6 +226,16 @@ def test_the_largest_reject_fits(three: Cluster) -> None:
     asyncio.run(_create(three, "large", **{"max.message.bytes": limit}))
     asyncio.run(_produce(three, "large", [value]))
     assert asyncio.run(_read_all(three.bootstrap, "large")) == [value]
+
+
+def test_a_batch_that_says_it_is_huge_is_refused_and_ends_no_broker(three: Cluster) -> None:
+    """836 MB by its first bytes, which is more than the heap."""
+    asyncio.run(_create(three, TELEMETRY.name))
+    with Kafka(three.bootstrap, 1) as kafka:
+        huge = with_records(batch([(b"LY-1", b"{}", [])]), b"\xb9\xd4\x88\x8e\x03" + bytes(40), codec=2)
+        with pytest.raises(UnknownError):
+            kafka.send_batch(0, huge, 1)
+    assert all(broker.running for broker in three.brokers)
 
 
 def test_one_may_fail_but_not_two(three: Cluster) -> None:
