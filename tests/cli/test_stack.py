@@ -77,7 +77,8 @@ def test_what_is_registered_and_ordered_is_published_from_the_data_folder(stack:
     assert DeviceEntry.from_json(entry.value).device_id == "LY-1"
     assert Command.from_json(order.value).why == "坏了"
     assert (entry.key, entry.partition) == (order.key, order.partition)
-    obeyed = run(*("device", "maintain", "LY-1", "--for", "1h", "--why", "检修", "--json"), settings=stack.settings)
+    maintain = ("device", "maintain", "LY-1", "--for", "1h", "--why", "检修", "--wait", "60", "--json")
+    obeyed = run(*maintain, settings=stack.settings)
     assert (obeyed.status, [one["outcome"] for one in orjson.loads(obeyed.out)["done"]]) == (0, ["applied"])
     told = run("device", "orders", "LY-1", settings=stack.settings).out.splitlines()
     assert [line.strip() for line in told[1::2]] == ["已执行", "被拒绝：本分区没有该设备的记录"]
