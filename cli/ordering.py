@@ -113,10 +113,9 @@ def awaited(orders: Sequence[Ordered], wait_s: float = 0) -> Outcomes | None:
             while missing:
                 became |= outcomes_of(service, missing)
                 missing = [one for one in missing if one.change not in became]
-                if time.monotonic() >= deadline:
+                if not missing or time.monotonic() >= deadline:
                     break
-                if missing:
-                    service.wait(LOOK_S)
+                service.wait(LOOK_S)
     except OperatorError as error:
         say(f"无法得知命令的结果：{error}", err=True)
         return None

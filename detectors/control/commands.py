@@ -64,7 +64,6 @@ class _Latched(NamedTuple):
 def obey(command: Command, row: int, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
     """Apply a command to the device of a row."""
     rows, limits = state.rows, state.in_force(limits)
-    state.look_up(np.array([row]))
     if (int(rows["offset"][row]), int(rows["index"][row])) >= (at.offset, at.number):
         return Obeyed()
     found = _BY_KIND[command.kind](command, row, at, state, limits)

@@ -109,18 +109,19 @@ def _no_more_than(fewer: str, more: str, labels: tuple[str, str]) -> Judge:
     return judge
 
 
-def _protectors(name: str, label: str) -> tuple[tuple[FormField, ...], tuple[Judge, ...]]:
+def _protectors(name: str, label: str) -> tuple[tuple[FormField, ...], Judge]:
     """The columns of one kind of residual-current protectors (C8), and how they go together."""
     due, installed, operating = (f"{name}_protectors_{what}" for what in ("due", "installed", "operating"))
     labels = {due: f"{label}应装数", installed: f"{label}已装数", operating: f"{label}投运数"}
     return (
         tuple(FormField(column, text, whole_of(0, 1_000_000)) for column, text in labels.items()),
-        (_no_more_than(operating, installed, (labels[operating], labels[installed])),),
+        _no_more_than(operating, installed, (labels[operating], labels[installed])),
     )
 
 
 _TEXT64, _TEXT255 = text_of(64), text_of(255)
-_HOUSEHOLD, _MAIN = _protectors("household", "户保"), _protectors("main", "总保")
+_HOUSEHOLD, _HOUSEHOLD_JUDGE = _protectors("household", "户保")
+_MAIN, _MAIN_JUDGE = _protectors("main", "总保")
 _POSITION: Final = (
     # Not to 90 only, for a longitude there is better told as what it is.
     FormField("latitude", "纬度", number_of(-180, 180, "°")),
@@ -160,10 +161,10 @@ UNITS: Final = Form(
         FormField("line_inspected", "安装前线路检查", yes_or_no),
         FormField("invested_wan", "投入资金（万元）", number_of(0, 1_000_000, "万元")),
         FormField("supply_area", "台区", _TEXT64),
-        *_HOUSEHOLD[0],
-        *_MAIN[0],
+        *_HOUSEHOLD,
+        *_MAIN,
     ),
-    (_position, *_HOUSEHOLD[1], *_MAIN[1]),
+    (_position, _HOUSEHOLD_JUDGE, _MAIN_JUDGE),
 )
 DEVICES: Final = Form(
     "devices",
