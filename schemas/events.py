@@ -67,9 +67,17 @@ _ALARM_LABELS: Final = {
 
 
 class AlarmEvent(StrEnum):
-    """What happened to an alarm. It stays open (latched) until a person resets it, whatever its value does."""
+    """What happened to an alarm. Once opened or confirmed it stays open (latched) until a person resets it, whatever its
+    value does."""
 
     OPENED = "opened"
+    PROVISIONAL = "provisional"
+    """A single value of a component that speaks seldom lies over a limit; its next value tells whether that is so. Until
+    then it is no alarm: it is not latched, and not among the open ones."""
+    CONFIRMED = "confirmed"
+    """The next value shows it too: from now on it is an open alarm, as if this event were its opening."""
+    WITHDRAWN = "withdrawn"
+    """The next value shows that there is nothing."""
     ESCALATED = "escalated"
     RECOVERED = "recovered"
     REACTIVATED = "reactivated"
@@ -91,6 +99,9 @@ class AlarmEvent(StrEnum):
 
 _EVENT_LABELS: Final = {
     AlarmEvent.OPENED: "发生",
+    AlarmEvent.PROVISIONAL: "待确认",
+    AlarmEvent.CONFIRMED: "确认",
+    AlarmEvent.WITHDRAWN: "撤回",
     AlarmEvent.ESCALATED: "升级",
     AlarmEvent.RECOVERED: "恢复正常",
     AlarmEvent.REACTIVATED: "再次发生",
