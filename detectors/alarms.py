@@ -92,13 +92,10 @@ def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, contex
     profile = _of_components(profile[shown.which], shown, taken, state)
     times = taken.ts[shown.which], taken.ingest_ts[shown.which], nothing, nothing, nothing, nothing, nothing
     for number in WATCHING[shown.code]:
-        baseline = DETECTORS[number].late
-        if baseline is not None:
+        if DETECTORS[number].late:
             limits = context.limits.rows(DETECTORS[number].kind, profile)
             elements = Elements(shown.slots, shown.value, *times, limits)
-            found = late.judge(
-                state.watched[number], elements, baseline(state.watched[number], elements), points, table
-            )
+            found = late.judge(state.watched[number], elements, points, table)
             _raise_alarms(number, found, shown, taken, context)
 
 

@@ -33,8 +33,9 @@ CHANNEL: Final = np.dtype(
 )
 """One component. `ts`, `own_ts` and `ingest_ts` are the newest value's moment, its time by the device's clock and its
 arrival, which is 0 while there was none; `interval_ms` is how far apart its values usually are, 0 where that is not
-known. `equal` values since the first of that own time have filled `filled_ms` by their arrival. `late` says where its
-late values are (`detectors.late`), 0 for none; `power_on` whether the newest value was a power-on value."""
+known: an outage makes it `FAR` times as long at most. `equal` values since the first of that own time have filled
+`filled_ms` by their arrival. `late` says where its late values are (`detectors.late`), 0 for none; `power_on` whether
+the newest value was a power-on value."""
 
 OWN_MOST_MS: Final = 6 * 3_600_000
 """An own time that jumps by more is of a clock that was set (domain.md, Confirming)."""
@@ -46,6 +47,8 @@ GAP_INTERVALS: Final = 3
 """A value after more than so many of its component's intervals is a first value anew (domain.md, Confirming)."""
 GAP_LEAST_MS: Final = 30_000
 """What is closer together than an alarm may take is no gap: some reports of a second were lost (domain.md, limits)."""
+FAR: Final = 4
+"""Reports that are over four intervals apart are so for an outage, or by an interval that is new [ours]."""
 _MOST_MS: Final = 2**31 - 1
 _ADVANCED: Final = ("ts", "own_ts", "ingest_ts", "interval_ms", "filled_ms", "equal")
 
@@ -55,14 +58,14 @@ class Passed(NamedTuple):
 
     `before_ts` is the moment of the value before, 0 for a first one. `elapsed_ms` is all of the time, 0 for a first
     value. `step_ms` is what a value that lasts is sure to have lasted: no more than two intervals, nothing over a gap.
-    `credit_ms` is the interval, by which a device that reports seldom has confirmed a value itself; 0 for a first value
-    and after a gap. `gap`, bool[m], says where there was one.
+    `interval_ms` is how far apart the values before usually were, 0 where that is not known. `gap`, bool[m], says where
+    there was one.
     """
 
     before_ts: np.ndarray
     elapsed_ms: np.ndarray
     step_ms: np.ndarray
-    credit_ms: np.ndarray
+    interval_ms: np.ndarray
     gap: np.ndarray
 
 
@@ -88,16 +91,16 @@ def advance(
     gap = known & (each > np.maximum(GAP_INTERVALS * interval, GAP_LEAST_MS))
     most = np.where(known, 2 * interval * (equal * usable + 1), elapsed)
     step = np.where(gap, 0, np.minimum(elapsed, most))
-    credit = np.where(gap, 0, np.where(known, np.minimum(each, interval), each))
 
     stands = (own == 0) & ~first
     # Within one time of a coarse clock what was kept comes faster than it was measured: that is no shorter interval.
     coarse = stands & (filled + arrived <= COARSE_MS)
+    grown = np.where(gap, np.minimum(each, FAR * interval), each)
     now = {
         "ts": ts,
         "own_ts": own_ts,
         "ingest_ts": ingest_ts,
-        "interval_ms": np.minimum(np.maximum(each, np.where(coarse, interval, interval - interval // 4)), _MOST_MS),
+        "interval_ms": np.minimum(np.maximum(grown, np.where(coarse, interval, interval - interval // 4)), _MOST_MS),
         "filled_ms": np.where(stands, np.minimum(filled + arrived, _MOST_MS), 0),
         "equal": np.where(stands, np.minimum(equal + 1, 65_535), 0),
     }
@@ -106,11 +109,7 @@ def advance(
         part = slice(begin, begin := begin + len(slots))
         for name, values in now.items():
             table[name][slots] = values[part]
-    return Passed(held["ts"], elapsed, step, credit, gap)
-
-
-FAR: Final = 4
-"""Reports that are over four intervals apart are so for an outage, or by an interval that is new [ours]."""
+    return Passed(held["ts"], elapsed, step, interval, gap)
 
 
 def usual_interval(

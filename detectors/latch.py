@@ -1,9 +1,8 @@
-"""The alarm latch that all detectors share: confirm times, two levels, and the life of an alarm.
+"""The alarm latch that all detectors share: two levels, and the life of an alarm.
 
-A latch belongs to one component and one kind of alarm. It opens when a value has stayed at or above a level for the
-level's confirm time. Where the component reports more seldom than that, it opens at once: the device has confirmed by
-itself, and to wait for its next report would miss the time in which an alarm is due. `detectors.channels` says how long
-a value has lasted; over a gap it has not lasted.
+A latch belongs to one component and one kind of alarm. It opens when a value at or above a level is confirmed
+(`detectors.confirming`). Where a component speaks seldom, its first value over a level is provisional: it is told, and
+the next value confirms or withdraws it. A provisional is no episode and not latched.
 
 From then on the latch is in an episode. It escalates once from warning to alarm. It worsens each time a value holds
 that is `WORSE` times the worst it was told with. It recovers when values have been normal for a confirm time of their
@@ -22,6 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from detectors.confirming import SELDOM_MS, begin_anew, confirms, is_fast, is_seldom, stretch_fields
 from detectors.limits import LimitRows
 from detectors.table import Pool, Table
 from schemas.events import AlarmEvent, Severity
@@ -41,14 +41,13 @@ WORSE: Final = 1.5
 
 LATCH: Final = np.dtype(
     [
-        ("warning_since", "i8"),
-        ("alarm_since", "i8"),
-        ("worse_since", "i8"),
-        ("normal_since", "i8"),
-        ("warning_ms", "i8"),
-        ("alarm_ms", "i8"),
-        ("worse_ms", "i8"),
-        ("normal_ms", "i8"),
+        *stretch_fields("warning"),
+        *stretch_fields("alarm"),
+        *stretch_fields("worse"),
+        *stretch_fields("normal"),
+        ("clock_ms", "i8"),
+        ("provisional_ts", "i8"),
+        ("provisional_episode", "i8"),
         ("onset_ts", "i8"),
         ("episode", "i8"),
         ("normal_ts", "i8"),
@@ -59,16 +58,19 @@ LATCH: Final = np.dtype(
         ("stretch_peak", "f8"),
         ("peak", "f8"),
         ("told_value", "f8"),
+        ("provisional_value", "f8"),
         ("repeats_untold", "i4"),
+        ("provisional", "i1"),
         ("severity", "i1"),
         ("active", "i1"),
         ("told_active", "i1"),
     ]
 )
-"""A latch. The `since` are epoch ms of the first value of an unbroken stretch at or above the level, else 0, and the
-`ms` how long that has lasted: `worse` is a stretch at `WORSE` times `told_value`, which is the highest value that an
-event told, and `normal` one of normal values while the alarm is active. `stretch_peak` is the worst since a stretch
-began, `peak` the worst of the episode.
+"""A latch. Of each stretch there are the fields of `confirming.stretch_fields`: of values at or above a level, of
+`worse` ones, at `WORSE` times `told_value`, which is the highest value that an event told, and of `normal` ones while
+the alarm is active. `clock_ms` is the component's time since the latch was engaged. `stretch_peak` is the worst since a
+stretch began, `peak` the worst of the episode. `provisional` is 1 while the next value is to confirm one, 2 while the
+next late one is, else 0; `provisional_ts`, `_episode` and `_value` are its moment, arrival and value.
 
 `severity` is the highest of the open alarm, 0 when none is open; `active` is 1 while its condition holds, and
 `told_active` what the last event said of that. `repeats_ts` are the arrivals at which a recovery or reactivation was
@@ -87,8 +89,26 @@ EVENTS: Final = (
     AlarmEvent.SUPERSEDED,
     AlarmEvent.RESET,
     AlarmEvent.CLOSED,
+    AlarmEvent.PROVISIONAL,
+    AlarmEvent.CONFIRMED,
+    AlarmEvent.WITHDRAWN,
 )
-OPENED, ESCALATED, RECOVERED, REACTIVATED, AMENDED, WORSENED, SUPERSEDED, RESET, CLOSED = range(len(EVENTS))
+(
+    OPENED,
+    ESCALATED,
+    RECOVERED,
+    REACTIVATED,
+    AMENDED,
+    WORSENED,
+    SUPERSEDED,
+    RESET,
+    CLOSED,
+    PROVISIONAL,
+    CONFIRMED,
+    WITHDRAWN,
+) = range(len(EVENTS))
+BY_NEXT, BY_NEXT_LATE = 1, 2
+"""What confirms or withdraws a provisional (`LATCH`)."""
 LATE_DRAINED_MS: Final = 600_000
 """So long after the last late value over a limit a live one that is normal ends what only late ones have told of: until
 then the true end may still come in [ours]."""
@@ -111,7 +131,7 @@ class Elements(NamedTuple):
     before_ts: np.ndarray
     elapsed_ms: np.ndarray
     step_ms: np.ndarray
-    credit_ms: np.ndarray
+    interval_ms: np.ndarray
     gap: np.ndarray
     limits: LimitRows
 
@@ -208,7 +228,7 @@ class Watched(Table):
         slots = np.array([slot])
         if self["latch"][slot]:
             self.let_rest(slots)
-        if not (held["severity"] or held["warning_since"] or held["alarm_since"]):
+        if not (held["severity"] or held["warning_since"] or held["alarm_since"] or held["provisional"]):
             return
         self.engage(slots, np.array([tuple(held[name] for name in LATCH.names or ())], LATCH))
 
@@ -234,51 +254,117 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
         state.engage(slots[was_at_rest], np.zeros(np.count_nonzero(was_at_rest), LATCH))
     entries = state.entries(slots)
     held = state.latches.packed(entries)
+    first = _first(held, elements)
     reached, is_worse, is_normal = _last_all(held, elements, was_at_rest)
+    reached = np.where(first.confirms, first.level, reached)
 
     before, was_active, told_active = held["severity"].copy(), held["active"] == 1, held["told_active"] == 1
-    is_open, onset = before > 0, np.where(reached == _ALARM, held["alarm_since"], held["warning_since"])
+    is_open = before > 0
+    onset = np.where(reached == _ALARM, held["alarm_since"], held["warning_since"])
+    onset = np.where(first.confirms, held["provisional_ts"], onset)
+    # What is open may be told once more by a first value: that is no other alarm.
+    first_again = first.tells & is_open & ~was_active & (reached == 0) & ~first.is_another
+    reached = np.where(first_again, np.where(np.isfinite(limits["warning"]), _WARNING, _ALARM), reached)
+    onset = np.where(first_again, elements.ts, onset)
     crosses = is_open & ~was_active & (reached > 0)
     superseded = crosses & (held["recovered_ts"] > 0) & (onset - held["recovered_ts"] >= EPISODE_OVER_MS)
     over = _superseded(held, superseded, elements, baseline) if superseded.any() else NOTHING
-    opened = (~is_open & (reached > 0)) | superseded
+    begins = (~is_open & (reached > 0)) | superseded
+    provisional = first.tells & (reached == 0) & (~is_open | (~was_active & first.is_another)) & ~first.waited
+    withdrawn = first.withdraws
     escalated = is_open & ~superseded & (reached > before)
     worsened = is_open & ~superseded & ~escalated & is_worse & (reached > 0)
     recovers = was_active & is_normal
     comes_back = crosses & ~superseded & ~escalated & ~worsened
-    active = (was_active & ~recovers) | opened | crosses | escalated | worsened
+    active = (was_active & ~recovers) | begins | crosses | escalated | worsened
     # A recovery for which there was no room is told once there is.
     room = has_room(held["repeats_ts"].T, elements.ingest_ts)
-    recovered = is_open & told_active & ~active & (values < limits["recovery"]) & room
+    recovered = is_open & told_active & ~active & (values < limits["recovery"]) & room & ~withdrawn
     reactivated = comes_back & ~told_active
 
     held["recovered_ts"] = np.where(recovers, held["normal_since"], held["recovered_ts"])
     held["late_until_ts"] = np.where(recovers, 0, held["late_until_ts"])
-    _begin(held, opened, superseded, onset, elements)
-    held["severity"] = np.where(opened, reached, np.maximum(before, reached))
+    _begin(held, begins, superseded, onset, first.waited, elements)
+    held["severity"] = np.where(begins, reached, np.maximum(before, reached))
     held["active"] = active
     held["repeats_untold"] += recovers.astype(np.int32) - recovered + (comes_back & told_active)
     repeats = recovered | reactivated
     held["repeats_ts"][repeats] = with_repeat(held["repeats_ts"][repeats].T, elements.ingest_ts[repeats]).T
-    tells = opened | escalated | worsened | reactivated
+    tells = begins | escalated | worsened | reactivated
     held["told_active"] = (told_active & ~recovered) | tells
     held["told_value"] = np.where(tells, np.maximum(held["told_value"], values), held["told_value"])
-    held["worse_since"] = np.where(tells, 0, held["worse_since"])
-    held["normal_since"] = np.where(active, held["normal_since"], 0)
-    state.latches.unpack(entries, held)
-    state["latch"][slots] = np.where(_is_quiet(held), -entries, entries)
-    state.let_rest(slots[(held["severity"] == 0) & (held["warning_since"] == 0) & (held["alarm_since"] == 0)])
+    begin_anew(held, "worse", tells)
+    begin_anew(held, "normal", ~active)
     # A reactivation may be at warning level while the alarm keeps the severity it once reached.
     compared = np.where(reached > 0, reached, _WARNING)
-    happened = {OPENED: opened, ESCALATED: escalated, RECOVERED: recovered, REACTIVATED: reactivated}
-    found = _findings(happened | {WORSENED: worsened}, held, compared, elements, baseline)
-    return found if over is NOTHING else _in_turn(over, found)
+    happened = {OPENED: begins & ~first.waited, CONFIRMED: begins & first.waited, ESCALATED: escalated}
+    happened |= {RECOVERED: recovered, REACTIVATED: reactivated, WORSENED: worsened}
+    waits = _told_first(held, {PROVISIONAL: provisional, WITHDRAWN: withdrawn}, elements, baseline)
+    _note_first(held, provisional, begins | withdrawn, elements)
+    found = _findings(happened, held, compared, elements, baseline)
+    state.latches.unpack(entries, held)
+    state["latch"][slots] = np.where(_is_quiet(held), -entries, entries)
+    state.let_rest(slots[_holds_nothing(held)])
+    return _in_turn(over, found, waits)
+
+
+class _First(NamedTuple):
+    """What first values of components that speak seldom come to, bool[m] each but `level`: whether one waits for what
+    comes now, and what comes confirms or withdraws it, the `level` that is confirmed; whether what comes is told as a
+    first value itself; and whether an alarm that is open was normal for so long that this is of another."""
+
+    waited: np.ndarray
+    confirms: np.ndarray
+    withdraws: np.ndarray
+    level: np.ndarray
+    tells: np.ndarray
+    is_another: np.ndarray
+
+
+def _first(held: np.ndarray, elements: Elements) -> _First:
+    values, limits = elements.values, elements.limits
+    is_over, waited = values >= limits["lowest"], held["provisional"] > 0
+    by_next = held["provisional"] == BY_NEXT
+    drained = elements.ingest_ts - held["late_heard_ts"] > LATE_DRAINED_MS
+    level = np.where(np.minimum(values, held["provisional_value"]) >= limits["alarm"], _ALARM, _WARNING)
+    is_short = ((values >= limits["warning"]) & (limits["confirm_warning_ms"] <= SELDOM_MS)) | (
+        (values >= limits["alarm"]) & (limits["confirm_alarm_ms"] <= SELDOM_MS)
+    )
+    recovered_ts = held["recovered_ts"]
+    return _First(
+        waited=waited,
+        confirms=by_next & is_over,
+        withdraws=waited & ~is_over & (by_next | drained),
+        level=level,
+        tells=is_over & is_short & is_seldom(elements.interval_ms, elements.gap),
+        is_another=(recovered_ts > 0) & (elements.ts - recovered_ts >= EPISODE_OVER_MS),
+    )
+
+
+def _note_first(held: np.ndarray, provisional: np.ndarray, over: np.ndarray, elements: Elements) -> None:
+    """Note first values that are told, and that others are `over`, in place."""
+    held["provisional"] = np.where(provisional, BY_NEXT, np.where(over, 0, held["provisional"]))
+    held["provisional_ts"] = np.where(provisional, elements.ts, held["provisional_ts"])
+    held["provisional_episode"] = np.where(provisional, elements.ingest_ts, held["provisional_episode"])
+    held["provisional_value"] = np.where(provisional, elements.values, held["provisional_value"])
+
+
+def _holds_nothing(held: np.ndarray) -> np.ndarray:
+    """Which latches, LATCH[m], are at rest."""
+    nothing: np.ndarray = (held["severity"] == 0) & (held["provisional"] == 0) & ~_has_stretch(held)
+    return nothing
+
+
+def _has_stretch(held: np.ndarray) -> np.ndarray:
+    found: np.ndarray = (held["warning_since"] != 0) | (held["alarm_since"] != 0)
+    return found
 
 
 def _is_quiet(held: np.ndarray) -> np.ndarray:
     """Which latches, LATCH[m], hold nothing to which a normal value means anything."""
-    runs = (held["warning_since"] != 0) | (held["alarm_since"] != 0)
-    quiet: np.ndarray = (held["active"] == 0) & (held["told_active"] == 0) & ~runs
+    quiet: np.ndarray = (
+        (held["active"] == 0) & (held["told_active"] == 0) & (held["provisional"] == 0) & ~_has_stretch(held)
+    )
     return quiet
 
 
@@ -290,53 +376,49 @@ def _last_all(
     The severity that is confirmed, int64[m], 0 for none; whether it is confirmed that it is worse than was told, and
     that it is normal again, bool[m] each."""
     values, limits = elements.values, elements.limits
-    runs = (held["warning_since"] != 0) | (held["alarm_since"] != 0)
-    begins = (values >= limits["lowest"]) & (~runs | elements.gap)
+    begins = (values >= limits["lowest"]) & (~_has_stretch(held) | elements.gap)
     held["stretch_peak"] = np.where(begins, values, np.maximum(held["stretch_peak"], values))
     held["normal_ts"] = np.where(was_at_rest, elements.before_ts, held["normal_ts"])
     is_open = held["severity"] > 0
     held["peak"] = np.where(is_open, np.maximum(held["peak"], values), held["peak"])
+    elapsed_ms = np.where(was_at_rest, 0, elements.elapsed_ms)
+    held["clock_ms"] += elapsed_ms
+    times = {"ts": elements.ts, "step_ms": elements.step_ms, "gap": elements.gap}
+    times |= {"elapsed_ms": elapsed_ms, "clock_ms": held["clock_ms"]}
+    fast = is_fast(elements.interval_ms, elements.gap)
     warning_ms, alarm_ms = limits["confirm_warning_ms"], limits["confirm_alarm_ms"]
-    is_warning = _last(held, "warning", values >= limits["warning"], warning_ms, elements, elements.credit_ms)
-    is_alarm = _last(held, "alarm", values >= limits["alarm"], alarm_ms, elements, elements.credit_ms)
+    is_warning = confirms(held, "warning", values >= limits["warning"], warning_ms, times, fast)
+    is_alarm = confirms(held, "alarm", values >= limits["alarm"], alarm_ms, times, fast)
     is_over = is_open & (values >= WORSE * held["told_value"])
     worse_ms = np.where(np.isfinite(limits["alarm"]), alarm_ms, warning_ms)
-    is_worse = _last(held, "worse", is_over, worse_ms, elements, elements.credit_ms)
-    # No interval confirms that all is well: a single 0 of a device that reports seldom is no recovery.
-    is_under = (held["active"] == 1) & (values < limits["recovery"])
-    is_normal = _last(held, "normal", is_under, limits["confirm_recovery_ms"], elements, 0)
+    is_worse = confirms(held, "worse", is_over, worse_ms, times, fast)
+    # All is well once it has been so without a break: a single 0 is no recovery.
+    is_under, never = (held["active"] == 1) & (values < limits["recovery"]), np.zeros(len(held), np.bool_)
+    is_normal = confirms(held, "normal", is_under, limits["confirm_recovery_ms"], times, never)
     # What reaches a level is live, whoever told of it before.
     held["late_until_ts"] = np.where(values >= limits["lowest"], 0, held["late_until_ts"])
     drained = (held["late_until_ts"] == 0) | (elements.ingest_ts - held["late_heard_ts"] > LATE_DRAINED_MS)
     return np.where(is_alarm, _ALARM, np.where(is_warning, _WARNING, 0)), is_worse, is_normal & drained
 
 
-def _last(
+def _begin(
     held: np.ndarray,
-    stretch: str,
-    holds: np.ndarray,
-    confirm_ms: np.ndarray,
+    begins: np.ndarray,
+    superseded: np.ndarray,
+    onset: np.ndarray,
+    waited: np.ndarray,
     elements: Elements,
-    credit_ms: np.ndarray | int,
-) -> np.ndarray:
-    """Note for how long each value has been such as it `holds` of, bool[m], in place, and say where that is confirmed,
-    bool[m]: by how long it has lasted, or by the interval that the component is given credit for."""
-    since, lasted = held[f"{stretch}_since"], held[f"{stretch}_ms"]
-    begins = holds & ((since == 0) | elements.gap)
-    held[f"{stretch}_since"] = np.where(begins, elements.ts, np.where(holds, since, 0))
-    held[f"{stretch}_ms"] = lasted = np.where(holds & ~begins, lasted + elements.step_ms, 0)
-    confirmed: np.ndarray = holds & (np.maximum(lasted, credit_ms) >= confirm_ms)
-    return confirmed
-
-
-def _begin(held: np.ndarray, opened: np.ndarray, superseded: np.ndarray, onset: np.ndarray, elements: Elements) -> None:
-    """Let an episode begin where one `opened`, in place; its values are those of the stretch that opened it."""
+) -> None:
+    """Let an episode begin where it `begins`, in place; its values are those of the stretch that opened it, and of the
+    first value that `waited`."""
     held["normal_ts"] = np.where(superseded, held["recovered_ts"], held["normal_ts"])
-    held["onset_ts"] = np.where(opened, onset, held["onset_ts"])
-    held["episode"] = np.where(opened, elements.ingest_ts, held["episode"])
-    held["peak"] = np.where(opened, held["stretch_peak"], held["peak"])
+    held["onset_ts"] = np.where(begins, onset, held["onset_ts"])
+    episode = np.where(waited, held["provisional_episode"], elements.ingest_ts)
+    peak = np.maximum(held["stretch_peak"], np.where(waited, held["provisional_value"], -np.inf))
+    held["episode"] = np.where(begins, episode, held["episode"])
+    held["peak"] = np.where(begins, peak, held["peak"])
     for name in ("recovered_ts", "told_value", "repeats_untold", "repeats_ts"):
-        held[name][opened] = 0
+        held[name][begins] = 0
 
 
 def has_room(repeats_ts: Any, ingest_ts: Any) -> Any:
@@ -357,9 +439,32 @@ def _superseded(held: np.ndarray, superseded: np.ndarray, elements: Elements, ba
     return _findings({SUPERSEDED: superseded}, before, np.full(len(before), _WARNING), elements, baseline)
 
 
-def _in_turn(first: Findings, second: Findings) -> Findings:
-    """Both, by element; of one element what is `first` before what is `second`."""
-    joined = [np.concatenate(both) for both in zip(first, second, strict=True)]
+def _told_first(
+    held: np.ndarray, happened: Mapping[int, np.ndarray], elements: Elements, baseline: np.ndarray | None
+) -> Findings:
+    """What is told of first values: each is a warning, whatever it reaches, and has an episode of its own."""
+    provisional = happened[PROVISIONAL]
+    if not (provisional.any() or happened[WITHDRAWN].any()):
+        return NOTHING
+    one = held.copy()
+    for name, of_first, of_now in (
+        ("episode", "provisional_episode", elements.ingest_ts),
+        ("onset_ts", "provisional_ts", elements.ts),
+        ("peak", "provisional_value", elements.values),
+    ):
+        one[name] = np.where(provisional, of_now, held[of_first])
+    one["severity"], one["told_active"], one["repeats_untold"] = _WARNING, provisional, 0
+    reached = np.where(one["peak"] >= elements.limits["alarm"], _ALARM, _WARNING)
+    found = _findings(happened, one, reached, elements, baseline)
+    return found._replace(severity=np.where(found.event == PROVISIONAL, _WARNING, 0))
+
+
+def _in_turn(*parts: Findings) -> Findings:
+    """All findings, by element; of one element in the order of the parts."""
+    some = [part for part in parts if len(part.element)]
+    if len(some) < 2:
+        return some[0] if some else NOTHING
+    joined = [np.concatenate(columns) for columns in zip(*some, strict=True)]
     turn = np.argsort(joined[0], kind="stable")
     return Findings._make(column[turn] for column in joined)
 

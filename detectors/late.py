@@ -1,9 +1,10 @@
 """Late values: those that were measured before values of their component that are known already (补报).
 
 Late values are judged by themselves. Two of them over a limit, with none under it between them by event time, are an
-alarm; a single one is, where the limit needs no confirming. That alarm has the true times of what happened. A late
-value never recovers or ages what live values have told of. It opens, escalates and worsens alarms, shows that an open
-alarm began earlier (`amended`), and recovers alarms of which only late values have told: by two normal ones or more.
+alarm; a single one is, where the limit needs no confirming, else it is provisional. That alarm has the true times of
+what happened. A late value never recovers or ages what live values have told of. It opens, escalates and worsens
+alarms, shows that an open alarm began earlier (`amended`), and recovers alarms of which only late values have told: by
+two normal ones or more.
 
 The last `POINTS` late values of each component are kept, in the order in which they came.
 """
@@ -16,14 +17,19 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from detectors.confirming import SELDOM_MS
 from detectors.latch import (
     AMENDED,
+    BY_NEXT_LATE,
+    CONFIRMED,
     EPISODE_OVER_MS,
     ESCALATED,
     OPENED,
+    PROVISIONAL,
     REACTIVATED,
     RECOVERED,
     SUPERSEDED,
+    WITHDRAWN,
     WORSE,
     WORSENED,
     Elements,
@@ -74,10 +80,6 @@ def note(points: Pool, channels: Table, slots: np.ndarray, ts: np.ndarray, value
     return new
 
 
-def level(state: Watched, elements: Elements) -> None:
-    """The baseline of late values that are compared with a level by themselves: none."""
-
-
 def run_of(
     points: Sequence[tuple[int, float]], ts: int, value: float, level: float, recovery: float, confirm_ms: int
 ) -> LateRun:
@@ -110,23 +112,16 @@ def normal_from(after: Sequence[tuple[int, float]], recovery: float, confirm_ms:
     return 0, np.inf
 
 
-def judge(
-    state: Watched, elements: Elements, baseline: np.ndarray | None, points: Pool, channels: Table
-) -> Iterator[Finding]:
-    """What late values of different components say, in the order of the elements.
-
-    With a `baseline`, float64[m], it is compared what they lie over it; where that is NaN they are not judged.
-    """
-    over = np.zeros(len(elements.slots)) if baseline is None else baseline
-    rise = elements.values - over
-    reaches = rise >= elements.limits["lowest"]
+def judge(state: Watched, elements: Elements, points: Pool, channels: Table) -> Iterator[Finding]:
+    """What late values of different components say, in the order of the elements."""
+    reaches = elements.values >= elements.limits["lowest"]
     engaged = state["latch"][elements.slots] != 0
-    for number in (reaches | (engaged & ~np.isnan(over))).nonzero()[0].tolist():
-        entry, latch = int(channels["late"][elements.slots[number]]), _LateLatch(state, elements, number, rise[number])
+    for number in (reaches | engaged).nonzero()[0].tolist():
+        entry, latch = int(channels["late"][elements.slots[number]]), _LateLatch(state, elements, number)
         kept = zip(points["ts"][entry].tolist(), points["value"][entry].tolist(), strict=True)
-        shown = [(ts, value - float(over[number])) for ts, value in kept if ts]
+        shown = [(ts, value) for ts, value in kept if ts]
         for said in latch.over(shown) if reaches[number] else latch.under(shown):
-            yield latch.told(said, np.nan if baseline is None else float(baseline[number]))
+            yield latch.told(said)
         latch.put()
 
 
@@ -142,10 +137,10 @@ class _Said(NamedTuple):
 class _LateLatch:
     """The latch of one component while a late value of it is judged."""
 
-    def __init__(self, state: Watched, elements: Elements, number: int, value: float) -> None:
+    def __init__(self, state: Watched, elements: Elements, number: int) -> None:
         self._state, self._elements, self._number = state, elements, number
         self._slot = int(elements.slots[number])
-        self.ts, self.value = int(elements.ts[number]), float(value)
+        self.ts, self.value = int(elements.ts[number]), float(elements.values[number])
         self.ingest_ts = int(elements.ingest_ts[number])
         names = ("warning", "alarm", "recovery", "confirm_warning_ms", "confirm_alarm_ms", "confirm_recovery_ms")
         self.limits = {name: elements.limits[name][number].item() for name in names}
@@ -155,20 +150,31 @@ class _LateLatch:
         """Let the state have it, if it holds anything."""
         self._state.put_latch(self._slot, self.held)
 
-    def told(self, said: _Said, baseline: float) -> Finding:
+    def told(self, said: _Said) -> Finding:
         """A finding."""
         held, (event, level, ts, value) = self.held, said
         limit = self.limits["alarm" if level is Severity.ALARM else "warning"]
         limit = limit if np.isfinite(limit) else 0.0
+        if event in (PROVISIONAL, WITHDRAWN):
+            waits = event == PROVISIONAL
+            return Finding(
+                self._number, event, int(Severity.WARNING) if waits else 0, int(Severity.WARNING), level, value, limit,
+                held["provisional_ts"], held["provisional_episode"], held["provisional_value"], np.nan, ts, True,
+                waits, 0,
+            )  # fmt: skip
         severity = 0 if event in (RECOVERED, SUPERSEDED) else int(level)
         return Finding(
             self._number, event, severity, held["severity"], level, value, limit, held["onset_ts"], held["episode"],
-            held["peak"], baseline, ts, True, bool(held["told_active"]) and event != SUPERSEDED, held["repeats_untold"],
+            held["peak"], np.nan, ts, True, bool(held["told_active"]) and event != SUPERSEDED, held["repeats_untold"],
         )  # fmt: skip
 
     def under(self, points: Sequence[tuple[int, float]]) -> Iterator[_Said]:
         """A late value under the limits."""
         held, limits = self.held, self.limits
+        if held["provisional"] == BY_NEXT_LATE:
+            held["provisional"] = 0
+            reached = held["provisional_value"] >= limits["alarm"]
+            yield _Said(WITHDRAWN, Severity.ALARM if reached else Severity.WARNING, self.ts, self.value)
         if held["severity"] and self.ts < held["onset_ts"]:
             held["normal_ts"] = max(held["normal_ts"], self.ts)
         if held["active"] and 0 < held["late_until_ts"] < self.ts:
@@ -185,8 +191,8 @@ class _LateLatch:
         if level is not None and comes_back and run.first - held["recovered_ts"] >= EPISODE_OVER_MS:
             yield _Said(SUPERSEDED, self._lowest(), self.ts, self.value)
             yield from self._open(level, run, normal_ts=held["recovered_ts"])
-        elif level is not None and not held["severity"]:
-            yield from self._open(level, run)
+        elif not held["severity"]:
+            yield from self._first(level, run)
         elif level is not None and level > held["severity"]:
             held["onset_ts"] = min(held["onset_ts"], run.first) if run.first > held["normal_ts"] else held["onset_ts"]
             held["severity"] = int(level)
@@ -208,6 +214,21 @@ class _LateLatch:
         elif level is not None and comes_back:
             held["repeats_ts"] = with_repeat(held["repeats_ts"], self.ingest_ts)
             yield from self._tell(REACTIVATED, level, run, comes_back)
+
+    def _first(self, level: Severity | None, run: LateRun) -> Iterator[_Said]:
+        """There was no alarm."""
+        held, limits = self.held, self.limits
+        reached = Severity.ALARM if self.value >= limits["alarm"] else Severity.WARNING
+        is_short = any(
+            self.value >= limits[name] and limits[f"confirm_{name}_ms"] <= SELDOM_MS for name in ("warning", "alarm")
+        )
+        if level is not None:
+            yield from self._open(level, run)
+        elif not held["provisional"] and is_short:
+            held["provisional"], held["provisional_ts"] = BY_NEXT_LATE, self.ts
+            held["provisional_episode"], held["provisional_value"] = self.ingest_ts, self.value
+            held["late_heard_ts"] = self.ingest_ts
+            yield _Said(PROVISIONAL, reached, self.ts, self.value)
 
     def _tell(self, event: int, level: Severity, run: LateRun, comes_back: bool) -> Iterator[_Said]:
         """Tell what an open alarm has come to; where it comes back, it is active for as long as late values tell."""
@@ -245,12 +266,14 @@ class _LateLatch:
     def _open(self, level: Severity, run: LateRun, normal_ts: int = 0) -> Iterator[_Said]:
         held = self.held
         live = held["warning_since"] or held["alarm_since"]
-        held["severity"], held["active"], held["episode"] = int(level), 1, self.ingest_ts
+        waited = held["provisional"] > 0
+        held["severity"], held["active"], held["provisional"] = int(level), 1, 0
+        held["episode"] = held["provisional_episode"] if waited else self.ingest_ts
         held["onset_ts"], held["normal_ts"], held["told_active"] = run.first, max(run.before, normal_ts), 1
         held["peak"] = max(run.peak, held["stretch_peak"]) if live else run.peak
         held["told_value"], held["worse_since"], held["recovered_ts"], held["repeats_untold"] = self.value, 0, 0, 0
         held["repeats_ts"] = np.zeros_like(held["repeats_ts"])
-        yield _Said(OPENED, level, run.first, self.value)
+        yield _Said(CONFIRMED if waited else OPENED, level, run.first, self.value)
         if not live:
             yield from self._last(level, run)
 

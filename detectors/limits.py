@@ -36,8 +36,6 @@ LIMIT: Final = np.dtype(
         ("confirm_warning_ms", "i8"),
         ("confirm_alarm_ms", "i8"),
         ("confirm_recovery_ms", "i8"),
-        ("learn_ms", "i8"),
-        ("learn_samples", "i8"),
         ("memory_ms", "i8"),
         ("window_ms", "i8"),
     ]

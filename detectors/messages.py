@@ -13,9 +13,12 @@ _STATES: Final = {
     AlarmEvent.WORSENED: "，持续恶化",
     AlarmEvent.REACTIVATED: "，再次发生",
     AlarmEvent.AMENDED: "，起始时间提前",
+    AlarmEvent.PROVISIONAL: "，待下一读数确认",
+    AlarmEvent.CONFIRMED: "，已确认",
 }
 _ENDS: Final = {
     AlarmEvent.RECOVERED: ("恢复", "已恢复正常，待人工复位"),
+    AlarmEvent.WITHDRAWN: ("撤回", "未获确认，已撤回"),
     AlarmEvent.SUPERSEDED: ("取代", "未经复位，由新的告警取代"),
     AlarmEvent.RESET: ("复位", "已复位"),
     AlarmEvent.CLOSED: ("关闭", "已关闭"),
@@ -42,8 +45,9 @@ def alarm_message(
     """
     unit, (tag, end) = unit_of(kind), _ENDS.get(event, (severity.label, ""))
     head = f"{'【补报】' if late else ''}【{tag}】{device} 第{component + 1}路 {kind.label}"
-    if kind is AlarmKind.RESIDUAL_CURRENT_RISE and baseline is not None:
-        measured = f"较基线 {baseline:.4g}{unit} {'相差' if end else '升高'} {value:.4g}{unit}"
+    if baseline is not None:
+        usual = "均值" if kind is AlarmKind.TEMPERATURE_RISE else "基线"
+        measured = f"较{usual} {baseline:.4g}{unit} {'相差' if end else '升高'} {value:.4g}{unit}"
     else:
         measured = f"当前 {value:.4g}{unit}"
     told = f"{end}：{measured}" if end else f"{_STATES.get(event, '')}：{measured}，限值 {limit:.4g}{unit}"

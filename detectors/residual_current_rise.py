@@ -1,8 +1,12 @@
-"""Residual current by its rise over the device's own learned baseline.
+"""Residual current by a sudden rise over the component's own level.
 
-A line that always leaks 40 mA and now leaks 160 mA is failing, though 160 mA is normal elsewhere. The baseline is a
-running mean while it is learned, and from then on forgets with `memory_ms`. It learns only from values that are no
-rise, so a fault never becomes the new normal. Until it is learned (`learn_ms` and `learn_samples`), no rise is found.
+A line that leaks 40 mA and a quarter of an hour later leaks 160 mA is failing, though 160 mA is normal elsewhere. The
+natural leakage of an office line rises by 97 mA within an hour each morning; so what counts is the rise within half an
+hour (domain.md, Confirming). The level is what has been usual in `window_ms`, taken in `PARTS` parts of which each has
+the mean of its values: the second lowest of these, so that one that was wrong or off does not count. What has risen is
+not taken in: as long as a rise is there, the level stays. A rise that a person has accepted is part of the level from
+then on. Where no two parts have values, because the component is new, speaks too seldom or was away, there is no level,
+and no rise is found; slow early warning looks after these.
 """
 
 from __future__ import annotations
@@ -13,48 +17,82 @@ import numpy as np
 
 from detectors.latch import AT_REST, NOTHING, Elements, Findings, Watched, step
 
-STATE: Final = np.dtype([AT_REST, ("baseline", "f8"), ("known_ms", "i8"), ("unlearned_ms", "i8"), ("samples", "i4")])
-"""`known_ms` is for how long the component is known, `unlearned_ms` how long ago it last taught its baseline."""
-
-MAX_SAMPLES: Final = 1_000_000
-"""Where counting stops: 1/n is long below any forgetting by then."""
+PARTS: Final = 6
+"""Of half an hour each is 5 min: several values of a device that reports each minute [ours]."""
+STATE: Final = np.dtype(
+    [
+        AT_REST,
+        ("level_ma", "f8"),
+        ("accepted_ma", "f8"),
+        ("sum_ma", "f8"),
+        ("mean_ma", "f8", (PARTS,)),
+        ("clock_ms", "i8"),
+        ("values", "i4"),
+        ("has_mean", "i1", (PARTS,)),
+        ("has_level", "i1"),
+    ]
+)
+"""`values` of the part that runs have the sum `sum_ma`. `mean_ma` are the means of the parts before, where `has_mean`,
+a ring by the number of the part; `level_ma` is what they come to. `clock_ms` is for how long values have been taken in.
+What is at or below `accepted_ma` a person has accepted."""
 
 
 def detect(state: Watched, elements: Elements) -> Findings:
-    """Compare each value's rise over its baseline, in mA, with the limits, then let the normal values teach it."""
-    slots, limits = elements.slots, elements.limits
-    known = state["known_ms"][slots] + elements.elapsed_ms
-    state["known_ms"][slots] = known
-    state["unlearned_ms"][slots] += elements.elapsed_ms
-    learned = (state["samples"][slots] >= limits["learn_samples"]) & (known >= limits["learn_ms"])
-    baseline = state["baseline"][slots]
-    rise = elements.values - baseline
-    risen = learned & (rise >= limits["warning"])
-    _learn(state, elements.take(~risen) if np.count_nonzero(risen) else elements)
-    judged = learned.nonzero()[0]
-    if not len(judged):
+    """Compare each value's rise over its level, in mA, with the limits, then take in those that have not risen."""
+    slots = elements.slots
+    # While an alarm is active, or may become one, its level stays.
+    stays = state["latch"][slots] > 0
+    _let_pass(state, elements.take(~stays) if stays.any() else elements)
+    usual = np.maximum(state["level_ma"][slots], state["accepted_ma"][slots])
+    judged = state["has_level"][slots] == 1
+    rise = elements.values - usual
+    risen = judged & (rise >= elements.limits["lowest"])
+    taken = ~stays & ~risen
+    _take_in(state, slots[taken], elements.values[taken])
+    which = judged.nonzero()[0]
+    if not len(which):
         return NOTHING
-    findings = step(state, elements._replace(values=rise).take(judged), baseline[judged])
-    return findings._replace(element=judged[findings.element])
+    findings = step(state, elements._replace(values=rise).take(which), usual[which])
+    return findings._replace(element=which[findings.element])
 
 
-def late(state: Watched, elements: Elements) -> np.ndarray:
-    """What late values are compared with, float64[m]: the baseline, NaN where none is learned yet."""
-    slots, limits = elements.slots, elements.limits
-    learned = (state["samples"][slots] >= limits["learn_samples"]) & (state["known_ms"][slots] >= limits["learn_ms"])
-    return np.where(learned, state["baseline"][slots], np.nan)
+def level(state: Watched, slot: int) -> float:
+    """What values of a component are compared with, mA."""
+    return max(float(state["level_ma"][slot]), float(state["accepted_ma"][slot]))
 
 
-def _learn(state: Watched, elements: Elements) -> None:
-    """Weigh a value by 1/n at first and by elapsed / (memory + elapsed) later, whichever is more.
+def accept(state: Watched, slot: int, risen_ma: float) -> None:
+    """Let a rise of so much over the level be part of it from now on."""
+    state["accepted_ma"][slot] = level(state, slot) + risen_ma
 
-    Rational on purpose: exp() differs in its last bit between numpy and Python, and the slow twin compares exactly.
-    """
-    slots, values, limits = elements.slots, elements.values, elements.limits
-    held, baseline, elapsed = state["samples"][slots], state["baseline"][slots], state["unlearned_ms"][slots]
-    samples = np.minimum(held + 1, MAX_SAMPLES)
-    # The first value weighs 1, whatever the time since nothing.
-    weight = np.maximum(1.0 / samples, elapsed / np.maximum(limits["memory_ms"] + elapsed, 1))
-    state["baseline"][slots] = baseline + weight * (values - baseline)
-    state["unlearned_ms"][slots] = 0
-    state["samples"][slots] = samples
+
+def _let_pass(state: Watched, elements: Elements) -> None:
+    """Let the clocks go on; where that ends a part, take its mean."""
+    slots, part_ms = elements.slots, np.maximum(elements.limits["window_ms"] // PARTS, 1)
+    clock = state["clock_ms"][slots]
+    state["clock_ms"][slots] = after = clock + elements.elapsed_ms
+    before, now = clock // part_ms, after // part_ms
+    ended = (now > before).nonzero()[0]
+    if len(ended):
+        _end_parts(state, slots[ended], before[ended], now[ended])
+
+
+def _end_parts(state: Watched, slots: np.ndarray, before: np.ndarray, now: np.ndarray) -> None:
+    """End the parts from `before` on, so that the parts `now` run; those between have no values."""
+    mean, has_mean, values = state["mean_ma"][slots], state["has_mean"][slots], state["values"][slots]
+    parts = np.arange(PARTS)
+    # How many parts back each place of the ring was written last, the part that just ended being the first.
+    back = (now[:, None] - 1 - parts) % PARTS
+    is_ended = back == (now - before)[:, None] - 1
+    mean = np.where(is_ended, (state["sum_ma"][slots] / np.maximum(values, 1))[:, None], mean)
+    has_mean = np.where(is_ended, (values > 0)[:, None], np.where(back < (now - before)[:, None], 0, has_mean))
+    ordered = np.sort(np.where(has_mean == 1, mean, np.inf), axis=1)
+    has_level = has_mean.sum(axis=1) >= 2
+    state["mean_ma"][slots], state["has_mean"][slots] = mean, has_mean
+    state["has_level"][slots], state["level_ma"][slots] = has_level, np.where(has_level, ordered[:, 1], 0.0)
+    state["sum_ma"][slots] = state["values"][slots] = 0
+
+
+def _take_in(state: Watched, slots: np.ndarray, values: np.ndarray) -> None:
+    state["sum_ma"][slots] += values
+    state["values"][slots] += 1

@@ -46,31 +46,28 @@ from schemas.reports import Reports
 class Detector:
     """One detector: what it looks for, in which quantity, the state of one component, and the function that detects.
 
-    `late` gives the baseline that late values are compared with (`detectors.late.judge`), if they are compared with
-    any; it is None where they are never judged."""
+    `late` says whether late values are judged (`detectors.late.judge`)."""
 
     kind: AlarmKind
     quantity: str
     state: np.dtype
     detect: Callable[[Watched, Elements], Findings]
-    late: Callable[[Watched, Elements], np.ndarray | None] | None
+    late: bool
 
 
 DETECTORS: Final = (
-    Detector(
-        AlarmKind.RESIDUAL_CURRENT, "residual_current_ma", residual_current.STATE, residual_current.detect, late.level
-    ),
+    Detector(AlarmKind.RESIDUAL_CURRENT, "residual_current_ma", residual_current.STATE, residual_current.detect, True),
+    # A rise needs values one after the other, which late ones are not.
     Detector(
         AlarmKind.RESIDUAL_CURRENT_RISE,
         "residual_current_ma",
         residual_current_rise.STATE,
         residual_current_rise.detect,
-        residual_current_rise.late,
+        False,
     ),
-    Detector(AlarmKind.TEMPERATURE, "temperature_c", temperature.STATE, temperature.detect, late.level),
-    # A rate needs values one after the other, which late ones are not.
-    Detector(AlarmKind.TEMPERATURE_RISE, "temperature_c", temperature_rise.STATE, temperature_rise.detect, None),
-    Detector(AlarmKind.ARC_FAULT, "arc_half_cycles", arc_fault.STATE, arc_fault.detect, late.level),
+    Detector(AlarmKind.TEMPERATURE, "temperature_c", temperature.STATE, temperature.detect, True),
+    Detector(AlarmKind.TEMPERATURE_RISE, "temperature_c", temperature_rise.STATE, temperature_rise.detect, False),
+    Detector(AlarmKind.ARC_FAULT, "arc_half_cycles", arc_fault.STATE, arc_fault.detect, True),
 )
 """All detectors. The order is part of the positions of events: append, never reorder."""
 
@@ -400,7 +397,6 @@ class PartitionState:
         if len(gone):
             self.forget(gone)
             return
-        # Whose alarm is only coming up must speak again to be at rest.
         earliest = int(np.where(alarmed, now + FORGOTTEN_ONCE_MS, due_ts).min())
         self._full_until = earliest + -earliest % _MINUTE_MS
 
@@ -410,11 +406,13 @@ class PartitionState:
         return [known.get(self.device_ids[row]) == row for row in rows.tolist()]
 
     def _alarmed(self, rows: np.ndarray) -> np.ndarray:
-        """Which of the rows have a latch that is not at rest, bool[k]."""
+        """Which of the rows have an open alarm, bool[k]."""
         found = np.zeros(len(rows), np.int64)
         for code, numbers in WATCHING.items():
             width = self.rows["width"][rows, code].astype(np.int64)
             slots, owner = self.slots(code, rows), np.repeat(np.arange(len(rows)), width)
             for number in numbers:
-                found += np.bincount(owner, self.watched[number]["latch"][slots] != 0, len(rows)).astype(np.int64)
+                watched = self.watched[number]
+                is_open = (watched["latch"][slots] != 0) & (watched.latches["severity"][watched.entries(slots)] > 0)
+                found += np.bincount(owner, is_open, len(rows)).astype(np.int64)
         return found > 0

@@ -90,7 +90,7 @@ class Pool(Table):
     """A table whose entries are handed out in runs."""
 
     def __init__(self, dtype: np.dtype) -> None:
-        super().__init__(dtype)
+        super().__init__(dtype, 1)
         self.room = Room()
 
     def allot(self, sizes: np.ndarray) -> np.ndarray:

@@ -67,13 +67,13 @@ _ALARM_LABELS: Final = {
 
 
 class AlarmEvent(StrEnum):
-    """What happened to an alarm. Once opened or confirmed it stays open (latched) until a person resets it, whatever its
-    value does."""
+    """What happened to an alarm. Once opened or confirmed it stays open (latched) until a person resets it, whatever
+    its value does."""
 
     OPENED = "opened"
     PROVISIONAL = "provisional"
-    """A single value of a component that speaks seldom lies over a limit; its next value tells whether that is so. Until
-    then it is no alarm: it is not latched, and not among the open ones."""
+    """A single value of a component that speaks seldom lies over a limit; its next value tells whether that is so.
+    Until then it is no alarm: it is not latched, and not among the open ones."""
     CONFIRMED = "confirmed"
     """The next value shows it too: from now on it is an open alarm, as if this event were its opening."""
     WITHDRAWN = "withdrawn"

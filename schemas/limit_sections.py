@@ -16,8 +16,10 @@ from schemas.events import AlarmKind
 from schemas.quantities import BY_NAME
 
 LEVELS: Final = ("warning", "alarm")
-SECONDS: Final = ("confirm_warning_s", "confirm_alarm_s", "confirm_recovery_s", "learn_s", "memory_s", "window_s")
-NUMBERS: Final = ("recovery_margin", "learn_samples", *SECONDS)
+SECONDS: Final = ("confirm_warning_s", "confirm_alarm_s", "confirm_recovery_s", "memory_s", "window_s")
+RETIRED: Final = ("learn_s", "learn_samples")
+"""Settings of releases before: they are taken, so that what was set is not refused as a whole, and mean nothing."""
+NUMBERS: Final = ("recovery_margin", *SECONDS, *RETIRED)
 LABELS: Final[Mapping[str, str]] = {
     "warning": "预警值",
     "alarm": "报警值",
@@ -43,10 +45,12 @@ BY_OPERATOR: Final = "set by the operator"
 """The document of a level that names none."""
 DEFAULTS: Final = Path(__file__).with_name("limits.toml")
 _NEEDED: Final[Mapping[AlarmKind, Sequence[str]]] = {
-    AlarmKind.RESIDUAL_CURRENT_RISE: ("learn_s", "learn_samples", "memory_s"),
-    AlarmKind.TEMPERATURE_RISE: ("window_s",),
+    AlarmKind.RESIDUAL_CURRENT_RISE: ("window_s",),
+    AlarmKind.TEMPERATURE_RISE: ("memory_s",),
 }
-"""What may not be 0: a baseline learned from nothing, or a rate over no time, makes alarms of noise."""
+"""What may not be 0: a level or a mean over no time makes alarms of noise."""
+_LEAST_S: Final = 0.001
+"""The least that times are counted by."""
 _MOST: Final = 1e12
 """Beyond every level and every time; in milliseconds it still fits an int64 [ours]."""
 
@@ -100,22 +104,19 @@ def limit_of(kind: AlarmKind, section: LimitsTable) -> tuple[float, ...]:
         )
     numbers = {name: _number(name, section.get(name, 0)) for name in NUMBERS}
     for name in _NEEDED.get(kind, ()):
-        least = 1 if name == "learn_samples" else 0.001
-        if numbers[name] < least:
+        if numbers[name] < _LEAST_S:
             raise LimitsError(
-                f"{name} must be {least:g} or more, got {section.get(name, 0)!r}",
-                f"{LABELS[name]}（{name}）必须在{least:g}到{_MOST:g}之间，不能是{section.get(name, 0)}",
+                f"{name} must be {_LEAST_S:g} or more, got {section.get(name, 0)!r}",
+                f"{LABELS[name]}（{name}）必须在{_LEAST_S:g}到{_MOST:g}之间，不能是{section.get(name, 0)}",
             )
-    *confirms, learn, memory, window = (round(numbers[name] * 1000) for name in SECONDS)
+    *confirms, memory, window = (round(numbers[name] * 1000) for name in SECONDS)
     lowest, margin = min(warning, alarm), numbers["recovery_margin"]
     if math.isfinite(lowest) and margin >= lowest:
         raise LimitsError(
             f"recovery_margin {margin:g} must lie below the level {lowest:g}, or no value is normal again",
             f"恢复回差（recovery_margin）{margin:g}必须小于最低的限值{lowest:g}，否则任何值都不算恢复",
         )
-    recovery = lowest - margin
-    samples = int(numbers["learn_samples"])
-    return warning, alarm, lowest, recovery, *confirms, learn, samples, memory, window
+    return warning, alarm, lowest, lowest - margin, *confirms, memory, window
 
 
 def _level(section: LimitsTable, name: str) -> float:
@@ -155,4 +156,4 @@ def source_of(section: LimitsTable, name: str) -> str:
 
 def unit_of(kind: AlarmKind) -> str:
     """The unit of the levels of a kind of alarm."""
-    return "℃/分钟" if kind is AlarmKind.TEMPERATURE_RISE else BY_NAME[QUANTITY_OF[kind]].unit
+    return BY_NAME[QUANTITY_OF[kind]].unit

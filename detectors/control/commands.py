@@ -6,12 +6,12 @@ crash, to a row that is newer than what else is known of the partition, does not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from detectors import aggregates, minutes, statuses
+from detectors import aggregates, minutes, residual_current_rise, statuses
 from detectors.limits import LimitTable
 from detectors.messages import named, order_message
 from detectors.registered import whereabouts
@@ -95,8 +95,7 @@ def _accept_rise(command: Command, row: int, at: OrderAt, state: PartitionState,
         return Obeyed(_NO_RISE)
     ended = [_end(one, AlarmEvent.CLOSED, command, row, at, state, limits) for one in chosen]
     for one in chosen:
-        # For how long the component is known stays: the level of now is learned by its next values.
-        state.watched[one.number]["samples"][one.slot] = 0
+        residual_current_rise.accept(state.watched[one.number], one.slot, one.held["told_value"])
     return Obeyed(alarms=ended)
 
 
@@ -104,7 +103,11 @@ def _replace(command: Command, row: int, at: OrderAt, state: PartitionState, lim
     this = np.array([row])
     closed = aggregates.all_open(state.minutes, this)
     told = minutes.told(closed, state, *(np.full(len(closed.row), one) for one in (at.offset, at.number)))
-    ended = [_end(one, AlarmEvent.CLOSED, command, row, at, state, limits) for one in _latched(row, None, state)]
+    ended = [
+        _ended(one, event, command, row, at, state, limits)
+        for one in _latched(row, None, state, waiting=True)
+        for one, event in _parts(one)
+    ]
     had_faults = row in state.told
     state.clear(this)
     for name in set(ROW.names or ()) - _KEPT:
@@ -120,8 +123,9 @@ def _maintain(command: Command, row: int, at: OrderAt, state: PartitionState, li
     return Obeyed(statuses=[statuses.status_event(state, row, at.offset, at.number)])
 
 
-def _latched(row: int, component: int | None, state: PartitionState) -> list[_Latched]:
-    """The open alarms of a device, or of one of its components, in the order of detectors and components."""
+def _latched(row: int, component: int | None, state: PartitionState, waiting: bool = False) -> list[_Latched]:
+    """The open alarms of a device, or of one of its components, in the order of detectors and components; with those
+    that are `waiting` for a next value, if these are asked for."""
     found = []
     for number, detector in enumerate(DETECTORS):
         code = CODES[detector.quantity]
@@ -129,9 +133,21 @@ def _latched(row: int, component: int | None, state: PartitionState) -> list[_La
         for each in range(width):
             if component in (None, each) and state.watched[number]["latch"][first + each]:
                 held = state.watched[number].latch_of(first + each)
-                if held["severity"]:
+                if held["severity"] or (waiting and held["provisional"]):
                     found.append(_Latched(number, each, first + each, held))
     return found
+
+
+def _parts(one: _Latched) -> Iterator[tuple[_Latched, AlarmEvent]]:
+    """What ends with a latch: its alarm, and what waits for a next value, as if that were one."""
+    held = one.held
+    if held["severity"]:
+        yield one, AlarmEvent.CLOSED
+    if held["provisional"]:
+        value = held["provisional_value"]
+        waits = {"severity": int(Severity.WARNING), "episode": held["provisional_episode"], "repeats_untold": 0}
+        waits |= {"onset_ts": held["provisional_ts"], "peak": value, "told_value": value}
+        yield one._replace(held={**held, **waits}), AlarmEvent.WITHDRAWN
 
 
 def _id_of(one: _Latched, row: int, state: PartitionState) -> str:
@@ -149,6 +165,19 @@ def _end(
 ) -> Alarm:
     """Put an open alarm at rest, and tell it."""
     state.watched[one.number].let_rest(np.array([one.slot]))
+    return _ended(one, event, command, row, at, state, limits)
+
+
+def _ended(
+    one: _Latched,
+    event: AlarmEvent,
+    command: Command,
+    row: int,
+    at: OrderAt,
+    state: PartitionState,
+    limits: LimitTable,
+) -> Alarm:
+    """What is told of an alarm that is over."""
     held, kind, quantity = one.held, one.kind, BY_NAME[DETECTORS[one.number].quantity]
     test, known = bool(state.rows["test"][row]), state.known(row)
     (device_kind,) = state.kinds(np.array([row])).tolist()
@@ -156,7 +185,6 @@ def _end(
     origin = limits.origin(kind, profile, held["severity"])
     level = "alarm" if held["severity"] == Severity.ALARM else "warning"
     limit = float(limits.columns[kind][level][profile])
-    is_rise = kind is AlarmKind.RESIDUAL_CURRENT_RISE
     device_id = state.device_ids[row]
     return Alarm(
         v=VERSION,
@@ -180,7 +208,7 @@ def _end(
         # The level may have been switched off while the alarm was open, and JSON has no infinity.
         limit=limit if np.isfinite(limit) else 0.0,
         peak=held["peak"],
-        baseline=float(state.watched[one.number]["baseline"][one.slot]) if is_rise else None,
+        baseline=_baseline(one, state),
         limit_from=origin.document,
         limit_by=origin.by,
         limit_since_ts=origin.since_ts,
@@ -190,7 +218,7 @@ def _end(
             kind, event, named(device_id, known), one.component, held["peak"], test, command.by, command.why
         ),
         source_offset=at.offset,
-        source_ordinal=at.number << 16 | one.number << 8 | one.component << 2,
+        source_ordinal=at.number << 16 | one.number << 8 | one.component << 2 | (event == AlarmEvent.WITHDRAWN),
         severity_highest=held["severity"],
         active=False,
         repeats_untold=held["repeats_untold"],
@@ -198,6 +226,14 @@ def _end(
         by=command.by,
         why=command.why,
     )
+
+
+def _baseline(one: _Latched, state: PartitionState) -> float | None:
+    """What the values of a component are compared with, where they are compared with any."""
+    watched = state.watched[one.number]
+    if one.kind is AlarmKind.RESIDUAL_CURRENT_RISE:
+        return residual_current_rise.level(watched, one.slot)
+    return float(watched["mean_c"][one.slot]) if one.kind is AlarmKind.TEMPERATURE_RISE else None
 
 
 _BY_KIND: Final[Mapping[CommandKind, Callable[[Command, int, OrderAt, PartitionState, LimitTable], Obeyed]]] = {

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from detectors.device_status import OFFLINE_AFTER_MS, OFFLINE_MOST_MS, OVERDUE_AFTER_MS
-from detectors.twin.latches import Level, Rate, Rise, Value
+from detectors.twin.latches import Level, Rise, Warming
+from detectors.twin.stretches import Value
 from schemas.events import VERSION, AlarmKind, DeviceStatus, Status
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 from schemas.report_rules import Reading, Reason
@@ -31,7 +32,7 @@ WATCHED: Final = {
 }
 NUMBERS: Final = {kind: number for number, kind in enumerate(kind for kinds in WATCHED.values() for kind in kinds)}
 
-Twin = Level | Rise | Rate
+Twin = Level | Rise | Warming
 
 
 @dataclass
@@ -59,16 +60,15 @@ class Channel:
         known = self.interval_ms > 0
         gap = known and each > max(3 * self.interval_ms, 30_000)
         most = 2 * self.interval_ms * (self.equal + 1 if usable else 1) if known else elapsed
-        credit = 0 if gap else min(each, self.interval_ms) if known else each
-        passed = Value(
-            value, report.ts, report.ingest_ts, self.ts, elapsed, 0 if gap else min(elapsed, most), credit, gap
-        )
+        step_ms = 0 if gap else min(elapsed, most)
+        passed = Value(value, report.ts, report.ingest_ts, self.ts, elapsed, step_ms, self.interval_ms, gap)
         stands = own == 0 and not first
         self.filled_ms = min(self.filled_ms + arrived, 2**31 - 1) if stands else 0
         self.equal = min(self.equal + 1, 65_535) if stands else 0
+        grown = min(each, 4 * self.interval_ms) if gap else each
         if not (stands and self.filled_ms <= MINUTE_MS):
             self.interval_ms -= self.interval_ms // 4
-        self.interval_ms = min(max(each, self.interval_ms), 2**31 - 1)
+        self.interval_ms = min(max(grown, self.interval_ms), 2**31 - 1)
         self.ts, self.own_ts, self.ingest_ts = report.ts, report.reading.event_ts, report.ingest_ts
         return passed
 
@@ -125,8 +125,9 @@ class Device:
 
     @property
     def alarmed(self) -> bool:
-        """Whether any latch holds something."""
-        return any(not twin.latch.rests for channel in self.channels.values() for twin in channel.twins.values())
+        """Whether any alarm is open."""
+        latches = (twin.latch for channel in self.channels.values() for twin in channel.twins.values())
+        return any(latch.severity is not None for latch in latches)
 
 
 @dataclass(frozen=True)

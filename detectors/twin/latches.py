@@ -7,25 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from detectors.twin.stretches import Stretch, Value
 from schemas.events import AlarmEvent, Severity
 
 DAY_MS: Final = 86_400_000
 
 Limits = dict[str, Any]
 """The fields of a LIMIT row, by name."""
-
-
-class Value(NamedTuple):
-    """One value of a component in its time."""
-
-    value: float
-    ts: int
-    ingest_ts: int
-    before_ts: int = 0
-    elapsed_ms: int = 0
-    step_ms: int = 0
-    credit_ms: int = 0
-    gap: bool = False
 
 
 class TwinFinding(NamedTuple):
@@ -47,25 +35,27 @@ class TwinFinding(NamedTuple):
     baseline: float | None = None
 
 
-@dataclass
-class Stretch:
-    """Since when values have been of one sort, and how long that has lasted."""
-
-    since: int | None = None
-    lasted_ms: int = 0
-
-    def goes_on(self, holds: bool, one: Value) -> None:
-        """Take a value on."""
-        if not holds:
-            self.since, self.lasted_ms = None, 0
-        elif self.since is None or one.gap:
-            self.since, self.lasted_ms = one.ts, 0
-        else:
-            self.lasted_ms += one.step_ms
-
-
 Point = tuple[int, float]
 """Time and value of a late value."""
+
+
+class First(NamedTuple):
+    """A first value over a limit that waits for the next one, or for the next late one."""
+
+    ts: int
+    episode: int
+    value: float
+    late: bool = False
+
+
+def _both(first: float, now: float, limits: Limits) -> Severity:
+    """The level that two values reach."""
+    return Severity.ALARM if min(first, now) >= limits["alarm"] else Severity.WARNING
+
+
+def _is_short(value: float, limits: Limits) -> bool:
+    """Whether a first value of this may be told: of what lasts for minutes before it is an alarm, none is."""
+    return any(value >= limits[name] and limits[f"confirm_{name}_ms"] <= 120_000 for name in ("warning", "alarm"))
 
 
 class Latch:
@@ -78,9 +68,11 @@ class Latch:
         """Hold nothing."""
         self.stretches = {Severity.WARNING: Stretch(), Severity.ALARM: Stretch()}
         self.worse, self.normal = Stretch(), Stretch()
+        self.clock_ms = 0
         self.stretch_peak = -math.inf
         self.active = self.told_active = False
         self.late_until_ts = self.late_heard_ts = self.normal_ts = 0
+        self.first: First | None = None
         self._begin(None, 0, 0)
 
     def _begin(self, severity: Severity | None, onset_ts: int, episode: int) -> None:
@@ -91,69 +83,108 @@ class Latch:
         self.repeats: list[int] = []
         self.told_value = 0.0
         self.peak = -math.inf
-        self.worse.since = None
+        self.worse.end()
 
     @property
     def over(self) -> bool:
-        """Whether its value is at or over a level."""
+        """Whether its values are at or over a level, or were a moment ago."""
         return any(stretch.since is not None for stretch in self.stretches.values())
 
     @property
     def rests(self) -> bool:
         """Whether it holds nothing."""
-        return self.severity is None and not self.over
+        return self.severity is None and self.first is None and not self.over
+
+    @property
+    def quiet(self) -> bool:
+        """Whether a normal value means nothing to it, though its alarm is open."""
+        waits = self.active or self.told_active or self.over or self.first is not None
+        return self.severity is not None and not waits
 
     def step(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
         """Move on by one live value."""
         if self.rests:
             if one.value < limits["lowest"]:
                 return
-            self.stretch_peak, self.normal_ts = -math.inf, one.before_ts
-        quiet = not self.active and not self.told_active and not self.over
-        if self.severity is not None and quiet and one.value < limits["lowest"]:
+            self.rest()
+            self.normal_ts = one.before_ts
+            one = one._replace(elapsed_ms=0)
+        if self.quiet and one.value < limits["lowest"]:
             return
         begins = one.value >= limits["lowest"] and (not self.over or one.gap)
         self.stretch_peak = one.value if begins else max(self.stretch_peak, one.value)
         self.peak = max(self.peak, one.value)
+        self.clock_ms += one.elapsed_ms
         reached = self._reached(one, limits)
         if one.value >= limits["lowest"]:
             self.late_until_ts = 0
         worse = self._worse(one, limits)
         recovers = self._recovers(one, limits)
+        onset = self.stretches[reached].since or 0 if reached is not None else 0
+        first, over = self.first, one.value >= limits["lowest"]
+        if first is not None and not first.late and over:
+            reached, onset = _both(first.value, one.value, limits), first.ts
+        elif first is not None and not over and (not first.late or one.ingest_ts - self.late_heard_ts > 600_000):
+            self.first = None
+            yield self._first_told(AlarmEvent.WITHDRAWN, first, one, limits)
+            return
+        elif reached is None and over and one.is_seldom and _is_short(one.value, limits):
+            another = self.recovered_ts > 0 and one.ts - self.recovered_ts >= DAY_MS
+            if first is None and (self.severity is None or (not self.active and another)):
+                self.first = First(one.ts, one.ingest_ts, one.value)
+                yield self._first_told(AlarmEvent.PROVISIONAL, self.first, one, limits)
+            elif self.severity is not None and not self.active and not another:
+                reached, onset = Severity.WARNING if limits["warning"] < math.inf else Severity.ALARM, one.ts
         level = reached if reached is not None else Severity.WARNING
-        for event in self._events(one, reached, worse, recovers, limits):
+        for event in self._events(one, reached, onset, worse, recovers, limits):
             ts = self.recovered_ts if event is AlarmEvent.RECOVERED else one.ts
             told_level = Severity.WARNING if event is AlarmEvent.SUPERSEDED else level
             yield self._told(event, told_level, one.value, ts, limits)
         if not self.active:
-            self.normal.since = None
+            self.normal.end()
 
     def _reached(self, one: Value, limits: Limits) -> Severity | None:
         reached = None
         for severity, name in ((Severity.WARNING, "warning"), (Severity.ALARM, "alarm")):
-            stretch = self.stretches[severity]
-            stretch.goes_on(one.value >= limits[name], one)
-            if stretch.since is not None and max(stretch.lasted_ms, one.credit_ms) >= limits[f"confirm_{name}_ms"]:
+            holds, confirm_ms = one.value >= limits[name], limits[f"confirm_{name}_ms"]
+            if self.stretches[severity].confirms(holds, one, confirm_ms, self.clock_ms):
                 reached = severity
         return reached
 
     def _worse(self, one: Value, limits: Limits) -> bool:
-        self.worse.goes_on(self.severity is not None and one.value >= 1.5 * self.told_value, one)
+        holds = self.severity is not None and one.value >= 1.5 * self.told_value
         confirm_ms = limits["confirm_alarm_ms" if limits["alarm"] < math.inf else "confirm_warning_ms"]
-        return self.worse.since is not None and max(self.worse.lasted_ms, one.credit_ms) >= confirm_ms
+        return self.worse.confirms(holds, one, confirm_ms, self.clock_ms)
 
     def _recovers(self, one: Value, limits: Limits) -> bool:
         """Whether the condition of an active alarm is over, which takes two normal values or more."""
-        self.normal.goes_on(self.active and one.value < limits["recovery"], one)
-        if self.normal.since is None or self.normal.lasted_ms < limits["confirm_recovery_ms"]:
+        holds = self.active and one.value < limits["recovery"]
+        if not self.normal.in_a_row(holds, one, limits["confirm_recovery_ms"], self.clock_ms):
             return False
         return self.late_until_ts == 0 or one.ingest_ts - self.late_heard_ts > 600_000
 
+    def _first_told(
+        self, event: AlarmEvent, first: First, one: Value, limits: Limits, late: bool = False
+    ) -> TwinFinding:
+        """What is told of a first value, which is a warning whatever it reaches."""
+        waits = event is AlarmEvent.PROVISIONAL
+        level = Severity.ALARM if first.value >= limits["alarm"] else Severity.WARNING
+        told = self._told(event, level, one.value, one.ts, limits, late)
+        return told._replace(
+            severity=Severity.WARNING if waits else Severity.NOTICE,
+            highest=Severity.WARNING,
+            onset_ts=first.ts,
+            episode=first.episode,
+            peak=first.value,
+            active=waits,
+            untold=0,
+        )
+
     def _events(
-        self, one: Value, reached: Severity | None, worse: bool, recovers: bool, limits: Limits
+        self, one: Value, reached: Severity | None, onset: int, worse: bool, recovers: bool, limits: Limits
     ) -> Iterator[AlarmEvent]:
         if reached is not None:
-            yield from self._over_again(one, reached, worse)
+            yield from self._over_again(one, reached, onset, worse)
             return
         if recovers:
             self.active, self.recovered_ts, self.late_until_ts = False, self.normal.since or 0, 0
@@ -164,16 +195,16 @@ class Latch:
             self.told_active = False
             yield AlarmEvent.RECOVERED
 
-    def _over_again(self, one: Value, reached: Severity, worse: bool) -> Iterator[AlarmEvent]:
-        onset = self.stretches[reached].since or 0
+    def _over_again(self, one: Value, reached: Severity, onset: int, worse: bool) -> Iterator[AlarmEvent]:
         if self.severity is not None and not self.active and 0 < self.recovered_ts <= onset - DAY_MS:
             yield AlarmEvent.SUPERSEDED
             self.normal_ts, self.severity = self.recovered_ts, None
         event = None
         if self.severity is None:
-            self._begin(reached, onset, one.ingest_ts)
-            self.peak = self.stretch_peak
-            event = AlarmEvent.OPENED
+            first, self.first = self.first, None
+            self._begin(reached, onset, first.episode if first else one.ingest_ts)
+            self.peak = max(self.stretch_peak, first.value if first else -math.inf)
+            event = AlarmEvent.CONFIRMED if first else AlarmEvent.OPENED
         elif reached > self.severity:
             self.severity = reached
             event = AlarmEvent.ESCALATED
@@ -186,7 +217,8 @@ class Latch:
             event = AlarmEvent.REACTIVATED
         self.active = True
         if event is not None:
-            self.told_active, self.told_value, self.worse.since = True, max(self.told_value, one.value), None
+            self.told_active, self.told_value = True, max(self.told_value, one.value)
+            self.worse.end()
             yield event
 
     def _has_room(self, ingest_ts: int) -> bool:
@@ -232,6 +264,9 @@ class Latch:
         if self.severity is None:
             if level is not None:
                 yield from self._late_open(one, level, run, points, limits)
+            elif self.first is None and _is_short(one.value, limits):
+                self.first, self.late_heard_ts = First(one.ts, one.ingest_ts, one.value, late=True), one.ingest_ts
+                yield self._first_told(AlarmEvent.PROVISIONAL, self.first, one, limits, late=True)
         elif level is not None and not self.active and run[0][0] > self.recovered_ts:
             yield from self._late_again(one, level, run, points, limits)
         else:
@@ -289,6 +324,9 @@ class Latch:
         return None
 
     def _late_under(self, one: Value, points: list[Point], limits: Limits) -> Iterator[TwinFinding]:
+        if self.first is not None and self.first.late:
+            yield self._first_told(AlarmEvent.WITHDRAWN, self.first, one, limits, late=True)
+            self.first = None
         if self.severity is not None and one.ts < self.onset_ts:
             self.normal_ts = max(self.normal_ts, one.ts)
         if self.active and 0 < self.late_until_ts < one.ts:
@@ -319,20 +357,22 @@ class Latch:
             self.peak = max(self.peak, one.value)
         else:
             self.peak = max(self.peak, *(value for _, value in run))
-            self.told_value, self.worse.since = max(self.told_value, one.value), None
+            self.told_value = max(self.told_value, one.value)
+            self.worse.end()
         return self._told(event, level, one.value, ts, limits, late=True)
 
     def _late_open(
         self, one: Value, level: Severity, run: list[Point], points: list[Point], limits: Limits, normal_ts: int = 0
     ) -> Iterator[TwinFinding]:
-        live = self.over
-        self._begin(level, run[0][0], one.ingest_ts)
+        live, first, self.first = self.over, self.first, None
+        self._begin(level, run[0][0], first.episode if first else one.ingest_ts)
         self.active = self.told_active = True
         before = points.index(run[0])
         self.normal_ts = max(points[before - 1][0] if before else 0, normal_ts)
         self.peak = max(self.stretch_peak if live else -math.inf, *(value for _, value in run))
         self.told_value = one.value
-        yield self._told(AlarmEvent.OPENED, level, one.value, run[0][0], limits, late=True)
+        event = AlarmEvent.CONFIRMED if first else AlarmEvent.OPENED
+        yield self._told(event, level, one.value, run[0][0], limits, late=True)
         if not live:
             yield from self._late_last(one, level, run, points, limits)
 
@@ -345,7 +385,8 @@ class Latch:
             yield from self._late_recover(one, normal, level, limits)
 
     def _late_recover(self, one: Value, normal: Point, level: Severity, limits: Limits) -> Iterator[TwinFinding]:
-        self.active, self.recovered_ts, self.late_until_ts, self.normal.since = False, normal[0], 0, None
+        self.active, self.recovered_ts, self.late_until_ts = False, normal[0], 0
+        self.normal.end()
         if self.told_active and self._has_room(one.ingest_ts):
             self._repeat(one.ingest_ts)
             self.told_active = False
@@ -390,67 +431,84 @@ class Level:
 
 
 class Rise:
-    """The latch on what a component's value lies above its own learned baseline."""
+    """The latch on a sudden rise over a component's own level, which is what was usual in six parts of a window."""
 
     def __init__(self) -> None:
         self.latch = Latch()
-        self.baseline = 0.0
-        self.samples = 0
-        self.known_ms = 0
-        self.unlearned_ms = 0
+        self.clock_ms = 0
+        self.running: list[float] = []
+        self.means: list[float | None] = [None] * 6
+        self.level: float | None = None
+        self.accepted_ma = 0.0
+
+    @property
+    def baseline(self) -> float:
+        """What values are compared with."""
+        return max(self.level or 0.0, self.accepted_ma)
 
     def step(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
         """A live value."""
+        stays = not self.latch.rests and not self.latch.quiet
+        if not stays:
+            self._let_pass(one.elapsed_ms, max(limits["window_ms"] // 6, 1))
         baseline = self.baseline
-        self.known_ms += one.elapsed_ms
-        self.unlearned_ms += one.elapsed_ms
-        if not self._learned(limits):
-            self._learn(one.value, limits["memory_ms"])
+        rise, judged = one.value - baseline, self.level is not None
+        if not stays and not (judged and rise >= limits["lowest"]):
+            self.running.append(one.value)
+        if judged:
+            for finding in self.latch.step(one._replace(value=rise), limits):
+                yield finding._replace(baseline=baseline)
+
+    def _let_pass(self, elapsed_ms: int, part_ms: int) -> None:
+        before = self.clock_ms // part_ms
+        self.clock_ms += elapsed_ms
+        now = self.clock_ms // part_ms
+        if now == before:
             return
-        rise = one.value - baseline
-        if rise < limits["warning"]:
-            self._learn(one.value, limits["memory_ms"])
-        for finding in self.latch.step(one._replace(value=rise), limits):
-            yield finding._replace(baseline=baseline)
+        self.means[before % 6] = _mean(self.running)
+        for part in range(before + 1, min(now, before + 7)):
+            self.means[part % 6] = None
+        self.running = []
+        means = sorted(mean for mean in self.means if mean is not None)
+        self.level = means[1] if len(means) >= 2 else None
+
+    def accept(self, risen_ma: float) -> None:
+        """A person accepts a rise of so much."""
+        self.accepted_ma = self.baseline + risen_ma
 
     def late(self, one: Value, points: list[Point], limits: Limits) -> Iterator[TwinFinding]:
-        """A late value: compared, but not learned from."""
-        if self._learned(limits):
-            over = [(ts, value - self.baseline) for ts, value in points]
-            for finding in self.latch.late(one._replace(value=one.value - self.baseline), over, limits):
-                yield finding._replace(baseline=self.baseline)
-
-    def _learned(self, limits: Limits) -> bool:
-        return bool(self.samples >= limits["learn_samples"] and self.known_ms >= limits["learn_ms"])
-
-    def _learn(self, value: float, memory_ms: int) -> None:
-        self.samples = min(self.samples + 1, 1_000_000)
-        weight = max(1.0 / self.samples, self.unlearned_ms / max(memory_ms + self.unlearned_ms, 1))
-        self.baseline += weight * (value - self.baseline)
-        self.unlearned_ms = 0
+        """A rise needs values one after the other."""
+        return iter(())
 
 
-class Rate:
-    """The latch on how fast a component's value rises, per minute, over windows of at least `window_ms`."""
+def _mean(values: list[float]) -> float | None:
+    total = 0.0
+    for value in values:
+        total += value  # sum() would compensate, the arrays do not
+    return total / len(values) if values else None
+
+
+class Warming:
+    """The latch on what a temperature lies above its own running mean."""
 
     def __init__(self) -> None:
         self.latch = Latch()
-        self.begin: float | None = None
-        self.window_ms = 0
+        self.mean: float | None = None
+
+    @property
+    def baseline(self) -> float:
+        """What an order that ends its alarm tells."""
+        return self.mean or 0.0
 
     def step(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
         """A live value."""
-        self.window_ms += one.elapsed_ms
-        if self.begin is None:
-            self.begin, self.window_ms = one.value, 0
-            return
-        if self.window_ms < limits["window_ms"]:
-            return
-        lasted, rate = self.window_ms, (one.value - self.begin) * 60_000 / max(self.window_ms, 1)
-        self.begin, self.window_ms = one.value, 0
-        # Two windows confirm, however seldom a device reports.
-        yield from self.latch.step(one._replace(value=rate, step_ms=lasted, credit_ms=0, gap=False), limits)
+        before = one.value if self.mean is None else self.mean
+        most = 2 * limits["lowest"]
+        over = max(-most, min(one.value - before, most))
+        self.mean = before + over * (one.elapsed_ms / max(limits["memory_ms"] + one.elapsed_ms, 1))
+        for finding in self.latch.step(one._replace(value=one.value - self.mean), limits):
+            yield finding._replace(baseline=self.mean)
 
     def late(self, one: Value, points: list[Point], limits: Limits) -> Iterator[TwinFinding]:
-        """A rate needs values one after the other."""
+        """A rise needs values one after the other."""
         return iter(())

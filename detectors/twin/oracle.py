@@ -48,9 +48,10 @@ from detectors.twin.devices import (
     values_of,
     within_flood,
 )
-from detectors.twin.latches import Level, Rate, Rise, TwinFinding, Value
+from detectors.twin.latches import Level, Rise, TwinFinding, Warming
 from detectors.twin.minutes import closed, count
 from detectors.twin.registry import TwinRegistry
+from detectors.twin.stretches import Value
 from schemas.control import is_control, opened_control
 from schemas.control_keys import NO_KEYS, ControlKeys
 from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, ControlOutcome, DeviceStatus, alarm_id
@@ -73,7 +74,7 @@ TWINS: Final[dict[AlarmKind, type[Twin]]] = {
     AlarmKind.RESIDUAL_CURRENT: Level,
     AlarmKind.RESIDUAL_CURRENT_RISE: Rise,
     AlarmKind.TEMPERATURE: Level,
-    AlarmKind.TEMPERATURE_RISE: Rate,
+    AlarmKind.TEMPERATURE_RISE: Warming,
     AlarmKind.ARC_FAULT: Level,
 }
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec import structs
+
 from detectors.messages import named, order_message
 from detectors.twin.devices import NUMBERS, Device, status
-from detectors.twin.latches import Latch, Rise
+from detectors.twin.latches import First, Latch, Rise, Warming
 from detectors.twin.minutes import closed
 from detectors.twin.registry import TwinRegistry
 from schemas.commands import Command
@@ -79,14 +81,16 @@ def _accept_rise(command: Command, device: Device, at: TwinOrderAt, registry: Tw
         return TwinObeyed("没有未复位的剩余电流异常升高告警，无须确认")
     ended = []
     for one in chosen:
+        risen_ma = one.latch.told_value
         ended.append(_end(one, AlarmEvent.CLOSED, command, device, at, registry))
         if isinstance(one.twin, Rise):
-            one.twin.samples = 0
+            one.twin.accept(risen_ma)
     return TwinObeyed(alarms=ended)
 
 
 def _replace(command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry) -> TwinObeyed:
     aggregates = closed(device, at.offset, at.number, everything=True)
+    withdrawn = [_withdraw(one, first, command, device, at, registry) for one, first in _waiting(device)]
     ended = [_end(one, AlarmEvent.CLOSED, command, device, at, registry) for one in _open(device, None)]
     had_faults = bool(device.words or device.notes)
     fresh = Device(device.device_id, device.own_kind, device.test)
@@ -105,7 +109,8 @@ def _replace(command: Command, device: Device, at: TwinOrderAt, registry: TwinRe
         if name not in ("device_id", "own_kind", "test", *stays):
             setattr(device, name, getattr(fresh, name))
     statuses = [status(device, at.offset, at.number)] if had_faults else []
-    return TwinObeyed(alarms=ended, aggregates=aggregates, statuses=statuses)
+    alarms = sorted([*ended, *withdrawn], key=lambda alarm: alarm.source_ordinal)
+    return TwinObeyed(alarms=alarms, aggregates=aggregates, statuses=statuses)
 
 
 def _maintain(command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry) -> TwinObeyed:
@@ -117,13 +122,38 @@ def _maintain(command: Command, device: Device, at: TwinOrderAt, registry: TwinR
 
 def _open(device: Device, component: int | None) -> Iterator[OpenAlarm]:
     """The open alarms, by detector and component."""
+    for one in _latches(device):
+        if one.latch.severity is not None and component in (None, one.component):
+            yield one
+
+
+def _waiting(device: Device) -> Iterator[tuple[OpenAlarm, First]]:
+    """What waits for a next value."""
+    for one in _latches(device):
+        if one.latch.first is not None:
+            yield one, one.latch.first
+
+
+def _latches(device: Device) -> Iterator[OpenAlarm]:
     found = [
         OpenAlarm(kind, quantity, where, twin, twin.latch)
         for (quantity, where), channel in device.channels.items()
         for kind, twin in channel.twins.items()
-        if twin.latch.severity is not None and component in (None, where)
     ]
     yield from sorted(found, key=lambda one: (NUMBERS[one.kind], one.component))
+
+
+def _withdraw(
+    one: OpenAlarm, first: First, command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry
+) -> Alarm:
+    """Tell that what waits is over, as if it were an open alarm."""
+    latch = Latch()
+    latch.severity, latch.onset_ts, latch.episode = Severity.WARNING, first.ts, first.episode
+    latch.peak = latch.told_value = first.value
+    return structs.replace(
+        _end(one._replace(latch=latch), AlarmEvent.WITHDRAWN, command, device, at, registry),
+        source_ordinal=at.number * 65_536 + NUMBERS[one.kind] * 256 + one.component * 4 + 1,
+    )
 
 
 def _end(
@@ -156,7 +186,7 @@ def _end(
         value=latch.told_value,
         limit=0.0 if limit == float("inf") else limit,
         peak=latch.peak,
-        baseline=one.twin.baseline if isinstance(one.twin, Rise) else None,
+        baseline=one.twin.baseline if isinstance(one.twin, Rise | Warming) else None,
         limit_from=origin.document,
         limit_by=origin.by,
         limit_since_ts=origin.since_ts,

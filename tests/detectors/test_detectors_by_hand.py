@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from detectors.latch import EVENTS, Elements, Findings, Watched
 from detectors.limits import LIMIT, LimitRows, LimitTable, load_limits
 from detectors.state import DETECTORS, Detector, PartitionState
-from detectors.twin.latches import Value
 from detectors.twin.oracle import TWINS, Record
+from detectors.twin.stretches import Value
 from schemas.events import Alarm, AlarmKind
 from tests.detectors.given_reports import T0, readings, record, report, slowly, told
 

@@ -1,0 +1,74 @@
+"""The slow twin of how values are confirmed: by how often a component speaks. See `detectors.twin`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Value(NamedTuple):
+    """One value of a component in its time."""
+
+    value: float
+    ts: int
+    ingest_ts: int
+    before_ts: int = 0
+    elapsed_ms: int = 0
+    step_ms: int = 0
+    interval_ms: int = 0
+    gap: bool = False
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether its component is believed by time."""
+        return 0 < self.interval_ms <= 10_000 and not self.gap
+
+    @property
+    def is_seldom(self) -> bool:
+        """Whether its component speaks so seldom that a first value is told."""
+        return self.interval_ms == 0 or self.interval_ms > 120_000 or self.gap
+
+
+class Stretch:
+    """Since when values have been of one sort, and how long that has lasted."""
+
+    def __init__(self) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """There are none."""
+        self.since: int | None = None
+        self.lasted_ms = self.now_ms = self.before_ms = 0
+
+    def confirms(self, holds: bool, one: Value, confirm_ms: int, clock_ms: int) -> bool:
+        """Take a value on. Whether it is confirmed by it that values are of the sort."""
+        return (self._within if one.is_fast else self.in_a_row)(holds, one, confirm_ms, clock_ms)
+
+    def in_a_row(self, holds: bool, one: Value, confirm_ms: int, clock_ms: int) -> bool:
+        """As `confirms`: values count as long as there are no others between."""
+        self.now_ms = self.before_ms = 0
+        if not holds:
+            self.end()
+            return False
+        if self.since is None or one.gap:
+            self.since, self.lasted_ms = one.ts, 0
+            return confirm_ms == 0
+        self.lasted_ms += one.step_ms
+        return self.lasted_ms >= confirm_ms
+
+    def _within(self, holds: bool, one: Value, confirm_ms: int, clock_ms: int) -> bool:
+        window_ms = max(30_000, 2 * confirm_ms)
+        for _ in range(clock_ms // window_ms - (clock_ms - one.elapsed_ms) // window_ms):
+            self.now_ms, self.before_ms = 0, self.now_ms
+            if self.before_ms == 0:
+                break
+        if not self.now_ms and not self.before_ms:
+            self.end()
+        if holds and self.since is None:
+            self.since, self.now_ms = one.ts, 1
+        elif holds:
+            self.now_ms += one.step_ms
+            self.lasted_ms += one.step_ms
+        else:
+            self.lasted_ms = 0
+        still = self.before_ms * (window_ms - clock_ms % window_ms) // window_ms
+        return holds and self.now_ms + still >= confirm_ms
