@@ -7,13 +7,15 @@ from collections.abc import Iterable
 import numpy as np
 
 from detectors import channels, late
+from detectors.inputs import Inputs
+from detectors.kinds import DETECTORS
 from detectors.latch import EVENTS, Elements, Finding
 from detectors.messages import alarm_message, named
 from detectors.registered import whereabouts
 from detectors.rounds import Context, QuantityValues, Round
-from detectors.state import DETECTORS, WATCHING, PartitionState
+from detectors.state import WATCHING, PartitionState
 from schemas.events import VERSION, Alarm, Severity, alarm_id
-from schemas.quantities import BY_NAME, CODES
+from schemas.quantities import CODES
 
 
 def watch(shown: list[QuantityValues], taken: Round, context: Context) -> None:
@@ -22,7 +24,8 @@ def watch(shown: list[QuantityValues], taken: Round, context: Context) -> None:
         return
     profile = _profiles(taken.row, context)
     counted = [(one, np.count_nonzero(one.live)) for one in shown]
-    _watch_live([one.only(one.live) if live < len(one.live) else one for one, live in counted], profile, taken, context)
+    live_ones = [one.only(one.live) if live < len(one.live) else one for one, live in counted]
+    _watch_live(live_ones, Inputs(shown, len(taken.row)), profile, taken, context)
     for one, live in counted:
         if live < len(one.live):
             _watch_late(one.only(~one.live), profile, taken, context)
@@ -61,7 +64,9 @@ def _of_components(profile: np.ndarray, one: QuantityValues, taken: Round, state
     return profile
 
 
-def _watch_live(shown: list[QuantityValues], profile: np.ndarray, taken: Round, context: Context) -> None:
+def _watch_live(
+    shown: list[QuantityValues], inputs: Inputs, profile: np.ndarray, taken: Round, context: Context
+) -> None:
     which = np.concatenate([one.which for one in shown])
     ts, own_ts, ingest_ts = taken.ts[which], context.reports.event_ts[taken.report][which], taken.ingest_ts[which]
     tables = context.state.channels
@@ -73,11 +78,16 @@ def _watch_live(shown: list[QuantityValues], profile: np.ndarray, taken: Round, 
             continue
         of_values = _of_components(profile[part], one, taken, context.state)
         for number in WATCHING[one.code]:
-            limits = context.limits.rows(DETECTORS[number].kind, of_values)
-            elements = Elements._make((one.slots, one.value, *[column[part] for column in times], limits))
-            findings = DETECTORS[number].detect(context.state.watched[number], elements)
+            detector = DETECTORS[number]
+            chosen, values, others = inputs.of(detector, one)
+            if not len(values):
+                continue
+            limits = context.limits.rows(detector.kind, of_values[chosen])
+            columns = [column[part][chosen] for column in times]
+            elements = Elements._make((one.slots[chosen], values, *columns, limits, others))
+            findings = detector.detect(context.state.watched[number], elements)
             if len(findings.element):
-                _raise_alarms(number, findings.each(), one, taken, context)
+                _raise_alarms(number, findings.of(chosen).each(), one, taken, context)
 
 
 def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, context: Context) -> None:
@@ -92,10 +102,10 @@ def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, contex
     profile = _of_components(profile[shown.which], shown, taken, state)
     times = taken.ts[shown.which], taken.ingest_ts[shown.which], nothing, nothing, nothing, nothing, nothing
     for number in WATCHING[shown.code]:
-        if DETECTORS[number].late:
+        if DETECTORS[number].judges_late:
             limits = context.limits.rows(DETECTORS[number].kind, profile)
             elements = Elements(shown.slots, shown.value, *times, limits)
-            found = late.judge(state.watched[number], elements, points, table)
+            found = late.judge(DETECTORS[number], state.watched[number], elements, points, table)
             _raise_alarms(number, found, shown, taken, context)
 
 
@@ -113,11 +123,11 @@ def _raise_alarms(number: int, found: Iterable[Finding], shown: QuantityValues, 
 
 def _alarm(number: int, one: Finding, row: int, component: int, report: int, ordinal: int, context: Context) -> Alarm:
     reports, state = context.reports, context.state
-    kind, quantity = DETECTORS[number].kind, BY_NAME[DETECTORS[number].quantity]
+    kind, sign = DETECTORS[number].kind, DETECTORS[number].sign
     device_id, test = state.device_ids[row], bool(state.rows["test"][row])
     baseline = None if np.isnan(one.baseline) else one.baseline
     severity, happened, known = Severity(one.severity), EVENTS[one.event], state.known(row)
-    profile = profile_of(row, quantity.code, component, state)
+    profile = profile_of(row, CODES[kind.quantity], component, state)
     origin = context.limits.origin(kind, profile, one.level)
     return Alarm(
         v=VERSION,
@@ -135,7 +145,7 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
         kind=kind,
         device_id=device_id,
         device_kind=state.kind_name(row),
-        quantity=quantity.name,
+        quantity=kind.quantity,
         component=component,
         episode=one.episode,
         event_ts=one.ts,
@@ -144,9 +154,9 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
         detected_ts=context.now,
         by_arrival=bool(reports.by_arrival[report]),
         late=one.late,
-        value=one.value,
-        limit=one.limit,
-        peak=one.peak,
+        value=sign * one.value,
+        limit=sign * one.limit,
+        peak=sign * one.peak,
         baseline=baseline,
         limit_from=origin.document,
         test=test,
@@ -156,8 +166,8 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
             severity,
             named(device_id, known),
             component,
-            one.value,
-            one.limit,
+            sign * one.value,
+            sign * one.limit,
             baseline,
             test,
             one.late,

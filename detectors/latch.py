@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from detectors.confirming import SELDOM_MS, begin_anew, confirms, is_fast, is_seldom, stretch_fields
-from detectors.limits import LimitRows
+from detectors.limit_rows import LimitRows
 from detectors.table import Pool, Table
 from schemas.events import AlarmEvent, Severity
 
@@ -122,7 +122,8 @@ class Elements(NamedTuple):
 
     `slots` index the detector's state, `limits` are the components' own, `ts` epoch ms, `values` finite float64,
     `ingest_ts` their arrival, `before_ts` the moment of the value before, 0 for a first one. The other times are those
-    of `detectors.channels.Passed`."""
+    of `detectors.channels.Passed`. Of a kind of several inputs `others` are those beside the first, float64[m] each,
+    NaN where there is none."""
 
     slots: np.ndarray
     values: np.ndarray
@@ -134,11 +135,13 @@ class Elements(NamedTuple):
     interval_ms: np.ndarray
     gap: np.ndarray
     limits: LimitRows
+    others: tuple[np.ndarray, ...] = ()
 
     def take(self, which: np.ndarray) -> Elements:
         """The elements `which` (a mask or indices) selects."""
-        *columns, limits = self
-        return Elements._make([*(column[which] for column in columns), limits.take(which)])
+        *columns, limits, others = self
+        beside = tuple(column[which] for column in others)
+        return Elements._make([*(column[which] for column in columns), limits.take(which), beside])
 
 
 class Finding(NamedTuple):
@@ -184,6 +187,10 @@ class Findings(NamedTuple):
     late: np.ndarray
     active: np.ndarray
     untold: np.ndarray
+
+    def of(self, chosen: np.ndarray | slice) -> Findings:
+        """The same of the values of which the elements were those that are `chosen`, a slice for all."""
+        return self if isinstance(chosen, slice) else self._replace(element=chosen[self.element])
 
     def each(self) -> Iterator[Finding]:
         """One by one."""
@@ -389,7 +396,7 @@ def _last_all(
     warning_ms, alarm_ms = limits["confirm_warning_ms"], limits["confirm_alarm_ms"]
     is_warning = confirms(held, "warning", values >= limits["warning"], warning_ms, times, fast)
     is_alarm = confirms(held, "alarm", values >= limits["alarm"], alarm_ms, times, fast)
-    is_over = is_open & (values >= WORSE * held["told_value"])
+    is_over = is_open & (values >= worse_than(held["told_value"]))
     worse_ms = np.where(np.isfinite(limits["alarm"]), alarm_ms, warning_ms)
     is_worse = confirms(held, "worse", is_over, worse_ms, times, fast)
     # All is well once it has been so without a break: a single 0 is no recovery.
@@ -417,8 +424,14 @@ def _begin(
     peak = np.maximum(held["stretch_peak"], np.where(waited, held["provisional_value"], -np.inf))
     held["episode"] = np.where(begins, episode, held["episode"])
     held["peak"] = np.where(begins, peak, held["peak"])
-    for name in ("recovered_ts", "told_value", "repeats_untold", "repeats_ts"):
+    held["told_value"][begins] = -np.inf
+    for name in ("recovered_ts", "repeats_untold", "repeats_ts"):
         held[name][begins] = 0
+
+
+def worse_than(told_value: Any) -> Any:
+    """From where on a value is worse than was told, float64[m] or a number. Where less is worse, values are negative."""
+    return told_value * np.where(np.asarray(told_value) >= 0, WORSE, 1 / WORSE)
 
 
 def has_room(repeats_ts: Any, ingest_ts: Any) -> Any:

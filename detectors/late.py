@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from detectors.confirming import SELDOM_MS
+from detectors.detector import Detector
 from detectors.latch import (
     AMENDED,
     BY_NEXT_LATE,
@@ -30,13 +31,13 @@ from detectors.latch import (
     RECOVERED,
     SUPERSEDED,
     WITHDRAWN,
-    WORSE,
     WORSENED,
     Elements,
     Finding,
     Watched,
     has_room,
     with_repeat,
+    worse_than,
 )
 from detectors.table import Pool, Table
 from schemas.events import Severity
@@ -112,17 +113,24 @@ def normal_from(after: Sequence[tuple[int, float]], recovery: float, confirm_ms:
     return 0, np.inf
 
 
-def judge(state: Watched, elements: Elements, points: Pool, channels: Table) -> Iterator[Finding]:
+def judge(detector: Detector, state: Watched, elements: Elements, points: Pool, channels: Table) -> Iterator[Finding]:
     """What late values of different components say, in the order of the elements."""
+    elements = elements._replace(values=_measured(detector, elements.values))
     reaches = elements.values >= elements.limits["lowest"]
-    engaged = state["latch"][elements.slots] != 0
+    engaged = (state["latch"][elements.slots] != 0) & ~np.isnan(elements.values)
     for number in (reaches | engaged).nonzero()[0].tolist():
         entry, latch = int(channels["late"][elements.slots[number]]), _LateLatch(state, elements, number)
-        kept = zip(points["ts"][entry].tolist(), points["value"][entry].tolist(), strict=True)
-        shown = [(ts, value) for ts, value in kept if ts]
+        values = _measured(detector, points["value"][entry])
+        kept = zip(points["ts"][entry].tolist(), values.tolist(), strict=True)
+        shown = [(ts, value) for ts, value in kept if ts and value == value]
         for said in latch.over(shown) if reaches[number] else latch.under(shown):
             yield latch.told(said)
         latch.put()
+
+
+def _measured(detector: Detector, values: np.ndarray) -> np.ndarray:
+    """What of values is compared with limits, NaN where nothing is."""
+    return detector.sign * (values if detector.measure is None else detector.measure(values))
 
 
 class _Said(NamedTuple):
@@ -257,7 +265,7 @@ class _LateLatch:
 
     def _is_worse(self, points: Sequence[tuple[int, float]]) -> bool:
         """Whether late values confirm that it is worse than was told."""
-        level = WORSE * self.held["told_value"]
+        level = float(worse_than(self.held["told_value"]))
         if not self.held["severity"] or self.value < level:
             return False
         name = "alarm" if np.isfinite(self.limits["alarm"]) else "warning"

@@ -10,67 +10,25 @@ the log's time, that they may be forgotten. A device with an open alarm is never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import Final
 
 import numpy as np
 
-from detectors import (
-    aggregates,
-    arc_fault,
-    channels,
-    device_status,
-    late,
-    residual_current,
-    residual_current_rise,
-    temperature,
-    temperature_rise,
-)
+from detectors import aggregates, channels, device_status, late
 from detectors.control.applied import Applied
 from detectors.device_status import DeviceFaults
-from detectors.latch import Elements, Findings, Watched
+from detectors.kinds import DETECTORS
+from detectors.latch import Watched
 from detectors.limits import LimitTable
 from detectors.log_time import LogTime
 from detectors.order import REMEMBERED
 from detectors.registered import KnownDevice, Registered
 from detectors.table import Pool, Room, Table, grown, runs
-from schemas.events import AlarmKind
 from schemas.quantities import CODES, DEVICE_KINDS, KIND_CODES, QUANTITIES
 from schemas.registry import LimitsEntry
 from schemas.reports import Reports
-
-
-@dataclass(frozen=True, slots=True)
-class Detector:
-    """One detector: what it looks for, in which quantity, the state of one component, and the function that detects.
-
-    `late` says whether late values are judged (`detectors.late.judge`)."""
-
-    kind: AlarmKind
-    quantity: str
-    state: np.dtype
-    detect: Callable[[Watched, Elements], Findings]
-    late: bool
-
-
-DETECTORS: Final = (
-    Detector(AlarmKind.RESIDUAL_CURRENT, "residual_current_ma", residual_current.STATE, residual_current.detect, True),
-    # A rise needs values one after the other, which late ones are not.
-    Detector(
-        AlarmKind.RESIDUAL_CURRENT_RISE,
-        "residual_current_ma",
-        residual_current_rise.STATE,
-        residual_current_rise.detect,
-        False,
-    ),
-    Detector(AlarmKind.TEMPERATURE, "temperature_c", temperature.STATE, temperature.detect, True),
-    Detector(AlarmKind.TEMPERATURE_RISE, "temperature_c", temperature_rise.STATE, temperature_rise.detect, False),
-    Detector(AlarmKind.ARC_FAULT, "arc_half_cycles", arc_fault.STATE, arc_fault.detect, True),
-)
-"""All detectors. The order is part of the positions of events: append, never reorder."""
-
 
 WATCHING: Final = {
     CODES[name]: tuple(number for number, detector in enumerate(DETECTORS) if detector.quantity == name)

@@ -20,6 +20,7 @@ from typing import Annotated, Final, Self, TypedDict
 import msgspec
 from msgspec import Meta, Struct
 
+from schemas.alarm_kinds import AlarmKind as AlarmKind
 from schemas.quantities import MAX_COMPONENTS
 
 VERSION: Final = 1
@@ -41,29 +42,6 @@ class Severity(IntEnum):
     def label(self) -> str:
         """The word users see (domain.md, rule 10)."""
         return ("提示", "警告", "紧急")[self]
-
-
-class AlarmKind(StrEnum):
-    """What an alarm is about. One alarm at most is open per device, component and kind."""
-
-    RESIDUAL_CURRENT = "residual_current"
-    RESIDUAL_CURRENT_RISE = "residual_current_rise"
-    TEMPERATURE = "temperature"
-    TEMPERATURE_RISE = "temperature_rise"
-    ARC_FAULT = "arc_fault"
-
-    @property
-    def label(self) -> str:
-        return _ALARM_LABELS[self]
-
-
-_ALARM_LABELS: Final = {
-    AlarmKind.RESIDUAL_CURRENT: "剩余电流超限",
-    AlarmKind.RESIDUAL_CURRENT_RISE: "剩余电流异常升高",
-    AlarmKind.TEMPERATURE: "温度超限",
-    AlarmKind.TEMPERATURE_RISE: "温升过快",
-    AlarmKind.ARC_FAULT: "故障电弧",
-}
 
 
 class AlarmEvent(StrEnum):

@@ -12,7 +12,6 @@ from cli.output import label_of, padded
 from common.times import local
 from schemas.actions import ActionKind, AlarmVerdict
 from schemas.events import AlarmEvent, AlarmKind
-from schemas.limit_sections import unit_of
 from services.registry.codes import KIND_LABELS, PLACE_KINDS
 
 _WIDTHS: Final = (19, 4, 22, 16, 24)
@@ -97,7 +96,7 @@ def _done(action: dict[str, Any]) -> str:
 
 
 def _unit(one: dict[str, Any]) -> str:
-    unit = unit_of(AlarmKind(one["kind"])) if one["kind"] in set(AlarmKind) else ""
+    unit = AlarmKind(one["kind"]).unit if one["kind"] in set(AlarmKind) else ""
     return f" {unit}" if unit else ""
 
 

@@ -11,9 +11,10 @@ import orjson
 
 from detectors.checkpoints.layout import OWN
 from detectors.device_status import DeviceFaults
+from detectors.kinds import DETECTORS
 from detectors.latch import LATCH
 from detectors.late import LATE
-from detectors.state import DETECTORS, WATCHING, PartitionState
+from detectors.state import WATCHING, PartitionState
 from detectors.table import Table, runs
 from schemas.quantities import CODES
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from detectors.detector import Twin
 from detectors.device_status import OFFLINE_AFTER_MS, OFFLINE_MOST_MS, OVERDUE_AFTER_MS
-from detectors.twin.latches import Level, Rise, Warming
 from detectors.twin.stretches import Value
-from schemas.events import VERSION, AlarmKind, DeviceStatus, Status
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import VERSION, DeviceStatus, Status
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 from schemas.report_rules import Reading, Reason
 
@@ -26,13 +27,10 @@ MAX_NOTES: Final = 32
 HOUR_MS: Final = 3_600_000
 
 WATCHED: Final = {
-    "residual_current_ma": (AlarmKind.RESIDUAL_CURRENT, AlarmKind.RESIDUAL_CURRENT_RISE),
-    "temperature_c": (AlarmKind.TEMPERATURE, AlarmKind.TEMPERATURE_RISE),
-    "arc_half_cycles": (AlarmKind.ARC_FAULT,),
+    quantity: tuple(kind for kind in AlarmKind if kind.quantity == quantity)
+    for quantity in dict.fromkeys(kind.quantity for kind in AlarmKind)
 }
-NUMBERS: Final = {kind: number for number, kind in enumerate(kind for kinds in WATCHED.values() for kind in kinds)}
-
-Twin = Level | Rise | Warming
+NUMBERS: Final = {kind: number for number, kind in enumerate(AlarmKind)}
 
 
 @dataclass

@@ -8,7 +8,7 @@ changed in both. Tests and the demo hold one against the other; nothing else use
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, TypeVar
@@ -19,6 +19,7 @@ import orjson
 from msgspec import structs
 
 from detectors.device_status import MISPLACED
+from detectors.kinds import DETECTORS
 from detectors.limits import LimitOrigin, LimitTable
 from detectors.messages import alarm_message, named
 from detectors.registered import KnownDevice
@@ -30,7 +31,6 @@ from detectors.twin.devices import (
     WATCHED,
     Channel,
     Device,
-    Twin,
     TwinReport,
     first_not_judged,
     floods,
@@ -48,13 +48,15 @@ from detectors.twin.devices import (
     values_of,
     within_flood,
 )
-from detectors.twin.latches import Level, Rise, TwinFinding, Warming
+from detectors.twin.inputs import seen, seen_late
+from detectors.twin.latches import TwinFinding
 from detectors.twin.minutes import closed, count
 from detectors.twin.registry import TwinRegistry
 from detectors.twin.stretches import Value
+from schemas.alarm_kinds import AlarmKind
 from schemas.control import is_control, opened_control
 from schemas.control_keys import NO_KEYS, ControlKeys
-from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, ControlOutcome, DeviceStatus, alarm_id
+from schemas.events import VERSION, Aggregate, Alarm, ControlOutcome, DeviceStatus, alarm_id
 from schemas.quantities import QUANTITIES
 from schemas.records import Headers, Records
 from schemas.rejects import NOT_JUDGED
@@ -69,14 +71,6 @@ POINTS: Final = 8
 Record = tuple[int, int, bytes | None]
 """Offset, time of arrival, value."""
 E = TypeVar("E", Alarm, Aggregate, DeviceStatus, ControlOutcome)
-
-TWINS: Final[dict[AlarmKind, type[Twin]]] = {
-    AlarmKind.RESIDUAL_CURRENT: Level,
-    AlarmKind.RESIDUAL_CURRENT_RISE: Rise,
-    AlarmKind.TEMPERATURE: Level,
-    AlarmKind.TEMPERATURE_RISE: Warming,
-    AlarmKind.ARC_FAULT: Level,
-}
 
 
 @dataclass
@@ -303,11 +297,17 @@ class Oracle:
                 device.judged_every_ms[quantity] = min(max(elapsed, every - every // 16), 2**31 - 1)
                 device.judged_ts[quantity] = report.ingest_ts
         for where, value in watched.items():
-            now.alarms += self._watch(device, report, where, value, where in live)
+            now.alarms += self._watch(device, report, where, value, watched, where in live)
         return newest
 
     def _watch(
-        self, device: Device, report: TwinReport, where: tuple[str, int], value: float, live: bool
+        self,
+        device: Device,
+        report: TwinReport,
+        where: tuple[str, int],
+        value: float,
+        beside: Mapping[tuple[str, int], float],
+        live: bool,
     ) -> Iterable[Alarm]:
         channel, (quantity, component) = device.channels[where], where
         if live:
@@ -319,13 +319,17 @@ class Oracle:
             channel.points = [*channel.points, (report.ts, value)][-POINTS:]
         profile, known = self.registry.profile(device, quantity, component), self.registry.known.get(device.device_id)
         for kind in WATCHED[quantity]:
+            detector = DETECTORS[NUMBERS[kind]]
             held = self.registry.limits.of(kind)[profile]
             limits = dict(zip(held.dtype.names, held.item(), strict=True))
-            twin = channel.twins.setdefault(kind, TWINS[kind]())
-            found = twin.step(one, limits) if live else twin.late(one, channel.points, limits)
+            twin = channel.twins.setdefault(kind, detector.twin())
+            if live:
+                found = seen(detector, one, where, beside, twin, limits)
+            else:
+                found = seen_late(detector, one, channel.points, twin, limits)
             for turn, finding in enumerate(found):
                 origin = self.registry.limits.origin(kind, profile, finding.level)
-                yield _alarm(device, report, kind, quantity, component, finding, origin, turn, known)
+                yield _alarm(device, report, kind, component, finding, origin, turn, known)
 
 
 def oracle_events(records: Iterable[Record], limits: LimitTable, keys: bytes = b"key") -> Told:
@@ -383,13 +387,13 @@ def _alarm(
     device: Device,
     report: TwinReport,
     kind: AlarmKind,
-    quantity: str,
     component: int,
     finding: TwinFinding,
     origin: LimitOrigin,
     turn: int,
     known: KnownDevice | None,
 ) -> Alarm:
+    sign = -1 if kind.about.below else 1
     return Alarm(
         v=VERSION,
         alarm_id=alarm_id(device.device_id, component, kind, finding.episode, device.test),
@@ -403,7 +407,7 @@ def _alarm(
         kind=kind,
         device_id=device.device_id,
         device_kind=device.kind_name,
-        quantity=quantity,
+        quantity=kind.quantity,
         component=component,
         episode=finding.episode,
         event_ts=finding.ts,
@@ -412,9 +416,9 @@ def _alarm(
         detected_ts=0,
         by_arrival=report.reading.by_arrival,
         late=finding.late,
-        value=finding.value,
-        limit=finding.limit,
-        peak=finding.peak,
+        value=sign * finding.value,
+        limit=sign * finding.limit,
+        peak=sign * finding.peak,
         baseline=finding.baseline,
         limit_from=origin.document,
         limit_by=origin.by,
@@ -430,8 +434,8 @@ def _alarm(
             finding.severity,
             named(device.device_id, known),
             component,
-            finding.value,
-            finding.limit,
+            sign * finding.value,
+            sign * finding.limit,
             finding.baseline,
             device.test,
             finding.late,

@@ -8,13 +8,16 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from detectors.detector import Twin
+from detectors.kinds.residual_current_rise import Risen
 from detectors.messages import named, order_message
 from detectors.twin.devices import NUMBERS, Device, status
-from detectors.twin.latches import First, Latch, Rise, Warming
+from detectors.twin.latches import First, Latch
 from detectors.twin.minutes import closed
 from detectors.twin.registry import TwinRegistry
+from schemas.alarm_kinds import AlarmKind
 from schemas.commands import Command
-from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, alarm_id
+from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, DeviceStatus, Severity, alarm_id
 
 
 @dataclass
@@ -41,7 +44,7 @@ class OpenAlarm(NamedTuple):
     kind: AlarmKind
     quantity: str
     component: int
-    twin: object
+    twin: Twin
     latch: Latch
 
 
@@ -69,7 +72,7 @@ def _reset(command: Command, device: Device, at: TwinOrderAt, registry: TwinRegi
         chosen.append(one)
     if not chosen:
         return TwinObeyed("没有符合条件的未复位告警")
-    active = [f"第{one.component + 1}路{one.kind.label}" for one in chosen if one.latch.active]
+    active = [f"{one.kind.about.part.told(one.component)}{one.kind.label}" for one in chosen if one.latch.active]
     if active and not command.force:
         return TwinObeyed(f"告警条件仍然成立（{'、'.join(active)}），不予复位；确需复位请用强制复位（force）并说明原因")
     return TwinObeyed(alarms=[_end(one, AlarmEvent.RESET, command, device, at, registry) for one in chosen])
@@ -83,7 +86,7 @@ def _accept_rise(command: Command, device: Device, at: TwinOrderAt, registry: Tw
     for one in chosen:
         risen_ma = one.latch.told_value
         ended.append(_end(one, AlarmEvent.CLOSED, command, device, at, registry))
-        if isinstance(one.twin, Rise):
+        if isinstance(one.twin, Risen):
             one.twin.accept(risen_ma)
     return TwinObeyed(alarms=ended)
 
@@ -160,7 +163,7 @@ def _end(
     one: OpenAlarm, event: AlarmEvent, command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry
 ) -> Alarm:
     """Put an open alarm at rest, and tell it."""
-    latch = one.latch
+    latch, sign = one.latch, -1 if one.kind.about.below else 1
     highest = latch.severity or Severity.NOTICE
     profile, known = registry.profile(device, one.quantity, one.component), registry.known.get(device.device_id)
     origin = registry.limits.origin(one.kind, profile, highest)
@@ -183,10 +186,10 @@ def _end(
         detected_ts=0,
         by_arrival=False,
         late=False,
-        value=latch.told_value,
-        limit=0.0 if limit == float("inf") else limit,
-        peak=latch.peak,
-        baseline=one.twin.baseline if isinstance(one.twin, Rise | Warming) else None,
+        value=sign * latch.told_value,
+        limit=0.0 if limit == float("inf") else sign * limit,
+        peak=sign * latch.peak,
+        baseline=one.twin.baseline,
         limit_from=origin.document,
         limit_by=origin.by,
         limit_since_ts=origin.since_ts,
@@ -200,7 +203,7 @@ def _end(
             event,
             named(device.device_id, known),
             one.component,
-            latch.peak,
+            sign * latch.peak,
             device.test,
             command.by,
             command.why,

@@ -16,6 +16,7 @@ class Value(NamedTuple):
     step_ms: int = 0
     interval_ms: int = 0
     gap: bool = False
+    others: tuple[float, ...] = ()
 
     @property
     def is_fast(self) -> bool:

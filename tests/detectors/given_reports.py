@@ -152,8 +152,13 @@ QUANTITY_VALUES: dict[str, list[Any]] = {
         *(-200.0, -127.0, 85.0, 85.0, 85, None, None),
     ],
     "arc_half_cycles": [0, 9, 10, 13, 14, 37, 101, None],
-    "current_a": [0.0, 12.1, 0.1, 0.2, 3, -3.5, None],
-    "unbalance_pct": [200.0, 3.3, 50],
+    "current_a": [0.0, 12.1, 0.1, 0.2, 3, -3.5, 40, 41, 9, None],
+    "voltage_v": [*(0, 43.9, 60, 110, 109, 186.9, 187, 198, 197, 220, 221, 229, 230, 235.4, 235.5, 253, 380), None],
+    "power_w": [0, 100, 2_200, 2_900, 4_400, -700, None],
+    "smoke": [0, 0.39, 0.4, 0.5, 0.9],
+    "insulation_mohm": [200, 1.2, 1.1, 1, 0.6, 0.5, 0.3, 0.1, 0],
+    "static_v": [0, 9_000, -9_999, 10_000, -30_000, 45_000, 80_000],
+    "unbalance_pct": [200.0, 3.3, 12, 15, 30, 50],
 }
 STEPS_MS = [
     0,
@@ -214,8 +219,14 @@ class _Senders:
         rng = self.rng
         if self.one_in(3):
             return {"residual_current_ma": [rng.choice([450.0, 61.0, 61.0, 250.0])]}
+        if self.one_in(5):
+            return {name: self.values(name, 3) for name in ("voltage_v", "current_a", "power_w")}
         names = rng.sample(sorted(QUANTITY_VALUES), rng.randrange(4))
-        return {name: [rng.choice(QUANTITY_VALUES[name]) for _ in range(rng.randrange(4))] for name in names}
+        return {name: self.values(name, rng.randrange(4)) for name in names}
+
+    def values(self, name: str, count: int) -> list[Any]:
+        """So many components."""
+        return [self.rng.choice(QUANTITY_VALUES[name]) for _ in range(count)]
 
     def report(self, arrival: int) -> dict[str, Any]:
         """A report of one of the devices: new, the same once more, kept from before, or of a moment ago."""
