@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 
-from detectors import channels, late
+from detectors import channels, late, own_words
+from detectors.device_status import DeviceFaults
 from detectors.inputs import Inputs
 from detectors.kinds import DETECTORS
 from detectors.latch import EVENTS, Elements, Finding
-from detectors.messages import alarm_message, named
+from detectors.messages import alarm_message, named, own_message
 from detectors.registered import whereabouts
 from detectors.rounds import Context, QuantityValues, Round
 from detectors.state import WATCHING, PartitionState
-from schemas.events import VERSION, Alarm, Severity, alarm_id
+from schemas.alarm_kinds import WHOLE, AlarmKind
+from schemas.events import VERSION, Alarm, AlarmEvent, Severity, alarm_id
+from schemas.own_words import kinds_said
 from schemas.quantities import CODES
+
+_OWN: Final = 255
+"""In the place of a detector's number."""
+_KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(AlarmKind)}
 
 
 def watch(shown: list[QuantityValues], taken: Round, context: Context) -> None:
@@ -174,6 +182,98 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
         ),
         source_offset=int(reports.offset[report]),
         source_ordinal=ordinal,
+    )
+
+
+def take_own_words(told: DeviceFaults, number: int, newest: bool, arrived: Round, context: Context) -> DeviceFaults:
+    """Tell what the words of a new report come to that say an alarm. What is told of its device after that."""
+    report, row, reports = int(arrived.report[number]), int(arrived.row[number]), context.reports
+    said = kinds_said(reports.faults.get(report, ()))
+    if not said and not told.own:
+        return told
+    ts, ingest_ts = int(arrived.ts[number]), int(arrived.ingest_ts[number])
+    own, happened = own_words.take(told.own, said, newest, ts, ingest_ts)
+    turns: dict[AlarmKind, int] = {}
+    for one in happened:
+        turns[one.kind] = turn = turns.get(one.kind, -1) + 1
+        context.result.alarms.append(
+            own_alarm(
+                one,
+                row,
+                context.state,
+                word=said.get(one.kind, ""),
+                ts=one.alarm.recovered_ts if one.event is AlarmEvent.RECOVERED else ts,
+                ingest_ts=ingest_ts,
+                by_arrival=bool(reports.by_arrival[report]),
+                late=not newest,
+                source_offset=int(reports.offset[report]),
+                source_ordinal=own_ordinal(max(int(reports.index[report]), 0), one.kind, turn),
+                detected_ts=context.now,
+            )
+        )
+    return told._replace(own=own)
+
+
+def own_ordinal(index: int, kind: AlarmKind, turn: int = 0) -> int:
+    """The ordinal of an event of an alarm by a device's own word: behind those of all detectors."""
+    return index << 16 | _OWN << 8 | _KIND_NUMBERS[kind] << 2 | turn
+
+
+def own_alarm(
+    said: own_words.Said,
+    row: int,
+    state: PartitionState,
+    *,
+    word: str,
+    ts: int,
+    ingest_ts: int,
+    source_offset: int,
+    source_ordinal: int,
+    by_arrival: bool = False,
+    late: bool = False,
+    detected_ts: int = 0,
+    by: str = "",
+    why: str = "",
+) -> Alarm:
+    """An event of an alarm by a device's own `word`."""
+    kind, event, one = said
+    device_id, test, known = state.device_ids[row], bool(state.rows["test"][row]), state.known(row)
+    is_over = event not in (AlarmEvent.OPENED, AlarmEvent.REACTIVATED)
+    severity = Severity.NOTICE if is_over else Severity.ALARM
+    return Alarm(
+        v=VERSION,
+        alarm_id=alarm_id(device_id, WHOLE, kind, one.episode, test),
+        event=event,
+        severity=severity,
+        severity_label=severity.label,
+        severity_highest=Severity.ALARM,
+        active=one.told_active,
+        repeats_untold=one.untold,
+        **whereabouts(known),
+        maintenance=ingest_ts < int(state.rows["maintained_until_ts"][row]),
+        kind=kind,
+        device_id=device_id,
+        device_kind=state.kind_name(row),
+        quantity=kind.quantity,
+        component=WHOLE,
+        episode=one.episode,
+        event_ts=ts,
+        onset_ts=one.onset_ts,
+        ingest_ts=ingest_ts,
+        detected_ts=detected_ts,
+        by_arrival=by_arrival,
+        late=late,
+        value=0.0,
+        limit=0.0,
+        peak=0.0,
+        baseline=None,
+        limit_from=f"设备自报：{word}" if word else "设备自报",
+        test=test,
+        message=own_message(kind, event, severity, named(device_id, known), word, test, late, by, why),
+        source_offset=source_offset,
+        source_ordinal=source_ordinal,
+        by=by,
+        why=why,
     )
 
 

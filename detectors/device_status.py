@@ -25,6 +25,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from detectors.own_words import OwnAlarm
+from schemas.alarm_kinds import AlarmKind
 from schemas.events import Status
 from schemas.quantities import QUANTITIES
 from schemas.report_rules import Reason
@@ -51,10 +53,12 @@ MAX_NOTES: Final = 32
 
 
 class DeviceFaults(NamedTuple):
-    """What is wrong with a device: its own words, and notes of ours with the arrival at which each last held."""
+    """What is wrong with a device: its own words, notes of ours with the arrival at which each last held, and alarms
+    that are open by its own word."""
 
     words: tuple[str, ...] = ()
     notes: Mapping[str, int] = {}
+    own: Mapping[AlarmKind, OwnAlarm] = {}
 
     @property
     def faults(self) -> list[str]:
@@ -105,7 +109,7 @@ def heard(
     for note in sorted(notes):
         if note in kept or len(kept) < MAX_NOTES:
             kept[note] = ingest_ts
-    return DeviceFaults(told.words if words is None else words, kept)
+    return DeviceFaults(told.words if words is None else words, kept, told.own)
 
 
 def offline_after(default_ms: np.ndarray, interval_ms: np.ndarray) -> np.ndarray:

@@ -430,7 +430,7 @@ def _begin(
 
 
 def worse_than(told_value: Any) -> Any:
-    """From where on a value is worse than was told, float64[m] or a number. Where less is worse, values are negative."""
+    """From where on a value is worse than was told, float64[m] or a number; values are negative where less is worse."""
     return told_value * np.where(np.asarray(told_value) >= 0, WORSE, 1 / WORSE)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from detectors.registered import KnownDevice
-from schemas.alarm_kinds import AlarmKind
+from schemas.alarm_kinds import WHOLE, AlarmKind
 from schemas.events import AlarmEvent, Severity
 
 _STATES: Final = {
@@ -68,6 +68,29 @@ def named(device_id: str, known: KnownDevice | None) -> str:
     """
     words = (known.unit_name, known.place) if known else ()
     return " ".join([*filter(None, words), device_id])
+
+
+def own_message(
+    kind: AlarmKind,
+    event: AlarmEvent,
+    severity: Severity,
+    device: str,
+    word: str,
+    test: bool,
+    late: bool,
+    by: str = "",
+    why: str = "",
+) -> str:
+    """One sentence of an alarm that the device says itself.
+
+    >>> own_message(AlarmKind.SMOKE, AlarmEvent.OPENED, Severity.ALARM, "YG-1", "smoke_alarm", False, False)
+    '【紧急】YG-1 整机 烟雾报警，设备自报（smoke_alarm）'
+    """
+    tag, end = _ENDS.get(event, (severity.label, ""))
+    said = f"，设备自报（{word}）" if word else "，设备自报"
+    told = end + (f"（{by}：{why}）" if by else "") if end else _STATES.get(event, "")
+    marks = f"{'【测试】' if test else ''}{'【补报】' if late else ''}"
+    return f"{marks}【{tag}】{device} {kind.about.part.told(WHOLE)} {kind.label}{told}{'' if by else said}"
 
 
 def order_message(

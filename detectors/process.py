@@ -134,7 +134,7 @@ def _process_round(arrived: Round, context: Context) -> None:
     result.repeated += len(new) - int(np.count_nonzero(new))
     newest = np.zeros(len(arrived.row), np.bool_)
     newest[fresh] = _take_on(taken.take(new), context)
-    result.statuses += statuses.tell(arrived, newest, returned, context)
+    result.statuses += statuses.tell(arrived, fresh, newest, returned, context)
 
 
 def _within_flood(arrived: Round, context: Context) -> np.ndarray:

@@ -373,4 +373,6 @@ class PartitionState:
                 watched = self.watched[number]
                 is_open = (watched["latch"][slots] != 0) & (watched.latches["severity"][watched.entries(slots)] > 0)
                 found += np.bincount(owner, is_open, len(rows)).astype(np.int64)
+        for number in (self.rows["told"][rows] == 1).nonzero()[0].tolist():
+            found[number] += len(self.told[int(rows[number])].own)
         return found > 0

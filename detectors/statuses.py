@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from detectors import device_status
+from detectors import alarms, device_status
 from detectors.device_status import NO_FAULTS, DeviceFaults
 from detectors.log_time import LogTime
 from detectors.rounds import NOT_FITTED, POWER_ON, WATCHED_CODES, Context, Round
@@ -33,8 +33,11 @@ class _Unjudged(NamedTuple):
     not_judged: np.ndarray
 
 
-def tell(arrived: Round, newest: np.ndarray, returned: np.ndarray, context: Context) -> list[DeviceStatus]:
-    """Note what is wrong with the devices, and say of which something has changed."""
+def tell(
+    arrived: Round, fresh: np.ndarray, newest: np.ndarray, returned: np.ndarray, context: Context
+) -> list[DeviceStatus]:
+    """Note what is wrong with the devices, and say of which something has changed. `fresh` are the reports that are
+    new, and `newest` those that are their devices' newest, bool[k] each."""
     state, reports = context.state, context.reports
     wrong, lost = _wrong(arrived, context), _lost(arrived, context)
     looked = (
@@ -54,7 +57,9 @@ def tell(arrived: Round, newest: np.ndarray, returned: np.ndarray, context: Cont
         words = reports.faults.get(report, ()) if newest[number] else None
         before = state.told.get(row, NO_FAULTS)
         told = device_status.heard(before, words, notes, int(arrived.ingest_ts[number]), _measures(report, reports))
-        _put_told(row, told, state)
+        if fresh[number]:
+            told = alarms.take_own_words(told, number, bool(newest[number]), arrived, context)
+        put_told(row, told, state)
         if told.faults != before.faults:
             changed[number] = True
             state.rows["since_ts"][row] = arrived.ingest_ts[number]
@@ -65,7 +70,8 @@ def tell(arrived: Round, newest: np.ndarray, returned: np.ndarray, context: Cont
     ]
 
 
-def _put_told(row: int, told: DeviceFaults, state: PartitionState) -> None:
+def put_told(row: int, told: DeviceFaults, state: PartitionState) -> None:
+    """Have this told of the device of a row."""
     if told == NO_FAULTS:
         state.told.pop(row, None)
     else:

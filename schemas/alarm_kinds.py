@@ -10,6 +10,9 @@ from typing import Final, NamedTuple, Self
 
 from schemas.quantities import BY_NAME
 
+WHOLE: Final = 255
+"""In the place of a component's number where an alarm is of the device as a whole: there are 64 components at most."""
+
 
 class Part(Enum):
     """What of a device an alarm is about, and how people call it."""
@@ -21,6 +24,8 @@ class Part(Enum):
 
     def told(self, component: int) -> str:
         """The name of the part that a component is, or is the first of."""
+        if component == WHOLE:
+            return "整机"
         return self.value.format((component // 3 if self is Part.PHASES else component) + 1)
 
 
@@ -34,9 +39,9 @@ class Rated(Enum):
 
 
 class About(NamedTuple):
-    """A row: what the kind is called, the quantities it is found in, the first of which leads and has the unit; what of
-    a device it is about; whether what lies `below` a limit is the alarm; settings that may not be 0; what limits are
-    multiples of; and what a value is called that the one that is told lies over, if any."""
+    """A row: what the kind is called; the quantities it is found in, the first of which leads and has the unit, none
+    where devices alone say it; what of a device it is about; whether what lies `below` a limit is the alarm; settings
+    that may not be 0; what limits are multiples of; what is that called which the value that is told lies over."""
 
     label: str
     inputs: tuple[str, ...]
@@ -81,6 +86,8 @@ class AlarmKind(StrEnum):
     SMOKE = "smoke", About("烟雾报警", ("smoke",))
     INSULATION = "insulation", About("绝缘电阻过低", ("insulation_mohm",), below=True)
     STATIC = "static", About("静电超限", ("static_v",))
+    DEVICE_ALARM = "device_alarm", About("设备报警", ())
+    """By the device's own word, where that says no other kind (`schemas.own_words`)."""
 
     def __new__(cls, name: str, about: About = _NOTHING) -> Self:
         kind = str.__new__(cls, name)
@@ -94,15 +101,23 @@ class AlarmKind(StrEnum):
 
     @property
     def quantity(self) -> str:
-        """The quantity that leads: what is told is of it."""
-        return self.about.inputs[0]
+        """The quantity that leads: what is told is of it. Empty where none is measured."""
+        return self.about.inputs[0] if self.about.inputs else ""
 
     @property
     def unit(self) -> str:
         """The unit of what is told of it."""
-        return self.about.unit if self.about.unit is not None else BY_NAME[self.quantity].unit
+        if self.about.unit is not None or not self.quantity:
+            return self.about.unit or ""
+        return BY_NAME[self.quantity].unit
 
     @property
     def limit_unit(self) -> str:
         """The unit of its limits."""
         return "倍额定电流" if self.about.rated is Rated.CURRENT else self.unit
+
+
+def part_told(kind: str, component: int) -> str:
+    """What an alarm of a kind is about, as people call it, also where another release knows the kind."""
+    part = AlarmKind(kind).about.part if kind in set(AlarmKind) else Part.COMPONENT
+    return part.told(component)

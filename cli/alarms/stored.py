@@ -10,6 +10,7 @@ from cli.alarms.filters import AlarmFilter
 from cli.output import label_of
 from common.errors import OperatorError
 from schemas.actions import SeenEvent
+from schemas.alarm_kinds import part_told
 from schemas.events import AlarmKind
 from services.registry.actions import AlarmSubject
 from sinks.clickhouse.service import Service
@@ -69,7 +70,7 @@ class StoredAlarm(NamedTuple):
 
     def __str__(self) -> str:
         subject = self.subject
-        about = f"{subject.device_id} 第{subject.component + 1}路 {label_of(AlarmKind, subject.kind)}"
+        about = f"{subject.device_id} {part_told(subject.kind, subject.component)} {label_of(AlarmKind, subject.kind)}"
         return f"{subject.alarm_id}  {about}{'（测试）' * subject.test}{self.more}"
 
 

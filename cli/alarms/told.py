@@ -11,6 +11,7 @@ from cli.alarms.stored import ListedAlarm
 from cli.output import label_of, padded
 from common.times import local
 from schemas.actions import ActionKind, AlarmVerdict
+from schemas.alarm_kinds import part_told
 from schemas.events import AlarmEvent, AlarmKind
 from services.registry.codes import KIND_LABELS, PLACE_KINDS
 
@@ -26,7 +27,8 @@ def heading() -> str:
 def line(alarm: ListedAlarm) -> str:
     """One line of the list, its id last."""
     one = alarm.fields
-    about = f"第{one['component'] + 1}路 {label_of(AlarmKind, one['kind'])} {_number(one['peak'])}{_unit(one)}"
+    what = f"{label_of(AlarmKind, one['kind'])} {_number(one['peak'])}{_unit(one)}"
+    about = f"{part_told(one['kind'], one['component'])} {what}"
     device, unit = one["device_id"], one["unit_name"] or one["unit_id"] or "（未登记）"
     return _row((local(one["episode"]), one["severity_label"], state(alarm), device, unit, about, one["alarm_id"]))
 
@@ -62,7 +64,7 @@ def lines(alarm: ListedAlarm, events: Sequence[dict[str, Any]], actions: Sequenc
     yield f"  {one['message']}"
     yield f"  状态：{one['severity_label']} {state(alarm)}"
     kind = KIND_LABELS.get(one["device_kind"], one["device_kind"])
-    yield f"  设备：{one['device_id']} {one['device_name']}（{kind}），第{one['component'] + 1}路"
+    yield f"  设备：{one['device_id']} {one['device_name']}（{kind}），{part_told(one['kind'], one['component'])}"
     if one["unit_id"]:
         place = PLACE_KINDS.get(one["place_kind"], one["place_kind"])
         yield f"  单位：{one['unit_name']}（{one['unit_id']}），{place}，区域{one['area']}，{one['address']}"

@@ -11,13 +11,15 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from detectors import aggregates, minutes, statuses
+from detectors import aggregates, alarms, minutes, statuses
+from detectors.device_status import NO_FAULTS
 from detectors.kinds import DETECTORS, residual_current_rise
 from detectors.limits import LimitTable
 from detectors.messages import named, order_message
+from detectors.own_words import Said
 from detectors.registered import whereabouts
 from detectors.state import COLUMN, ROW, ROW_AT_REST, PartitionState
-from schemas.alarm_kinds import AlarmKind
+from schemas.alarm_kinds import WHOLE, AlarmKind
 from schemas.commands import Command, CommandKind
 from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, DeviceStatus, Severity, alarm_id
 from schemas.quantities import CODES, DEVICE_KINDS
@@ -83,12 +85,15 @@ def _reset(command: Command, row: int, at: OrderAt, state: PartitionState, limit
         for one in _latched(row, command.component, state)
         if command.alarm_kind in ("", one.kind) and command.alarm_id in ("", _id_of(one, row, state))
     ]
-    if not chosen:
+    own = [one for one in _own(row, command, state) if command.alarm_kind in ("", one.kind)]
+    if not chosen and not own:
         return Obeyed(_NO_ALARM)
     active = [f"{one.kind.about.part.told(one.component)}{one.kind.label}" for one in chosen if one.held["active"]]
+    active += [f"{one.kind.about.part.told(WHOLE)}{one.kind.label}" for one in own if one.alarm.active]
     if active and not command.force:
         return Obeyed(f"告警条件仍然成立（{'、'.join(active)}），不予复位；确需复位请用强制复位（force）并说明原因")
-    return Obeyed(alarms=[_end(one, AlarmEvent.RESET, command, row, at, state, limits) for one in chosen])
+    ended = [_end(one, AlarmEvent.RESET, command, row, at, state, limits) for one in chosen]
+    return Obeyed(alarms=ended + _end_own(own, AlarmEvent.RESET, command, row, at, state))
 
 
 def _accept_rise(command: Command, row: int, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
@@ -110,7 +115,8 @@ def _replace(command: Command, row: int, at: OrderAt, state: PartitionState, lim
         for one in _latched(row, None, state, waiting=True)
         for one, event in _parts(one)
     ]
-    had_faults = row in state.told
+    ended += _end_own(_own(row, command, state), AlarmEvent.CLOSED, command, row, at, state)
+    had_faults = bool(state.told.get(row, NO_FAULTS).faults)
     state.clear(this)
     for name in set(ROW.names or ()) - _KEPT:
         state.rows[name][row] = ROW_AT_REST.get(name, 0)
@@ -150,6 +156,36 @@ def _parts(one: _Latched) -> Iterator[tuple[_Latched, AlarmEvent]]:
         waits = {"severity": int(Severity.WARNING), "episode": held["provisional_episode"], "repeats_untold": 0}
         waits |= {"onset_ts": held["provisional_ts"], "peak": value, "told_value": value}
         yield one._replace(held={**held, **waits}), AlarmEvent.WITHDRAWN
+
+
+def _own(row: int, command: Command, state: PartitionState) -> list[Said]:
+    """The alarms by a device's own word that a command is about."""
+    if command.component not in (None, WHOLE):
+        return []
+    device_id, test = state.device_ids[row], bool(state.rows["test"][row])
+    held = state.told.get(row, NO_FAULTS).own
+    return [
+        Said(kind, AlarmEvent.OPENED, held[kind])
+        for kind in AlarmKind
+        if kind in held and command.alarm_id in ("", alarm_id(device_id, WHOLE, kind, held[kind].episode, test))
+    ]
+
+
+def _end_own(
+    ended: Sequence[Said], event: AlarmEvent, command: Command, row: int, at: OrderAt, state: PartitionState
+) -> list[Alarm]:
+    """Let alarms by a device's own word be over, and tell it."""
+    told = state.told.get(row, NO_FAULTS)
+    gone = {one.kind for one in ended}
+    statuses.put_told(row, told._replace(own={kind: told.own[kind] for kind in told.own if kind not in gone}), state)
+    return [
+        alarms.own_alarm(
+            Said(one.kind, event, one.alarm._replace(told_active=False)), row, state, word="", ts=at.ingest_ts,
+            ingest_ts=at.ingest_ts, source_offset=at.offset, source_ordinal=alarms.own_ordinal(at.number, one.kind),
+            by=command.by, why=command.why,
+        )
+        for one in ended
+    ]  # fmt: skip
 
 
 def _id_of(one: _Latched, row: int, state: PartitionState) -> str:

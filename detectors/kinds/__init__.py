@@ -17,5 +17,5 @@ def _of(kind: AlarmKind) -> Detector:
     return detector
 
 
-DETECTORS: Final = tuple(map(_of, AlarmKind))
-"""All detectors, in the order of their kinds."""
+DETECTORS: Final = tuple(_of(kind) for kind in AlarmKind if kind.about.inputs)
+"""All detectors, in the order of their kinds: one for each that is found in what is measured."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from detectors.detector import Twin
 from detectors.device_status import OFFLINE_AFTER_MS, OFFLINE_MOST_MS, OVERDUE_AFTER_MS
+from detectors.twin.own_words import OwnWord
 from detectors.twin.stretches import Value
 from schemas.alarm_kinds import AlarmKind
 from schemas.events import VERSION, DeviceStatus, Status
@@ -28,7 +29,7 @@ HOUR_MS: Final = 3_600_000
 
 WATCHED: Final = {
     quantity: tuple(kind for kind in AlarmKind if kind.quantity == quantity)
-    for quantity in dict.fromkeys(kind.quantity for kind in AlarmKind)
+    for quantity in dict.fromkeys(kind.quantity for kind in AlarmKind if kind.quantity)
 }
 NUMBERS: Final = {kind: number for number, kind in enumerate(AlarmKind)}
 
@@ -101,6 +102,7 @@ class Device:
     registered_kind: int | None = None
     words: list[str] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
+    own: dict[AlarmKind, OwnWord] = field(default_factory=dict)
     judged_ts: dict[str, int] = field(default_factory=dict)
     judged_every_ms: dict[str, int] = field(default_factory=dict)
     minutes: dict[int, dict[tuple[str, int], list[tuple[int, float]]]] = field(default_factory=dict)
@@ -125,7 +127,7 @@ class Device:
     def alarmed(self) -> bool:
         """Whether any alarm is open."""
         latches = (twin.latch for channel in self.channels.values() for twin in channel.twins.values())
-        return any(latch.severity is not None for latch in latches)
+        return bool(self.own) or any(latch.severity is not None for latch in latches)
 
 
 @dataclass(frozen=True)

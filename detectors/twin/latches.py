@@ -134,7 +134,7 @@ class Latch:
     def _with_first(
         self, one: Value, reached: Severity | None, onset: int, limits: Limits
     ) -> tuple[Severity | None, int, TwinFinding | None]:
-        """What a first value before, or this as one, makes of what is reached and since when, and what is told of it."""
+        """What a first value before, or this as one, makes of what is reached and since when; what is told of it."""
         first, over = self.first, one.value >= limits["lowest"]
         if first is not None and not first.late and over:
             return _both(first.value, one.value, limits), first.ts, None

@@ -51,12 +51,14 @@ from detectors.twin.devices import (
 from detectors.twin.inputs import seen, seen_late
 from detectors.twin.latches import TwinFinding
 from detectors.twin.minutes import closed, count
+from detectors.twin.own_words import OwnWord, own_event
 from detectors.twin.registry import TwinRegistry
 from detectors.twin.stretches import Value
 from schemas.alarm_kinds import AlarmKind
 from schemas.control import is_control, opened_control
 from schemas.control_keys import NO_KEYS, ControlKeys
-from schemas.events import VERSION, Aggregate, Alarm, ControlOutcome, DeviceStatus, alarm_id
+from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, ControlOutcome, DeviceStatus, alarm_id
+from schemas.own_words import kinds_said
 from schemas.quantities import QUANTITIES
 from schemas.records import Headers, Records
 from schemas.rejects import NOT_JUDGED
@@ -252,6 +254,7 @@ class Oracle:
         if not repeated(device, report):
             newest = self._take_on(device, report, now)
             lost = lost_sensors(device, reading)
+            now.alarms += self._own_words(device, report, newest)
         valued = any(not math.isnan(value) for values in reading.quantities.values() for value in values)
         notes = [
             *reading.notes,
@@ -300,6 +303,26 @@ class Oracle:
             now.alarms += self._watch(device, report, where, value, watched, where in live)
         return newest
 
+    def _own_words(self, device: Device, report: TwinReport, newest: bool) -> Iterable[Alarm]:
+        """What the device's words say that are alarms."""
+        said, ts, ingest_ts = kinds_said(report.reading.faults), report.ts, report.ingest_ts
+        for kind in AlarmKind:
+            held, events = device.own.get(kind), list[tuple[AlarmEvent, OwnWord]]()
+            if kind in said and (held is None or (newest and _is_over(held, ingest_ts))):
+                events += [(AlarmEvent.SUPERSEDED, replace(held, told_active=False))] if held else []
+                device.own[kind] = OwnWord(ingest_ts, ts)
+                events.append((AlarmEvent.OPENED, device.own[kind]))
+            elif kind in said and held is not None:
+                events += [(event, held) for event in held.comes(newest, ingest_ts)]
+            elif held is not None and newest:
+                events += [(event, held) for event in held.stays_away(ingest_ts)]
+            for turn, (event, one) in enumerate(events):
+                yield own_event(
+                    kind, event, one, device, self.registry.known.get(device.device_id), word=said.get(kind, ""), ts=ts,
+                    ingest_ts=ingest_ts, offset=report.offset, index=report.index, turn=turn,
+                    by_arrival=report.reading.by_arrival, late=not newest,
+                )  # fmt: skip
+
     def _watch(
         self,
         device: Device,
@@ -330,6 +353,11 @@ class Oracle:
             for turn, finding in enumerate(found):
                 origin = self.registry.limits.origin(kind, profile, finding.level)
                 yield _alarm(device, report, kind, component, finding, origin, turn, known)
+
+
+def _is_over(one: OwnWord, ingest_ts: int) -> bool:
+    """Whether what comes now is another episode."""
+    return not one.active and ingest_ts - one.recovered_ts >= 24 * HOUR_MS
 
 
 def oracle_events(records: Iterable[Record], limits: LimitTable, keys: bytes = b"key") -> Told:

@@ -181,7 +181,10 @@ STEPS_MS = [
 JUMPS_MS = [-7_200_000, -120_000, -90_000, -30_000, -1_000, 600_000, 3_600_000, 21_600_000]
 WAITS_MS = [0, 1, 200, 1_000, 1_000, 5_000, 60_000, 300_000, 400_000, 10_800_000]
 LONG_WAITS_MS = [*WAITS_MS, 27 * 3_600_000, 31 * 86_400_000]
-FAULTS = [[], ["sensor_open"], ["sensor_open", "link"], ["x" * 70], [5]]
+FAULTS = [
+    *([], ["sensor_open"], ["sensor_open", "link"], ["x" * 70], [5]),
+    *(["smoke_alarm"], ["Smoke Alarm", "trip"], ["GroundFailure"]),
+]
 CLOCKS = ["right", "right", "right", "1970", "ahead", "stuck", "slow"]
 KINDS = [*["electrical_monitor"] * 6, "charging_pile", "smoke_detector", "toaster"]
 NO_REPORTS = [b"{", b"[]", b"", b"[1]", b'{"v":1}', b'{"v":2,"device_id":"LY-1"}']
