@@ -59,8 +59,7 @@ WHERE overdue AND handled_ts IS NULL
 COMMENT 'open alarms that are overdue now (see alarm_handling), with the columns of open_alarms';
 
 -- One row of alarm_events each, without a fold: of a provisional that waits the row that told it, of another the row that
--- confirmed or withdrew it. So it costs a scan of the column event and, of those that ended, their ids as 16 bytes; asked
--- for a device it reads by key.
+-- confirmed or withdrew it. The ids of all that ended are held meanwhile, as 16 bytes each, whatever is asked for.
 CREATE OR REPLACE VIEW provisional_alarms AS
 SELECT
     e.alarm_id AS alarm_id, e.device_id AS device_id,
