@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors import channels, late, own_words
+from detectors import channels, late, own_words, stuck
 from detectors.device_status import DeviceFaults
 from detectors.inputs import Inputs
 from detectors.kinds import DETECTORS
@@ -84,6 +84,8 @@ def _watch_live(
         part = slice(begin, begin := begin + len(one.slots))
         if part.start == part.stop:
             continue
+        if one.code in stuck.WATCHED_FOR:
+            _note_stuck(one, passed.step_ms[part], passed.interval_ms[part], taken, context)
         of_values = _of_components(profile[part], one, taken, context.state)
         for number in WATCHING[one.code]:
             detector = DETECTORS[number]
@@ -96,6 +98,18 @@ def _watch_live(
             findings = detector.detect(context.state.watched[number], elements)
             if len(findings.element):
                 _raise_alarms(number, findings.of(chosen).each(), one, taken, context)
+
+
+def _note_stuck(
+    one: QuantityValues, step_ms: np.ndarray, interval_ms: np.ndarray, taken: Round, context: Context
+) -> None:
+    """Note which sensors have said the same for a day."""
+    found = stuck.note(one.code, context.state.channels[one.code], one.slots, one.value, step_ms, interval_ms)
+    for word, mask in ((stuck.STUCK, found.stuck), (stuck.OPEN, found.is_open)):
+        for number in mask.nonzero()[0].tolist():
+            report = int(taken.report[one.which[number]])
+            context.stuck.setdefault(report, []).append(stuck.fault(one.code, int(one.component[number]), word))
+            context.odd[report] = True
 
 
 def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, context: Context) -> None:

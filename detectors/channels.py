@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from detectors.stuck import SAME
 from detectors.table import Table
 
 CHANNEL: Final = np.dtype(
@@ -29,13 +30,14 @@ CHANNEL: Final = np.dtype(
         ("late", "i4"),
         ("equal", "u2"),
         ("power_on", "i1"),
+        *SAME,
     ]
 )
 """One component. `ts`, `own_ts` and `ingest_ts` are the newest value's moment, its time by the device's clock and its
 arrival, which is 0 while there was none; `interval_ms` is how far apart its values usually are, 0 where that is not
 known: an outage makes it `FAR` times as long at most. `equal` values since the first of that own time have filled
 `filled_ms` by their arrival. `late` says where its late values are (`detectors.late`), 0 for none; `power_on` whether
-the newest value was a power-on value."""
+the newest value was a power-on value. The others are of `detectors.stuck`."""
 
 OWN_MOST_MS: Final = 6 * 3_600_000
 """An own time that jumps by more is of a clock that was set (domain.md, Confirming)."""

@@ -162,9 +162,19 @@ def _put_online(arrived: Round, context: Context) -> np.ndarray:
     rows["heard_ts"][at] = np.maximum(rows["heard_ts"][at], arrived.ingest_ts)
     returned: np.ndarray = rows["status"][at] != device_status.ONLINE
     if np.count_nonzero(returned):
+        _count_returns(arrived, context)
         rows["since_ts"][at[returned]] = arrived.ingest_ts[returned]
         rows["status"][at[returned]] = device_status.ONLINE
     return returned
+
+
+def _count_returns(arrived: Round, context: Context) -> None:
+    """Note who comes back from silence."""
+    rows, silent = context.state.rows, context.state.rows["status"][arrived.row] >= device_status.OFFLINE
+    at, ingest_ts = arrived.row[silent], arrived.ingest_ts[silent]
+    anew = ingest_ts - rows["returns_ts"][at] >= device_status.FLAPS_MS
+    rows["returns_ts"][at[anew]] = ingest_ts[anew]
+    rows["returns"][at] = np.where(anew, 1, np.minimum(rows["returns"][at].astype(np.int64) + 1, 255))
 
 
 def _take_on(taken: Round, context: Context) -> np.ndarray:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+
 from detectors.detector import Twin
 from detectors.device_status import OFFLINE_AFTER_MS, OFFLINE_MOST_MS, OVERDUE_AFTER_MS
 from detectors.twin.own_words import OwnWord
@@ -45,6 +47,10 @@ class Channel:
     filled_ms: int = 0
     equal: int = 0
     power_on: bool = False
+    same_value: np.float32 = field(default_factory=lambda: np.float32(0))
+    same_ms: int = 0
+    has_moved: bool = False
+    has_rested: bool = False
     points: list[tuple[int, float]] = field(default_factory=list)
     twins: dict[AlarmKind, Twin] = field(default_factory=dict)
 
@@ -61,6 +67,7 @@ class Channel:
         most = 2 * self.interval_ms * (self.equal + 1 if usable else 1) if known else elapsed
         step_ms = 0 if gap else min(elapsed, most)
         passed = Value(value, report.ts, report.ingest_ts, self.ts, elapsed, step_ms, self.interval_ms, gap)
+        self._note_same(value, passed.step_ms)
         stands = own == 0 and not first
         self.filled_ms = min(self.filled_ms + arrived, 2**31 - 1) if stands else 0
         self.equal = min(self.equal + 1, 65_535) if stands else 0
@@ -70,6 +77,24 @@ class Channel:
         self.interval_ms = min(max(grown, self.interval_ms), 2**31 - 1)
         self.ts, self.own_ts, self.ingest_ts = report.ts, report.reading.event_ts, report.ingest_ts
         return passed
+
+    def _note_same(self, value: float, step_ms: int) -> None:
+        """Note for how long it has had the same value, as far as 32 bits tell."""
+        now = np.float32(value)
+        if now == self.same_value:
+            self.same_ms = min(self.same_ms + step_ms, 48 * HOUR_MS)
+            return
+        self.has_rested |= self.same_value == 0 and self.same_ms >= HOUR_MS
+        self.same_value, self.same_ms, self.has_moved = now, 0, self.has_moved or now != 0
+
+    def sensor_word(self, quantity: str, interval_ms: int) -> str:
+        """What its sensor is, if it has said the same for a day."""
+        if self.same_ms < 24 * HOUR_MS or interval_ms > 3 * HOUR_MS:
+            return ""
+        at_0 = self.same_value == 0
+        if quantity == "residual_current_ma" and at_0:
+            return "open" if self.has_moved and not self.has_rested else ""
+        return "stuck" if not at_0 or quantity == "temperature_c" else ""
 
 
 @dataclass
@@ -98,6 +123,8 @@ class Device:
     status: Status | None = None
     since_ts: int = 0
     maintained_until_ts: int = 0
+    returns: int = 0
+    returns_ts: int = 0
     registered_interval_ms: int = 0
     registered_kind: int | None = None
     words: list[str] = field(default_factory=list)
@@ -168,6 +195,10 @@ def put_online(device: Device, ingest_ts: int) -> bool:
     device.heard_ts = max(device.heard_ts, ingest_ts)
     if device.status is Status.ONLINE:
         return False
+    if device.status is not None:
+        if ingest_ts - device.returns_ts >= 24 * HOUR_MS:
+            device.returns_ts, device.returns = ingest_ts, 0
+        device.returns = min(device.returns + 1, 255)
     device.status, device.since_ts = Status.ONLINE, ingest_ts
     return True
 
@@ -257,6 +288,11 @@ def lost_sensors(device: Device, reading: Reading) -> list[str]:
     ]
     known = (where for where in fitted if where in device.channels and device.channels[where].ingest_ts)
     return [f"sensor_fault:{quantity}[{component}]:not_fitted" for quantity, component in known]
+
+
+def flapping(device: Device, ingest_ts: int) -> list[str]:
+    """The note of a device that comes back from silence again and again."""
+    return ["flapping"] if device.returns >= 6 and ingest_ts - device.returns_ts < 24 * HOUR_MS else []
 
 
 def not_judged(device: Device, ingest_ts: int) -> list[str]:

@@ -33,6 +33,7 @@ from detectors.twin.devices import (
     Device,
     TwinReport,
     first_not_judged,
+    flapping,
     floods,
     lost_sensors,
     not_judged,
@@ -69,6 +70,7 @@ from schemas.reports import decode
 CHECK_MS: Final = 5_000
 HOLE_MS: Final = 60_000
 POINTS: Final = 8
+SAME_FOR_A_DAY: Final = ("residual_current_ma", "temperature_c", "voltage_v")
 
 Record = tuple[int, int, bytes | None]
 """Offset, time of arrival, value."""
@@ -120,6 +122,7 @@ class Oracle:
         self.misplaced = misplaced
         self.gone = gone
         self._record_notes: list[str] = []
+        self._stuck: list[str] = []
         self._control_settings = control or ControlSettings(NO_KEYS, UUID(int=0), 0, lambda key, partitions: False)
         self.registry = TwinRegistry(limits)
         self.control = TwinControl(self.registry, self._control_settings.misplaced)
@@ -228,7 +231,7 @@ class Oracle:
         if device is not None and within_flood(device, ingest_ts):
             returned = put_online(device, ingest_ts)
             device.reflects = (offset, index)
-            notes = ["rejected", *not_judged(device, ingest_ts), *floods(device)]
+            notes = ["rejected", *not_judged(device, ingest_ts), *flapping(device, ingest_ts), *floods(device)]
             now.statuses += tell(device, None, notes, ingest_ts, returned, None, max(index, 0))
 
     def _device(self, reading: Reading, ingest_ts: int) -> Device | None:
@@ -251,6 +254,7 @@ class Oracle:
         returned = put_online(device, ingest_ts)
         device.reflects = report.offset, report.index
         newest, lost = False, lost_sensors(device, reading)
+        self._stuck = []
         if not repeated(device, report):
             newest = self._take_on(device, report, now)
             lost = lost_sensors(device, reading)
@@ -261,7 +265,9 @@ class Oracle:
             *self._record_notes,
             *sensor_faults(reading),
             *lost,
+            *self._stuck,
             *not_judged(device, ingest_ts),
+            *flapping(device, ingest_ts),
             *floods(device),
         ]
         if not valued and (device.valued_ts == 0 or ingest_ts - device.valued_ts > silence_allowed(device)):
@@ -335,6 +341,8 @@ class Oracle:
         channel, (quantity, component) = device.channels[where], where
         if live:
             one = channel.advance(report, value)
+            if quantity in SAME_FOR_A_DAY and (word := channel.sensor_word(quantity, one.interval_ms)):
+                self._stuck.append(f"sensor_fault:{quantity}[{component}]:{word}")
         else:
             one = Value(value, report.ts, report.ingest_ts)
             if (report.ts, value) in channel.points:
