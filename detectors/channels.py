@@ -6,8 +6,8 @@ and durations are each component's, not the device's.
 A duration is the difference of the device's own times of two values that follow one another. That holds where the clock
 is wrong, too, for a clock that was never set still runs; and it holds for kept reports that come in a burst. Where the
 own time stands still, goes back, jumps by over 6 h or hardly moves, the difference of the arrivals is taken instead
-(domain.md, Confirming). Where several reports have the same time, because the clock has a resolution of a minute, they
-share the time to the next one.
+(domain.md, Confirming), and the usual interval where they come all at once. Where several reports have the same time,
+because the clock has a resolution of a minute, they share the time to the next one.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ OWN_MOST_MS: Final = 6 * 3_600_000
 """An own time that jumps by more is of a clock that was set (domain.md, Confirming)."""
 SLOW: Final = 8
 """An own time that goes on by less than an eighth of what arrivals do all but stands still [ours]."""
+KEPT: Final = 4
+"""Values that arrive four times as close together as is usual were kept and handed in at once. Where their device's own
+time does not go on, nothing but the usual interval is left; it is unlearned slowly then, by 1/256 a value, so that 600
+kept ones leave a tenth of it [ours]."""
 COARSE_MS: Final = 60_000
 """Some clocks go by whole minutes, none by more (domain.md, Clocks): one that stands for longer is stuck."""
 GAP_INTERVALS: Final = 3
@@ -90,19 +94,23 @@ def advance(
     elapsed[first] = each[first] = 0
     interval = held["interval_ms"].astype(np.int64)
     known = interval > 0
+    stands = (own == 0) & ~first
+    # No clock says how far apart these were measured, so each stands for what is usual.
+    kept = known & ~usable & ~stands & (KEPT * arrived < interval)
+    elapsed, each = np.where(kept, interval, elapsed), np.where(kept, interval, each)
     gap = known & (each > np.maximum(GAP_INTERVALS * interval, GAP_LEAST_MS))
     most = np.where(known, 2 * interval * (equal * usable + 1), elapsed)
     step = np.where(gap, 0, np.minimum(elapsed, most))
 
-    stands = (own == 0) & ~first
     # Within one time of a coarse clock what was kept comes faster than it was measured: that is no shorter interval.
     coarse = stands & (filled + arrived <= COARSE_MS)
     grown = np.where(gap, np.minimum(each, FAR * interval), each)
+    usual = np.maximum(grown, np.where(coarse, interval, interval - interval // 4))
     now = {
         "ts": ts,
         "own_ts": own_ts,
         "ingest_ts": ingest_ts,
-        "interval_ms": np.minimum(np.maximum(grown, np.where(coarse, interval, interval - interval // 4)), _MOST_MS),
+        "interval_ms": np.minimum(np.where(kept, interval - interval // 256, usual), _MOST_MS),
         "filled_ms": np.where(stands, np.minimum(filled + arrived, _MOST_MS), 0),
         "equal": np.where(stands, np.minimum(equal + 1, 65_535), 0),
     }

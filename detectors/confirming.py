@@ -53,11 +53,11 @@ def confirms(
     """Note in the fields of a stretch, in place, for how long values have been such as it `holds` of, bool[m], and say
     where that is confirmed, bool[m]: of those that are `fast` by time in a window, of the others in a row."""
     confirmed = np.zeros(len(held), np.bool_)
-    for which, lasts in ((fast, _lasts_within), (~fast, _lasts_in_a_row)):
+    for which, confirms_part in ((fast, _within), (~fast, _in_a_row)):
         if np.count_nonzero(which):
             part = held[which]
             of_part = {field: column[which] for field, column in times.items()}
-            confirmed[which] = lasts(part, name, holds[which], confirm_ms[which], of_part)
+            confirmed[which] = confirms_part(part, name, holds[which], confirm_ms[which], of_part)
             held[which] = part
     return confirmed
 
@@ -68,17 +68,29 @@ def begin_anew(held: np.ndarray, name: str, which: np.ndarray) -> None:
         held[field][which] = 0
 
 
-def _lasts_in_a_row(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarray, times: Times) -> np.ndarray:
-    since = held[f"{name}_since"]
-    goes_on = holds & (since > 0) & ~times["gap"]
-    held[f"{name}_since"] = np.where(goes_on, since, np.where(holds, times["ts"], 0))
-    held[f"{name}_ms"] = lasted = np.where(goes_on, held[f"{name}_ms"] + times["step_ms"], 0)
-    held[f"{name}_now_ms"] = held[f"{name}_before_ms"] = 0
-    confirmed: np.ndarray = holds & ((goes_on & (lasted >= confirm_ms)) | (confirm_ms == 0))
+def lasts(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarray, times: Times) -> np.ndarray:
+    """As `confirms`, of values in a row that must last, however often their components speak."""
+    return _goes_on(held, name, holds, times) & (held[f"{name}_ms"] >= confirm_ms)
+
+
+def _in_a_row(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarray, times: Times) -> np.ndarray:
+    """A second value is enough, but for what must last for minutes."""
+    enough = (confirm_ms <= SELDOM_MS) | (held[f"{name}_ms"] + times["step_ms"] >= confirm_ms)
+    confirmed: np.ndarray = (_goes_on(held, name, holds, times) & enough) | (holds & (confirm_ms == 0))
     return confirmed
 
 
-def _lasts_within(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarray, times: Times) -> np.ndarray:
+def _goes_on(held: np.ndarray, name: str, holds: np.ndarray, times: Times) -> np.ndarray:
+    """Take values on in the fields of a stretch, in place. Which follow another in a row, bool[m]."""
+    since = held[f"{name}_since"]
+    goes_on: np.ndarray = holds & (since > 0) & ~times["gap"]
+    held[f"{name}_since"] = np.where(goes_on, since, np.where(holds, times["ts"], 0))
+    held[f"{name}_ms"] = np.where(goes_on, held[f"{name}_ms"] + times["step_ms"], 0)
+    held[f"{name}_now_ms"] = held[f"{name}_before_ms"] = 0
+    return goes_on
+
+
+def _within(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarray, times: Times) -> np.ndarray:
     """The window slides over two fixed ones: of the one before counts the share that it still covers."""
     clock_ms, step_ms, window = times["clock_ms"], times["step_ms"], window_ms(confirm_ms)
     passed = clock_ms // window - (clock_ms - times["elapsed_ms"]) // window

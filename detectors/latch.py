@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from detectors.confirming import SELDOM_MS, begin_anew, confirms, is_fast, is_seldom, stretch_fields
+from detectors.confirming import SELDOM_MS, begin_anew, confirms, is_fast, is_seldom, lasts, stretch_fields
 from detectors.limit_rows import LimitRows
 from detectors.table import Pool, Table
 from schemas.events import AlarmEvent, Severity
@@ -400,8 +400,8 @@ def _last_all(
     worse_ms = np.where(np.isfinite(limits["alarm"]), alarm_ms, warning_ms)
     is_worse = confirms(held, "worse", is_over, worse_ms, times, fast)
     # All is well once it has been so without a break: a single 0 is no recovery.
-    is_under, never = (held["active"] == 1) & (values < limits["recovery"]), np.zeros(len(held), np.bool_)
-    is_normal = confirms(held, "normal", is_under, limits["confirm_recovery_ms"], times, never)
+    is_under = (held["active"] == 1) & (values < limits["recovery"])
+    is_normal = lasts(held, "normal", is_under, limits["confirm_recovery_ms"], times)
     # What reaches a level is live, whoever told of it before.
     held["late_until_ts"] = np.where(values >= limits["lowest"], 0, held["late_until_ts"])
     drained = (held["late_until_ts"] == 0) | (elements.ingest_ts - held["late_heard_ts"] > LATE_DRAINED_MS)

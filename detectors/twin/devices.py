@@ -63,18 +63,24 @@ class Channel:
         if first:
             elapsed = each = 0
         known = self.interval_ms > 0
+        stands = own == 0 and not first
+        kept = known and not usable and not stands and 4 * arrived < self.interval_ms
+        if kept:
+            elapsed = each = self.interval_ms
         gap = known and each > max(3 * self.interval_ms, 30_000)
         most = 2 * self.interval_ms * (self.equal + 1 if usable else 1) if known else elapsed
         step_ms = 0 if gap else min(elapsed, most)
         passed = Value(value, report.ts, report.ingest_ts, self.ts, elapsed, step_ms, self.interval_ms, gap)
         self._note_same(value, passed.step_ms)
-        stands = own == 0 and not first
         self.filled_ms = min(self.filled_ms + arrived, 2**31 - 1) if stands else 0
         self.equal = min(self.equal + 1, 65_535) if stands else 0
         grown = min(each, 4 * self.interval_ms) if gap else each
-        if not (stands and self.filled_ms <= MINUTE_MS):
-            self.interval_ms -= self.interval_ms // 4
-        self.interval_ms = min(max(grown, self.interval_ms), 2**31 - 1)
+        if kept:
+            self.interval_ms -= self.interval_ms // 256
+        else:
+            slower = self.interval_ms if stands and self.filled_ms <= MINUTE_MS else 0
+            usual = max(grown, slower, self.interval_ms - self.interval_ms // 4)
+            self.interval_ms = min(usual, 2**31 - 1)
         self.ts, self.own_ts, self.ingest_ts = report.ts, report.reading.event_ts, report.ingest_ts
         return passed
 

@@ -176,7 +176,7 @@ class Latch:
     def _recovers(self, one: Value, limits: Limits) -> bool:
         """Whether the condition of an active alarm is over, which takes two normal values or more."""
         holds = self.active and one.value < limits["recovery"]
-        if not self.normal.in_a_row(holds, one, limits["confirm_recovery_ms"], self.clock_ms):
+        if not self.normal.lasts(holds, one, limits["confirm_recovery_ms"]):
             return False
         return self.late_until_ts == 0 or one.ingest_ts - self.late_heard_ts > 600_000
 

@@ -42,19 +42,27 @@ class Stretch:
 
     def confirms(self, holds: bool, one: Value, confirm_ms: int, clock_ms: int) -> bool:
         """Take a value on. Whether it is confirmed by it that values are of the sort."""
-        return (self._within if one.is_fast else self.in_a_row)(holds, one, confirm_ms, clock_ms)
+        if one.is_fast:
+            return self._within(holds, one, confirm_ms, clock_ms)
+        goes_on = self._goes_on(holds, one)
+        enough = confirm_ms <= 120_000 or self.lasted_ms >= confirm_ms
+        return (goes_on and enough) or (holds and confirm_ms == 0)
 
-    def in_a_row(self, holds: bool, one: Value, confirm_ms: int, clock_ms: int) -> bool:
-        """As `confirms`: values count as long as there are no others between."""
+    def lasts(self, holds: bool, one: Value, confirm_ms: int) -> bool:
+        """As `confirms`, of values in a row that must last."""
+        return self._goes_on(holds, one) and self.lasted_ms >= confirm_ms
+
+    def _goes_on(self, holds: bool, one: Value) -> bool:
+        """Take a value on; whether it follows another in a row."""
         self.now_ms = self.before_ms = 0
         if not holds:
             self.end()
             return False
         if self.since is None or one.gap:
             self.since, self.lasted_ms = one.ts, 0
-            return confirm_ms == 0
+            return False
         self.lasted_ms += one.step_ms
-        return self.lasted_ms >= confirm_ms
+        return True
 
     def _within(self, holds: bool, one: Value, confirm_ms: int, clock_ms: int) -> bool:
         window_ms = max(30_000, 2 * confirm_ms)
