@@ -13,12 +13,12 @@ _STATES: Final = {
     AlarmEvent.WORSENED: "，持续恶化",
     AlarmEvent.REACTIVATED: "，再次发生",
     AlarmEvent.AMENDED: "，起始时间提前",
-    AlarmEvent.PROVISIONAL: "，待下一读数确认",
-    AlarmEvent.CONFIRMED: "，已确认",
+    AlarmEvent.PROVISIONAL: "，待下一读数核实",
+    AlarmEvent.CONFIRMED: "，已证实",
 }
 _ENDS: Final = {
     AlarmEvent.RECOVERED: ("恢复", "已恢复正常，待人工复位"),
-    AlarmEvent.WITHDRAWN: ("撤回", "未获确认，已撤回"),
+    AlarmEvent.WITHDRAWN: ("撤回", "未经证实，已撤回"),
     AlarmEvent.SUPERSEDED: ("取代", "未经复位，由新的告警取代"),
     AlarmEvent.RESET: ("复位", "已复位"),
     AlarmEvent.CLOSED: ("关闭", "已关闭"),

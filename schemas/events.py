@@ -80,8 +80,8 @@ class AlarmEvent(StrEnum):
 
 _EVENT_LABELS: Final = {
     AlarmEvent.OPENED: "发生",
-    AlarmEvent.PROVISIONAL: "待确认",
-    AlarmEvent.CONFIRMED: "确认",
+    AlarmEvent.PROVISIONAL: "待核实",
+    AlarmEvent.CONFIRMED: "证实",
     AlarmEvent.WITHDRAWN: "撤回",
     AlarmEvent.ESCALATED: "升级",
     AlarmEvent.RECOVERED: "恢复正常",

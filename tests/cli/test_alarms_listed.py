@@ -167,7 +167,7 @@ def test_one_is_shown_with_its_life_what_was_done_and_where_it_is(stored: Settin
 
 def test_what_is_provisional_is_listed_and_shown_apart(stored: Settings) -> None:
     _, withdrawn, waiting, confirmed = run("alarms", "list", "--provisional", "--all", settings=stored).out.splitlines()
-    assert waiting.split()[:4] == ["2026-09-21", "17:00:00", "警告", "待确认"]
+    assert waiting.split()[:4] == ["2026-09-21", "17:00:00", "警告", "待核实"]
     assert waiting.endswith(f"永安市第一中学            第8路 温度超限 61.25 ℃  {WAITING}")
     assert "已撤回" in withdrawn
     assert "已确认为告警" in confirmed
@@ -176,7 +176,7 @@ def test_what_is_provisional_is_listed_and_shown_apart(stored: Settings) -> None
         "状态：已撤回",
         "限值：60 ℃",
         "最高61.25 ℃",
-        "待确认  61.25 ℃",
+        "待核实  61.25 ℃",
         "撤回  3.5 ℃，王五：换新",
         "U-1",
         "处置：没有",
