@@ -67,6 +67,7 @@ ROW: Final = np.dtype(
         ("since_ts", "i8"),
         ("maintained_until_ts", "i8"),
         ("returns_ts", "i8"),
+        ("clock_ms", "i8"),
         ("judged_ts", "i8", (len(WATCHING),)),
         ("judged_every_ms", "i4", (len(WATCHING),)),
         ("interval_ms", "i4"),
@@ -82,6 +83,7 @@ ROW: Final = np.dtype(
         ("seq_wait", "u1"),
         ("returns", "u1"),
         ("has_seq", "i1"),
+        ("has_clock", "i1"),
         ("told", "i1"),
         ("status", "i1"),
         ("device_kind", "i1"),
@@ -95,9 +97,10 @@ people are at work at it, 0 for never. It came back from silence `returns` times
 `judged_ts` is the arrival of what detectors last saw of a watched quantity, or of its first report while they saw none,
 and `judged_every_ms` how far apart that usually is. `interval_ms` is how far apart its reports usually are,
 `silence_ms` the last silence that was much longer. `in_window` reports came in the minute `window` of arrival.
-`remembered`, `next`, `latest_own_ts`, `equal_...`, `seq_wait` and `back_...` are of `detectors.order`; `width` is how
-many components it has of each quantity; `told` whether `PartitionState.told` says anything of it. To change the meaning
-of a field, give it another name: by its name other releases read it from checkpoints."""
+`remembered`, `next`, `latest_own_ts`, `equal_...`, `seq_wait`, `back_...`, `clock_ms` and `has_clock` are of
+`detectors.order`; `width` is how many components it has of each quantity; `told` whether `PartitionState.told` says
+anything of it. To change the meaning of a field, give it another name: by its name other releases read it from
+checkpoints."""
 ROW_AT_REST: Final = {"offset": -1, "index": -1, "status": device_status.UNKNOWN}
 """What a new row holds where that is not 0."""
 ROW_AXES: Final = {"width": "quantities", "judged_ts": "watched", "judged_every_ms": "watched"}

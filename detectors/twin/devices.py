@@ -129,6 +129,7 @@ class Device:
     status: Status | None = None
     since_ts: int = 0
     maintained_until_ts: int = 0
+    clock_ms: int | None = None
     returns: int = 0
     returns_ts: int = 0
     registered_interval_ms: int = 0
@@ -172,11 +173,12 @@ class TwinReport:
     index: int
     ingest_ts: int
     silent_ms: int = 0
+    dated_ts: int | None = None
 
     @property
     def ts(self) -> int:
         """The moment it is judged by."""
-        return self.reading.ts
+        return self.reading.ts if self.dated_ts is None else self.dated_ts
 
 
 def within_flood(device: Device, ingest_ts: int) -> bool:
@@ -226,6 +228,21 @@ def repeated(device: Device, report: TwinReport) -> bool:
         device.equal_count = 0
     device.seen = [*device.seen, print_][-REMEMBERED:]
     return False
+
+
+def dated(device: Device, report: TwinReport) -> int | None:
+    """The moment of a new report whose clock is not credible, by that clock, less what it is off by, if it runs."""
+    if not report.reading.by_arrival:
+        device.clock_ms = None
+        return None
+    own, off = report.reading.event_ts - device.own_ts, report.ingest_ts - report.reading.event_ts
+    runs = 0 < own <= 6 * HOUR_MS and 8 * own >= report.silent_ms
+    kept = -7 * 24 * HOUR_MS <= own < 0
+    if device.clock_ms is None or not (runs or kept):
+        device.clock_ms = off
+    elif runs:
+        device.clock_ms = min(off, device.clock_ms + (off - device.clock_ms) // 1_024)
+    return min(report.reading.event_ts + device.clock_ms, report.ingest_ts)
 
 
 def set_back(device: Device, report: TwinReport, behind: bool) -> bool:

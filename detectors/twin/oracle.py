@@ -32,6 +32,7 @@ from detectors.twin.devices import (
     Channel,
     Device,
     TwinReport,
+    dated,
     first_not_judged,
     flapping,
     floods,
@@ -256,6 +257,7 @@ class Oracle:
         newest, lost = False, lost_sensors(device, reading)
         self._stuck = []
         if not repeated(device, report):
+            report = replace(report, dated_ts=dated(device, report))
             newest = self._take_on(device, report, now)
             lost = lost_sensors(device, reading)
             now.alarms += self._own_words(device, report, newest)
@@ -285,6 +287,9 @@ class Oracle:
         live = {where for where in watched if ts >= device.channels.setdefault(where, Channel()).ts}
         newest = bool(live) if watched else ts >= device.newest_ts
         if set_back(device, report, not newest):
+            if reading.by_arrival:
+                report, ts = replace(report, dated_ts=report.ingest_ts), report.ingest_ts
+                device.clock_ms = report.ingest_ts - reading.event_ts
             now.aggregates += closed(device, report.offset, report.index, everything=True)
             device.newest_ts = ts
             for channel in device.channels.values():
