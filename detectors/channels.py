@@ -95,15 +95,15 @@ def advance(
     interval = held["interval_ms"].astype(np.int64)
     known = interval > 0
     stands = (own == 0) & ~first
+    # Within one time of a coarse clock what was kept comes faster than it was measured: that is no shorter interval.
+    coarse = stands & (filled + arrived <= COARSE_MS)
     # No clock says how far apart these were measured, so each stands for what is usual.
-    kept = known & ~usable & ~stands & (KEPT * arrived < interval)
+    kept = known & ~usable & ~coarse & (KEPT * arrived < interval)
     elapsed, each = np.where(kept, interval, elapsed), np.where(kept, interval, each)
     gap = known & (each > np.maximum(GAP_INTERVALS * interval, GAP_LEAST_MS))
     most = np.where(known, 2 * interval * (equal * usable + 1), elapsed)
     step = np.where(gap, 0, np.minimum(elapsed, most))
 
-    # Within one time of a coarse clock what was kept comes faster than it was measured: that is no shorter interval.
-    coarse = stands & (filled + arrived <= COARSE_MS)
     grown = np.where(gap, np.minimum(each, FAR * interval), each)
     usual = np.maximum(grown, np.where(coarse, interval, interval - interval // 4))
     now = {

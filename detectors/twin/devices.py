@@ -64,7 +64,8 @@ class Channel:
             elapsed = each = 0
         known = self.interval_ms > 0
         stands = own == 0 and not first
-        kept = known and not usable and not stands and 4 * arrived < self.interval_ms
+        coarse = stands and self.filled_ms + arrived <= MINUTE_MS
+        kept = known and not usable and not coarse and 4 * arrived < self.interval_ms
         if kept:
             elapsed = each = self.interval_ms
         gap = known and each > max(3 * self.interval_ms, 30_000)
@@ -78,7 +79,7 @@ class Channel:
         if kept:
             self.interval_ms -= self.interval_ms // 256
         else:
-            slower = self.interval_ms if stands and self.filled_ms <= MINUTE_MS else 0
+            slower = self.interval_ms if coarse else 0
             usual = max(grown, slower, self.interval_ms - self.interval_ms // 4)
             self.interval_ms = min(usual, 2**31 - 1)
         self.ts, self.own_ts, self.ingest_ts = report.ts, report.reading.event_ts, report.ingest_ts
