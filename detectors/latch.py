@@ -64,6 +64,7 @@ LATCH: Final = np.dtype(
         ("severity", "i1"),
         ("active", "i1"),
         ("told_active", "i1"),
+        ("told_lower", "i1"),
     ]
 )
 """A latch. Of each stretch there are the fields of `confirming.stretch_fields`: of values at or above a level, of
@@ -73,7 +74,8 @@ stretch began, `peak` the worst of the episode. `provisional` is 1 while the nex
 next late one is, else 0; `provisional_ts`, `_episode` and `_value` are its moment, arrival and value.
 
 `severity` is the highest of the open alarm, 0 when none is open; `active` is 1 while its condition holds, and
-`told_active` what the last event said of that. `repeats_ts` are the arrivals at which a recovery or reactivation was
+`told_active` what the last event said of that; `told_lower` is 1 where it told of a warning, though the highest is an
+alarm. `repeats_ts` are the arrivals at which a recovery or reactivation was
 last told, the oldest first, and `repeats_untold` counts those that were not. `normal_ts` is when it last was below its
 limits before the onset, as far as is known, `recovered_ts` when it was normal again; 0 for unknown. Of an active alarm
 that only late values have told of, `late_until_ts` is the time of the last of them and `late_heard_ts` when that
@@ -213,6 +215,13 @@ class Watched(Table):
         entries: np.ndarray = np.abs(self["latch"][slots])
         return entries
 
+    def waits(self, slots: np.ndarray) -> np.ndarray:
+        """Which components have values over a limit that are no alarm yet, bool[m]."""
+        found: np.ndarray = self["latch"][slots] > 0
+        if np.count_nonzero(found):
+            found = found & (self.latches["severity"][self.entries(slots)] == 0)
+        return found
+
     def engage(self, slots: np.ndarray, latches: np.ndarray) -> None:
         """Let the components of `slots`, whose latches are at rest, have these, LATCH[m]."""
         entries = self.latches.allot(np.ones(len(slots), np.int64))
@@ -271,7 +280,7 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     onset = np.where(first.confirms, held["provisional_ts"], onset)
     # What is open may be told once more by a first value: that is no other alarm.
     first_again = first.tells & is_open & ~was_active & (reached == 0) & ~first.is_another
-    reached = np.where(first_again, np.where(np.isfinite(limits["warning"]), _WARNING, _ALARM), reached)
+    reached = np.where(first_again, _WARNING, reached)
     onset = np.where(first_again, elements.ts, onset)
     crosses = is_open & ~was_active & (reached > 0)
     superseded = crosses & (held["recovered_ts"] > 0) & (onset - held["recovered_ts"] >= EPISODE_OVER_MS)
@@ -279,7 +288,7 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     begins = (~is_open & (reached > 0)) | superseded
     provisional = first.tells & (reached == 0) & (~is_open | (~was_active & first.is_another)) & ~first.waited
     withdrawn = first.withdraws
-    escalated = is_open & ~superseded & (reached > before)
+    escalated = is_open & ~superseded & ((reached > before) | (told_active & (reached > before - held["told_lower"])))
     worsened = is_open & ~superseded & ~escalated & is_worse & (reached > 0)
     recovers = was_active & is_normal
     comes_back = crosses & ~superseded & ~escalated & ~worsened
@@ -300,6 +309,7 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     tells = begins | escalated | worsened | reactivated
     held["told_active"] = (told_active & ~recovered) | tells
     held["told_value"] = np.where(tells, np.maximum(held["told_value"], values), held["told_value"])
+    held["told_lower"] = np.where(tells, held["severity"] > reached, held["told_lower"])
     begin_anew(held, "worse", tells)
     begin_anew(held, "normal", ~active)
     # A reactivation may be at warning level while the alarm keeps the severity it once reached.
@@ -309,6 +319,10 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     waits = _told_first(held, {PROVISIONAL: provisional, WITHDRAWN: withdrawn}, elements, baseline)
     _note_first(held, provisional, begins | withdrawn, elements)
     found = _findings(happened, held, compared, elements, baseline)
+    if first_again.any() and len(found.element):
+        # Where there is no warning level, a first value is one all the same.
+        most = np.where(first_again[found.element], _WARNING, _ALARM)
+        found = found._replace(severity=np.minimum(found.severity, most))
     state.latches.unpack(entries, held)
     state["latch"][slots] = np.where(_is_quiet(held), -entries, entries)
     state.let_rest(slots[_holds_nothing(held)])

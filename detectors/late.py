@@ -199,7 +199,7 @@ class _LateLatch:
         if level is not None and comes_back and run.first - held["recovered_ts"] >= EPISODE_OVER_MS:
             yield _Said(SUPERSEDED, self._lowest(), self.ts, self.value)
             yield from self._open(level, run, normal_ts=held["recovered_ts"])
-        elif not held["severity"]:
+        elif not held["severity"] or (level is None and self._is_another()):
             yield from self._first(level, run)
         elif level is not None and level > held["severity"]:
             held["onset_ts"] = min(held["onset_ts"], run.first) if run.first > held["normal_ts"] else held["onset_ts"]
@@ -223,6 +223,11 @@ class _LateLatch:
             held["repeats_ts"] = with_repeat(held["repeats_ts"], self.ingest_ts)
             yield from self._tell(REACTIVATED, level, run, comes_back)
 
+    def _is_another(self) -> bool:
+        """Whether the alarm that is open was normal again for so long that this is of another."""
+        recovered_ts = self.held["recovered_ts"]
+        return not self.held["active"] and 0 < recovered_ts <= self.ts - EPISODE_OVER_MS
+
     def _first(self, level: Severity | None, run: LateRun) -> Iterator[_Said]:
         """There was no alarm."""
         held, limits = self.held, self.limits
@@ -242,7 +247,7 @@ class _LateLatch:
         """Tell what an open alarm has come to; where it comes back, it is active for as long as late values tell."""
         held = self.held
         held["peak"], held["worse_since"] = max(held["peak"], run.peak), 0
-        held["told_value"] = max(held["told_value"], self.value)
+        held["told_value"], held["told_lower"] = max(held["told_value"], self.value), int(held["severity"] > level)
         if comes_back:
             held["active"] = held["told_active"] = 1
         yield _Said(event, level, run.first if event == REACTIVATED else self.ts, self.value)
@@ -281,6 +286,7 @@ class _LateLatch:
         held["peak"] = max(run.peak, held["stretch_peak"]) if live else run.peak
         held["told_value"], held["worse_since"], held["recovered_ts"], held["repeats_untold"] = self.value, 0, 0, 0
         held["repeats_ts"] = np.zeros_like(held["repeats_ts"])
+        held["told_lower"] = 0
         yield _Said(CONFIRMED if waited else OPENED, level, run.first, self.value)
         if not live:
             yield from self._last(level, run)

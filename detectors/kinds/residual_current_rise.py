@@ -46,7 +46,7 @@ def detect(state: Watched, elements: Elements) -> Findings:
     """Compare each value's rise over its level, in mA, with the limits, then take in those that have not risen."""
     slots = elements.slots
     # While an alarm is active, or may become one, its level stays.
-    stays = state["latch"][slots] > 0
+    stays = (state["latch"][slots] > 0) & (state["has_level"][slots] == 1)
     _let_pass(state, elements.take(~stays) if stays.any() else elements)
     usual = np.maximum(state["level_ma"][slots], state["accepted_ma"][slots])
     judged = state["has_level"][slots] == 1
@@ -121,7 +121,7 @@ class Risen:
 
     def step(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
         """A live value."""
-        stays = not self.latch.rests and not self.latch.quiet
+        stays = not self.latch.rests and not self.latch.quiet and self.level is not None
         if not stays:
             self._let_pass(one.elapsed_ms, max(limits["window_ms"] // 6, 1))
         baseline = self.baseline

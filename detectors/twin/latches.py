@@ -78,6 +78,7 @@ class Latch:
         self.active = self.told_active = False
         self.late_until_ts = self.late_heard_ts = self.normal_ts = 0
         self.first: First | None = None
+        self.again = False
         self._begin(None, 0, 0)
 
     def _begin(self, severity: Severity | None, onset_ts: int, episode: int) -> None:
@@ -87,6 +88,7 @@ class Latch:
         self.recovered_ts = self.untold = 0
         self.repeats: list[int] = []
         self.told_value = -math.inf
+        self.told_level: Severity | None = None
         self.peak = -math.inf
         self.worse.end()
 
@@ -123,6 +125,7 @@ class Latch:
         worse = self._worse(one, limits)
         recovers = self._recovers(one, limits)
         onset = self.stretches[reached].since or 0 if reached is not None else 0
+        self.again = False
         reached, onset, told = self._with_first(one, reached, onset, limits)
         if told is not None:
             yield told
@@ -148,7 +151,8 @@ class Latch:
             self.first = First(one.ts, one.ingest_ts, one.value)
             return None, 0, self._first_told(AlarmEvent.PROVISIONAL, self.first, one, limits)
         if self.severity is not None and not self.active and not another:
-            return Severity.WARNING if limits["warning"] < math.inf else Severity.ALARM, one.ts, None
+            self.again = True
+            return Severity.WARNING, one.ts, None
         return None, 0, None
 
     def _told_all(
@@ -158,7 +162,8 @@ class Latch:
         for event in self._events(one, reached, onset, worse, recovers, limits):
             ts = self.recovered_ts if event is AlarmEvent.RECOVERED else one.ts
             told_level = Severity.WARNING if event is AlarmEvent.SUPERSEDED else level
-            yield self._told(event, told_level, one.value, ts, limits)
+            told = self._told(event, told_level, one.value, ts, limits)
+            yield told._replace(severity=min(told.severity, Severity.WARNING)) if self.again else told
 
     def _reached(self, one: Value, limits: Limits) -> Severity | None:
         reached = None
@@ -222,8 +227,10 @@ class Latch:
             self._begin(reached, onset, first.episode if first else one.ingest_ts)
             self.peak = max(self.stretch_peak, first.value if first else -math.inf)
             event = AlarmEvent.CONFIRMED if first else AlarmEvent.OPENED
-        elif reached > self.severity:
-            self.severity = reached
+        elif reached > self.severity or (
+            self.told_active and self.told_level is not None and reached > self.told_level
+        ):
+            self.severity = max(self.severity, reached)
             event = AlarmEvent.ESCALATED
         elif worse:
             event = AlarmEvent.WORSENED
@@ -235,6 +242,7 @@ class Latch:
         self.active = True
         if event is not None:
             self.told_active, self.told_value = True, max(self.told_value, one.value)
+            self.told_level = reached
             self.worse.end()
             yield event
 
@@ -282,6 +290,10 @@ class Latch:
             if level is not None:
                 yield from self._late_open(one, level, run, points, limits)
             elif self.first is None and _is_short(one.value, limits):
+                self.first, self.late_heard_ts = First(one.ts, one.ingest_ts, one.value, late=True), one.ingest_ts
+                yield self._first_told(AlarmEvent.PROVISIONAL, self.first, one, limits, late=True)
+        elif level is None and not self.active and 0 < self.recovered_ts <= one.ts - DAY_MS:
+            if self.first is None and _is_short(one.value, limits):
                 self.first, self.late_heard_ts = First(one.ts, one.ingest_ts, one.value, late=True), one.ingest_ts
                 yield self._first_told(AlarmEvent.PROVISIONAL, self.first, one, limits, late=True)
         elif level is not None and not self.active and run[0][0] > self.recovered_ts:
@@ -374,7 +386,7 @@ class Latch:
             self.peak = max(self.peak, one.value)
         else:
             self.peak = max(self.peak, *(value for _, value in run))
-            self.told_value = max(self.told_value, one.value)
+            self.told_value, self.told_level = max(self.told_value, one.value), level
             self.worse.end()
         return self._told(event, level, one.value, ts, limits, late=True)
 
@@ -387,7 +399,7 @@ class Latch:
         before = points.index(run[0])
         self.normal_ts = max(points[before - 1][0] if before else 0, normal_ts)
         self.peak = max(self.stretch_peak if live else -math.inf, *(value for _, value in run))
-        self.told_value = one.value
+        self.told_value, self.told_level = one.value, level
         event = AlarmEvent.CONFIRMED if first else AlarmEvent.OPENED
         yield self._told(event, level, one.value, run[0][0], limits, late=True)
         if not live:
