@@ -28,10 +28,11 @@ from tests.detectors.given_series import (
 )
 
 LIMITS = load_limits()
-FIRE = [50.0] * 10 + [900.0] * 10
 MODES = pytest.mark.xfail(strict=True, reason="core: a value over is lost where values begin to be counted by time")
+
 # Clocks. A fire of 900 mA from the tenth second on, at 1 s, must alarm 3 s later whatever the clock shows.
 
+FIRE = [50.0] * 10 + [900.0] * 10
 WRONG: dict[str, Clock] = {
     "right": right,
     "never set": lambda arrival: 740 + arrival,
