@@ -250,5 +250,7 @@ def test_a_device_takes_no_more_slots_than_it_has_components(limits: LimitTable)
 def test_a_component_beyond_those_known_takes_the_state_of_the_others_along(limits: LimitTable) -> None:
     hot = [record(n, report(T0 + n * 2_500, temperature_c=[71] * (1 + n))) for n in range(4)]
     found = told([[one] for one in hot], PartitionState(), limits)
-    opened = [(alarm.component, alarm.onset_ts - T0) for alarm in found.alarms if alarm.kind == "temperature"]
-    assert opened == [(0, 0), (1, 2_500)]
+    hot_now = [alarm for alarm in found.alarms if alarm.kind == "temperature"]
+    confirmed = [(one.component, one.onset_ts - T0) for one in hot_now if one.event == "confirmed"]
+    assert confirmed == [(0, 0), (1, 2_500), (2, 5_000)]
+    assert [one.component for one in hot_now if one.event == "provisional"] == [0, 1, 2, 3]
