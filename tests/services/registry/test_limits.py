@@ -146,7 +146,7 @@ REFUSED = [
     ("[default.temperature]\nalarm = { value = 70, by = 'x' }", "alarm 中没有名为“by”的内容；可写 value 和 from"),
     ("[default.temperature]\nalarm = { value = 70, from = 5 }", "依据（from）必须是一行文字"),
     ("[default.temperature]\nsettable = [1, 900]", "可设范围（settable）45到140由标准规定，不能更改"),
-    ("[default.temperature_rise]\nwindow_s = 0", "计算窗口（window_s）必须在0.001到1e+12之间"),
+    ("[default.temperature_rise]\nmemory_s = 0", "记忆时间（memory_s）必须在0.001到1e+12之间"),
     ('[unit."U-1".temperature]\nwarning = 60\nalarm = 50', "单位U-1的温度超限：预警值60高于报警值50"),
     ('[unit."U-1".temperature]\nwarning = 71', "单位U-1的温度超限限值不可用于设备LY-1：预警值71高于报警值70"),
     ("[default.temperature]\nalarm = 59", "全部设备的温度超限限值不可用于设备LY-1：预警值60高于报警值59"),
