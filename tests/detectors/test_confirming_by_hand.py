@@ -29,9 +29,9 @@ def told_of(found: Sequence[Alarm]) -> list[tuple[str, int]]:
     return [(str(alarm.event), alarm.severity) for alarm in found]
 
 
-def leaks(*values: float, every_ms: int = 1_000, **fields: str) -> list[Alarm]:
+def leaks(*values: float, every_ms: int = 1_000) -> list[Alarm]:
     """The alarms of a component that speaks so often, of which it is known how often that is."""
-    return alarms(series(*CALM, *values, every_ms=every_ms, **fields))
+    return alarms(series(*CALM, *values, every_ms=every_ms))
 
 
 # Up to 10 s: time over a level within a window.

@@ -23,9 +23,9 @@ try:
     from detectors.checkpoints.encode import encode
     from detectors.checkpoints.layout import TEXT, VERSION
 except ImportError:
-    from detectors.checkpoint import VERSION, encode  # type: ignore[no-redef]
+    from detectors.checkpoint import VERSION, encode  # type: ignore[import-not-found, no-redef]
 
-    TEXT = b""
+    TEXT = b""  # type: ignore[misc]
 from detectors.limits import load_limits
 from detectors.process import process
 from detectors.state import PartitionState
