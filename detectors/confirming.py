@@ -27,8 +27,8 @@ latch has counted since it was engaged."""
 
 
 def stretch_fields(name: str) -> list[tuple[str, str]]:
-    """The fields of a stretch at a level: since when, epoch ms, 0 for none; how long its values have lasted in a row, or
-    -1 where the last one was not of them; and how long they lasted in the window that runs and in the one before, in
+    """The fields of a stretch at a level: since when, epoch ms, 0 for none; how long its values have lasted in a row,
+    or -1 where the last one was not of them; and how long they lasted in the window that runs and in the one before, in
     ms."""
     return [(f"{name}_since", "i8"), (f"{name}_ms", "i8"), (f"{name}_now_ms", "i8"), (f"{name}_before_ms", "i8")]
 

@@ -141,7 +141,7 @@ def _any_sections(rng: random.Random) -> dict[str, Any]:
             {"residual_current": {"alarm": level}},
             {"residual_current": {"warning": level, "confirm_warning_s": 0}},
             {"residual_current": {"warning": {}, "alarm": level, "recovery_margin": 5}, "temperature": {"warning": {}}},
-            {"residual_current_rise": {"warning": level | {"value": 50}, "learn_samples": 2, "learn_s": 1}},
+            {"residual_current_rise": {"warning": level | {"value": 50}, "window_s": 240}},
         ]
     )
 

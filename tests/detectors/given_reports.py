@@ -26,6 +26,9 @@ T0 = 1_790_000_040_000
 NOW = T0 + 10**9
 KEY = b"LY-1"
 """The key of all records, whatever they hold."""
+CALM = (50.0, 50.0)
+"""Normal values of residual current. After two of them it is known how often their component speaks, which decides how
+what follows is confirmed."""
 
 
 def report(event_ts: int, device_id: str = "LY-1", kind: str = "electrical_monitor", **fields: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from detectors.limits import LimitTable, load_limits
 from detectors.state import FORGOTTEN_MS, FORGOTTEN_ONCE_MS, PartitionState
 from detectors.twin.oracle import Record, Told
 from tests.detectors.given_reports import T0, contents, crowds, cut, record, report, run, slowly, told
+from tests.detectors.given_series import begun
 from tests.detectors.test_process_equals_twin import quick_limits
 
 PROFILE = settings(
@@ -76,10 +77,26 @@ def test_a_device_that_was_heard_more_than_once_makes_room_after_a_month(after_m
 
 
 @pytest.mark.parametrize("seen", [{"arc_half_cycles": [20]}, {"residual_current_ma": [900]}])
-def test_a_device_with_an_alarm_that_is_open_or_coming_up_is_never_forgotten(seen: dict[str, list[float]]) -> None:
+def test_a_device_with_an_open_alarm_is_never_forgotten(seen: dict[str, list[float]]) -> None:
     year_ms = 365 * 86_400_000
-    found = both([at(0, 0, "LY-1", **seen), at(1, year_ms, "X-1"), at(2, 2 * year_ms, "X-1")], most=1)
-    assert [one[0] for one in found.rejects] == [1, 2]
+    burning = [at(0, 0, "LY-1", **seen), at(1, 1_000, "LY-1", **seen)]
+    found = both([*burning, at(2, year_ms, "X-1"), at(3, 2 * year_ms, "X-1")], most=1)
+    assert [one[0] for one in found.rejects] == [2, 3]
+    assert begun(found.alarms)
+
+
+def test_a_device_whose_one_value_over_waits_for_the_next_is_forgotten_like_others_and_comes_back_as_a_new_one() -> (
+    None
+):
+    day = FORGOTTEN_ONCE_MS + 60_000
+    over, under = {"residual_current_ma": [900]}, {"residual_current_ma": [50]}
+    records = [at(0, 0, "LY-1", **over), at(1, day, "LY-2"), at(2, 2 * day, "LY-1", **under)]
+    records += [at(3, 2 * day + 1_000, "LY-1", **over)]
+    found = both(records, most=1)
+    assert found.rejects == []
+    # Nothing is known any more of the first one, so nothing withdraws it.
+    assert [(str(one.event), one.source_offset) for one in found.alarms] == [("provisional", 0), ("provisional", 3)]
+    assert found.alarms[0].alarm_id != found.alarms[1].alarm_id
 
 
 def test_a_device_whose_alarm_came_up_and_never_opened_is_forgotten_like_others() -> None:

@@ -41,11 +41,10 @@ PROFILE = settings(
 )
 QUICK = """
 [default.residual_current_rise]
-learn_s = 5
-learn_samples = 2
+window_s = 12
 confirm_warning_s = 1
 [default.temperature_rise]
-window_s = 1
+memory_s = 60
 confirm_warning_s = 2
 """
 

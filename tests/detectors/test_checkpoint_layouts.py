@@ -27,8 +27,7 @@ PROFILE = settings(
 )
 QUICK = """
 [default.residual_current_rise]
-learn_s = 5
-learn_samples = 2
+window_s = 12
 confirm_warning_s = 1
 """
 WIDER = {"|u1": "<u2", "<u2": "<u4", "<u4": "<u8", "|i1": "<i2", "<i2": "<i4", "<i4": "<i8"}
@@ -336,8 +335,8 @@ def test_a_detector_that_looks_at_something_else_now_keeps_nothing(limits: Limit
     rise = next(each for each in release["detectors"] if each["kind"] == "temperature_rise")
     rise["quantity"] = "current_a"
     one["row"]["width"]["current_a"] = 2
-    one["keeps"]["temperature_rise"][0]["window_value"] = 77.0
-    assert [each["window_value"] for each in by(release, one)["keeps"]["temperature_rise"]] == [0, 0]
+    one["keeps"]["temperature_rise"][0]["mean_c"] = 77.0
+    assert [each["mean_c"] for each in by(release, one)["keeps"]["temperature_rise"]] == [0, 0]
 
 
 def test_a_minute_that_was_kept_otherwise_has_no_least_and_no_greatest(limits: LimitTable) -> None:

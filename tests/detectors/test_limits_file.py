@@ -29,7 +29,7 @@ def level(limits: LimitTable, kind: AlarmKind, profile: int, name: str = "alarm"
 def test_the_shipped_limits_are_those_of_the_standards() -> None:
     limits = load_limits()
     assert limits.of(AlarmKind.RESIDUAL_CURRENT)[MONITOR].item() == (
-        200, 300, 200, 180, 10_000, 3_000, 30_000, 0, 0, 0, 0,
+        200, 300, 200, 180, 10_000, 3_000, 30_000, 0, 0,
     )  # fmt: skip
     assert limits.of(AlarmKind.ARC_FAULT)[MONITOR].item()[:3] == (10, 14, 10)
     assert limits.of(AlarmKind.RESIDUAL_CURRENT)[PILE].item()[:4] == (np.inf, 30, 30, 25)
@@ -108,6 +108,14 @@ def test_fractions_of_seconds_become_whole_milliseconds(tmp_path: Path) -> None:
     assert level(limits, AlarmKind.TEMPERATURE, MONITOR, "confirm_alarm_ms") == 1_001
 
 
+def test_settings_of_releases_before_are_taken_and_mean_nothing(tmp_path: Path) -> None:
+    was = "[default.residual_current_rise]\nlearn_s = 0\nlearn_samples = 20\nmemory_s = 86400\n"
+    limits, shipped = loaded(tmp_path, was), load_limits()
+    for name in ("warning", "alarm", "recovery", "confirm_warning_ms", "confirm_recovery_ms", "window_ms"):
+        found = level(limits, AlarmKind.RESIDUAL_CURRENT_RISE, MONITOR, name)
+        assert found == level(shipped, AlarmKind.RESIDUAL_CURRENT_RISE, MONITOR, name)
+
+
 REFUSED = [
     ("= 5", "is not valid TOML"),
     ("[toaster.temperature]\nalarm = 70", r"\[toaster\] is not default, device or one of electrical_monitor"),
@@ -139,12 +147,15 @@ REFUSED = [
     ("[charging_pile.temperature]\nsettable = 5", "temperature: settable is the range"),
     ('[device."LY-1".residual_current]\nsettable = []', "residual_current: settable is the range"),
     (
-        "[default.residual_current_rise]\nlearn_s = 0",
-        r"\[default.residual_current_rise\]: learn_s must be 0.001 or more",
+        "[default.residual_current_rise]\nwindow_s = 0",
+        r"\[default.residual_current_rise\]: window_s must be 0.001 or more, got 0",
     ),
-    ("[default.residual_current_rise]\nlearn_samples = 0.9", "learn_samples must be 1 or more, got 0.9"),
-    ("[charging_pile.residual_current_rise]\nmemory_s = 0", r"\[charging_pile.residual_current_rise\]: memory_s must"),
-    ("[default.temperature_rise]\nwindow_s = 0", "window_s must be 0.001 or more, got 0"),
+    (
+        "[charging_pile.residual_current_rise]\nwindow_s = 0.0001",
+        r"\[charging_pile.residual_current_rise\]: window_s must",
+    ),
+    ("[default.temperature_rise]\nmemory_s = 0", "memory_s must be 0.001 or more, got 0"),
+    ("[default.residual_current_rise]\nlearn_s = 'x'", "learn_s must be a number from 0 up to"),
     ("[default.temperature]\nrecovery_margin = -1", "recovery_margin must be a number from 0 up to"),
     (
         "[default.temperature]\nrecovery_margin = 60",

@@ -48,7 +48,7 @@ def come_to(records: Sequence[Sent], state: PartitionState | None = None) -> Res
     return result
 
 
-def measured(*values: Any, first: int = 10, **fields: Any) -> list[Sent]:
+def measured(*values: Any, first: int = 9, **fields: Any) -> list[Sent]:
     """A report a minute of one device with these values, or lists of values."""
     told = [value if isinstance(value, list) else [value] for value in values]
     return [
@@ -63,12 +63,12 @@ def opened(found: Result) -> list[Alarm]:
 
 def test_alarms_name_unit_and_place_of_what_is_registered_and_the_device_alone_else() -> None:
     known = entry(unit_id="U-1", unit_name="国贸大厦", name="3层配电箱", address="人民路1号", area="140202001001")
-    (alarm,) = opened(come_to([changes(0, known), *measured(9, 450, 450)]))
+    (alarm,) = opened(come_to([changes(0, known), *measured(9, 9, 450, 450)]))
     assert alarm.message == "【紧急】国贸大厦 3层配电箱 LY-1 第1路 剩余电流超限：当前 450mA，限值 300mA"
     assert (alarm.unit_id, alarm.unit_name, alarm.place, alarm.area) == (
         "U-1", "国贸大厦", "3层配电箱", "140202001001",
     )  # fmt: skip
-    (stranger,) = opened(come_to(measured(9, 450, 450)))
+    (stranger,) = opened(come_to(measured(9, 9, 450, 450)))
     assert (stranger.message[:8], stranger.unit_id, stranger.place) == ("【紧急】LY-1", "", "")
 
 
@@ -89,7 +89,7 @@ SCOPES: Final[dict[str, tuple[DeviceEntry, LimitsEntry]]] = {
 @pytest.mark.parametrize("scope", SCOPES)
 def test_limits_of_each_scope_hold_and_say_whose_they_are_and_since_when(scope: str) -> None:
     of_device, of_many = SCOPES[scope]
-    (alarm,) = opened(come_to([changes(0, of_many, of_device), *measured(9, 150, 150)]))
+    (alarm,) = opened(come_to([changes(0, of_many, of_device), *measured(9, 9, 150, 150)]))
     assert (alarm.severity, alarm.limit, alarm.limit_from) == (2, 100.0, "保单")
     assert (alarm.limit_by, alarm.limit_since_ts) == ("王工", T0 - 5)
 
@@ -98,7 +98,7 @@ def test_limits_of_each_scope_hold_and_say_whose_they_are_and_since_when(scope: 
 def test_limits_of_a_scope_are_of_nobody_outside_it(scope: str) -> None:
     of_device, of_many = SCOPES[scope]
     other = entry(place_kind="hospital", model="HX-2", unit_id="U-2", kind="circuit_breaker")
-    found = come_to([changes(0, of_many, of_device), changes(1, other, first=5), *measured(9, 150, 150)])
+    found = come_to([changes(0, of_many, of_device), changes(1, other, first=5), *measured(9, 9, 150, 150)])
     assert [one.limit for one in opened(found)] == ([100.0] if scope == "default" else [])
 
 
@@ -123,21 +123,21 @@ def test_a_narrower_scope_goes_over_a_wider_one() -> None:
     fields: dict[str, Any] = {}
     for more, limit in steps:
         fields.update(more)
-        records = [changes(0, of_many, entry(**fields)), *measured([9, 9], [limit - 1, 9], [limit - 1, 9])]
+        records = [changes(0, of_many, entry(**fields)), *measured([9, 9], [9, 9], [limit - 1, 9], [limit - 1, 9])]
         assert opened(come_to(records)) == []
-        alarm, *others = opened(come_to([*records, *measured([limit, limit], [limit, limit], first=20)]))
+        alarm, *others = opened(come_to([*records, *measured([limit, limit], [limit, limit], first=13)]))
         assert alarm.limit == limit
         # The second component has no limits of its own.
         assert [one.limit for one in others] == [] if limit == 250 else [limit]
 
 
 def test_limits_change_between_two_reports_without_a_restart() -> None:
-    records = [*measured(9, 150, 150), changes(13, LimitsEntry(1, leaks(100)), ts=T0 + 13 * MINUTE)]
+    records = [*measured(9, 9, 150, 150), changes(13, LimitsEntry(1, leaks(100)), ts=T0 + 13 * MINUTE)]
     assert opened(come_to(records)) == []
-    (alarm,) = opened(come_to([*records, *measured(150, first=14)]))
+    (alarm,) = opened(come_to([*records, *measured(150, 150, first=14)]))
     assert alarm.limit == 100
     # What is raised later is raised for whom it is open as well, and set back to the release's by an empty entry.
-    back = [*records, changes(14, LimitsEntry(1, {}), ts=T0 + 14 * MINUTE, first=1), *measured(150, first=15)]
+    back = [*records, changes(14, LimitsEntry(1, {}), ts=T0 + 14 * MINUTE, first=1), *measured(150, 150, first=15)]
     assert opened(come_to(back)) == []
 
 
@@ -172,7 +172,7 @@ def test_limits_that_change_are_looked_up_anew_by_all() -> None:
 )
 def test_limits_that_make_no_sense_are_refused_and_those_before_stay(wrong: Any, why: str) -> None:
     good = LimitsEntry(1, leaks(100))
-    found = come_to([changes(0, good), changes(1, wrong, first=1), *measured(9, 150, 150)])
+    found = come_to([changes(0, good), changes(1, wrong, first=1), *measured(9, 9, 150, 150)])
     assert [one.outcome for one in found.outcomes] == ["applied", "refused"]
     assert why in found.outcomes[1].reason
     assert [one.limit for one in opened(found)] == [100.0]
@@ -182,8 +182,11 @@ def test_what_is_above_the_alarm_of_a_narrower_scope_is_left_out_there_and_holds
     # A warning of 250 mA makes no sense for a pile, which alarms at 30.
     of_many = LimitsEntry(1, {"residual_current": {"warning": {"value": 250, "from": "x"}}})
     pile = entry("LY-2", kind="charging_pile")
-    records = [changes(0, of_many, pile), *measured(9, 260, 260)]
-    records += [report(20 + n, "LY-2", T0 + (20 + n) * MINUTE, residual_current_ma=[31]) for n in range(3)]
+    records = [changes(0, of_many, pile), *measured(9, 9, 260, 260)]
+    records += [
+        report(20 + n, "LY-2", T0 + (20 + n) * MINUTE, residual_current_ma=[value])
+        for n, value in enumerate((9, 9, 31, 31))
+    ]
     assert [(one.device_id, one.severity, one.limit) for one in opened(come_to(records))] == [
         ("LY-1", 1, 250.0),
         ("LY-2", 2, 30.0),
@@ -192,10 +195,10 @@ def test_what_is_above_the_alarm_of_a_narrower_scope_is_left_out_there_and_holds
 
 def test_the_kind_is_the_registrys_whatever_the_device_says() -> None:
     as_pile = changes(11, entry(kind="charging_pile"), ts=T0 + 11 * MINUTE)
-    found = come_to([*measured(9), as_pile, *measured(31, first=12)])
+    found = come_to([*measured(9, 9), as_pile, *measured(31, 31, first=12)])
     assert [(one.device_kind, one.limit) for one in opened(found)] == [("charging_pile", 30.0)]
     gone = [changes(20, entry(removed=True), ts=T0 + 20 * MINUTE, first=1), *measured(31, 31, first=21)]
-    assert opened(come_to([*measured(9), as_pile, *gone])) == []
+    assert opened(come_to([*measured(9, 9), as_pile, *gone])) == []
 
 
 AS_PILE: Final = changes(30, entry(kind="charging_pile"))
@@ -215,7 +218,7 @@ def test_a_registered_kind_holds_at_once_and_as_long_as_it_is_registered(
     registered: list[Sent], kind: str, limit: float
 ) -> None:
     """Also where a worker has taken over meanwhile, from rows of before it was registered or after."""
-    now, begun = T0 + 40 * MINUTE, measured(9, 450, 450)
+    now, begun = T0 + 40 * MINUTE, measured(9, 9, 450, 450)
     reset = control(40, [order(1, force=True, made_ts=now)], ts=now)
     last = come_to([*begun, *registered, reset]).alarms[-1]
     assert (last.event, last.device_kind, last.limit) == ("reset", kind, limit)
@@ -234,17 +237,17 @@ def test_a_registered_kind_holds_at_once_and_as_long_as_it_is_registered(
 
 def test_a_device_may_be_silent_for_as_long_as_its_registered_interval_says() -> None:
     waits = [report(20 + n, "LY-2", T0 + 11 * MINUTE + n * 30_000) for n in range(60)]
-    assert [one.status for one in come_to([*measured(9), *waits]).statuses if one.device_id == "LY-1"] == [
+    assert [one.status for one in come_to([*measured(9, 9), *waits]).statuses if one.device_id == "LY-1"] == [
         "online",
         "offline",
     ]
-    found = come_to([changes(0, entry(interval_s=3_600)), *measured(9), *waits])
+    found = come_to([changes(0, entry(interval_s=3_600)), *measured(9, 9), *waits])
     assert [one.status for one in found.statuses if one.device_id == "LY-1"] == ["online"]
 
 
 def test_a_registered_device_has_room_where_others_have_none() -> None:
     state = PartitionState(devices_most=1)
-    records = [changes(0, entry("LY-2")), *measured(9), report(20, "LY-2", T0 + 20 * MINUTE), report(21, "LY-9")]
+    records = [changes(0, entry("LY-2")), *measured(9, 9), report(20, "LY-2", T0 + 20 * MINUTE), report(21, "LY-9")]
     result, rejects = quickly([records], state, load_limits())
     assert state.find(["LY-1", "LY-2", "LY-9"], np.zeros(3, np.bool_)).tolist() == [0, 1, -1]
     assert [offset for offset, _ in result.refused] == [21]
@@ -253,8 +256,8 @@ def test_a_registered_device_has_room_where_others_have_none() -> None:
 
 def test_what_is_registered_outlives_a_restart() -> None:
     of_many = LimitsEntry(1, {}, units={"U-1": leaks(100)})
-    begun = [changes(0, of_many, entry(unit_id="U-1", unit_name="国贸大厦"), entry("LY-3")), *measured(9)]
-    then = [changes(20, entry("LY-3", removed=True), ts=T0 + 20 * MINUTE, first=9), *measured(150, 150, first=21)]
+    begun = [changes(0, of_many, entry(unit_id="U-1", unit_name="国贸大厦"), entry("LY-3")), *measured(9, 9)]
+    then = [changes(11, entry("LY-3", removed=True), ts=T0 + 11 * MINUTE, first=9), *measured(150, 150, first=12)]
     state, limits = PartitionState(), load_limits()
     quickly([begun], state, limits)
     rows, pages = dict(encode(state, [0])), {key: value for key, value in state.registered.changed() if value}
@@ -310,7 +313,7 @@ def test_a_million_devices_take_sixty_bytes_each_at_most() -> None:
 def test_what_finds_no_room_is_refused_and_what_was_known_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("detectors.registered.PAGE_BYTES_MOST", 100)
     large = entry(name="".join(f"{number * 7919 % 9973}" for number in range(60)))
-    found = come_to([changes(0, entry(name="3层")), changes(1, large, first=1), *measured(9, 450, 450)])
+    found = come_to([changes(0, entry(name="3层")), changes(1, large, first=1), *measured(9, 9, 450, 450)])
     assert [one.outcome for one in found.outcomes] == ["applied", "refused"]
     assert "请增加分区" in found.outcomes[1].reason
     assert [one.place for one in opened(found)] == ["3层"]
@@ -329,8 +332,8 @@ def test_nothing_is_unpacked_for_ids_that_nobody_has() -> None:
 def test_events_of_an_alarm_whose_level_was_switched_off_can_be_read(value: float) -> None:
     off = changes(30, entry(limits={"residual_current": {"warning": {}, "alarm": {}}}))
     now = T0 + 40 * MINUTE
-    for later in (measured(9, 9, 9, first=40), [control(40, [order(1, force=True, made_ts=now)], ts=now)]):
-        found = come_to([*measured(9, value, value), off, *later])
+    for later in (measured(9, 9, 9, 9, first=40), [control(40, [order(1, force=True, made_ts=now)], ts=now)]):
+        found = come_to([*measured(9, 9, value, value), off, *later])
         last = found.alarms[-1]
         assert last.event in ("recovered", "reset")
         assert last.limit == 0.0

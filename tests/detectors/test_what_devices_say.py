@@ -9,9 +9,10 @@ import pytest
 
 from detectors.limits import load_limits
 from detectors.state import PartitionState
+from detectors.twin.oracle import Record
 from schemas.alarm_kinds import WHOLE
 from schemas.events import Alarm, DeviceStatus
-from tests.detectors.given_reports import T0, Record, never_still, record, report, slowly, told
+from tests.detectors.given_reports import T0, never_still, readings, record, report, slowly, told
 
 LIMITS = load_limits()
 HOUR_MS = 3_600_000
@@ -102,7 +103,7 @@ def test_a_word_in_a_report_that_comes_late_is_told_as_late() -> None:
 
 def steady(*values: float, name: str = "residual_current_ma", every_ms: int = 10 * MINUTE_MS) -> list[Record]:
     """One value a report."""
-    return [record(n, report(T0 + n * every_ms, **{name: [value]})) for n, value in enumerate(values)]
+    return readings(name, *values, step_ms=every_ms)
 
 
 def hours(value: float, count: float) -> list[float]:

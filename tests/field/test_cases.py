@@ -20,7 +20,7 @@ from tests.detectors.given_reports import records_of
 
 CASES: Final = Path(__file__).parents[3] / "shared" / "cases"
 MINUTE_MS: Final = 60_000
-DETECTION: Final = "comes with the full detection: windows, provisionals, rise by time constant, stuck sensors"
+DETECTION: Final = "comes with the full detection: stuck sensors"
 
 
 class FieldCase:
@@ -52,8 +52,8 @@ class FieldCase:
 
 def test_one_probe_off_hides_no_leakage() -> None:
     case = FieldCase("minus-127-hides-leakage")
-    (opened,) = case.urgent("residual_current")
-    assert (opened.event, opened.value) == ("opened", 520.0)
+    (fire,) = case.urgent("residual_current")
+    assert (fire.event, fire.value) == ("confirmed", 520.0)
     assert case.summary.rejects == 0
     assert case.summary.absent_values == 60
     (online, *_) = case.statuses("F03-1")
@@ -99,7 +99,7 @@ def test_an_episode_that_was_over_before_it_was_handed_in_is_told_with_its_true_
     events = case.alarms("residual_current")
     assert len({alarm.alarm_id for alarm in events}) == 1
     assert all(alarm.late for alarm in events)
-    assert events[0].event == "opened"
+    assert [(alarm.event, alarm.severity) for alarm in events[:2]] == [("provisional", 1), ("confirmed", 2)]
     (end,) = (alarm.event_ts for alarm in events if alarm.event == "recovered")
     over = [(ts, value) for ts, value in _readings("history-newest-first-over-by-then") if value >= 300]
     after = min(ts for ts, value in _readings("history-newest-first-over-by-then") if ts > max(over)[0])
@@ -121,7 +121,7 @@ def test_a_power_on_value_is_no_temperature() -> None:
 
 def test_worsening_from_310_to_3000_ma_is_told_once() -> None:
     events = [alarm.event for alarm in FieldCase("worsening-while-open").alarms("residual_current")]
-    assert events == ["opened", "worsened"]
+    assert events == ["provisional", "confirmed", "worsened"]
 
 
 def test_single_zeros_while_an_alarm_is_open_are_no_recovery() -> None:
@@ -131,39 +131,45 @@ def test_single_zeros_while_an_alarm_is_open_are_no_recovery() -> None:
 
 def test_the_same_component_after_90_days_is_another_episode_and_supersedes_the_first() -> None:
     found = FieldCase("second-event-90-days-later").alarms("residual_current")
-    first, second = (alarm for alarm in found if alarm.event == "opened")
+    first, second = (alarm for alarm in found if alarm.event == "confirmed")
     assert first.alarm_id != second.alarm_id
     assert [alarm.alarm_id for alarm in found if alarm.event == "superseded"] == [first.alarm_id]
 
 
 def test_a_lawful_rise_that_a_person_accepts_is_told_once_and_closed() -> None:
     found = FieldCase("lawful-rise-accepted").alarms("residual_current_rise")
-    assert [alarm.event for alarm in found] == ["opened", "closed"]
+    assert [alarm.event for alarm in found] == ["provisional", "confirmed", "closed"]
+    assert len({alarm.alarm_id for alarm in found}) == 1
     assert (found[-1].by, found[-1].why) == ("duty officer", "new equipment behind the line")
 
 
-def _spike() -> None:
+def test_one_spike_of_301_is_a_provisional_that_is_withdrawn() -> None:
     case = FieldCase("one-spike-of-301")
     assert case.urgent("residual_current") == []
-    assert [alarm.event for alarm in case.alarms("residual_current")] == ["provisional", "withdrawn"]
+    for kind in ("residual_current", "residual_current_rise"):
+        assert [alarm.event for alarm in case.alarms(kind)] == ["provisional", "withdrawn"]
 
 
-def _one_report() -> None:
-    assert [alarm.event for alarm in FieldCase("one-report-of-95").alarms("temperature")] == ["provisional"]
+def test_the_only_report_of_a_device_is_a_provisional_and_then_it_is_offline() -> None:
+    case = FieldCase("one-report-of-95")
+    assert [(alarm.kind, alarm.event) for alarm in case.alarms()] == [("temperature", "provisional")]
+    assert [one.status for one in case.statuses(case.alarms()[0].device_id)][:2] == ["online", "offline"]
 
 
-def _six_hours() -> None:
+def test_of_reports_each_six_hours_the_first_over_is_provisional_and_the_second_confirms_it() -> None:
     events = [alarm.event for alarm in FieldCase("two-reports-every-6-h").alarms("residual_current")]
     assert events == ["provisional", "confirmed"]
 
 
-def _intermittent() -> None:
+def test_400_ma_for_two_seconds_of_four_is_urgent_within_a_minute() -> None:
     case = FieldCase("intermittent-400-ma")
     assert any(alarm.ingest_ts <= case.begin_ts + MINUTE_MS for alarm in case.urgent("residual_current"))
 
 
-def _heating() -> None:
-    assert FieldCase("heating-seen-every-5-min").alarms("temperature_rise")
+def test_heating_between_two_reports_of_five_minutes_is_told_by_the_second_report_of_it() -> None:
+    first, then = FieldCase("heating-seen-every-5-min").alarms("temperature_rise")
+    assert [first.event, then.event] == ["provisional", "confirmed"]
+    assert then.ingest_ts == first.ingest_ts + 5 * MINUTE_MS
 
 
 def _transformer() -> None:
@@ -172,11 +178,6 @@ def _transformer() -> None:
 
 
 TO_COME: Final[dict[str, tuple[Callable[[], None], str]]] = {
-    "one spike of 301 is a provisional that is withdrawn": (_spike, DETECTION),
-    "one report of 95 is a provisional": (_one_report, DETECTION),
-    "a report each 6 h is confirmed by the next": (_six_hours, DETECTION),
-    "400 mA for two seconds of four": (_intermittent, DETECTION),
-    "heating seen each 5 min": (_heating, DETECTION),
     "a transformer that is open": (_transformer, DETECTION),
 }
 

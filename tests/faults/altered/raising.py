@@ -28,7 +28,7 @@ def _raising(detector: Detector) -> Detector:
 
 def put_defect() -> None:
     """From here on detectors of this process raise on `FATAL_VALUE`."""
-    alarms.DETECTORS = tuple(_raising(detector) for detector in DETECTORS)  # type: ignore[attr-defined,assignment]
+    alarms.DETECTORS = tuple(_raising(detector) for detector in DETECTORS)  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

