@@ -16,6 +16,7 @@ from detectors.device_status import DeviceFaults
 from detectors.kinds import DETECTORS
 from detectors.latch import LATCH
 from detectors.late import LATE
+from detectors.own_words import as_notes
 from detectors.state import COLUMN, PartitionState
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 
@@ -30,7 +31,7 @@ AT_REST: Final[Mapping[str, Mapping[str, Any]]] = {
 def device(state: PartitionState, row: int) -> Entry:
     """All there is to a device, by names."""
     told = state.told.get(row, DeviceFaults())
-    found: Entry = {"row": _row(state, row), "words": list(told.words), "notes": dict(told.notes)}
+    found: Entry = {"row": _row(state, row), "words": list(told.words), "notes": {**told.notes, **as_notes(told.own)}}
     found |= {"latches": {}, "late": {}}
     width = {quantity.name: int(state.rows["width"][row, quantity.code]) for quantity in QUANTITIES}
     channels, keeps = found.setdefault("channels", {}), found.setdefault("keeps", {})

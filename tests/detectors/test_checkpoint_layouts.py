@@ -335,6 +335,7 @@ def test_a_detector_that_looks_at_something_else_now_keeps_nothing(limits: Limit
     rise = next(each for each in release["detectors"] if each["kind"] == "temperature_rise")
     rise["quantity"] = "current_a"
     one["row"]["width"]["current_a"] = 2
+    one["channels"]["current_a"] = copy.deepcopy(one["channels"]["temperature_c"])
     one["keeps"]["temperature_rise"][0]["mean_c"] = 77.0
     assert [each["mean_c"] for each in by(release, one)["keeps"]["temperature_rise"]] == [0, 0]
 

@@ -106,8 +106,8 @@ def test_a_first_value_of_a_component_that_speaks_more_seldom_is_provisional_and
     assert {(one.onset_ts - T0, one.episode, one.active) for one in (first, then)} == {
         (2 * every_ms, first.ingest_ts, True)
     }
-    assert "待下一读数确认" in first.message
-    assert "已确认" in then.message
+    assert "待下一读数核实" in first.message
+    assert "已证实" in then.message
 
 
 @pytest.mark.parametrize("every_ms", [120_001, FIVE_MINUTES, 6 * HOUR_MS])
@@ -115,7 +115,7 @@ def test_a_next_value_that_is_normal_withdraws_it_and_leaves_nothing(every_ms: i
     first, then = leaks(301.0, *[50.0] * 50, every_ms=every_ms)
     assert told_of([first, then]) == [("provisional", 1), ("withdrawn", 0)]
     assert (then.alarm_id, then.onset_ts, then.active) == (first.alarm_id, first.onset_ts, False)
-    assert "未获确认，已撤回" in then.message
+    assert "未经证实，已撤回" in then.message
 
 
 def test_each_single_value_is_told_and_withdrawn_under_an_id_of_its_own() -> None:
@@ -251,15 +251,11 @@ def test_a_single_value_within_a_day_of_recovery_reactivates_the_alarm_that_was_
     assert len({alarm.alarm_id for alarm in found}) == 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="core: what is reactivated as a warning is not told again where it is urgent by then"
-)
 def test_what_came_back_as_a_warning_and_is_urgent_at_the_next_value_is_told_as_such() -> None:
     found = alarms(series(*BURNT, 450.0, 450.0, every_ms=TEN_MINUTES))
     assert told_of(found)[2:] == [("recovered", 0), ("reactivated", 1), ("escalated", 2)]
 
 
-@pytest.mark.xfail(strict=True, reason="core: where there is no warning level a single value is urgent")
 def test_of_a_charging_pile_a_single_value_that_reactivates_is_not_urgent() -> None:
     sent = series(9.0, 9.0, 45.0, 45.0, *[9.0] * 3, 45.0, 9.0, every_ms=TEN_MINUTES, kind="charging_pile")
     assert told_of(alarms(sent))[2:] == [("recovered", 0), ("reactivated", 1)]

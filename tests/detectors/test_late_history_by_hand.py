@@ -47,7 +47,6 @@ def test_a_second_late_value_over_confirms_the_first_at_the_level_that_both_reac
     assert {(alarm.alarm_id, alarm.onset_ts - T0) for alarm in found} == {(found[0].alarm_id, -HOUR_MS)}
 
 
-@pytest.mark.xfail(strict=True, reason="core: a single late value tells nothing where an alarm was never reset")
 def test_a_single_late_value_after_a_day_of_normal_ones_is_provisional_though_the_alarm_before_was_never_reset() -> (
     None
 ):

@@ -193,7 +193,7 @@ def test_a_first_report_without_any_value_is_told_and_a_later_one_once_the_devic
 def test_a_quantity_of_which_all_is_late_is_told_as_not_judged() -> None:
     late = [(second, {"temperature_c": [30], "event_ts": T0 - 10**6 - second}) for second in range(60, 1_020, 60)]
     found = statuses((-60, {"temperature_c": [30]}), (0, {"temperature_c": [30]}), *late)
-    assert found == [("online", [], -60_000), ("online", ["not_judged:temperature_c"], 960_000)]
+    assert found == [("online", [], -60_000), ("online", ["not_judged:current_a", "not_judged:temperature_c"], 960_000)]
 
 
 def test_a_quantity_that_is_sent_no_more_or_is_not_usable_any_more_is_told_as_not_judged() -> None:
