@@ -164,9 +164,9 @@ class Alarm(StreamEvent, frozen=True):
     `value` is what was compared with `limit`, in the unit of the quantity (of rises what lies over `baseline`); 0 is
     the limit of a level that was switched off while the alarm was open. `peak` is the worst so far, `baseline` the own
     normal of the device, where one is compared. `limit_from` names the standard and edition the limit comes from.
-    `detected_ts` is the worker's clock. `maintenance` says that people are at work at the device. Of what a person did, `by` and `why`
-    say who and why. `limit_by` set the limit and `limit_since_ts` says since when, empty and 0 where it is the
-    release's. Unit, place and area are as they are registered.
+    `detected_ts` is the worker's clock. `maintenance` says that people are at work at the device. Of what a person did,
+    `by` and `why` say who and why. `limit_by` set the limit and `limit_since_ts` says since when, empty and 0 where it
+    is the release's. Unit, place and area are as they are registered.
     """
 
     alarm_id: str
