@@ -9,9 +9,10 @@ import numpy as np
 
 from detectors import channels, late, own_words, stuck
 from detectors.device_status import DeviceFaults
+from detectors.findings import Elements, Finding
 from detectors.inputs import Inputs
 from detectors.kinds import DETECTORS
-from detectors.latch import EVENTS, Elements, Finding
+from detectors.latch import EVENTS
 from detectors.messages import alarm_message, named, own_message
 from detectors.registered import whereabouts
 from detectors.rounds import Context, QuantityValues, Round

@@ -16,13 +16,13 @@ tell of a reactivation as well, so nobody is left to believe that what burns is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from detectors.confirming import SELDOM_MS, begin_anew, confirms, is_fast, is_seldom, lasts, stretch_fields
-from detectors.limit_rows import LimitRows
+from detectors.findings import NOTHING, Elements, Findings
 from detectors.table import Pool, Table
 from schemas.events import AlarmEvent, Severity
 
@@ -117,90 +117,6 @@ then the true end may still come in [ours]."""
 # Python 3.11 finds a member of an enumeration by a function of its own, which is slow for every round.
 _WARNING: Final = int(Severity.WARNING)
 _ALARM: Final = int(Severity.ALARM)
-
-
-class Elements(NamedTuple):
-    """m measured values, of m different components, as arrays of length m.
-
-    `slots` index the detector's state, `limits` are the components' own, `ts` epoch ms, `values` finite float64,
-    `ingest_ts` their arrival, `before_ts` the moment of the value before, 0 for a first one. The other times are those
-    of `detectors.channels.Passed`. Of a kind of several inputs `others` are those beside the first, float64[m] each,
-    NaN where there is none."""
-
-    slots: np.ndarray
-    values: np.ndarray
-    ts: np.ndarray
-    ingest_ts: np.ndarray
-    before_ts: np.ndarray
-    elapsed_ms: np.ndarray
-    step_ms: np.ndarray
-    interval_ms: np.ndarray
-    gap: np.ndarray
-    limits: LimitRows
-    others: tuple[np.ndarray, ...] = ()
-
-    def take(self, which: np.ndarray) -> Elements:
-        """The elements `which` (a mask or indices) selects."""
-        *columns, limits, others = self
-        beside = tuple(column[which] for column in others)
-        return Elements._make([*(column[which] for column in columns), limits.take(which), beside])
-
-
-class Finding(NamedTuple):
-    """One thing that happened to an element. The fields are those of `Findings`."""
-
-    element: int
-    event: int
-    severity: int
-    highest: int
-    level: int
-    value: float
-    limit: float
-    onset_ts: int
-    episode: int
-    peak: float
-    baseline: float
-    ts: int
-    late: bool
-    active: bool
-    untold: int
-
-
-class Findings(NamedTuple):
-    """k things that happened, as arrays of length k. `element` says which of the elements; `event` indexes `EVENTS`.
-
-    `severity` is how bad that is of which the event tells, 0 where an alarm is normal again or over, and `highest` the
-    highest of the episode; `level` the one whose `limit` the `value` was compared with; `ts` when it happened, and
-    `late` whether a late value tells of it. `active` is what the event tells of that, and `untold` how many recoveries
-    and reactivations of the episode were not told. `baseline` is NaN where none is compared."""
-
-    element: np.ndarray
-    event: np.ndarray
-    severity: np.ndarray
-    highest: np.ndarray
-    level: np.ndarray
-    value: np.ndarray
-    limit: np.ndarray
-    onset_ts: np.ndarray
-    episode: np.ndarray
-    peak: np.ndarray
-    baseline: np.ndarray
-    ts: np.ndarray
-    late: np.ndarray
-    active: np.ndarray
-    untold: np.ndarray
-
-    def of(self, chosen: np.ndarray | slice) -> Findings:
-        """The same of the values of which the elements were those that are `chosen`, a slice for all."""
-        return self if isinstance(chosen, slice) else self._replace(element=chosen[self.element])
-
-    def each(self) -> Iterator[Finding]:
-        """One by one."""
-        return map(Finding._make, zip(*(column.tolist() for column in self), strict=True))
-
-
-NOTHING: Final = Findings(*(np.empty(0, np.int64) for _ in Findings._fields))
-"""Nothing happened."""
 
 
 class Watched(Table):
@@ -329,7 +245,7 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     return _in_turn(over, found, waits)
 
 
-class _First(NamedTuple):
+class FirstValues(NamedTuple):
     """What first values of components that speak seldom come to, bool[m] each but `level`: whether one waits for what
     comes now, and what comes confirms or withdraws it, the `level` that is confirmed; whether what comes is told as a
     first value itself; and whether an alarm that is open was normal for so long that this is of another."""
@@ -342,7 +258,7 @@ class _First(NamedTuple):
     is_another: np.ndarray
 
 
-def _first(held: np.ndarray, elements: Elements) -> _First:
+def _first(held: np.ndarray, elements: Elements) -> FirstValues:
     values, limits = elements.values, elements.limits
     is_over, waited = values >= limits["lowest"], held["provisional"] > 0
     by_next = held["provisional"] == BY_NEXT
@@ -352,7 +268,7 @@ def _first(held: np.ndarray, elements: Elements) -> _First:
         (values >= limits["alarm"]) & (limits["confirm_alarm_ms"] <= SELDOM_MS)
     )
     recovered_ts = held["recovered_ts"]
-    return _First(
+    return FirstValues(
         waited=waited,
         confirms=by_next & is_over,
         withdraws=waited & ~is_over & (by_next | drained),

@@ -19,6 +19,7 @@ import numpy as np
 
 from detectors.confirming import SELDOM_MS
 from detectors.detector import Detector
+from detectors.findings import Elements, Finding
 from detectors.latch import (
     AMENDED,
     BY_NEXT_LATE,
@@ -32,8 +33,6 @@ from detectors.latch import (
     SUPERSEDED,
     WITHDRAWN,
     WORSENED,
-    Elements,
-    Finding,
     Watched,
     has_room,
     with_repeat,

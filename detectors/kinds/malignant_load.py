@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 
 from detectors.detector import Detector
-from detectors.latch import AT_REST, Elements, Findings, Watched, step
+from detectors.findings import Elements, Findings
+from detectors.latch import AT_REST, Watched, step
 from detectors.twin.latches import Level, Limits, TwinFinding
 from detectors.twin.stretches import Value
 from schemas.alarm_kinds import AlarmKind

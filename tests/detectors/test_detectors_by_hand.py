@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.detector import Detector
+from detectors.findings import Elements, Findings
 from detectors.kinds import DETECTORS
-from detectors.latch import EVENTS, Elements, Findings, Watched
+from detectors.latch import EVENTS, Watched
 from detectors.limit_rows import LimitRows
 from detectors.limits import LIMIT, LimitTable, load_limits
 from detectors.state import PartitionState

@@ -11,8 +11,9 @@ from typing import Final
 from cli.main import main
 from detectors import alarms
 from detectors.detector import Detector
+from detectors.findings import Elements, Findings
 from detectors.kinds import DETECTORS
-from detectors.latch import Elements, Findings, Watched
+from detectors.latch import Watched
 
 FATAL_VALUE: Final = 613.25
 
