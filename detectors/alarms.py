@@ -235,7 +235,7 @@ def own_ordinal(index: int, kind: AlarmKind, turn: int = 0) -> int:
 
 
 def own_alarm(
-    said: own_words.Said,
+    said: own_words.OwnSaid,
     row: int,
     state: PartitionState,
     *,

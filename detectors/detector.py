@@ -16,7 +16,7 @@ from detectors.findings import Elements, Findings
 from detectors.latch import AT_REST, Watched, step
 from detectors.twin.latches import Latch, Level, Limits, Point, TwinFinding
 from detectors.twin.stretches import Value
-from schemas.alarm_kinds import AlarmKind, Part
+from schemas.alarm_kinds import AlarmKind, AlarmPart
 
 LATCH_ALONE: Final = np.dtype([AT_REST])
 """What a detector keeps of a component that keeps nothing but the latch."""
@@ -71,7 +71,7 @@ class Detector:
     @property
     def of_phases(self) -> bool:
         """Whether it judges three components at once."""
-        return self.kind.about.part is Part.PHASES
+        return self.kind.about.part is AlarmPart.PHASES
 
     @property
     def judges_late(self) -> bool:

@@ -15,7 +15,7 @@ PHASES: Final = 3
 _ALL: Final = slice(None)
 
 
-class Measured(NamedTuple):
+class JudgedInput(NamedTuple):
     """What a detector judges of the m values of its first quantity: which of them, a slice for all, else int64[k]; what
     is compared with limits, float64[k]; and its other inputs, float64[k] each."""
 
@@ -32,7 +32,7 @@ class Inputs:
         self._tables: dict[int, np.ndarray] = {}
         self._groups: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
-    def of(self, detector: Detector, one: QuantityValues) -> Measured:
+    def of(self, detector: Detector, one: QuantityValues) -> JudgedInput:
         """What a detector judges of the values of its first quantity."""
         which: np.ndarray | slice = _ALL
         values = one.value
@@ -45,7 +45,7 @@ class Inputs:
             if not there.all():
                 which = there.nonzero()[0] if isinstance(which, slice) else which[there]
                 values = values[there]
-        return Measured(which, -values if detector.kind.about.below else values, others)
+        return JudgedInput(which, -values if detector.kind.about.below else values, others)
 
     def _phases(self, one: QuantityValues) -> tuple[np.ndarray, np.ndarray]:
         """Which values are the first of three phases that their reports have, and all three of each, float64[k, 3]."""

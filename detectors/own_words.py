@@ -37,7 +37,7 @@ class OwnAlarm(NamedTuple):
     repeats: tuple[int, ...] = ()
 
 
-class Said(NamedTuple):
+class OwnSaid(NamedTuple):
     """What happened to the alarm of a kind, and the alarm as it is then, or was where it is over."""
 
     kind: AlarmKind
@@ -47,18 +47,18 @@ class Said(NamedTuple):
 
 def take(
     held: Mapping[AlarmKind, OwnAlarm], kinds: Collection[AlarmKind], newest: bool, ts: int, ingest_ts: int
-) -> tuple[dict[AlarmKind, OwnAlarm], list[Said]]:
+) -> tuple[dict[AlarmKind, OwnAlarm], list[OwnSaid]]:
     """The alarms of a device after a report of `ts` that says `kinds`, and what happened to them, in their order."""
-    found, told = dict(held), list[Said]()
+    found, told = dict(held), list[OwnSaid]()
     for kind in AlarmKind:
         one = held.get(kind)
         if kind in kinds:
             for event, after in _says(one, newest, ts, ingest_ts):
-                told += [Said(kind, event, after)] if event else []
+                told += [OwnSaid(kind, event, after)] if event else []
                 found[kind] = after
         elif one is not None and newest:
             found[kind], event = _is_quiet(one, ingest_ts)
-            told += [Said(kind, event, found[kind])] if event else []
+            told += [OwnSaid(kind, event, found[kind])] if event else []
     return found, told
 
 

@@ -14,7 +14,7 @@ WHOLE: Final = 255
 """In the place of a component's number where an alarm is of the device as a whole: there are 64 components at most."""
 
 
-class Part(Enum):
+class AlarmPart(Enum):
     """What of a device an alarm is about, and how people call it."""
 
     COMPONENT = "第{}路"
@@ -26,7 +26,7 @@ class Part(Enum):
         """The name of the part that a component is, or is the first of."""
         if component == WHOLE:
             return "整机"
-        return self.value.format((component // 3 if self is Part.PHASES else component) + 1)
+        return self.value.format((component // 3 if self is AlarmPart.PHASES else component) + 1)
 
 
 class Rated(Enum):
@@ -45,7 +45,7 @@ class About(NamedTuple):
 
     label: str
     inputs: tuple[str, ...]
-    part: Part = Part.COMPONENT
+    part: AlarmPart = AlarmPart.COMPONENT
     below: bool = False
     needs: tuple[str, ...] = ()
     rated: Rated | None = None
@@ -55,7 +55,7 @@ class About(NamedTuple):
 
 _NOTHING: Final = About("", ())
 """Never of a member: by its name alone one is looked up."""
-_PHASES: Final = Part.PHASES
+_PHASES: Final = AlarmPart.PHASES
 
 
 class AlarmKind(StrEnum):
@@ -119,5 +119,5 @@ class AlarmKind(StrEnum):
 
 def part_told(kind: str, component: int) -> str:
     """What an alarm of a kind is about, as people call it, also where another release knows the kind."""
-    part = AlarmKind(kind).about.part if kind in set(AlarmKind) else Part.COMPONENT
+    part = AlarmKind(kind).about.part if kind in set(AlarmKind) else AlarmPart.COMPONENT
     return part.told(component)

@@ -16,7 +16,7 @@ from detectors.device_status import NO_FAULTS
 from detectors.kinds import DETECTORS, residual_current_rise
 from detectors.limits import LimitTable
 from detectors.messages import named, order_message
-from detectors.own_words import Said
+from detectors.own_words import OwnSaid
 from detectors.registered import whereabouts
 from detectors.state import COLUMN, ROW, ROW_AT_REST, PartitionState
 from schemas.alarm_kinds import WHOLE, AlarmKind
@@ -158,21 +158,21 @@ def _parts(one: _Latched) -> Iterator[tuple[_Latched, AlarmEvent]]:
         yield one._replace(held={**held, **waits}), AlarmEvent.WITHDRAWN
 
 
-def _own(row: int, command: Command, state: PartitionState) -> list[Said]:
+def _own(row: int, command: Command, state: PartitionState) -> list[OwnSaid]:
     """The alarms by a device's own word that a command is about."""
     if command.component not in (None, WHOLE):
         return []
     device_id, test = state.device_ids[row], bool(state.rows["test"][row])
     held = state.told.get(row, NO_FAULTS).own
     return [
-        Said(kind, AlarmEvent.OPENED, held[kind])
+        OwnSaid(kind, AlarmEvent.OPENED, held[kind])
         for kind in AlarmKind
         if kind in held and command.alarm_id in ("", alarm_id(device_id, WHOLE, kind, held[kind].episode, test))
     ]
 
 
 def _end_own(
-    ended: Sequence[Said], event: AlarmEvent, command: Command, row: int, at: OrderAt, state: PartitionState
+    ended: Sequence[OwnSaid], event: AlarmEvent, command: Command, row: int, at: OrderAt, state: PartitionState
 ) -> list[Alarm]:
     """Let alarms by a device's own word be over, and tell it."""
     told = state.told.get(row, NO_FAULTS)
@@ -180,7 +180,7 @@ def _end_own(
     statuses.put_told(row, told._replace(own={kind: told.own[kind] for kind in told.own if kind not in gone}), state)
     return [
         alarms.own_alarm(
-            Said(one.kind, event, one.alarm._replace(told_active=False)), row, state, word="", ts=at.ingest_ts,
+            OwnSaid(one.kind, event, one.alarm._replace(told_active=False)), row, state, word="", ts=at.ingest_ts,
             ingest_ts=at.ingest_ts, source_offset=at.offset, source_ordinal=alarms.own_ordinal(at.number, one.kind),
             by=command.by, why=command.why,
         )

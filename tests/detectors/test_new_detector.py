@@ -11,8 +11,8 @@ from typing import Final
 import orjson
 
 from tests.cli.readme import ENGLISH, blocks
-from tests.support.processes import REPOSITORY
 
+REPOSITORY: Final = Path(__file__).parents[2]
 RUN: Final = """
 import sys
 from pathlib import Path
