@@ -7,8 +7,7 @@ overdue-offline (requirement A7). Silence is judged by the log's time and the ar
 The `faults` of a status are the device's own words, from its newest report, and notes of emberline. A note says what is
 wrong with a device, so that nothing stays silently unjudged:
 
-    sensor_fault:QUANTITY[COMPONENT]:REASON   a value that is none (`report_rules.Reason`), a sensor that was fitted, or
-                                              one that says the same for a day (stuck, open: `detectors.stuck`)
+    sensor_fault:QUANTITY[COMPONENT]:REASON   a value that is none (`report_rules.Reason`), or a sensor: see below
     not_judged:QUANTITY                       all of it is late, repeated or unusable, or it is sent no more
     no_values                                 reports come without any value
     rejected                                  reports come that cannot be read
@@ -18,6 +17,9 @@ wrong with a device, so that nothing stays silently unjudged:
     clock_ahead, clock_behind, no_clock, clock_in_seconds, clock_in_microseconds, clock_in_nanoseconds
     unknown_quantity:NAME, unknown_device_kind, components_differ, too_many_components:QUANTITY, no_array:QUANTITY,
     bad_seq, bad_test, bad_faults, faults_cut
+
+A sensor's fault is told where it was fitted and is not any more (not_fitted), and where it says the same for a day
+(stuck, open: `detectors.stuck`).
 """
 
 from __future__ import annotations

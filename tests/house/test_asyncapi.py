@@ -28,7 +28,6 @@ from detectors import device_status
 from detectors.checkpoints.encode import encode
 from detectors.checkpoints.layout import TEXT, beginning_of, key_of
 from detectors.checkpoints.restore import restore_all
-from detectors.kinds import DETECTORS
 from detectors.messages import alarm_message, named
 from detectors.registered import KnownDevice
 from detectors.state import PartitionState
@@ -374,7 +373,7 @@ def test_the_axes_that_agree_in_length_are_told() -> None:
         ("alarm", "severity", list(Severity)),
         ("alarm", "severity_label", [severity.label for severity in Severity]),
         ("alarm", "kind", list(AlarmKind)),
-        ("alarm", "quantity", list(dict.fromkeys(detector.quantity for detector in DETECTORS))),
+        ("alarm", "quantity", list(dict.fromkeys(kind.quantity for kind in AlarmKind))),
         ("deviceStatus", "status", list(Status)),
         ("controlOutcome", "outcome", list(Outcome)),
         ("command", "kind", list(CommandKind)),
