@@ -1,0 +1,41 @@
+"""Temperature over the place's own normal of the hour: spoken of when the hour has closed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from early_warning.judged import Evidence, Judged
+from early_warning.normal import HourView, last_day
+from early_warning.parameters import RuleParameters
+
+ADVICE: Final = "请检查接头是否松动、是否过载；必要时用测温仪复核"
+
+
+def judge(now: HourView, parameters: RuleParameters) -> Judged:
+    """The hour lies over normal, by values enough to believe it, or as the one before."""
+    least = np.maximum(parameters["rise"], parameters["spreads"] * now.spread)
+    is_over = np.nan_to_num(now.excess, nan=0.0) >= least
+    which = now.is_learned & is_over & is_believed(now, last_day(now, "rise"), least, parameters["count"])
+    return Judged(which, now.excess, {"value_c": now.value, "normal_c": now.value - now.excess})
+
+
+def is_believed(now: HourView, values: np.ndarray, least: np.ndarray, count: float) -> np.ndarray:
+    """Whether the hour has values enough that a wild one says nothing, or the newest hour before it says the same; the
+    hours of `values` are newest first, [m, 24]."""
+    known = ~np.isnan(values[:, 1:])
+    previous = np.where(known.any(axis=1), values[np.arange(len(values)), 1 + known.argmax(axis=1)], -np.inf)
+    believed: np.ndarray = (now.count >= count) | (previous >= least)
+    return believed
+
+
+def sentence(evidence: Evidence) -> str:
+    """
+    >>> sentence({"value_c": 62.0, "normal_c": 41.0, "excess_k": 21.0})
+    '温度明显高于自身同一时段的正常水平：当前62.0℃，正常约41.0℃，高出21.0K'
+    """
+    return (
+        f"温度明显高于自身同一时段的正常水平：当前{evidence['value_c']:.1f}℃，"
+        f"正常约{evidence['normal_c']:.1f}℃，高出{evidence['excess_k']:.1f}K"
+    )

@@ -1,0 +1,78 @@
+"""Which of what rules find is told: a condition that stands is told once, and again when it got worse or much later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from early_warning.calendar import DAY_HOURS, HOUR_MS
+from early_warning.facts import Facts
+from early_warning.judged import Judged
+from early_warning.normal import HourView
+from early_warning.parameters import RuleParameters
+from early_warning.state import NEVER
+from early_warning.table import EXCESS_NAMES, Rule
+from schemas.notices import NOTICE_VERSION, Notice, notice_id
+from schemas.quantities import BY_NAME
+
+
+def due(now: HourView, found: Judged, side: int, parameters: RuleParameters) -> np.ndarray:
+    """Which components are told of, as indices; that they are is noted. Whatever rule told of a component and side
+    before, it counts: one thing is not told in three ways."""
+    hours, excesses = now.held["told_hour"][:, side], now.held["told_excess"][:, side]
+    is_new = hours == NEVER
+    is_worse = found.excess >= parameters["again_worse"] * excesses
+    is_old = now.hour - hours >= parameters["again_days"] * DAY_HOURS
+    told = np.flatnonzero(found.which & (is_new | is_worse | is_old))
+    hours[told] = now.hour
+    excesses[told] = np.maximum(excesses[told], found.excess[told])
+    return told
+
+
+def let_go(now: HourView, side: int, is_there: np.ndarray, parameters: RuleParameters) -> None:
+    """Forget what was told where no rule finds anything any more for long enough: it is told anew when it comes back."""
+    quiet = now.held["quiet"][:, side]
+    quiet[:] = np.where(is_there, 0, np.minimum(quiet + 1, 2**30))
+    over = quiet >= parameters["over_hours"]
+    now.held["told_hour"][over, side] = NEVER
+    now.held["told_excess"][over, side] = 0
+
+
+def notices(rule: Rule, now: HourView, found: Judged, told: np.ndarray, rows: np.ndarray, facts: Facts) -> Iterator[Notice]:
+    """The notices of those that are told of; `rows` are the rows of `facts` that the hour is of."""
+    for at in told.tolist():
+        key, entry = facts.keys[rows[at]], facts.entries[rows[at]]
+        evidence = {name: round(float(held[at]), 3) for name, held in found.evidence.items() if np.isfinite(held[at])}
+        excess = round(float(found.excess[at]), 3)
+        evidence[EXCESS_NAMES[now.quantity]] = excess
+        label = BY_NAME[now.quantity].label
+        words = [entry.unit_name, entry.address] if entry else []
+        about = " ".join([*filter(None, words), key.device_id])
+        hour_ts = now.hour * HOUR_MS
+        yield Notice(
+            v=NOTICE_VERSION,
+            notice_id=notice_id(rule.name, key.device_id, now.quantity, key.component, hour_ts),
+            rule=rule.name,
+            rule_label=rule.label,
+            device_id=key.device_id,
+            quantity=now.quantity,
+            component=key.component,
+            hour_ts=hour_ts,
+            excess=excess,
+            evidence=evidence,
+            message=f"【提示】{about} 第{key.component + 1}路{label} {rule.sentence(_Held(evidence))}",
+            advice=rule.advice,
+            device_kind=entry.kind if entry else "",
+            unit_id=entry.unit_id if entry else "",
+            unit_name=entry.unit_name if entry else "",
+            place=entry.address if entry else "",
+            area=entry.area if entry else "",
+        )
+
+
+class _Held(dict[str, float]):
+    """Evidence in which a number that is not known reads as nan, so that a sentence is always whole."""
+
+    def __missing__(self, name: str) -> float:
+        return float("nan")
