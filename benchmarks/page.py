@@ -12,7 +12,7 @@ import orjson
 from benchmarks.machine import Measured
 
 FOLDER: Final = Path(__file__).with_name("results")
-ORDER: Final = ("response", "throughput", "attacks", "orders", "peers", "stages", "scale", "history", "soak")
+ORDER: Final = ("response", "throughput", "attacks", "orders", "peers", "stages", "scale", "history", "early_warning", "soak")
 _INK: Final = "#c2410c"
 _PALE: Final = "#94a3b8"
 
@@ -310,6 +310,27 @@ def _history(result: Measured) -> PageTable:
     )
 
 
+def _early_warning(result: Measured) -> PageTable:
+    recording, cost = result["recording"], result["cost"]
+    head = ("", "lines", "planted", "in time", "never", "days p50", "p90", "max")
+    faults = (
+        (
+            one["fault"],
+            *(one[name] for name in ("lines", "planted", "in_time", "never")),
+            *(one["days"].get(name, "") for name in ("p50", "p90", "max")),
+        )
+        for one in result["faults"]
+    )
+    sums = [
+        ("false a device-month", result["false_per_device_month"]),
+        ("precision", result["precision"]),
+        *([("failures of NAB's machine spoken of", recording["spoken_of"])] if recording else []),
+        *([("false a month on it", recording["false_per_month"])] if recording else []),
+        (f"s for an hour of {cost['devices']} devices", cost["seconds"]),
+    ]
+    return head, [*faults, *((name, value, *[""] * 6) for name, value in sums)]
+
+
 def _soak(result: Measured) -> PageTable:
     told = f"{result['minutes']:g} min, {result['devices']} devices, {result['rate']:g} reports/s"
     rows = ((name, f"{rise:+.1%}") for name, rise in result["rise_share"].items())
@@ -325,6 +346,7 @@ _TABLES: Final[dict[str, Callable[[Measured], PageTable]]] = {
     "stages": _stages,
     "scale": _scale,
     "history": _history,
+    "early_warning": _early_warning,
     "soak": _soak,
 }
 

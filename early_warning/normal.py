@@ -135,7 +135,8 @@ def _forget_passed(held: Rows, hour: int) -> None:
 def note(now: HourView) -> None:
     """Put the hour into the rings, by which rules judge."""
     held, at = now.held, now.hour % RING_HOURS
-    held["level"][:, at] = np.where(now.is_weather_unknown, np.nan, now.value - now.weather)
+    dry = now.value - now.weather * now.parameters["shared_margin"]
+    held["level"][:, at] = np.where(now.is_weather_unknown, np.nan, dry)
     held["rise"][:, at] = now.excess
     if "unexplained" in held:
         held["unexplained"][:, at] = now.unexplained

@@ -1,4 +1,7 @@
-"""Temperature over the place's own normal of the hour: spoken of when the hour has closed."""
+"""Temperature over the place's own normal of the hour: spoken of when the hour has closed.
+
+Where nobody knows the load and the siblings are as much warmer, it is load in the first place: then it must be more.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from early_warning.arrays import others_median
 from early_warning.judged import Evidence, Judged
 from early_warning.normal import HourView, last_day
 from early_warning.parameters import RuleParameters
@@ -15,10 +19,18 @@ ADVICE: Final = "请检查接头是否松动、是否过载；必要时用测温
 
 def judge(now: HourView, parameters: RuleParameters) -> Judged:
     """The hour lies over normal, by values enough to believe it, or as the one before."""
-    least = np.maximum(parameters["rise"], parameters["spreads"] * now.spread)
+    rise = np.where(_is_shared_by_siblings(now, parameters), parameters["shared_rise"], parameters["rise"])
+    least = np.maximum(rise, parameters["spreads"] * now.spread)
     is_over = np.nan_to_num(now.excess, nan=0.0) >= least
     which = now.is_learned & is_over & is_believed(now, last_day(now, "rise"), least, parameters["count"])
     return Judged(which, now.excess, {"value_c": now.value, "normal_c": now.value - now.excess})
+
+
+def _is_shared_by_siblings(now: HourView, parameters: RuleParameters) -> np.ndarray:
+    away = now.value - now.centre
+    theirs = others_median(now.siblings, away, 1)
+    shared: np.ndarray = ~now.is_load_certain & (np.nan_to_num(theirs, nan=0.0) >= parameters["shared_part"] * away)
+    return shared
 
 
 def is_believed(now: HourView, values: np.ndarray, least: np.ndarray, count: float) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from early_warning.arrays import group_medians, placed, row_quantiles
+from early_warning.arrays import group_medians, others_median, placed, row_quantiles
 from early_warning.calendar import day_of, is_workday
 from early_warning.judged import Evidence, Judged
 from early_warning.normal import HourView, last_day
@@ -23,7 +23,9 @@ def judge(now: HourView, parameters: RuleParameters) -> Judged:
     levels[:, [not is_workday(day_of(now.hour) - back) for back in range(days)]] = np.nan
     slope, certainty = _fitted(levels)
     season = np.fmax(group_medians(now.neighbours, slope, int(now.parameters["neighbours_least"])), 0.0)
-    own = slope - np.nan_to_num(season, nan=0.0)
+    # What siblings share is load or ambient as well.
+    shared = np.fmax(season, others_median(now.siblings, slope, 1))
+    own = slope - np.nan_to_num(shared, nan=0.0)
     highest = row_quantiles(last_day(now, "level"), 1.0, 3)
     left = np.where(slope > 0, (now.limit - highest) / np.where(slope > 0, slope, 1.0), np.inf)
     which = now.is_learned & (own >= parameters["slope"]) & (certainty >= parameters["certain"])
