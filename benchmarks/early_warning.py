@@ -1,8 +1,8 @@
 """How early, how often and how rightly the rules of early warning speak, on simulated lines and on a recorded machine.
 
-A simulated fleet is normal devices of five kinds of line and some with planted faults (`fleet.history`), over months; each
-fault has a target. The recorded machine is the one of NAB with its four failures. Cost is that of one hour of a city.
-"""
+A simulated fleet is normal devices of five kinds of line and some with planted faults (`fleet.history`), over months;
+each fault has a target. The recorded machine is the one of NAB with its four failures. Cost is that of one hour of a
+city."""
 
 from __future__ import annotations
 
@@ -56,6 +56,8 @@ FALSE_MOST: Final = 0.1
 PRECISION_LEAST: Final = 0.9
 CITY_DEVICES: Final = 130_000
 CITY_S: Final = 300.0
+_CITY_QUANTITIES: Final = {LEAKAGE: (1, 50), TEMPERATURE: (3, 40), CURRENT: (3, 20)}
+"""Components a device, and a middle value."""
 
 
 class WarningSize(NamedTuple):
@@ -80,7 +82,7 @@ def run(size: WarningSize, say: Callable[[str], None], recording: Path = RECORDI
     faults = _faults(tallies)
     told = sum((tally.told for tally in tallies), Counter[str]())
     months = sum(tally.device_months for tally in tallies)
-    result = {
+    return {
         "benchmark": "early_warning",
         "version": 1,
         "size": size._asdict(),
@@ -95,7 +97,6 @@ def run(size: WarningSize, say: Callable[[str], None], recording: Path = RECORDI
         "recording": _recorded(recording) if recording.exists() else None,
         "cost": _cost(size.city, say),
     }
-    return result
 
 
 def good(result: Mapping[str, Any]) -> bool:
@@ -158,7 +159,8 @@ def notices_of(history: DeviceHistory) -> list[Notice]:
         CURRENT: _values(history, history.current),
     }
     kinds = {SlowFault.REPLACED: CommandKind.REPLACE, SlowFault.LAWFUL_RISE: CommandKind.ACCEPT_RISE}
-    orders = [RelearnOrder(one.person_hour, kinds[one.fault], one.device_id) for one in history.planted if one.person_hour]
+    acted = [one for one in history.planted if one.person_hour]
+    orders = [RelearnOrder(one.person_hour, kinds[one.fault], one.device_id) for one in acted]
     registered = {entry.device_id: entry for entry in history.registered}
     return advance(empty_states(), history.first_hour, hours, registered, orders, load_parameters())
 
@@ -274,7 +276,7 @@ def _cost(devices: int, say: Callable[[str], None]) -> dict[str, Any]:
     device."""
     registered = {entry.device_id: entry for entry in _city(devices)}
     rng = np.random.default_rng(1)
-    hours = {name: _noise(rng, registered, count, middle) for name, count, middle in ((LEAKAGE, 1, 50), (TEMPERATURE, 3, 40), (CURRENT, 3, 20))}
+    hours = {name: _noise(rng, registered, *what) for name, what in _CITY_QUANTITIES.items()}
     states = empty_states()
     first = 493_768
     advance(states, first, hours, registered, [], load_parameters())

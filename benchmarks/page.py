@@ -12,7 +12,18 @@ import orjson
 from benchmarks.machine import Measured
 
 FOLDER: Final = Path(__file__).with_name("results")
-ORDER: Final = ("response", "throughput", "attacks", "orders", "peers", "stages", "scale", "history", "early_warning", "soak")
+ORDER: Final = (
+    "response",
+    "throughput",
+    "attacks",
+    "orders",
+    "peers",
+    "stages",
+    "scale",
+    "history",
+    "early_warning",
+    "soak",
+)
 _INK: Final = "#c2410c"
 _PALE: Final = "#94a3b8"
 

@@ -10,9 +10,7 @@ import numpy as np
 
 from early_warning.facts import NONE, Facts, facts_of
 from early_warning.judged import Judged
-from early_warning.normal import OVER, UNDER, HourInput, HourView, last_day, learn, note, view
-from early_warning.arrays import row_quantiles
-from early_warning.calendar import day_of
+from early_warning.normal import OVER, UNDER, HourInput, HourView, learn, note, view
 from early_warning.state import ComponentKey, LearnedState, Rows
 from early_warning.table import LEAKAGE, RULES, TEMPERATURE, Rule
 from early_warning.telling import due, let_go, notices
@@ -22,29 +20,28 @@ from schemas.registry import DeviceEntry
 
 _TRIMMED: Final = 3
 CURRENT: Final = "current_a"
-_DAY_LEAST: Final = 3
-"""Hours that make a level of a day: devices that report every six hours have four."""
 
 
 class HourlyValues(NamedTuple):
-    """Hours of n components of one quantity: `value`, float[n, h] (`hour_values`), NaN where an hour has none, and `count`,
-    int[n, h], of how many values."""
+    """Hours of n components of one quantity: `value`, float[n, h] (`hour_values`), NaN where an hour has none, and
+    `counts`, int[n, h], of how many values."""
 
     keys: Sequence[ComponentKey]
     value: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
 
 
 def hour_values(count: np.ndarray, least: np.ndarray, mean: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """What an hour is judged by, of hourly aggregates of any one shape: the mean without the least and the greatest value,
-    so that no single wild sample moves it; the mean where there are fewer than three."""
+    """What an hour is judged by, of hourly aggregates of any one shape: the mean without the least and the greatest
+    value, so that no single wild sample moves it; the mean where there are fewer than three."""
     whole = np.asarray(mean, np.float64)
     trimmed = (whole * count - least - most) / np.maximum(count - 2, 1)
     return np.where(count >= _TRIMMED, trimmed, np.where(count > 0, whole, np.nan))
 
 
 class RelearnOrder(NamedTuple):
-    """`accept_rise` or `replace` of a device, or of one component, in an hour: what was learned before counts no more."""
+    """`accept_rise` or `replace` of a device, or of one component, in an hour: what was learned before counts no
+    more."""
 
     hour: int
     kind: str
@@ -93,7 +90,7 @@ def _quantity(
         if len(which):
             load = _load(facts, currents, at, len(value), squared=state.quantity == TEMPERATURE)
             held = state.take(rows[which])
-            now = view(_input(state.quantity, hour, parameters, held, facts, which, value, values.count[:, at], load))
+            now = view(_input(state.quantity, hour, parameters, held, facts, which, value, values.counts[:, at], load))
             yield from _judge(now, facts, which, parameters)
             learn(now)
             state.put(rows[which], held)
@@ -130,9 +127,6 @@ def _input(
 
 def _judge(now: HourView, facts: Facts, which: np.ndarray, parameters: Mapping[str, Any]) -> Iterator[Notice]:
     note(now)
-    level = row_quantiles(last_day(now, "level"), now.parameters["day_share"], _DAY_LEAST)
-    day = now.held["day"]
-    day[:, day_of(now.hour) % day.shape[1]] = level
     is_there = {side: np.zeros(len(which), bool) for side in (OVER, UNDER)}
     for rule in RULES:
         if rule.quantity != now.quantity:
@@ -150,7 +144,8 @@ def _judge(now: HourView, facts: Facts, which: np.ndarray, parameters: Mapping[s
 def _own(rule: Rule, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """A rule's parameters; where it judges several quantities, those for this one."""
     held: Mapping[str, Any] = parameters[rule.name]
-    return held.get(rule.quantity, held)
+    own: Mapping[str, Any] = held.get(rule.quantity, held)
+    return own
 
 
 def _load(facts: Facts, currents: HourlyValues, at: int, rows: int, squared: bool) -> np.ndarray:
@@ -177,7 +172,7 @@ def _obey(
         about = (one.device_id, one.component)
         newest[about] = max(newest[about], one.hour)
     for row, key in zip(rows.tolist(), keys, strict=True):
-        ordered = max(newest.get((key.device_id, None), 0), newest.get(tuple(key), 0))
+        ordered = max(newest.get((key.device_id, None), 0), newest.get((key.device_id, key.component), 0))
         if ordered > state.fields["anew_hour"][row]:
             state.learn_anew(np.array([row]))
             state.fields["anew_hour"][row] = ordered

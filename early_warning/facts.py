@@ -63,7 +63,9 @@ def facts_of(
         keys=keys,
         entries=entries,
         neighbours=_codes(_neighbourhoods(entries)),
-        siblings=_codes([None if role == AMBIENT else (key.device_id, role) for key, role in zip(keys, roles, strict=True)]),
+        siblings=_codes(
+            [None if role == AMBIENT else (key.device_id, role) for key, role in zip(keys, roles, strict=True)]
+        ),
         loads=_loads(keys, parts, currents, registered),
         is_ambient=is_ambient,
         ambient=np.array([ambient_of.get(key.device_id, NONE) for key in keys], np.int64),
@@ -108,7 +110,9 @@ def _loads(
     device."""
     of_device = defaultdict[str, list[tuple[int, ComponentEntry | None]]](list)
     for row, current in enumerate(currents):
-        of_device[current.device_id].append((row, _part(registered.get(current.device_id), "current_a", current.component)))
+        of_device[current.device_id].append(
+            (row, _part(registered.get(current.device_id), "current_a", current.component))
+        )
     pairs = [
         (row, carried)
         for row, (key, part) in enumerate(zip(keys, parts, strict=True))
@@ -134,8 +138,8 @@ def _defaults() -> dict[str, Any]:
 
 
 def _levels(quantity: str, entry: DeviceEntry | None, part: ComponentEntry | None) -> tuple[float, float]:
-    """The levels of 预警 and 报警: the release's for all and for the kind, then the device's and the component's. Levels
-    of scopes between them are the stream's, which alarms by them; here they only bound a look ahead."""
+    """The levels of 预警 and 报警: the release's for all and for the kind, then the device's and the component's.
+    Levels of scopes between them are the stream's, which alarms by them; here they only bound a look ahead."""
     kind = _LIMIT_KINDS[quantity]
     scopes = [_defaults()["default"], _defaults().get(entry.kind if entry else "", {})]
     scopes += [held.limits for held in (entry, part) if held]

@@ -26,8 +26,8 @@ class Judged(NamedTuple):
 
 
 def lasting(values: np.ndarray, least: np.ndarray | float, hours: float) -> np.ndarray:
-    """Whether the hours of a day, newest first, [m, 24], are `least` or more in the last three that have a value, and in
-    half of those that have one, `hours` at most. bool[m]."""
+    """Whether the hours of a day, newest first, [m, 24], are `least` or more in the last three that have a value, and
+    in half of those that have one, `hours` at most. bool[m]."""
     known = ~np.isnan(values)
     over = known & (values >= np.reshape(least, (-1, 1)))
     newest = known & (np.cumsum(known, axis=1) <= LAST)
@@ -40,7 +40,8 @@ def lasting(values: np.ndarray, least: np.ndarray | float, hours: float) -> np.n
 def middle_over(values: np.ndarray, least: np.ndarray | float) -> np.ndarray:
     """The middle of those hours that are `least` or more, float64[m]; 0 where none is."""
     over = np.where(values >= np.reshape(least, (-1, 1)), values, np.nan)
-    return np.nan_to_num(row_quantiles(over, 0.5), nan=0.0)
+    middle: np.ndarray = np.nan_to_num(row_quantiles(over, 0.5), nan=0.0)
+    return middle
 
 
 def is_explained_by_load(now: HourView, excess: np.ndarray, part: float) -> np.ndarray:

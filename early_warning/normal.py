@@ -1,10 +1,9 @@
 """What is normal for a component in an hour, what of its value load and weather explain, and how it learns.
 
-Normal is a level by hour of day and kind of day. It learns from clipped differences, upwards more slowly than downwards,
-so it lies low and follows no creep as fast as that comes. Two lines (`early_warning.regression`) explain what differs
-from it: how much of the neighbours' common difference a component shows, which is the weather's, and how its value
-follows its load.
-"""
+Normal is a level by hour of day and kind of day. It learns from clipped differences, upwards more slowly than
+downwards, so it lies low and follows no creep as fast as that comes. Two lines (`early_warning.regression`) explain
+what differs from it: how much of the neighbours' common difference a component shows, which is the weather's, and how
+its value follows its load."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from early_warning.arrays import clear_passed, group_counts, group_medians, placed
+from early_warning.arrays import clear_passed, group_counts, group_medians, placed, row_quantiles
 from early_warning.calendar import DAY_HOURS, SHANGHAI_HOURS, day_of, hour_of_day, is_workday
 from early_warning.parameters import RuleParameters
 from early_warning.regression import Line, add, line_of
@@ -21,6 +20,9 @@ from early_warning.state import NEVER, RING_HOURS, Rows
 
 OVER, UNDER = 0, 1
 """Which side of its normal a component is on."""
+_DAY_LEAST: Final = 3
+"""Hours that make a level of a day: devices that report every six hours have four [ours]."""
+_DAY_WHOLE: Final = 0.75
 _SURE: Final = 2
 """Values of a slot before it says anything: one alone may be an accident."""
 _PLAIN: Final = 3
@@ -55,19 +57,19 @@ class HourInput:
 class HourView(HourInput):
     """The same, and what is known of it.
 
-    `centre` is the normal of this hour, `high` and `low` the most and least that is normal now, neighbours' hours included.
-    `shared` is how far the middle of the neighbours is from its normal, `is_shared` whether that is more than chance,
-    `weather` what of it this component shows, which may not be known yet. `around` is what load comes on top of: the air
-    where it is measured, else the weather. `unexplained` is the value less what its load explains, NaN where load
-    explains nothing. `excess` is how far the value is over `high` (under `low`, negative), less what weather and load
-    explain; NaN while nothing is learned.
-    """
+    `centre` is the normal of this hour, `high` and `low` the most and least that is normal now, neighbours' hours
+    included. `shared` is how far the middle of the neighbours is from its normal, `is_shared` whether that is more than
+    chance, `weather` what of it this component shows, give or take `doubt`; it may not be known yet. `around` is what
+    load comes on top of: the air where it is measured, else the weather. `unexplained` is the value less what its load
+    explains, NaN where load explains nothing. `excess` is how far the value is over `high` (under `low`, negative),
+    less what weather and load explain; NaN while nothing is learned."""
 
     is_learned: np.ndarray
     centre: np.ndarray
     shared: np.ndarray
     is_shared: np.ndarray
     weather: np.ndarray
+    doubt: np.ndarray
     is_weather_unknown: np.ndarray
     around: np.ndarray
     load_line: Line
@@ -107,7 +109,7 @@ def view(given: HourInput) -> HourView:
     since = given.hour - held["first"]
     learned = (held["first"] > NEVER) & (since >= parameters["learned_hours"])
     learned &= held["samples"] >= parameters["learned_hours"] / 8
-    excess = _excess(value, high, low, weather, margin, unexplained)
+    excess = _excess(value, high, low, weather + margin, unexplained)
     return HourView(
         **{one.name: getattr(given, one.name) for one in fields(given)},
         is_learned=learned,
@@ -115,6 +117,7 @@ def view(given: HourInput) -> HourView:
         shared=shared,
         is_shared=is_shared,
         weather=weather,
+        doubt=np.maximum(margin, 0.0),
         is_weather_unknown=unknown,
         around=around,
         load_line=line,
@@ -135,9 +138,9 @@ def _forget_passed(held: Rows, hour: int) -> None:
 def note(now: HourView) -> None:
     """Put the hour into the rings, by which rules judge."""
     held, at = now.held, now.hour % RING_HOURS
-    dry = now.value - now.weather * now.parameters["shared_margin"]
-    held["level"][:, at] = np.where(now.is_weather_unknown, np.nan, dry)
+    held["level"][:, at] = np.where(now.is_weather_unknown, np.nan, now.value - now.weather)
     held["rise"][:, at] = now.excess
+    held["day"][:, day_of(now.hour) % held["day"].shape[1]] = day_level(now)
     if "unexplained" in held:
         held["unexplained"][:, at] = now.unexplained
 
@@ -145,8 +148,10 @@ def note(now: HourView) -> None:
 def learn(now: HourView) -> None:
     """Let the hour teach what is normal, in place."""
     held, parameters = now.held, now.parameters
-    standing = held["told_hour"][:, OVER] > NEVER if now.quantity == "residual_current_ma" else np.zeros(len(now.value), bool)
-    teaches = (now.value < now.alarm) | (now.quantity != "residual_current_ma")
+    # Of heat no person can say that it is lawful: what stays is learned in the end.
+    is_leakage = now.quantity == "residual_current_ma"
+    standing = (held["told_hour"][:, OVER] > NEVER) & is_leakage
+    teaches = (now.value < now.alarm) | (not is_leakage)
     _learn_normal(now, teaches, standing)
     known = now.is_learned & teaches & ~standing
     usable = teaches & ~standing & ~now.is_weather_unknown
@@ -170,20 +175,23 @@ def _learn_normal(now: HourView, teaches: np.ndarray, standing: np.ndarray) -> N
     held["normal"][:, slot] = np.where(is_taught, normal + step * weight, normal)
     held["slot_samples"][:, slot] = np.minimum(seen + is_taught, 255)
     spread = np.where(held["spread"] == 0, parameters["spread_first"], held["spread"]).astype(np.float64)
-    usual = np.minimum(np.abs(away), 3 * spread + 1)
-    sure = is_taught & (seen >= _SURE)
-    held["spread"][:] = np.where(sure, spread + (usual - spread) / parameters["spread_hours"], spread)
+    usual = np.minimum(np.abs(away - now.weather), 3 * spread + 1)
+    sure = is_taught & (seen >= _SURE) & ~now.is_weather_unknown
+    # The mean of what was seen, at first; later with so long a memory that a fault is found before it is usual.
+    memory = np.clip(held["samples"], DAY_HOURS, parameters["spread_hours"])
+    held["spread"][:] = np.where(sure, spread + (usual - spread) / memory, spread)
 
 
 def _normals(held: Rows, slot: int, certain: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centre, most and least that is normal at a slot. The hours before and after count, for work begins an hour earlier
-    at times; and the other kind of day, where no load tells whether people are at work."""
+    """Centre, most and least that is normal at a slot. The hours before and after count, for work begins an hour
+    earlier at times; and the other kind of day, where no load tells whether people are at work."""
     kind, hour = divmod(slot, DAY_HOURS)
     near = [(hour + step) % DAY_HOURS for step in (-1, 0, 1)]
-    own, other = _known(held, [kind * DAY_HOURS + one for one in near]), _known(held, [(1 - kind) * DAY_HOURS + one for one in near])
-    everything = np.concatenate([own, other], axis=1)
+    own = _known(held, [kind * DAY_HOURS + one for one in near])
+    other = _known(held, [(1 - kind) * DAY_HOURS + one for one in near])
     has_own = ~np.isnan(own).all(axis=1)
-    nearest = np.where((certain & has_own)[:, None], np.concatenate([own, np.full_like(other, np.nan)], axis=1), everything)
+    counted = np.where((certain & has_own)[:, None], np.nan, other)
+    nearest = np.concatenate([own, counted], axis=1)
     centre = np.where(np.isnan(own[:, 1]), _row_mean(np.where(has_own[:, None], own, other)), own[:, 1])
     return centre, np.fmax.reduce(nearest, axis=1), np.fmin.reduce(nearest, axis=1)
 
@@ -203,7 +211,9 @@ def _is_shared(shared: np.ndarray, counts: np.ndarray, held: Rows, parameters: R
     return np.asarray(np.nan_to_num(shared, nan=0.0) >= np.maximum(parameters["shared_from"], chance))
 
 
-def _weather(held: Rows, shared: np.ndarray, is_wet: np.ndarray, parameters: RuleParameters) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _weather(
+    held: Rows, shared: np.ndarray, is_wet: np.ndarray, parameters: RuleParameters
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What weather adds to each value, with how much more it might, and whether that is not known yet."""
     line = line_of(held, "shared")
     seen = line.weight * line.deviation_x**2
@@ -216,15 +226,25 @@ def _weather(held: Rows, shared: np.ndarray, is_wet: np.ndarray, parameters: Rul
 
 
 def _excess(
-    value: np.ndarray, high: np.ndarray, low: np.ndarray, weather: np.ndarray, margin: np.ndarray, unexplained: np.ndarray
+    value: np.ndarray, high: np.ndarray, low: np.ndarray, weather: np.ndarray, unexplained: np.ndarray
 ) -> np.ndarray:
-    over = value - high - np.maximum(weather + margin, 0.0)
-    under = value - low - np.minimum(weather + margin, 0.0)
+    over = value - high - np.maximum(weather, 0.0)
+    under = value - low - np.minimum(weather, 0.0)
     # fmin and fmax: where load explains nothing, what is NaN does not count.
-    return np.fmax(np.fmin(over, unexplained), 0.0) + np.fmin(np.fmax(under, unexplained), 0.0)
+    excess: np.ndarray = np.fmax(np.fmin(over, unexplained), 0.0) + np.fmin(np.fmax(under, unexplained), 0.0)
+    return excess
+
+
+def day_level(now: HourView) -> np.ndarray:
+    """The level of the last 24 hours, float64[m]: of leakage the low one, of heat the hottest. NaN where fewer hours
+    have a value than three quarters of those that usually have: what is left of a day may be its daytime only."""
+    levels = last_day(now, "level")
+    pace = now.held["samples"] / np.maximum(now.hour - now.held["first"], 1)
+    known = np.count_nonzero(~np.isnan(levels), axis=1)
+    level = row_quantiles(levels, now.parameters["day_share"], _DAY_LEAST)
+    return np.where(known >= _DAY_WHOLE * RING_HOURS * np.minimum(pace, 1.0), level, np.nan)
 
 
 def last_day(now: HourView, name: str) -> np.ndarray:
     """A ring of the last 24 hours, the newest first, [m, 24]."""
     return placed(np.asarray(now.held[name], np.float64), now.hour, np.arange(RING_HOURS))
-

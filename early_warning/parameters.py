@@ -19,8 +19,12 @@ class ParametersError(ValueError):
 
 def load_parameters(path: Path | None = None) -> dict[str, Any]:
     """Those that are shipped, with what the file at `path` changes laid over them. Raises ParametersError."""
-    found = _read(DEFAULT_PARAMETERS)
-    return _over(found, _read(path), str(path)) if path is not None else found
+    return overlaid(_read(DEFAULT_PARAMETERS), path)
+
+
+def overlaid(base: RuleParameters, path: Path | None) -> dict[str, Any]:
+    """What the file at `path` changes, if there is one, laid over `base`. Raises ParametersError."""
+    return dict(base) if path is None else _over(base, _read(path), str(path))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -40,7 +44,9 @@ def _over(base: RuleParameters, change: RuleParameters, where: str) -> dict[str,
             raise ParametersError(f"{where}: {name!r} is no parameter; known are {', '.join(base)}")
         if isinstance(held, Mapping) != isinstance(value, Mapping):
             raise ParametersError(f"{where}: {name!r} must be {'a table' if isinstance(held, Mapping) else 'a number'}")
-        found[name] = _over(held, value, f"{where}: {name}") if isinstance(held, Mapping) else _number(value, name, where)
+        found[name] = (
+            _over(held, value, f"{where}: {name}") if isinstance(held, Mapping) else _number(value, name, where)
+        )
     return found
 
 

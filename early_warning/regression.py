@@ -37,7 +37,8 @@ def line_of(sums: Mapping[str, np.ndarray], prefix: str) -> Line:
 
 
 def add(sums: Mapping[str, np.ndarray], prefix: str, x: np.ndarray, y: np.ndarray, memory: float) -> None:
-    """Let values teach the line, in place; those that are NaN teach nothing. What lies `memory` values back weighs 1/e."""
+    """Let values teach the line, in place; those that are NaN teach nothing. What lies `memory` values back weighs
+    1/e."""
     known = ~(np.isnan(x) | np.isnan(y))
     keep = np.where(known, 1.0 - 1.0 / memory, 1.0)
     x, y = np.where(known, x, 0.0), np.where(known, y, 0.0)

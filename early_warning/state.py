@@ -37,9 +37,9 @@ _NORMAL: Final = (
     ("quiet", np.int32, (2,)),
 )
 """What every component has: `taken` is the newest hour that was taken, `first` the first since it began to learn,
-`anew_hour` that of the newest order to learn anew. `normal` is its normal by slot. `level` is its value less what weather explains, and `rise` what is over or under its normal
-unexplained, of the last 24 hours. `told_` is of what it has told above and below its normal, `quiet` for how many values
-nothing was to tell."""
+`anew_hour` that of the newest order to learn anew. `normal` is its normal by slot. `level` is its value less what
+weather explains, and `rise` what is over or under its normal unexplained, of the last 24 hours. `told_` is of what it
+has told above and below its normal, `quiet` for how many values nothing was to tell."""
 FIELDS: Final = {
     "residual_current_ma": (
         *_NORMAL,
@@ -77,7 +77,9 @@ class LearnedState:
     def __init__(self, quantity: str) -> None:
         self.quantity = quantity
         self.keys: list[ComponentKey] = []
-        self.fields: dict[str, np.ndarray] = {name: _at_rest(name, dtype, (0, *shape)) for name, dtype, shape in FIELDS[quantity]}
+        self.fields: dict[str, np.ndarray] = {
+            name: _at_rest(name, dtype, (0, *shape)) for name, dtype, shape in FIELDS[quantity]
+        }
         self._at: dict[ComponentKey, int] = {}
 
     def rows_of(self, keys: Iterable[ComponentKey]) -> np.ndarray:
@@ -124,7 +126,7 @@ class LearnedState:
                     values = held[name]
                     if values.shape == (len(rows), *self.fields[name].shape[1:]):
                         self.fields[name][rows] = values
-        except (OSError, KeyError, EOFError) as error:
+        except (OSError, KeyError, EOFError, ValueError) as error:
             raise ValueError(f"these are no rows of learned state: {error}") from error
 
 

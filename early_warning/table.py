@@ -1,4 +1,5 @@
-"""The rules that there are, in the order in which they speak: the first that has something to say of a component says it."""
+"""The rules that there are, in the order in which they speak: the first that has something to say of a component says
+it."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from early_warning.rules import baseline, drift, fall, heat, joint, load, siblin
 
 
 class Rule(NamedTuple):
-    """One rule: its name, which is that of its parameters, what people call it, the quantity it judges, and its side."""
+    """One rule: its name, which is that of its parameters, what people call it, the quantity it judges, and its
+    side."""
 
     name: str
     label: str

@@ -33,7 +33,8 @@ def due(now: HourView, found: Judged, side: int, parameters: RuleParameters) -> 
 
 
 def let_go(now: HourView, side: int, is_there: np.ndarray, parameters: RuleParameters) -> None:
-    """Forget what was told where no rule finds anything any more for long enough: it is told anew when it comes back."""
+    """Forget what was told where no rule finds anything any more for long enough: it is told anew when it comes
+    back."""
     quiet = now.held["quiet"][:, side]
     quiet[:] = np.where(is_there, 0, np.minimum(quiet + 1, 2**30))
     over = quiet >= parameters["over_hours"]
@@ -41,9 +42,11 @@ def let_go(now: HourView, side: int, is_there: np.ndarray, parameters: RuleParam
     now.held["told_excess"][over, side] = 0
 
 
-def notices(rule: Rule, now: HourView, found: Judged, told: np.ndarray, rows: np.ndarray, facts: Facts) -> Iterator[Notice]:
-    """The notices of those that are told of, one a device: of its components the worst speaks for all. `rows` are the rows
-    of `facts` that the hour is of."""
+def notices(
+    rule: Rule, now: HourView, found: Judged, told: np.ndarray, rows: np.ndarray, facts: Facts
+) -> Iterator[Notice]:
+    """The notices of those that are told of, one a device: of its components the worst speaks for all. `rows` are the
+    rows of `facts` that the hour is of."""
     of_device = defaultdict[str, list[int]](list)
     for at in told[np.argsort(-found.excess[told], kind="stable")].tolist():
         of_device[facts.keys[rows[at]].device_id].append(at)

@@ -1,8 +1,7 @@
 """What early warning says: notices (提示), on `emberline.notices`.
 
-A notice is known by its rule, its subject and its hour: whoever has seen its id has seen it. A run that is repeated says
-the same, so consumers skip ids that they know.
-"""
+A notice is known by its rule, its subject and its hour: whoever has seen its id has seen it. A run that is repeated
+says the same, so consumers skip ids that they know."""
 
 from __future__ import annotations
 

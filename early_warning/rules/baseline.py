@@ -13,7 +13,7 @@ import numpy as np
 from early_warning.arrays import placed, row_quantiles
 from early_warning.calendar import day_of
 from early_warning.judged import Evidence, Judged, is_explained_by_load, lasting, middle_over
-from early_warning.normal import HourView, last_day
+from early_warning.normal import HourView, day_level, last_day
 from early_warning.parameters import RuleParameters
 
 ADVICE: Final = "请排查该回路绝缘和新增用电设备；确属正常用电的，请执行“确认基线”"
@@ -25,19 +25,23 @@ def judge(now: HourView, parameters: RuleParameters) -> Judged:
     least = np.maximum(parameters["rise"], parameters["spreads"] * now.spread)
     lasts = lasting(rises, least, parameters["hours"])
     excess = middle_over(rises, least)
-    low = row_quantiles(last_day(now, "level"), now.parameters["day_share"], int(parameters["hours"]))
-    usual = _usual_low(now, parameters)
-    low_rise = np.nan_to_num(low - usual, nan=0.0)
-    is_low = (low_rise >= parameters["low_rise"]) & ~is_explained_by_load(now, low_rise, 0.5)
+    usual, noise = _usual_low(now, parameters)
+    low_rise = np.nan_to_num(day_level(now) - now.doubt - usual, nan=0.0)
+    is_low = low_rise >= np.maximum(
+        parameters["low_rise"], parameters["low_spreads"] * np.nan_to_num(noise, nan=np.inf)
+    )
+    is_low &= ~is_explained_by_load(now, low_rise, 0.5)
     which = now.is_learned & ~now.is_weather_unknown & (lasts | is_low)
     normal = np.where(lasts, now.value - now.excess, usual)
     return Judged(which, np.where(lasts, excess, low_rise), {"value_ma": now.value, "normal_ma": normal})
 
 
-def _usual_low(now: HourView, parameters: RuleParameters) -> np.ndarray:
-    """The middle of the days' low levels, today's and yesterday's left out."""
+def _usual_low(now: HourView, parameters: RuleParameters) -> tuple[np.ndarray, np.ndarray]:
+    """The middle of the days' low levels, today's and yesterday's left out, and how far a day usually is from it."""
     back = np.arange(2, int(parameters["low_days"]) + 2)
-    return row_quantiles(placed(np.asarray(now.held["day"], np.float64), day_of(now.hour), back), 0.5, int(parameters["low_least"]))
+    days = placed(np.asarray(now.held["day"], np.float64), day_of(now.hour), back)
+    usual = row_quantiles(days, 0.5, int(parameters["low_least"]))
+    return usual, row_quantiles(np.abs(days - usual[:, None]), 0.5, int(parameters["low_least"]))
 
 
 def sentence(evidence: Evidence) -> str:

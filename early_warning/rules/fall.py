@@ -1,5 +1,5 @@
-"""Temperature under normal for half a day while the load is there: a probe that came off sees no fire, and a machine that
-runs cold does not run as it did."""
+"""Temperature under normal for half a day while the load is there: a probe that came off sees no fire, and a machine
+that runs cold does not run as it did."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from early_warning.arrays import others_median
 from early_warning.judged import Evidence, Judged
-from early_warning.normal import HourView, last_day
+from early_warning.normal import HourView
 from early_warning.parameters import RuleParameters
 
 ADVICE: Final = "请检查接头是否松动、是否过载；必要时用测温仪复核"
@@ -22,7 +22,7 @@ def judge(now: HourView, parameters: RuleParameters) -> Judged:
     rise = np.where(_is_shared_by_siblings(now, parameters), parameters["shared_rise"], parameters["rise"])
     least = np.maximum(rise, parameters["spreads"] * now.spread)
     is_over = np.nan_to_num(now.excess, nan=0.0) >= least
-    which = now.is_learned & is_over & is_believed(now, last_day(now, "rise"), least, parameters["count"])
+    which = now.is_learned & is_over & is_believed(now, now.excess, parameters)
     return Judged(which, now.excess, {"value_c": now.value, "normal_c": now.value - now.excess})
 
 
@@ -33,12 +33,12 @@ def _is_shared_by_siblings(now: HourView, parameters: RuleParameters) -> np.ndar
     return shared
 
 
-def is_believed(now: HourView, values: np.ndarray, least: np.ndarray, count: float) -> np.ndarray:
-    """Whether the hour has values enough that a wild one says nothing, or the newest hour before it says the same; the
-    hours of `values` are newest first, [m, 24]."""
-    known = ~np.isnan(values[:, 1:])
-    previous = np.where(known.any(axis=1), values[np.arange(len(values)), 1 + known.argmax(axis=1)], -np.inf)
-    believed: np.ndarray = (now.count >= count) | (previous >= least)
+def is_believed(now: HourView, excess: np.ndarray, parameters: RuleParameters) -> np.ndarray:
+    """Whether an hour may be believed: it has values enough that a wild one says nothing, or the value is one that a
+    joint may have. A single one far beyond is a wild sample, or the stream has alarmed."""
+    believed: np.ndarray = (now.count >= parameters["count"]) | (
+        np.nan_to_num(excess, nan=0.0) <= parameters["lone_most"]
+    )
     return believed
 
 

@@ -19,7 +19,9 @@ def judge(now: HourView, parameters: RuleParameters) -> Judged:
     least = np.maximum(parameters["rise"], parameters["spreads"] * now.spread)
     which = now.is_learned & now.is_load_certain & ~now.is_weather_unknown & lasting(left, least, parameters["hours"])
     explained = now.value - now.unexplained
-    return Judged(which, middle_over(left, least), {"value_ma": now.value, "explained_ma": explained, "load_a": now.load})
+    return Judged(
+        which, middle_over(left, least), {"value_ma": now.value, "explained_ma": explained, "load_a": now.load}
+    )
 
 
 def sentence(evidence: Evidence) -> str:

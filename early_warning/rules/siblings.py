@@ -8,7 +8,7 @@ import numpy as np
 
 from early_warning.arrays import others_median
 from early_warning.judged import Evidence, Judged
-from early_warning.normal import HourView, last_day
+from early_warning.normal import HourView
 from early_warning.parameters import RuleParameters
 from early_warning.rules.heat import is_believed
 
@@ -22,7 +22,7 @@ def judge(now: HourView, parameters: RuleParameters) -> Judged:
     more = np.nan_to_num(np.fmin(away - theirs, now.unexplained), nan=0.0)
     more = np.where(np.isnan(theirs), 0.0, more)
     least = np.maximum(parameters["rise"], parameters["spreads"] * now.spread)
-    which = now.is_learned & (more >= least) & is_believed(now, last_day(now, "rise"), least, parameters["count"])
+    which = now.is_learned & (more >= least) & is_believed(now, more, parameters)
     return Judged(which, more, {"value_c": now.value, "siblings_c": now.value - more})
 
 

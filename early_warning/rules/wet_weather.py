@@ -1,7 +1,7 @@
 """A line that stays high after its neighbours dried.
 
-A slow rise that neighbours share is the weather's, and no notice for each line: what weather explains is taken off before
-any rule judges (`early_warning.normal`). A line that got wet and does not dry with the others has water in it.
+A slow rise that neighbours share is the weather's, and no notice for each line: what weather explains is taken off
+before any rule judges (`early_warning.normal`). A line that got wet and does not dry with the others has water in it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,16 @@ def judge(now: HourView, parameters: RuleParameters) -> Judged:
     """It was wet, the neighbours are dry for two days, and half of the last day lies over normal."""
     held = now.held
     dry_hours = now.hour - held["wet_hour"].astype(np.int64)
-    dried = (held["wet_hour"] > NEVER) & (dry_hours >= parameters["dry_hours"]) & (dry_hours <= parameters["within_hours"])
+    dried = (
+        (held["wet_hour"] > NEVER) & (dry_hours >= parameters["dry_hours"]) & (dry_hours <= parameters["within_hours"])
+    )
     rises = last_day(now, "rise")
     stays = lasting(rises, parameters["rise"], 12) & (held["wet_rise"] >= parameters["rise"])
-    evidence = {"value_ma": now.value, "wet_rise_ma": held["wet_rise"].astype(np.float64), "dry_hours": dry_hours.astype(np.float64)}
+    evidence = {
+        "value_ma": now.value,
+        "wet_rise_ma": held["wet_rise"].astype(np.float64),
+        "dry_hours": dry_hours.astype(np.float64),
+    }
     return Judged(now.is_learned & dried & stays, middle_over(rises, parameters["rise"]), evidence)
 
 

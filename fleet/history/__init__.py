@@ -1,4 +1,5 @@
-"""Months of hourly columns of simulated devices, far faster than real time, seeded, with planted faults and their truth.
+"""Months of hourly columns of simulated devices, far faster than real time, seeded, with planted faults and their
+truth.
 
 The other modules of `fleet` send reports as they fall due; this makes what their hours come to: a device-month takes
 about a millisecond.

@@ -42,8 +42,8 @@ WORSE_JOINT_GROWS: Final = 2.0
 
 
 class PlantedHistory(NamedTuple):
-    """One planted fault. `begin_hour` is its first hour, `full_hour` that at which it is as bad as it gets; both count from
-    1970. `person_hour` is when a person accepted it or replaced the device, 0 for never."""
+    """One planted fault. `begin_hour` is its first hour, `full_hour` that at which it is as bad as it gets; both count
+    from 1970. `person_hour` is when a person accepted it or replaced the device, 0 for never."""
 
     fault: SlowFault
     device_id: str

@@ -18,9 +18,9 @@ _EPOCH: Final = date(1970, 1, 1)
 
 
 class LineKind(NamedTuple):
-    """A kind of line. `workday` and `other` are shares of the peak in % at each hour. `base_ma` and `share_ma` bound what
-    a line leaks without load and more at its peak, `wet_ma` what a full rain adds; `jitter` is how much an hour's load
-    differs from its shape, `stays_late` and `works_weekend` are shares of days."""
+    """A kind of line. `workday` and `other` are shares of the peak in % at each hour. `base_ma` and `share_ma` bound
+    what a line leaks without load and more at its peak, `wet_ma` what a full rain adds; `jitter` is how much an hour's
+    load differs from its shape, `stays_late` and `works_weekend` are shares of days."""
 
     name: str
     workday: tuple[int, ...]

@@ -1,8 +1,7 @@
 """Devices with a leakage, three cables and their currents, hour by hour: normal life as domain.md has it, and faults.
 
-A device has residual current 0, temperatures 0 to 2 of its phases, temperature 3 of the air in most, and currents 0 to 2
-in most. Values are means of an hour.
-"""
+A device has residual current 0, temperatures 0 to 2 of its phases, temperature 3 of the air in most, and currents 0 to
+2 in most. Values are means of an hour."""
 
 from __future__ import annotations
 
@@ -40,8 +39,9 @@ _HAS_AIR: Final = 0.7
 
 @dataclass(frozen=True)
 class HistoryConfig:
-    """`days` from `first_hour` on (hours from 1970). `normal` devices of each kind of line have no fault; `faulty` of each
-    kind have each of `faults`. Faults begin `quiet_days` after the beginning or later, and within `within_days`."""
+    """`days` from `first_hour` on (hours from 1970). `normal` devices of each kind of line have no fault; `faulty` of
+    each kind have each of `faults`. Faults begin `quiet_days` after the beginning or later, and within
+    `within_days`."""
 
     seed: int = 1
     first_hour: int = 493_768
@@ -64,8 +64,8 @@ class HourColumns(NamedTuple):
 
 @dataclass(frozen=True)
 class DeviceHistory:
-    """Columns of `residual` are [d, h], of `temperature` [d, 4, h], of `current` [d, 3, h]; `count`, int64[d], is how many
-    values an hour has. `kind`, int64[d], is the line's in `LINE_KINDS`."""
+    """Columns of `residual` are [d, h], of `temperature` [d, 4, h], of `current` [d, 3, h]; `count`, int64[d], is how
+    many values an hour has. `kind`, int64[d], is the line's in `LINE_KINDS`."""
 
     first_hour: int
     device_ids: Sequence[str]
@@ -114,8 +114,8 @@ def make_history(config: HistoryConfig) -> DeviceHistory:
 def _plan(config: HistoryConfig) -> list[tuple[int, SlowFault | None]]:
     """The kind of line and the fault of each device."""
     kinds = range(len(LINE_KINDS))
-    faulty = [(kind, fault) for fault in config.faults for kind in kinds for _ in range(config.faulty)]
-    return [(kind, None) for kind in kinds for _ in range(config.normal)] + faulty
+    normal: list[tuple[int, SlowFault | None]] = [(kind, None) for kind in kinds for _ in range(config.normal)]
+    return normal + [(kind, fault) for fault in config.faults for kind in kinds for _ in range(config.faulty)]
 
 
 def _residual(
@@ -143,7 +143,9 @@ def _heat(
     lines, hours = load.shape
     carries = rng.uniform(0.75, 1.0, (lines, PHASES, 1)) * load[:, None, :]
     carries *= 1 + 0.03 * rng.standard_normal(carries.shape, np.float32)
-    drive = (rng.uniform(6, 22, (lines, 1, 1)) * rng.uniform(0.85, 1.15, (lines, PHASES, 1)) * carries**2).astype(np.float32)
+    drive = (rng.uniform(6, 22, (lines, 1, 1)) * rng.uniform(0.85, 1.15, (lines, PHASES, 1)) * carries**2).astype(
+        np.float32
+    )
     heat = drive * (1 - _HEAT_KEPT)
     heat[:, :, 1:] += drive[:, :, :-1] * _HEAT_KEPT
     towns = np.stack([air(rng, config.first_hour, hours) for _ in range(_AREAS)])

@@ -18,8 +18,8 @@ _FRONT_HOURS: Final = 72.0
 
 
 def wetness(rng: np.random.Generator, first_hour: int, hours: int, dry_hours: np.ndarray) -> np.ndarray:
-    """How wet lines of one area are, float32[lines, hours], 0 to about 1.5; `dry_hours`, float[lines], is how slowly each
-    dries. Rains are the same for all."""
+    """How wet lines of one area are, float32[lines, hours], 0 to about 1.5; `dry_hours`, float[lines], is how slowly
+    each dries. Rains are the same for all."""
     rain = _rains(rng, first_hour, hours)
     keep = np.exp(-1.0 / dry_hours).astype(np.float32)
     wet = np.empty((len(dry_hours), hours), np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from benchmarks import early_warning
@@ -9,11 +11,11 @@ from benchmarks.page import table
 
 
 @pytest.fixture(scope="module")
-def result() -> dict[str, object]:
+def result() -> dict[str, Any]:
     return early_warning.run(early_warning.SMOKE, lambda _: None)
 
 
-def test_a_small_fleet_is_spoken_of_in_time_and_seldom_for_nothing(result: dict[str, object]) -> None:
+def test_a_small_fleet_is_spoken_of_in_time_and_seldom_for_nothing(result: dict[str, Any]) -> None:
     by_fault = {one["fault"]: one for one in result["faults"] if one["lines"] == "all"}
     assert by_fault["step_60"]["in_time"] == 1
     assert by_fault["creep_110_in_7_days"]["never"] == 0
@@ -21,7 +23,7 @@ def test_a_small_fleet_is_spoken_of_in_time_and_seldom_for_nothing(result: dict[
     assert result["false_per_device_month"] <= early_warning.FALSE_MOST
 
 
-def test_the_recorded_machine_is_spoken_of_before_its_failures_end(result: dict[str, object]) -> None:
+def test_the_recorded_machine_is_spoken_of_before_its_failures_end(result: dict[str, Any]) -> None:
     if not early_warning.RECORDING.exists():
         pytest.skip("the recording of NAB is not beside this checkout")
     recording = result["recording"]
@@ -29,5 +31,5 @@ def test_the_recorded_machine_is_spoken_of_before_its_failures_end(result: dict[
     assert recording["false_per_month"] <= 2
 
 
-def test_a_result_becomes_a_table(result: dict[str, object]) -> None:
+def test_a_result_becomes_a_table(result: dict[str, Any]) -> None:
     assert len(table(result)) > len(early_warning.TARGETS)
