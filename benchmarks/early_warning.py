@@ -64,9 +64,9 @@ class WarningSize(NamedTuple):
     """How much is simulated: seeds, normal devices of each kind of line and faulty ones of each kind and fault; and how
     many devices the hour has whose cost is measured."""
 
-    seeds: int = 4
+    seeds: int = 3
     normal: int = 200
-    faulty: int = 3
+    faulty: int = 4
     days: int = 150
     quiet_days: int = 65
     city: int = CITY_DEVICES

@@ -216,13 +216,13 @@ def _weather(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What weather adds to each value, with how much more it might, and whether that is not known yet."""
     line = line_of(held, "shared")
-    seen = line.weight * line.deviation_x**2
-    is_known = seen >= parameters["shared_known"]
-    gain = np.where(is_known, np.clip(line.slope, 0.0, parameters["shared_first"] * 2), parameters["shared_first"])
     there = np.nan_to_num(shared, nan=0.0)
-    unknown = is_wet & ~is_known
-    part = np.where(is_known | (parameters["shared_first"] == 1), gain * there, np.where(is_wet, gain * there, 0.0))
-    return part, part * (parameters["shared_margin"] - 1.0), unknown
+    may_be_off = np.where(np.isfinite(line.error), line.error, parameters["shared_first"]) * np.abs(there)
+    is_known = may_be_off <= parameters["shared_doubt"]
+    gain = np.where(is_known, np.clip(line.slope, 0.0, parameters["shared_first"] * 2), parameters["shared_first"])
+    part = np.where(is_known | (parameters["shared_first"] == 1) | is_wet, gain * there, 0.0)
+    doubt = part * (parameters["shared_margin"] - 1.0) + np.where(is_known & is_wet, may_be_off, 0.0)
+    return part, doubt, is_wet & ~is_known
 
 
 def _excess(

@@ -8,11 +8,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 SUMS: Final = ("n", "x", "y", "xx", "xy", "yy")
+_ALIKE: Final = 12
+"""Hours in a row that say the same, so that they count as one [ours]."""
 
 
 class Line(NamedTuple):
     """y = intercept + slope * x, of m components, float64[m]. `certainty` is r², 0 where nothing is known; `weight` how
-    many values it stands for, `deviation_x` how far x usually lies from `mean_x`."""
+    many values it stands for, `deviation_x` how far x usually lies from `mean_x`; `error` is by how much the slope may
+    be wrong, inf where nothing is known."""
 
     intercept: np.ndarray
     slope: np.ndarray
@@ -20,6 +23,7 @@ class Line(NamedTuple):
     weight: np.ndarray
     mean_x: np.ndarray
     deviation_x: np.ndarray
+    error: np.ndarray
 
 
 def line_of(sums: Mapping[str, np.ndarray], prefix: str) -> Line:
@@ -33,7 +37,10 @@ def line_of(sums: Mapping[str, np.ndarray], prefix: str) -> Line:
     known = var_x > 1e-9 * (1.0 + mean_x**2)  # what is left of a constant in float32
     slope = np.where(known, covariance / np.where(known, var_x, 1.0), 0.0)
     certainty = np.where(known & (var_y > 1e-9), slope * covariance / np.where(var_y > 1e-9, var_y, 1.0), 0.0)
-    return Line(mean_y - slope * mean_x, slope, np.clip(certainty, 0.0, 1.0), n, mean_x, np.sqrt(var_x))
+    certainty = np.clip(certainty, 0.0, 1.0)
+    left = np.sqrt((1.0 - certainty) * var_y * _ALIKE / weight)
+    error = np.where(known, left / np.where(known, np.sqrt(var_x), 1.0), np.inf)
+    return Line(mean_y - slope * mean_x, slope, certainty, n, mean_x, np.sqrt(var_x), error)
 
 
 def add(sums: Mapping[str, np.ndarray], prefix: str, x: np.ndarray, y: np.ndarray, memory: float) -> None:

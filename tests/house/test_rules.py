@@ -30,7 +30,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "fleet": frozenset({"schemas"}),
     "early_warning": frozenset({"schemas"}),
     "streams": frozenset({"common", "schemas", "detectors", "sinks"}),
-    "services": frozenset({"common", "schemas", "early_warning"}),
+    "services": frozenset({"common", "schemas"}),
     "cli": frozenset(
         {"common", "schemas", "embedded", "detectors", "early_warning", "sinks", "streams", "services", "fleet"}
     ),
