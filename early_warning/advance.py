@@ -11,7 +11,7 @@ import numpy as np
 from early_warning.facts import NONE, Facts, facts_of
 from early_warning.judged import Judged
 from early_warning.normal import OVER, UNDER, HourInput, HourView, learn, note, view
-from early_warning.state import ComponentKey, LearnedState, Rows
+from early_warning.state import ComponentKey, LearnedRows, LearnedState
 from early_warning.table import LEAKAGE, RULES, TEMPERATURE, Rule
 from early_warning.telling import due, let_go, notices
 from schemas.commands import CommandKind
@@ -100,7 +100,7 @@ def _input(
     quantity: str,
     hour: int,
     parameters: Mapping[str, Any],
-    held: Rows,
+    held: LearnedRows,
     facts: Facts,
     which: np.ndarray,
     value: np.ndarray,

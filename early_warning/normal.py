@@ -16,7 +16,7 @@ from early_warning.arrays import clear_passed, group_counts, group_medians, plac
 from early_warning.calendar import DAY_HOURS, SHANGHAI_HOURS, day_of, hour_of_day, is_workday
 from early_warning.parameters import RuleParameters
 from early_warning.regression import Line, add, line_of
-from early_warning.state import NEVER, RING_HOURS, Rows
+from early_warning.state import NEVER, RING_HOURS, LearnedRows
 
 OVER, UNDER = 0, 1
 """Which side of its normal a component is on."""
@@ -41,7 +41,7 @@ class HourInput:
     quantity: str
     hour: int
     parameters: RuleParameters
-    held: Rows
+    held: LearnedRows
     value: np.ndarray
     count: np.ndarray
     load: np.ndarray
@@ -127,7 +127,7 @@ def view(given: HourInput) -> HourView:
     )
 
 
-def _forget_passed(held: Rows, hour: int) -> None:
+def _forget_passed(held: LearnedRows, hour: int) -> None:
     before = held["taken"].astype(np.int64)
     for name in ("level", "rise", "unexplained"):
         if name in held:
@@ -182,7 +182,7 @@ def _learn_normal(now: HourView, teaches: np.ndarray, standing: np.ndarray) -> N
     held["spread"][:] = np.where(sure, spread + (usual - spread) / memory, spread)
 
 
-def _normals(held: Rows, slot: int, certain: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _normals(held: LearnedRows, slot: int, certain: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centre, most and least that is normal at a slot. The hours before and after count, for work begins an hour
     earlier at times; and the other kind of day, where no load tells whether people are at work."""
     kind, hour = divmod(slot, DAY_HOURS)
@@ -196,7 +196,7 @@ def _normals(held: Rows, slot: int, certain: np.ndarray) -> tuple[np.ndarray, np
     return centre, np.fmax.reduce(nearest, axis=1), np.fmin.reduce(nearest, axis=1)
 
 
-def _known(held: Rows, slots: list[int]) -> np.ndarray:
+def _known(held: LearnedRows, slots: list[int]) -> np.ndarray:
     return np.where(held["slot_samples"][:, slots] >= _SURE, held["normal"][:, slots].astype(np.float64), np.nan)
 
 
@@ -205,14 +205,14 @@ def _row_mean(rows: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, np.nansum(rows, axis=1) / np.maximum(counts, 1), np.nan)
 
 
-def _is_shared(shared: np.ndarray, counts: np.ndarray, held: Rows, parameters: RuleParameters) -> np.ndarray:
+def _is_shared(shared: np.ndarray, counts: np.ndarray, held: LearnedRows, parameters: RuleParameters) -> np.ndarray:
     """Whether the middle of the neighbours is over normal by more than it is by chance: the fewer, the more that is."""
     chance = parameters["shared_chance"] * held["spread"] / np.sqrt(np.maximum(counts, 1))
     return np.asarray(np.nan_to_num(shared, nan=0.0) >= np.maximum(parameters["shared_from"], chance))
 
 
 def _weather(
-    held: Rows, shared: np.ndarray, is_wet: np.ndarray, parameters: RuleParameters
+    held: LearnedRows, shared: np.ndarray, is_wet: np.ndarray, parameters: RuleParameters
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What weather adds to each value, with how much more it might, and whether that is not known yet."""
     line = line_of(held, "shared")

@@ -60,7 +60,7 @@ FIELDS: Final = {
 _GAPS: Final = ("level", "rise", "unexplained", "day", "ratio")
 """Fields that are NaN where nothing is known; the others are 0."""
 
-Rows = Mapping[str, np.ndarray]
+LearnedRows = Mapping[str, np.ndarray]
 """Some components' rows, by field."""
 
 
@@ -95,7 +95,7 @@ class LearnedState:
         """Copies of some rows."""
         return {name: held[rows] for name, held in self.fields.items()}
 
-    def put(self, rows: np.ndarray, held: Rows) -> None:
+    def put(self, rows: np.ndarray, held: LearnedRows) -> None:
         """Put rows back."""
         for name, values in held.items():
             self.fields[name][rows] = values

@@ -61,7 +61,7 @@ def _notice(
     evidence = {name: round(float(held[at]), 3) for name, held in found.evidence.items() if np.isfinite(held[at])}
     excess = evidence[EXCESS_NAMES[now.quantity]] = round(float(found.excess[at]), 3)
     named = " ".join([*filter(None, (entry.unit_name, entry.address) if entry else ()), key.device_id])
-    said = f"第{key.component + 1}路{BY_NAME[now.quantity].label} {rule.sentence(_Held(evidence))}"
+    said = f"第{key.component + 1}路{BY_NAME[now.quantity].label} {rule.sentence(_WholeEvidence(evidence))}"
     hour_ts = now.hour * HOUR_MS
     return Notice(
         v=NOTICE_VERSION,
@@ -84,7 +84,7 @@ def _notice(
     )
 
 
-class _Held(dict[str, float]):
+class _WholeEvidence(dict[str, float]):
     """Evidence in which a number that is not known reads as nan, so that a sentence is always whole."""
 
     def __missing__(self, name: str) -> float:
