@@ -322,7 +322,7 @@ def _history(result: Measured) -> PageTable:
 
 
 def _early_warning(result: Measured) -> PageTable:
-    recording, cost = result["recording"], result["cost"]
+    cost = result["cost"]
     head = ("", "lines", "planted", "in time", "never", "days p50", "p90", "max")
     faults = (
         (
@@ -335,8 +335,11 @@ def _early_warning(result: Measured) -> PageTable:
     sums = [
         ("false a device-month", result["false_per_device_month"]),
         ("precision", result["precision"]),
-        *([("failures of NAB's machine spoken of", recording["spoken_of"])] if recording else []),
-        *([("false a month on it", recording["false_per_month"])] if recording else []),
+        *(
+            (f"NAB's machine, {name}: {what}", one[figure])
+            for name, one in result.get("recordings", {}).items()
+            for what, figure in (("failures of 4 spoken of", "spoken_of"), ("false a month", "false_per_month"))
+        ),
         (f"s for an hour of {cost['devices']} devices", cost["seconds"]),
     ]
     return head, [*faults, *((name, value, *[""] * 6) for name, value in sums)]
