@@ -22,7 +22,9 @@ PARAMETERS: Final = load_parameters()
 def hours_of(values: Mapping[str, Sequence[np.ndarray]], counts: int = 60) -> HourlyValues:
     """Values by device: a row a component."""
     keys = [ComponentKey(device, number) for device, rows in values.items() for number in range(len(rows))]
-    value = np.array([row for rows in values.values() for row in rows], np.float64).reshape(len(keys), -1 if keys else 0)
+    value = np.array([row for rows in values.values() for row in rows], np.float64).reshape(
+        len(keys), -1 if keys else 0
+    )
     return HourlyValues(keys, value, np.full(value.shape, counts))
 
 
