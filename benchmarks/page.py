@@ -327,7 +327,7 @@ def _early_warning(result: Measured) -> PageTable:
     faults = (
         (
             one["fault"],
-            *(one[name] for name in ("lines", "planted", "in_time", "never")),
+            *("" if one[name] is None else one[name] for name in ("lines", "planted", "in_time", "never")),
             *(one["days"].get(name, "") for name in ("p50", "p90", "max")),
         )
         for one in result["faults"]

@@ -36,7 +36,7 @@ def judge(now: HourView, parameters: RuleParameters) -> Judged:
         (held["wet_hour"] > NEVER) & (dry_hours >= parameters["dry_hours"]) & (dry_hours <= parameters["within_hours"])
     )
     rises = last_day(now, "rise")
-    stays = lasting(rises, parameters["rise"], 12) & (held["wet_rise"] >= parameters["rise"])
+    stays = lasting(rises, parameters["rise"], parameters["hours"]) & (held["wet_rise"] >= parameters["rise"])
     evidence = {
         "value_ma": now.value,
         "wet_rise_ma": held["wet_rise"].astype(np.float64),
