@@ -115,19 +115,28 @@ class LearnedState:
         np.savez(buffer, allow_pickle=False, device_id=names, component=numbers, **self.take(rows))
         return buffer.getvalue()
 
-    def add_bytes(self, stored: bytes) -> None:
+    def add_bytes(self, stored: Sequence[bytes]) -> None:
         """Add rows that `to_bytes` made, in this or another release: a field that they lack is at rest, one that is not
-        known here or has another shape is dropped. Raises ValueError where the bytes are none."""
+        known here or has another shape is dropped. All at once, so that arrays grow once. Raises ValueError where the
+        bytes are none."""
         try:
-            with np.load(io.BytesIO(stored), allow_pickle=False) as held:
-                names, numbers = held["device_id"].tolist(), held["component"].tolist()
-                rows = self.rows_of(map(ComponentKey, names, numbers))
-                for name in self.fields.keys() & set(held.files):
-                    values = held[name]
-                    if values.shape == (len(rows), *self.fields[name].shape[1:]):
-                        self.fields[name][rows] = values
+            blocks = [np.load(io.BytesIO(one), allow_pickle=False) for one in stored]
+            names = [name for held in blocks for name in held["device_id"].tolist()]
+            rows = self.rows_of(
+                map(ComponentKey, names, (one for held in blocks for one in held["component"].tolist()))
+            )
+            for held in blocks:
+                count = len(held["component"])
+                self._add(held, rows[:count])
+                rows = rows[count:]
         except (OSError, KeyError, EOFError, ValueError) as error:
             raise ValueError(f"these are no rows of learned state: {error}") from error
+
+    def _add(self, held: Mapping[str, np.ndarray], rows: np.ndarray) -> None:
+        for name in self.fields.keys() & set(held):
+            values = held[name]
+            if values.shape == (len(rows), *self.fields[name].shape[1:]):
+                self.fields[name][rows] = values
 
 
 def empty_states() -> dict[str, LearnedState]:

@@ -84,8 +84,7 @@ def test_a_run_from_the_stored_state_goes_on_as_if_it_had_never_ended() -> None:
     found = _told(states, 0, 205)
     for quantity, state in states.items():
         rows = np.arange(len(state.keys))
-        for part in np.array_split(rows, 3):
-            restored[quantity].add_bytes(state.to_bytes(part))
+        restored[quantity].add_bytes([state.to_bytes(part) for part in np.array_split(rows, 3)])
     found += _told(restored, 205, HOURS)
     assert found == WHOLE
 
@@ -106,12 +105,12 @@ def test_state_of_another_release_is_read_by_names() -> None:
     state.fields["unknown_here"] = np.zeros(1)
     del state.fields["spread"]
     restored = LearnedState(LEAKAGE)
-    restored.add_bytes(state.to_bytes(np.array([0])))
+    restored.add_bytes([state.to_bytes(np.array([0]))])
     assert restored.fields["samples"].tolist() == [3]
     assert restored.fields["spread"].tolist() == [0]
     assert "unknown_here" not in restored.fields
     with pytest.raises(ValueError, match="no rows of learned state"):
-        restored.add_bytes(b"something else")
+        restored.add_bytes([b"something else"])
 
 
 def test_a_notice_is_known_by_rule_subject_and_hour() -> None:
