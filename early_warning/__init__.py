@@ -4,7 +4,7 @@ The stream keeps what is urgent. What takes days shows here: leakage over its ow
 worse.
 
 **Why learned state and not sixty days of hours.** A city has a million components; sixty days of their hours are 1.4
-billion rows, and a run has five minutes on two cores. So each component has a small learned state, 0.5 to 0.8 kB: its
+billion rows, and a run has five minutes on two cores. So each component has a small learned state, 0.8 to 1 kB: its
 normal by hour of day and kind of day, the last 24 hours, a level a day for 70 days, the sums of two regressions. A run
 reads that and the newest hours, and writes it back (`early_warning.state`). Tables a day made by ClickHouse would be
 read whole each hour to say the same, and would need clipped learning in SQL.

