@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 import orjson
 
-from benchmarks import attacks, history, orders, page, response, scale, senders, soak, stages, throughput
+from benchmarks import attacks, early_warning, history, orders, page, response, scale, senders, soak, stages, throughput
 from benchmarks.machine import origin
 from benchmarks.peers import run as peers
 from benchmarks.processes import ROOT
@@ -19,6 +19,7 @@ ALL: Final = (
     ("stages",),
     ("scale",),
     ("history",),
+    ("early-warning",),
     ("throughput",),
     ("response",),
     ("attacks",),
@@ -66,6 +67,17 @@ def run_scale(devices: tuple[int, ...], components: tuple[int, ...], as_json: bo
 def run_history(rows: tuple[int, ...], as_json: bool, save: bool) -> None:
     """Bytes a report, the sink's speed and an analyst's questions, by the length of ClickHouse's history."""
     _end(history.run(rows, _say(as_json)), True, as_json, save)
+
+
+@main.command("early-warning")
+@click.option("--smoke", is_flag=True, help="Small, to see that it runs.")
+@JSON
+@SAVE
+def run_early_warning(smoke: bool, as_json: bool, save: bool) -> None:
+    """How early and how rightly the hourly rules speak, on simulated months and a recorded machine; their cost."""
+    size = early_warning.SMOKE if smoke else early_warning.FULL
+    result = early_warning.run(size, _say(as_json))
+    _end(result, early_warning.good(result), as_json, save)
 
 
 @main.command("response")

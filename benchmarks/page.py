@@ -12,7 +12,18 @@ import orjson
 from benchmarks.machine import Measured
 
 FOLDER: Final = Path(__file__).with_name("results")
-ORDER: Final = ("response", "throughput", "attacks", "orders", "peers", "stages", "scale", "history", "soak")
+ORDER: Final = (
+    "response",
+    "throughput",
+    "attacks",
+    "orders",
+    "peers",
+    "stages",
+    "scale",
+    "history",
+    "early_warning",
+    "soak",
+)
 _INK: Final = "#c2410c"
 _PALE: Final = "#94a3b8"
 
@@ -310,6 +321,30 @@ def _history(result: Measured) -> PageTable:
     )
 
 
+def _early_warning(result: Measured) -> PageTable:
+    cost = result["cost"]
+    head = ("", "lines", "planted", "in time", "never", "days p50", "p90", "max")
+    faults = (
+        (
+            one["fault"],
+            *("" if one[name] is None else one[name] for name in ("lines", "planted", "in_time", "never")),
+            *(one["days"].get(name, "") for name in ("p50", "p90", "max")),
+        )
+        for one in result["faults"]
+    )
+    sums = [
+        ("false a device-month", result["false_per_device_month"]),
+        ("precision", result["precision"]),
+        *(
+            (f"NAB's machine, {name}: {what}", one[figure])
+            for name, one in result.get("recordings", {}).items()
+            for what, figure in (("failures of 4 spoken of", "spoken_of"), ("false a month", "false_per_month"))
+        ),
+        (f"s for an hour of {cost['devices']} devices", cost["seconds"]),
+    ]
+    return head, [*faults, *((name, value, *[""] * 6) for name, value in sums)]
+
+
 def _soak(result: Measured) -> PageTable:
     told = f"{result['minutes']:g} min, {result['devices']} devices, {result['rate']:g} reports/s"
     rows = ((name, f"{rise:+.1%}") for name, rise in result["rise_share"].items())
@@ -325,6 +360,7 @@ _TABLES: Final[dict[str, Callable[[Measured], PageTable]]] = {
     "stages": _stages,
     "scale": _scale,
     "history": _history,
+    "early_warning": _early_warning,
     "soak": _soak,
 }
 

@@ -7,7 +7,7 @@ and for `AFTER_MS` after the last one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -24,7 +24,7 @@ from detectors.rounds import Result
 from detectors.state import PartitionState
 from detectors.statuses import check_silence, silent_until
 from schemas.control import COMMAND, ControlRecord, Orders, order_of
-from schemas.events import Alarm, ControlOutcome, DeviceStatus
+from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.records import Records
 from schemas.registry import ChangeNumber, DeviceEntry, LimitsEntry
 from schemas.rejects import RejectEvent, event_of
@@ -71,9 +71,11 @@ class Summary:
 
 @dataclass(slots=True)
 class Trial:
-    """One partition on trial. `events` may be asked for once; then `summary` is complete."""
+    """One partition on trial. `events` may be asked for once; then `summary` is complete. `minutes` gets what minutes
+    come to, as they close."""
 
     limits: LimitTable
+    minutes: Callable[[Sequence[Aggregate]], object] = field(default=len)
     summary: Summary = field(default_factory=Summary)
     _state: PartitionState = field(default_factory=PartitionState)
     _offset: int = 0
@@ -157,6 +159,7 @@ class Trial:
         )
 
     def _add(self, result: Result, rejects: Sequence[Reject]) -> None:
+        self.minutes(result.aggregates)
         self.summary.reports += result.readable
         self.summary.absent_values += result.absent_values
         self.summary.rejects += sum(reject.reports for reject in rejects)

@@ -72,6 +72,8 @@ REGISTRY: Final = Topic(
 COMMANDS: Final = Topic("emberline.commands", "what people order of devices, keyed by device", _keep(7))
 CONTROL_OUTCOMES: Final = Topic("emberline.control-outcomes", "what became of orders, keyed by device", _keep(30))
 ALARM_ACTIONS: Final = Topic("emberline.alarm-actions", "what people do about alarms, keyed by device", _keep(30))
+NOTICES: Final = Topic("emberline.notices", "what early warning has to say (提示), keyed by device", _keep(30))
+"""Not among `TOPICS` yet: `emberline try` tells notices under its name, nothing publishes them so far."""
 
 OUTPUTS: Final = (ALARMS, AGGREGATES, DEVICE_STATUS, REJECTS, CONTROL_OUTCOMES)
 TOPICS: Final = (TELEMETRY, *OUTPUTS, CHECKPOINTS, REPLAYS, REGISTRY, COMMANDS, ALARM_ACTIONS)

@@ -15,6 +15,7 @@ QUICK: Final = (
     "cli/test_output.py",
     "common",
     "detectors",
+    "early_warning",
     "embedded/test_jars.py",
     "field",
     "fleet",

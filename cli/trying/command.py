@@ -14,17 +14,20 @@ from msgspec import structs
 from cli.command import read_settings
 from cli.output import say, say_json
 from cli.progress import progress
+from cli.trying.notices import HoursOnTrial, notice_told
 from cli.trying.registered import entries_in
 from common.errors import OperatorError
 from common.times import LATEST_TS, local
 from detectors.limits import load_limits
 from detectors.trial import Arrival, Happening, Trial
+from early_warning.calendar import HOUR_MS
 from schemas.commands import VERSION, CommandKind
 from schemas.events import Alarm, ControlOutcome, DeviceStatus, Outcome, Status
 from schemas.limit_sections import LimitsError
 from schemas.registry import DeviceEntry
 from schemas.rejects import RejectEvent
 from schemas.report_json import loads
+from schemas.topics import NOTICES
 
 _COUNTED: Final = {
     "reports": "报告",
@@ -33,6 +36,7 @@ _COUNTED: Final = {
     "alarms": "告警事件",
     "statuses": "设备状态",
     "outcomes": "命令",
+    "notices": "提示",
 }
 _BECAME: Final = {Outcome.APPLIED: "已执行", Outcome.REFUSED: "被拒绝", Outcome.REPEATED: "重复，未再执行"}
 
@@ -51,7 +55,8 @@ _BECAME: Final = {Outcome.APPLIED: "已执行", Outcome.REFUSED: "被拒绝", Ou
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a JSON object on a line, then a summary.")
 def try_(file: Path, limits: Path | None, registry: Path | None, as_json: bool) -> None:
-    """Show what emberline makes of recorded reports, in their own time, without Kafka.
+    """Show what emberline makes of recorded reports, in their own time, without Kafka; after that, what early warning
+    has to say of their hours.
 
     FILE holds a JSON object a line: {"ingest_ts": epoch ms of arrival, "report": a report or an array of them}, or
     {"ingest_ts": ..., "command": what is ordered of a device}. A command without v or made_ts is of version 1, and made
@@ -64,13 +69,15 @@ def try_(file: Path, limits: Path | None, registry: Path | None, as_json: bool) 
 def try_file(file: Path, limits: Path | None, registry: Path | None, as_json: bool) -> None:
     """Print what the reports of a file mean. Raises OperatorError for a line that is none before it prints anything."""
     try:
-        trial = Trial(load_limits(limits))
+        hours = HoursOnTrial()
+        trial = Trial(load_limits(limits), minutes=hours.add)
     except LimitsError as error:
         raise OperatorError(str(error)) from error
     for entry in entries_in(registry) if registry else ():
         if why := trial.register(entry):
             about = entry.device_id if isinstance(entry, DeviceEntry) else "limits"
             raise OperatorError(f"{registry}: {about}: {why}")
+        hours.register(entry)
     total = sum(1 for _ in arrivals(file))
     read = 0
 
@@ -81,8 +88,15 @@ def try_file(file: Path, limits: Path | None, registry: Path | None, as_json: bo
 
     with progress("trying", total, lambda: read):
         for event in trial.events(counted()):
+            hours.note(event.value)
             say_json(_as_json(event)) if as_json else say(told(event))
-    summary = asdict(trial.summary)
+    notices = hours.notices()
+    for notice in notices:
+        at = notice.hour_ts + HOUR_MS
+        say_json({"topic": NOTICES.name, "at": at, "value": structs.asdict(notice)}) if as_json else say(
+            notice_told(notice)
+        )
+    summary: dict[str, int] = asdict(trial.summary) | {"notices": len(notices)}
     if as_json:
         say_json({"summary": summary})
     else:

@@ -103,3 +103,34 @@ def test_what_is_registered_is_taken_as_an_import_takes_it(tmp_path: Path, capsy
     bad.write_text("没有这样的列\n1\n", encoding="utf-8")
     with pytest.raises(OperatorError, match=r"bad\.csv"):
         try_file(burning(tmp_path), None, bad, as_json=True)
+
+
+def test_early_warning_speaks_of_the_hours_after_the_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "recorded.jsonl"
+    hours = range(24 * 24)
+    leaks = {hour: 40.0 + hour % 24 + (60.0 if hour >= 20 * 24 else 0.0) for hour in hours}
+    lines = [
+        line(
+            T0 + hour * 3_600_000 + minute * 60_000,
+            report={
+                "v": 1,
+                "device_id": "LY-1",
+                "event_ts": T0 + hour * 3_600_000 + minute * 60_000,
+                "residual_current_ma": [leaks[hour] + minute / 100],
+            },
+        )
+        for hour in hours
+        for minute in range(0, 60, 15)
+    ]
+    accept = {"kind": "accept_rise", "device_id": "LY-1", "by": "李工", "why": "新增设备"}
+    lines.append(line(T0 + 22 * 24 * 3_600_000, command=accept))
+    file.write_text("\n".join(sorted(lines, key=lambda one: orjson.loads(one)["ingest_ts"])))
+    try_file(file, None, None, as_json=True)
+    *events, summary = map(orjson.loads, capsys.readouterr().out.splitlines())
+    (notice,) = [one for one in events if one["topic"] == "emberline.notices"]
+    assert events[-1] == notice
+    assert summary["summary"]["notices"] == 1
+    assert notice["value"]["rule"] == "baseline"
+    assert 20 < (notice["at"] - T0) / 86_400_000 < 21
+    try_file(file, None, None, as_json=False)
+    assert "【提示】LY-1 第1路剩余电流 剩余电流持续高于" in capsys.readouterr().out

@@ -15,7 +15,15 @@ from common.settings import described
 from tests.house.test_rules import MAY_IMPORT, commands, modules, tree_of
 
 ERRORS: Final = frozenset(
-    {"OperatorError", "CannotStartError", "StartFailedError", "LimitsError", "SettingsError", "SinkRefused"}
+    {
+        "OperatorError",
+        "ParametersError",
+        "CannotStartError",
+        "StartFailedError",
+        "LimitsError",
+        "SettingsError",
+        "SinkRefused",
+    }
 )
 """Exceptions whose text is for the operator."""
 

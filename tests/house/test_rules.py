@@ -28,9 +28,12 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "detectors": frozenset({"schemas"}),
     "sinks": frozenset({"schemas"}),
     "fleet": frozenset({"schemas"}),
+    "early_warning": frozenset({"schemas"}),
     "streams": frozenset({"common", "schemas", "detectors", "sinks"}),
     "services": frozenset({"common", "schemas"}),
-    "cli": frozenset({"common", "schemas", "embedded", "detectors", "sinks", "streams", "services", "fleet"}),
+    "cli": frozenset(
+        {"common", "schemas", "embedded", "detectors", "early_warning", "sinks", "streams", "services", "fleet"}
+    ),
 }
 """Package by package, which others of ours it may import. Tests and benchmarks may import all."""
 OURS: Final = frozenset(MAY_IMPORT) | {"tests", "benchmarks"}
