@@ -12,7 +12,18 @@ import orjson
 from benchmarks.machine import Measured
 
 FOLDER: Final = Path(__file__).with_name("results")
-ORDER: Final = ("response", "throughput", "attacks", "orders", "peers", "stages", "scale", "history", "soak")
+ORDER: Final = (
+    "rightness",
+    "response",
+    "throughput",
+    "attacks",
+    "orders",
+    "peers",
+    "stages",
+    "scale",
+    "history",
+    "soak",
+)
 _INK: Final = "#c2410c"
 _PALE: Final = "#94a3b8"
 
@@ -310,6 +321,20 @@ def _history(result: Measured) -> PageTable:
     )
 
 
+def _rightness(result: Measured) -> PageTable:
+    head = ("what", "must be", "measured", "of", "right")
+    return head, (
+        (
+            f"{one['part']}: {one['what']}",
+            one["target"],
+            one["measured"] or f"{one['failed']} wrong",
+            one["checked"],
+            "counted only" if one["counted_only"] else _yes(one["good"]),
+        )
+        for one in result["lines"]
+    )
+
+
 def _soak(result: Measured) -> PageTable:
     told = f"{result['minutes']:g} min, {result['devices']} devices, {result['rate']:g} reports/s"
     rows = ((name, f"{rise:+.1%}") for name, rise in result["rise_share"].items())
@@ -325,6 +350,7 @@ _TABLES: Final[dict[str, Callable[[Measured], PageTable]]] = {
     "stages": _stages,
     "scale": _scale,
     "history": _history,
+    "rightness": _rightness,
     "soak": _soak,
 }
 
