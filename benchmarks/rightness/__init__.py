@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from benchmarks.machine import Measured, machine, versions
-from benchmarks.rightness import cases, episodes, stimuli
+from benchmarks.rightness import cases, episodes, labelled, normal, stimuli
 from benchmarks.rightness.told import SHOWN, Line, as_case
 
 Say = Callable[[str], None]
@@ -20,19 +20,41 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class RightnessSize:
-    """How much of each part: devices a stimulus, episodes."""
+    """How much of each part: devices a stimulus; episodes; devices and days of normal life; devices of the labelled
+    fleet, for how many days, their intervals, and faults of each kind in it."""
 
     seeds: int = 100
     episodes: int = 5_000
+    devices: int = 1_000
+    days: float = 30.0
+    labelled_devices: int = 6_000
+    labelled_days: float = labelled.DAYS
+    intervals_s: tuple[float, ...] = labelled.INTERVALS_S
+    faults: int = 20
 
 
 FULL: Final = RightnessSize()
-SMOKE: Final = RightnessSize(seeds=3, episodes=100)
+SMOKE: Final = RightnessSize(
+    seeds=2,
+    episodes=60,
+    devices=30,
+    days=0.25,
+    labelled_devices=140,
+    labelled_days=0.25,
+    intervals_s=(60.0, 60.0, 300.0),
+    faults=1,
+)
 
 Part = Callable[[int, RightnessSize, Say], Sequence[Line]]
 PARTS: Final[Mapping[str, Part]] = {
     "stimuli": lambda seed, size, say: stimuli.run(size.seeds),
     "episodes": lambda seed, size, say: episodes.run(seed, size.episodes),
+    "normal": lambda seed, size, say: [
+        line for interval_s in (60, 300) for line in normal.run(seed, size.devices, size.days, interval_s, say)
+    ],
+    "labelled": lambda seed, size, say: labelled.run(
+        seed, size.labelled_devices, size.labelled_days, size.intervals_s, size.faults, say
+    ),
     "cases": lambda seed, size, say: cases.run(),
 }
 
