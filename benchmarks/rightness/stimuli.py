@@ -108,7 +108,7 @@ def _fast(interval_s: float) -> Iterator[tuple[Stimulus, Verdict, str]]:
         what, level = f"{whose}residual current {told}", 1.02 * setting
         over = Stimulus(what, *_RESIDUAL, interval_s, 0.2 * setting, level, noise, many, kind)
         yield over, within(30), "紧急 within 30 s"
-    hot = Stimulus("temperature 1.02 x the setting, 1 % noise", *_TEMPERATURE, interval_s, 30, 71.4, 0.01, many)
+    hot = Stimulus("temperature 1.02 x the setting, 0.5 % noise", *_TEMPERATURE, interval_s, 30, 71.4, 0.005, many)
     yield hot, within(40), "紧急 within 40 s"
     yield Stimulus("arc of 14", *_ARC, interval_s, 0, 14, 0, 1), within(30), "紧急 within 30 s"
     yield Stimulus("arc of 9, again and again", *_ARC, interval_s, 0, 9, 0, many), nothing, "nothing"

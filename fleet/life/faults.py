@@ -14,6 +14,7 @@ import numpy as np
 
 from fleet.life.outages import Outage
 from schemas.events import Severity
+from schemas.registry import LimitSections
 
 
 class Effect(NamedTuple):
@@ -58,7 +59,8 @@ class MustTell(NamedTuple):
 
 class LifeDraft(NamedTuple):
     """What a recipe plants. `silences` are (from, until) in s since the onset; `words` are said while it lasts.
-    `needs` says which intervals it makes sense at, s. Nothing is told of a near miss."""
+    `needs` says at which intervals it makes sense, s; `limits` are registered of its device. Nothing is told of a near
+    miss."""
 
     effects: tuple[Effect, ...] = ()
     tells: tuple[MustTell, ...] = ()
@@ -66,7 +68,7 @@ class LifeDraft(NamedTuple):
     words: tuple[str, ...] = ()
     silences: tuple[tuple[float, float], ...] = ()
     needs: tuple[float, float] = (0, 21_600)
-    needs_h: float = 2.0
+    limits: LimitSections | None = None
 
 
 class LifeSite(NamedTuple):
@@ -109,6 +111,7 @@ class LifeFault(NamedTuple):
     until_ts: int
     silences: tuple[Outage, ...]
     due: tuple[tuple[MustTell, int], ...]
+    limits: LimitSections | None
 
     def speaks(self, since_ms: np.ndarray) -> np.ndarray:
         """At which of these moments since its onset the device says its words, bool[m]."""

@@ -103,6 +103,7 @@ class Life:
             is_pile = number >= self.config.monitors
             rated = self._piles.rated_a[number - self.config.monitors] if is_pile else self._lines.rated_a[number]
             kind = (PILE if is_pile else LINE).device_kind
+            limits = self._fault_of[number].limits or {} if number in self._fault_of else {}
             for name in self._ids_of(number):
                 yield DeviceEntry(
                     v=VERSION,
@@ -112,6 +113,7 @@ class Life:
                     nominal_voltage_v=220.0,
                     phases=1 if is_pile else 3,
                     interval_s=max(int(self.interval_ms[number]) // 1_000, 1),
+                    limits=limits,
                 )
 
     def _ids_of(self, number: int) -> list[str]:

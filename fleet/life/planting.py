@@ -105,6 +105,7 @@ def _fault(
         onset_ts + int(_needs_s(draft, site) * 1_000),
         silences,
         tuple((told, _due_ts(told, onset_ts, interval_ms)) for told in draft.tells),
+        draft.limits,
     )
 
 
