@@ -105,9 +105,8 @@ def began(alarm: Alarm, life: Life) -> str:
     values = ", ".join(f"{value:g}" for _, value in around)
     how = " 补报" * alarm.late + " by arrival" * alarm.by_arrival
     base = "" if alarm.baseline is None else f" over {alarm.baseline:.1f}"
-    interval_s, its_clock = life.about(alarm.device_id)
     return (
-        f"life {life.config.seed} {alarm.device_id} (each {interval_s:g} s, clock {its_clock}) "
+        f"life {life.config.seed} {alarm.device_id} ({life.about(alarm.device_id, alarm.ingest_ts)}) "
         f"{alarm.kind}[{alarm.component}] {alarm.event} {alarm.severity_label}{how} "
         f"{clock(alarm.ingest_ts)}, value {alarm.value:g}{base}, limit {alarm.limit:g}; made around "
         f"{clock(around[0][0])}: {values}"

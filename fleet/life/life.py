@@ -120,10 +120,15 @@ class Life:
         goes_on = self._renamed[number] and self._replaced_ts[number] < self.config.end_ts
         return [self.names[number], *([self.names[number + self.config.devices]] if goes_on else [])]
 
-    def about(self, name: str) -> tuple[float, str]:
-        """How often a device reports, s, and which clock it has."""
+    def about(self, name: str, ts: int) -> str:
+        """What there is to know of a device at a time: how often it reports, its clock, an outage in the day before."""
         device = self._number_of(name)
-        return float(self.interval_ms[device]) / 1_000, list(CLOCKS)[int(self._clock[device])]
+        told = f"each {self.interval_ms[device] / 1_000:g} s, clock {list(CLOCKS)[int(self._clock[device])]}"
+        for one in self._outages:
+            if one.device == device and one.from_ts <= ts < one.until_ts + DAY_MS:
+                hours = [(ts - begun_ts) / 3_600_000 for begun_ts in (one.from_ts, one.until_ts)]
+                told += f", outage from {hours[0]:.1f} h to {hours[1]:.1f} h before, {one.order or 'lost'}"
+        return told
 
     def around(self, name: str, ts: int, quantity: str, component: int, count: int = 3) -> list[tuple[int, float]]:
         """What a component measured around a true time, as it was reported: that report, and so many before and after.
