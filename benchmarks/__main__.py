@@ -143,16 +143,22 @@ def run_orders(rate: float, imported: int, registered: int, as_json: bool, save:
 @click.option("--seed", default=1, show_default=True, help="Of what is drawn by chance.")
 @click.option("--smoke", is_flag=True, help="Small, to see that it runs.")
 @click.option(
+    "--share", default=1.0, type=click.FloatRange(0, 1, min_open=True), show_default=True, help="Of the devices."
+)
+@click.option(
     "--case", type=click.IntRange(0), help="Print the records of this episode for `emberline try`; run nothing."
 )
 @JSON
 @SAVE
-def run_rightness(only: tuple[str, ...], seed: int, smoke: bool, case: int | None, as_json: bool, save: bool) -> None:
+def run_rightness(
+    only: tuple[str, ...], seed: int, smoke: bool, share: float, case: int | None, as_json: bool, save: bool
+) -> None:
     """Whether detection is right: stimuli, a month of normal life, episodes that none may miss, a labelled fleet."""
     if case is not None:
         click.echo("\n".join(rightness.case_lines(case, seed)))
         return
-    result = rightness.run(seed, rightness.SMOKE if smoke else rightness.FULL, only, _say(as_json))
+    size = rightness.SMOKE if smoke else rightness.FULL.scaled(share)
+    result = rightness.run(seed, size, only, _say(as_json))
     _end(result, rightness.good(result), as_json, save)
 
 

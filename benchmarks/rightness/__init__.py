@@ -8,41 +8,61 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from benchmarks.machine import Measured, machine, versions
 from benchmarks.rightness import cases, episodes, labelled, normal, stimuli
 from benchmarks.rightness.told import SHOWN, Line, as_case
+from fleet.life import LifeConfig
 
 Say = Callable[[str], None]
+_LEAST_LABELLED: Final = 100
+"""Devices of each sort, so that each kind of fault has one of its own [ours]."""
 
 
 @dataclass(frozen=True, slots=True)
 class RightnessSize:
-    """How much of each part: devices a stimulus; episodes; devices and days of normal life; devices of the labelled
-    fleet, for how many days, their intervals, and faults of each kind in it."""
+    """How much of each part: devices a stimulus; episodes; devices and days of normal life; the labelled fleet."""
 
-    seeds: int = 100
-    episodes: int = 5_000
-    devices: int = 1_000
-    days: float = 30.0
-    labelled_devices: int = 6_000
-    labelled_days: float = labelled.DAYS
-    intervals_s: tuple[float, ...] = labelled.INTERVALS_S
-    faults: int = 20
+    seeds: int
+    episodes: int
+    devices: int
+    days: float
+    labelled: LifeConfig
+
+    def scaled(self, share: float) -> RightnessSize:
+        """The same with a share of the devices, at least as many as each kind of fault needs one."""
+        fleet = self.labelled
+        return RightnessSize(
+            seeds=max(round(share * self.seeds), 2),
+            episodes=max(round(share * self.episodes), 1),
+            devices=max(round(share * self.devices), 10),
+            days=self.days,
+            labelled=replace(
+                fleet,
+                monitors=max(round(share * fleet.monitors), _LEAST_LABELLED),
+                piles=max(round(share * fleet.piles), _LEAST_LABELLED),
+                faults_per_kind=max(round(share * fleet.faults_per_kind), 1),
+            ),
+        )
 
 
-FULL: Final = RightnessSize()
+FULL: Final = RightnessSize(
+    seeds=100,
+    episodes=5_000,
+    devices=1_000,
+    days=30.0,
+    labelled=LifeConfig(
+        monitors=3_000, piles=3_000, days=labelled.DAYS, intervals_s=labelled.INTERVALS_S, faults_per_kind=20
+    ),
+)
 SMOKE: Final = RightnessSize(
     seeds=2,
     episodes=60,
     devices=30,
     days=0.25,
-    labelled_devices=140,
-    labelled_days=0.25,
-    intervals_s=(60.0, 60.0, 300.0),
-    faults=1,
+    labelled=LifeConfig(monitors=70, piles=70, days=0.25, intervals_s=(60.0, 60.0, 300.0), faults_per_kind=1),
 )
 
 Part = Callable[[int, RightnessSize, Say], Sequence[Line]]
@@ -52,9 +72,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "normal": lambda seed, size, say: [
         line for interval_s in (60, 300) for line in normal.run(seed, size.devices, size.days, interval_s, say)
     ],
-    "labelled": lambda seed, size, say: labelled.run(
-        seed, size.labelled_devices, size.labelled_days, size.intervals_s, size.faults, say
-    ),
+    "labelled": lambda seed, size, say: labelled.run(replace(size.labelled, seed=seed), say),
     "cases": lambda seed, size, say: cases.run(),
 }
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from typing import Final
 
 from benchmarks.rightness.living import live
-from benchmarks.rightness.normal import WORKERS, began
+from benchmarks.rightness.normal import began
 from benchmarks.rightness.told import Line, Told, clock, summed
 from fleet.life import Life, LifeConfig
 from fleet.life.faults import LifeFault, MustTell
@@ -22,7 +20,6 @@ from streams.garbage import collect_seldom
 
 INTERVALS_S: Final = (1.0, 10.0, 10.0, *(60.0,) * 77, *(300.0,) * 20)
 """Of a hundred devices: most report each minute, a fifth each 5 min, a few as fast as a second [ours]."""
-LIFE_DEVICES: Final = 1_500
 DAYS: Final = 26 / 24
 """A day, and two hours for what must be told within a day of its onset."""
 
@@ -37,51 +34,15 @@ class Verdicts:
     reports: int = 0
     devices: int = 0
 
-    def add(self, other: Verdicts) -> None:
-        """Add those of other devices."""
-        self.reports += other.reports
-        self.devices += other.devices
-        for name, count in other.told.items():
-            self.told[name] += count
-        for mine, theirs in ((self.missed, other.missed), (self.false, other.false)):
-            for name, lines in theirs.items():
-                mine[name] += lines
 
-
-def run(
-    seed: int, devices: int, days: float, intervals_s: tuple[float, ...], faults: int, say: Callable[[str], None]
-) -> list[Line]:
-    """So many monitors and piles together, half of each; `faults` devices of each recipe, at least as many as lives."""
-    lives = max(round(devices / LIFE_DEVICES), 1)
-    configs = [
-        LifeConfig(
-            seed=1_000 * seed + number,
-            monitors=devices // lives // 2,
-            piles=devices // lives // 2,
-            days=days,
-            intervals_s=intervals_s,
-            faults_per_kind=max(faults // lives, 1),
-        )
-        for number in range(lives)
-    ]
-    found = Verdicts()
-    if lives == 1:
-        found.add(_verdicts(configs[0]))
-    else:
-        with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
-            for done, verdicts in enumerate(pool.map(_verdicts, configs), 1):
-                found.add(verdicts)
-                say(f"  {done} of {lives} lives, {found.reports:,} reports")
-    return _lines(found)
-
-
-def _verdicts(config: LifeConfig) -> Verdicts:
+def run(config: LifeConfig, say: Callable[[str], None]) -> list[Line]:
+    """A life with faults."""
     collect_seldom()  # as a worker does
     life = Life(config)
     by_device: dict[str, Told] = defaultdict(Told)
     at: dict[str, list[tuple[int, DeviceStatus]]] = defaultdict(list)
     found = Verdicts(devices=config.devices)
-    for told in live(life, lambda _: None):
+    for told in live(life, say):
         found.reports += len(told.block)
         for alarm in told.alarms:
             by_device[alarm.device_id].alarms.append(alarm)
@@ -92,7 +53,7 @@ def _verdicts(config: LifeConfig) -> Verdicts:
             name = life.names[fault.device]
             _judge(found, fault, must, due_ts, by_device.get(name, Told()), at.get(name, ()), life)
     _find_false(found, life, by_device)
-    return found
+    return _lines(found)
 
 
 def _judge(

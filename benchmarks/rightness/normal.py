@@ -1,8 +1,7 @@
 """A month of normal life with wild samples: how often somebody is called for nothing.
 
-Several lives of a few hundred devices each, every one in a process of its own, together as many devices as are asked
-for. An alarm counts once, as bad as it ever was told; a provisional that is withdrawn, or that nothing came after, is
-none.
+Lives of some hundred devices, every one in a process of its own, together as many devices as are asked for. An alarm
+counts once, as bad as it ever was told; a provisional that is withdrawn, or that nothing came after, is none.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ URGENT_MOST, WARNING_MOST, PROVISIONAL_MOST, OF_A_DEVICE_MOST = 0.01, 0.1, 1.5, 
 """A device-month, and alarms of one device (the issue)."""
 TOLD_A_DAY_MOST: Final = 6
 """Recovered and reactivated of an alarm within any 24 h (domain.md, Life of an alarm)."""
-LIFE_DEVICES: Final = 250
+LIFE_DEVICES: Final = 500
 WORKERS: Final = 2
 _DAY_MS: Final = 86_400_000
 _MONTH_DAYS: Final = 30
@@ -108,8 +107,8 @@ def began(alarm: Alarm, life: Life) -> str:
     return (
         f"life {life.config.seed} {alarm.device_id} ({life.about(alarm.device_id, alarm.ingest_ts)}) "
         f"{alarm.kind}[{alarm.component}] {alarm.event} {alarm.severity_label}{how} "
-        f"{clock(alarm.ingest_ts)}, value {alarm.value:g}{base}, limit {alarm.limit:g}; made around "
-        f"{clock(around[0][0])}: {values}"
+        f"{clock(alarm.ingest_ts)}, value {alarm.value:g}{base}, limit {alarm.limit:g}"
+        + (f"; made around {clock(around[0][0])}: {values}" if around else f"; {alarm.message}")
     )
 
 

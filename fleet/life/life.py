@@ -132,12 +132,14 @@ class Life:
 
     def around(self, name: str, ts: int, quantity: str, component: int, count: int = 3) -> list[tuple[int, float]]:
         """What a component measured around a true time, as it was reported: that report, and so many before and after.
-        Each with the time it was made, epoch ms."""
+        Each with the time it was made, epoch ms. Nothing of a quantity that the device does not measure."""
         device = self._number_of(name)
         nearest = (ts - int(self._first_ts[device])) // int(self.interval_ms[device])
         number = np.arange(max(nearest - count, 0), nearest + count + 1)
         block = self._measured(np.full(len(number), device), number, np.zeros(len(number), np.int64))
         ((layout, _, values),) = block.values
+        if quantity not in layout.names:
+            return []
         column = values[:, layout.slice(quantity).start + component]
         return list(zip(block.made_ts.tolist(), column.tolist(), strict=True))
 

@@ -357,7 +357,7 @@ LINE_RECIPES: Final[tuple[LifeRecipe, ...]] = (
     _says("temperature_alarm", MustTell("temperature")),
     _says("arc_alarm", MustTell("arc_fault")),
     _says("GroundFailure", MustTell("residual_current")),
-    _says("trip", MustTell("trip")),
+    _says("trip", MustTell("device_alarm")),
     _says("door_open", MustTell("door_open", is_status=True)),
     _silent(2, "offline"), _silent(8, "overdue_offline"), flapping,
 )  # fmt: skip
