@@ -16,7 +16,6 @@ from benchmarks.rightness import cases, episodes, labelled, normal, stimuli
 from benchmarks.rightness.told import SHOWN, Line, as_case
 from fleet.life import LifeConfig
 
-Say = Callable[[str], None]
 _LEAST_LABELLED: Final = 100
 """Devices of each sort, so that each kind of fault has one of its own [ours]."""
 
@@ -65,8 +64,8 @@ SMOKE: Final = RightnessSize(
     labelled=LifeConfig(monitors=70, piles=70, days=0.25, intervals_s=(60.0, 60.0, 300.0), faults_per_kind=1),
 )
 
-Part = Callable[[int, RightnessSize, Say], Sequence[Line]]
-PARTS: Final[Mapping[str, Part]] = {
+RightnessPart = Callable[[int, RightnessSize, Callable[[str], None]], Sequence[Line]]
+PARTS: Final[Mapping[str, RightnessPart]] = {
     "stimuli": lambda seed, size, say: stimuli.run(size.seeds),
     "episodes": lambda seed, size, say: episodes.run(seed, size.episodes),
     "normal": lambda seed, size, say: [
@@ -77,7 +76,7 @@ PARTS: Final[Mapping[str, Part]] = {
 }
 
 
-def run(seed: int, size: RightnessSize, only: Sequence[str], say: Say) -> Measured:
+def run(seed: int, size: RightnessSize, only: Sequence[str], say: Callable[[str], None]) -> Measured:
     """Measure the parts that are named, all of them where none is."""
     lines: list[Line] = []
     seconds = {}
@@ -104,7 +103,7 @@ def run(seed: int, size: RightnessSize, only: Sequence[str], say: Say) -> Measur
     }
 
 
-def _show(line: Line, say: Say) -> None:
+def _show(line: Line, say: Callable[[str], None]) -> None:
     how = "right" if line.good and not line.counted_only else "counted" if line.counted_only else "WRONG"
     say(f"  {how}: {line.what}: {line.measured or f'{line.failed} of {line.checked} wrong'}; must be: {line.target}")
     for failure in line.failures[:SHOWN]:

@@ -22,7 +22,7 @@ _DAY_MS: Final = 86_400_000
 _RESIDUAL, _TEMPERATURE = "residual_current", "temperature"
 
 
-class Outcome(NamedTuple):
+class CaseOutcome(NamedTuple):
     """What came of a case."""
 
     sent: Sequence[Arrival]
@@ -48,17 +48,17 @@ class Outcome(NamedTuple):
         return [one.ingest_ts for one in self.sent if piece in one.value]
 
 
-def _probe_off(of: Outcome) -> bool:
+def _probe_off(of: CaseOutcome) -> bool:
     sensor = "sensor_fault:temperature_c[2]:sentinel" in of.faults("F03-1")
     return bool(of.urgent(_RESIDUAL)) and sensor and of.statuses[0].status == "online" and not of.summary.rejects
 
 
-def _solar(of: Outcome) -> bool:
+def _solar(of: CaseOutcome) -> bool:
     both = of.urgent(_RESIDUAL) and of.urgent(_TEMPERATURE)
     return bool(both) and not of.summary.rejects and not of.summary.absent_values
 
 
-def _clock_never_set(of: Outcome) -> bool:
+def _clock_never_set(of: CaseOutcome) -> bool:
     by_arrival = {"F06A-1": True, "F06B-1": True, "F06C-1": True, "F06D-1": True, "F06E-1": False}
     return all(
         {one.by_arrival for one in of.urgent(kind, device)} == {marked}
@@ -67,19 +67,19 @@ def _clock_never_set(of: Outcome) -> bool:
     )
 
 
-def _uint32(of: Outcome) -> bool:
+def _uint32(of: CaseOutcome) -> bool:
     devices = {one.device_id for one in of.urgent(_RESIDUAL)}
     return devices == {f"F08{letter}-1" for letter in "ABCDE"} and not of.summary.rejects
 
 
-def _set_back(of: Outcome) -> bool:
+def _set_back(of: CaseOutcome) -> bool:
     over = of.arrived(b"[450.0]")
     first = [one for one in of.alarms if one.ingest_ts == over[0]]
     urgent = of.urgent(_RESIDUAL)
     return all(one.event == "provisional" for one in first) and bool(urgent) and urgent[0].ingest_ts <= over[2]
 
 
-def _newest_first(of: Outcome) -> bool:
+def _newest_first(of: CaseOutcome) -> bool:
     """With its true onset and end: the first value over, and the first normal one after the last."""
     told = [one for one in of.alarms if one.kind == _RESIDUAL]
     measured = {
@@ -92,55 +92,55 @@ def _newest_first(of: Outcome) -> bool:
     return one_late and ends == [end] and told[-1].onset_ts == min(over)
 
 
-def _power_on(of: Outcome) -> bool:
+def _power_on(of: CaseOutcome) -> bool:
     return not of.urgent(_TEMPERATURE)
 
 
-def _spike(of: Outcome) -> bool:
+def _spike(of: CaseOutcome) -> bool:
     return not of.urgent(_RESIDUAL) and of.events(_RESIDUAL) == ["provisional", "withdrawn"]
 
 
-def _one_report(of: Outcome) -> bool:
+def _one_report(of: CaseOutcome) -> bool:
     return of.events(_TEMPERATURE) == ["provisional"] and any(one.status == "offline" for one in of.statuses)
 
 
-def _six_hours(of: Outcome) -> bool:
+def _six_hours(of: CaseOutcome) -> bool:
     over = of.arrived(b"[450.0]")
     told = [(one.event, one.ingest_ts) for one in of.alarms if one.kind == _RESIDUAL]
     return told[:2] == [("provisional", over[0]), ("confirmed", over[1])]
 
 
-def _intermittent(of: Outcome) -> bool:
+def _intermittent(of: CaseOutcome) -> bool:
     first = of.sent[0].ingest_ts
     return any(one.ingest_ts <= first + _MINUTE_MS for one in of.urgent(_RESIDUAL))
 
 
-def _heating(of: Outcome) -> bool:
+def _heating(of: CaseOutcome) -> bool:
     hot = of.arrived(b"[58.0]")
     told = [one for one in of.alarms if one.kind == "temperature_rise" and one.event != "provisional"]
     return bool(told) and told[0].ingest_ts <= hot[1]
 
 
-def _worsening(of: Outcome) -> bool:
+def _worsening(of: CaseOutcome) -> bool:
     return of.events(_RESIDUAL).count("worsened") == 1
 
 
-def _dropout(of: Outcome) -> bool:
+def _dropout(of: CaseOutcome) -> bool:
     return bool(of.alarms) and not {"recovered", "reactivated"} & set(of.events(_RESIDUAL))
 
 
-def _ninety_days(of: Outcome) -> bool:
+def _ninety_days(of: CaseOutcome) -> bool:
     opened = [one for one in of.alarms if one.kind == _RESIDUAL and one.event in ("opened", "confirmed")]
     ended = {one.alarm_id for one in of.alarms if one.kind == _RESIDUAL and one.event == "superseded"}
     return len(opened) == 2 and opened[0].alarm_id != opened[1].alarm_id and ended == {opened[0].alarm_id}
 
 
-def _lawful_rise(of: Outcome) -> bool:
+def _lawful_rise(of: CaseOutcome) -> bool:
     told = [one for one in of.events("residual_current_rise") if one not in ("provisional", "withdrawn")]
     return told in (["opened", "closed"], ["confirmed", "closed"])
 
 
-def _open_transformer(of: Outcome) -> bool:
+def _open_transformer(of: CaseOutcome) -> bool:
     """By the log's time: a status has the offset of the record that it follows from."""
     zero = of.arrived(b"[0.0]")[0]
     named = (
@@ -151,7 +151,7 @@ def _open_transformer(of: Outcome) -> bool:
     return any(ts <= zero + _DAY_MS for ts in named)
 
 
-TABLE: Final[dict[str, tuple[str, Callable[[Outcome], bool]]]] = {
+TABLE: Final[dict[str, tuple[str, Callable[[CaseOutcome], bool]]]] = {
     "minus-127-hides-leakage": ("紧急, the probe's fault, online", _probe_off),
     "negative-current-hides-fire": ("both alarmed, nothing absent", _solar),
     "clock-never-set": ("all five alarmed, four by arrival", _clock_never_set),
@@ -177,15 +177,15 @@ def run() -> list[Line]:
     return [_line(name, *right) for name, right in TABLE.items() if (FOLDER / f"{name}.jsonl").exists()]
 
 
-def _line(name: str, target: str, right: Callable[[Outcome], bool]) -> Line:
+def _line(name: str, target: str, right: Callable[[CaseOutcome], bool]) -> Line:
     line = Line("cases", name, target)
     of = _outcome(FOLDER / f"{name}.jsonl")
     line.check(right(of), f"emberline try {name}.jsonl: told {summed(of.alarms)}")
     return line
 
 
-def _outcome(file: Path) -> Outcome:
+def _outcome(file: Path) -> CaseOutcome:
     trial, sent = Trial(load_limits()), list(arrivals(file))
     values = [event.value for event in trial.events(sent)]
     alarms = [one for one in values if isinstance(one, Alarm)]
-    return Outcome(sent, alarms, [one for one in values if isinstance(one, DeviceStatus)], trial.summary)
+    return CaseOutcome(sent, alarms, [one for one in values if isinstance(one, DeviceStatus)], trial.summary)

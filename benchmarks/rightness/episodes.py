@@ -11,9 +11,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from benchmarks.rightness.clocks import AS_MADE, CLOCKS, DELIVERIES, SET_BACK, STEADY, Moments, Outage
-from benchmarks.rightness.told import T0, DeviceScript, Line, Told, clock, report, summed, tell
+from benchmarks.rightness.deliveries import AS_MADE, DELIVERIES, KeptSpan, deliver
+from benchmarks.rightness.told import T0, DeviceScript, DeviceTold, Line, clock, report, summed, tell
 from detectors.trial import Arrival
+from fleet.life.clocks import CLOCKS, SET_BACK, STEADY, Moments
 from schemas.events import Severity
 
 _LATENCY_MS: Final = 200
@@ -23,7 +24,7 @@ _LIVE: Final = 8
 """Reports after the outage, by which a gateway mixes in what it kept one by one, take as many again."""
 
 
-class Watched(NamedTuple):
+class OverLimit(NamedTuple):
     """A kind of alarm by a level, and how values look beside it."""
 
     quantity: str
@@ -34,11 +35,11 @@ class Watched(NamedTuple):
 
 
 WATCHED: Final = (
-    Watched("residual_current_ma", "residual_current", 60.0, 390.0, Severity.ALARM),
-    Watched("residual_current_ma", "residual_current", 110.0, 245.0, Severity.WARNING),
-    Watched("temperature_c", "temperature", 35.0, 91.0, Severity.ALARM),
-    Watched("temperature_c", "temperature", 50.0, 65.0, Severity.WARNING),
-    Watched("arc_half_cycles", "arc_fault", 1.0, 22.0, Severity.ALARM),
+    OverLimit("residual_current_ma", "residual_current", 60.0, 390.0, Severity.ALARM),
+    OverLimit("residual_current_ma", "residual_current", 110.0, 245.0, Severity.WARNING),
+    OverLimit("temperature_c", "temperature", 35.0, 91.0, Severity.ALARM),
+    OverLimit("temperature_c", "temperature", 50.0, 65.0, Severity.WARNING),
+    OverLimit("arc_half_cycles", "arc_fault", 1.0, 22.0, Severity.ALARM),
 )
 INTERVALS_S: Final = (1, 5, 10, 60, 300, 3_600, 21_600)
 NEIGHBOURS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -60,7 +61,7 @@ class Episode(NamedTuple):
     """One device: how it reports, and what is planted. `length` reports over the limit, in a row."""
 
     number: int
-    watched: Watched
+    watched: OverLimit
     interval_s: int
     clock: str
     delivery: str
@@ -91,7 +92,7 @@ def draw(number: int, seed: int) -> Episode:
     rng = np.random.default_rng((seed, number))
     watched = WATCHED[rng.integers(len(WATCHED))]
     interval_s = INTERVALS_S[rng.integers(len(INTERVALS_S))]
-    delivery = list(DELIVERIES)[rng.integers(len(DELIVERIES))]
+    delivery = DELIVERIES[rng.integers(len(DELIVERIES))]
     return Episode(
         number,
         watched,
@@ -106,7 +107,7 @@ def draw(number: int, seed: int) -> Episode:
     )
 
 
-def _length(interval_s: int, watched: Watched, rng: np.random.Generator) -> int:
+def _length(interval_s: int, watched: OverLimit, rng: np.random.Generator) -> int:
     if watched.kind == "arc_fault":
         return 1
     if interval_s <= 10:
@@ -119,7 +120,7 @@ class Made(NamedTuple):
 
     times: Sequence[int]
     values: Sequence[float]
-    outage: Outage
+    kept: KeptSpan
     moments: Moments
 
 
@@ -135,7 +136,7 @@ def make(episode: Episode, seed: int) -> Made:
         values = np.round(values * (1 + 0.02 * rng.uniform(-1, 1, size)), 2)
     step_ms = episode.interval_s * 1_000
     times = (T0 + np.arange(size) * step_ms + int(rng.integers(0, step_ms))).tolist()
-    return Made(times, values.tolist(), Outage(_BEFORE, _BEFORE + within), Moments(times[0] - 600_000, times[first]))
+    return Made(times, values.tolist(), KeptSpan(_BEFORE, _BEFORE + within), Moments(times[0] - 600_000, times[first]))
 
 
 def must_tell(episode: Episode, made: Made) -> str:
@@ -169,14 +170,14 @@ def _by_rule(episode: Episode, made: Made) -> str:
 
 def script_of(episode: Episode, made: Made) -> DeviceScript:
     """The records of an episode as they arrive."""
-    sent = DELIVERIES[episode.delivery](made.times, made.outage, episode.interval_s * 1_000)
+    sent = deliver(made.times, made.kept, episode.delivery, episode.interval_s * 1_000)
     if not episode.as_array:
         arrivals = [one for ts, number in sent for one in _records(episode, made, ts + _LATENCY_MS, number)]
         return DeviceScript(episode.device_id, arrivals)
     held: dict[int, list[Any]] = defaultdict(list)
-    first_ts = min(ts for ts, number in sent if made.outage.begin <= number < made.outage.end)
+    first_ts = min(ts for ts, number in sent if made.kept.begin <= number < made.kept.end)
     for ts, number in sent:
-        kept = made.outage.begin <= number < made.outage.end
+        kept = made.kept.begin <= number < made.kept.end
         held[(first_ts if kept else ts) + _LATENCY_MS] += _reports(episode, made, number)
     return DeviceScript(episode.device_id, [_record(ts, some) for ts, some in sorted(held.items())])
 
@@ -212,13 +213,13 @@ def run(seed: int, episodes: int) -> list[Line]:
     """So many episodes, by chance, each told or missed."""
     drawn = [draw(number, seed) for number in range(episodes)]
     made = {one.number: make(one, seed) for one in drawn}
-    told: dict[str, Told] = {}
+    told: dict[str, DeviceTold] = {}
     for interval_s in INTERVALS_S:
         told |= tell(script_of(one, made[one.number]) for one in drawn if one.interval_s == interval_s)
     return _lines(drawn, made, told, seed)
 
 
-def _lines(drawn: Sequence[Episode], made: Mapping[int, Made], told: Mapping[str, Told], seed: int) -> list[Line]:
+def _lines(drawn: Sequence[Episode], made: Mapping[int, Made], told: Mapping[str, DeviceTold], seed: int) -> list[Line]:
     lines = {
         interval_s: Line("episodes", f"over a limit, each {interval_s} s", "0 missed") for interval_s in INTERVALS_S
     }
@@ -229,7 +230,7 @@ def _lines(drawn: Sequence[Episode], made: Mapping[int, Made], told: Mapping[str
         must = must_tell(one, made[one.number])
         if must == "nothing":
             continue
-        found = told.get(one.device_id, Told())
+        found = told.get(one.device_id, DeviceTold())
         good, failure = _was_told(one, must, found), _failure(one, made[one.number], found, must, seed)
         lines[one.interval_s].check(good, failure)
         for way in (f"clock {one.clock}", f"delivered {one.delivery}", f"beside {one.neighbour}"):
@@ -244,13 +245,13 @@ def _beside(way: str, episode: Episode) -> str:
     return f"clock {episode.clock}" if way.startswith("delivered") else f"delivered {episode.delivery}"
 
 
-def _was_told(episode: Episode, must: str, told: Told) -> bool:
+def _was_told(episode: Episode, must: str, told: DeviceTold) -> bool:
     if must == "something":
         return bool(told.of(episode.watched.kind))
     return told.first(episode.watched.kind, episode.watched.severity) is not None
 
 
-def _failure(episode: Episode, made: Made, told: Told, must: str, seed: int) -> str:
+def _failure(episode: Episode, made: Made, told: DeviceTold, must: str, seed: int) -> str:
     first = _BEFORE + _WITHIN
     around = ", ".join(f"{value:g}" for value in made.values[first - 1 : first + min(episode.length, 6) + 1])
     return (

@@ -12,7 +12,7 @@ from typing import Final
 
 from benchmarks.rightness.living import live
 from benchmarks.rightness.normal import began
-from benchmarks.rightness.told import Line, Told, clock, summed
+from benchmarks.rightness.told import DeviceTold, Line, clock, summed
 from fleet.life import Life, LifeConfig
 from fleet.life.faults import LifeFault, MustTell
 from schemas.events import Alarm, AlarmKind, DeviceStatus, Severity
@@ -39,7 +39,7 @@ def run(config: LifeConfig, say: Callable[[str], None]) -> list[Line]:
     """A life with faults."""
     collect_seldom()  # as a worker does
     life = Life(config)
-    by_device: dict[str, Told] = defaultdict(Told)
+    by_device: dict[str, DeviceTold] = defaultdict(DeviceTold)
     at: dict[str, list[tuple[int, DeviceStatus]]] = defaultdict(list)
     found = Verdicts(devices=config.devices)
     for told in live(life, say):
@@ -51,7 +51,7 @@ def run(config: LifeConfig, say: Callable[[str], None]) -> list[Line]:
     for fault in life.faults:
         for must, due_ts in fault.due:
             name = life.names[fault.device]
-            _judge(found, fault, must, due_ts, by_device.get(name, Told()), at.get(name, ()), life)
+            _judge(found, fault, must, due_ts, by_device.get(name, DeviceTold()), at.get(name, ()), life)
     _find_false(found, life, by_device)
     return _lines(found)
 
@@ -61,7 +61,7 @@ def _judge(
     fault: LifeFault,
     must: MustTell,
     due_ts: int,
-    told: Told,
+    told: DeviceTold,
     statuses: Sequence[tuple[int, DeviceStatus]],
     life: Life,
 ) -> None:
@@ -83,7 +83,7 @@ def _says(status: DeviceStatus, name: str) -> bool:
     return status.status == name or any(fault == name or fault.startswith(name + ":") for fault in status.faults)
 
 
-def _missed(fault: LifeFault, late: str, due_ts: int, told: Told, life: Life) -> str:
+def _missed(fault: LifeFault, late: str, due_ts: int, told: DeviceTold, life: Life) -> str:
     name, interval_s = life.names[fault.device], life.interval_ms[fault.device] / 1_000
     values = ""
     for quantity in sorted(fault.quantities):
@@ -95,7 +95,7 @@ def _missed(fault: LifeFault, late: str, due_ts: int, told: Told, life: Life) ->
     )
 
 
-def _find_false(found: Verdicts, life: Life, by_device: Mapping[str, Told]) -> None:
+def _find_false(found: Verdicts, life: Life, by_device: Mapping[str, DeviceTold]) -> None:
     faults = {life.names[fault.device]: fault for fault in life.faults}
     worst: dict[str, Alarm] = {}
     for name, told in by_device.items():

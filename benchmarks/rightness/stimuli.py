@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from benchmarks.rightness.told import T0, DeviceScript, Line, Told, arrival, clock, report, summed, tell
+from benchmarks.rightness.told import T0, DeviceScript, DeviceTold, Line, arrival, clock, report, summed, tell
 from schemas.events import Severity
 
 LATENCY_MS: Final = 200
@@ -41,7 +41,7 @@ class Stimulus(NamedTuple):
     off: int = 0
 
 
-class Shown(NamedTuple):
+class ShownStimulus(NamedTuple):
     """A device that was shown a stimulus: when the fault began, and the arrivals of the reports since."""
 
     device_id: str
@@ -50,33 +50,33 @@ class Shown(NamedTuple):
     values: list[float]
 
 
-Verdict = Callable[[Stimulus, Shown, Told], bool]
+StimulusVerdict = Callable[[Stimulus, ShownStimulus, DeviceTold], bool]
 
 
-def within(seconds: float, severity: Severity = Severity.ALARM) -> Verdict:
-    """Told as bad as that, no later than so long after the fault began."""
+def within(seconds: float, severity: Severity = Severity.ALARM) -> StimulusVerdict:
+    """DeviceTold as bad as that, no later than so long after the fault began."""
 
-    def holds(stimulus: Stimulus, shown: Shown, told: Told) -> bool:
+    def holds(stimulus: Stimulus, shown: ShownStimulus, told: DeviceTold) -> bool:
         first = told.first(stimulus.kind, severity)
         return first is not None and first.ingest_ts - LATENCY_MS <= shown.onset_ts + seconds * 1_000
 
     return holds
 
 
-def by_value(number: int) -> Verdict:
+def by_value(number: int) -> StimulusVerdict:
     """紧急 by that value since the fault, counted from 1."""
 
-    def holds(stimulus: Stimulus, shown: Shown, told: Told) -> bool:
+    def holds(stimulus: Stimulus, shown: ShownStimulus, told: DeviceTold) -> bool:
         first = told.first(stimulus.kind, Severity.ALARM)
         return first is not None and first.ingest_ts <= shown.arrived_ts[number - 1]
 
     return holds
 
 
-def then(*events: str) -> Verdict:
+def then(*events: str) -> StimulusVerdict:
     """These events, one at each value since the fault, before any other; a provisional is 警告."""
 
-    def holds(stimulus: Stimulus, shown: Shown, told: Told) -> bool:
+    def holds(stimulus: Stimulus, shown: ShownStimulus, told: DeviceTold) -> bool:
         first = told.of(stimulus.kind)[: len(events)]
         in_turn = [(one.event, one.ingest_ts) for one in first] == list(zip(events, shown.arrived_ts, strict=False))
         return in_turn and all(one.severity == Severity.WARNING for one in first if one.event == "provisional")
@@ -84,12 +84,12 @@ def then(*events: str) -> Verdict:
     return holds
 
 
-def nothing(_: Stimulus, __: Shown, told: Told) -> bool:
+def nothing(_: Stimulus, __: ShownStimulus, told: DeviceTold) -> bool:
     """No event of any kind."""
     return not told.alarms
 
 
-def never_urgent(stimulus: Stimulus, _: Shown, told: Told) -> bool:
+def never_urgent(stimulus: Stimulus, _: ShownStimulus, told: DeviceTold) -> bool:
     """No 紧急."""
     return told.first(stimulus.kind, Severity.ALARM) is None
 
@@ -99,7 +99,7 @@ _TEMPERATURE: Final = ("temperature_c", "temperature")
 _ARC: Final = ("arc_half_cycles", "arc_fault")
 
 
-def _fast(interval_s: float) -> Iterator[tuple[Stimulus, Verdict, str]]:
+def _fast(interval_s: float) -> Iterator[tuple[Stimulus, StimulusVerdict, str]]:
     noise = 0.1 if interval_s == 1 else 0.01
     many = int(90 / interval_s)
     told = f"1.02 x the setting, {noise:.0%} noise"
@@ -121,7 +121,7 @@ def _fast(interval_s: float) -> Iterator[tuple[Stimulus, Verdict, str]]:
     yield Stimulus("one sample of 95 ℃", *_TEMPERATURE, interval_s, 30, 95, 0, 1), nothing, "nothing"
 
 
-def _slow(interval_s: float) -> Iterator[tuple[Stimulus, Verdict, str]]:
+def _slow(interval_s: float) -> Iterator[tuple[Stimulus, StimulusVerdict, str]]:
     seldom = interval_s > 120
     twice = then("provisional", "confirmed") if seldom else by_value(2)
     once = then("provisional", "withdrawn") if seldom else nothing
@@ -134,7 +134,7 @@ def _slow(interval_s: float) -> Iterator[tuple[Stimulus, Verdict, str]]:
     yield Stimulus("arc of 9, again and again", *_ARC, interval_s, 0, 9, 0, 4), nothing, "nothing"
 
 
-def _all() -> Iterator[tuple[Stimulus, Verdict, str]]:
+def _all() -> Iterator[tuple[Stimulus, StimulusVerdict, str]]:
     for interval_s in (1, 5, 10):
         yield from _fast(interval_s)
     flicker = Stimulus("400 mA for 1 s of 2", *_RESIDUAL, 1, 60, 400, 0, 60, on=1, off=1)
@@ -148,7 +148,7 @@ def run(seeds: int) -> list[Line]:
     stimuli = list(_all())
     shown = [[_shown(number, one[0], seed) for seed in range(seeds)] for number, one in enumerate(stimuli)]
     # Devices of one interval share partitions: a chunk of many devices is cheaper than many of one.
-    told: dict[str, Told] = {}
+    told: dict[str, DeviceTold] = {}
     for interval_s in dict.fromkeys(one[0].interval_s for one in stimuli):
         of_interval = [some for one, some in zip(stimuli, shown, strict=True) if one[0].interval_s == interval_s]
         told |= tell(script for some in of_interval for script, _ in some)
@@ -157,14 +157,14 @@ def run(seeds: int) -> list[Line]:
 
 def _line(
     stimulus: Stimulus,
-    verdict: Verdict,
+    verdict: StimulusVerdict,
     target: str,
-    shown: Sequence[tuple[DeviceScript, Shown]],
-    told: Mapping[str, Told],
+    shown: Sequence[tuple[DeviceScript, ShownStimulus]],
+    told: Mapping[str, DeviceTold],
 ) -> Line:
     line = Line("stimuli", f"{stimulus.what}, each {stimulus.interval_s:g} s", target)
     for script, one in shown:
-        found = told.get(script.device_id, Told())
+        found = told.get(script.device_id, DeviceTold())
         values = ", ".join(f"{value:.1f}" for value in one.values[:12])
         line.check(
             verdict(stimulus, one, found),
@@ -173,7 +173,7 @@ def _line(
     return line
 
 
-def _shown(number: int, stimulus: Stimulus, seed: int) -> tuple[DeviceScript, Shown]:
+def _shown(number: int, stimulus: Stimulus, seed: int) -> tuple[DeviceScript, ShownStimulus]:
     rng = np.random.default_rng((number, seed))
     device_id, step_ms = f"S{number:02d}-{seed}", int(stimulus.interval_s * 1_000)
     before = _BEFORE if stimulus.interval_s > 1 else 3 * _BEFORE
@@ -186,7 +186,7 @@ def _shown(number: int, stimulus: Stimulus, seed: int) -> tuple[DeviceScript, Sh
         for seq, (ts, value) in enumerate(zip(times.tolist(), values.tolist(), strict=True))
     ]
     since = [one.ingest_ts for one in sent[before:]]
-    return DeviceScript(device_id, sent), Shown(device_id, onset_ts, since, values[before:].tolist())
+    return DeviceScript(device_id, sent), ShownStimulus(device_id, onset_ts, since, values[before:].tolist())
 
 
 def _values(stimulus: Stimulus, before: int, rng: np.random.Generator) -> np.ndarray:

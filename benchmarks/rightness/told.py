@@ -32,7 +32,7 @@ class DeviceScript(NamedTuple):
 
 
 @dataclass(slots=True)
-class Told:
+class DeviceTold:
     """What the core told of one device, in the order of its telling."""
 
     alarms: list[Alarm] = field(default_factory=list)
@@ -74,16 +74,16 @@ class Line:
         return self.counted_only or not self.failed
 
 
-def tell(scripts: Iterable[DeviceScript]) -> Mapping[str, Told]:
+def tell(scripts: Iterable[DeviceScript]) -> Mapping[str, DeviceTold]:
     """What the core makes of the devices, by their ids; some of them share a partition."""
     held = list(scripts)
-    found: dict[str, Told] = defaultdict(Told)
+    found: dict[str, DeviceTold] = defaultdict(DeviceTold)
     for first in range(0, len(held), _GROUP):
         _tell(held[first : first + _GROUP], found)
     return found
 
 
-def _tell(scripts: Sequence[DeviceScript], found: dict[str, Told]) -> None:
+def _tell(scripts: Sequence[DeviceScript], found: dict[str, DeviceTold]) -> None:
     trial = Trial(load_limits())
     for one in scripts:
         if one.entry is not None and (why := trial.register(one.entry)):
