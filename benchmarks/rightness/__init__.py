@@ -28,21 +28,23 @@ class RightnessSize:
     episodes: int
     devices: int
     days: float
-    labelled: LifeConfig
+    labelled: tuple[LifeConfig, ...]
 
     def scaled(self, share: float) -> RightnessSize:
-        """The same with a share of the devices, at least as many as each kind of fault needs one."""
-        fleet = self.labelled
+        """The same with a share of the devices, and at least as many as each kind of fault needs one."""
         return RightnessSize(
             seeds=max(round(share * self.seeds), 2),
             episodes=max(round(share * self.episodes), 1),
             devices=max(round(share * self.devices), 10),
             days=self.days,
-            labelled=replace(
-                fleet,
-                monitors=max(round(share * fleet.monitors), _LEAST_LABELLED),
-                piles=max(round(share * fleet.piles), _LEAST_LABELLED),
-                faults_per_kind=max(round(share * fleet.faults_per_kind), 1),
+            labelled=tuple(
+                replace(
+                    one,
+                    monitors=max(round(share * one.monitors), _LEAST_LABELLED),
+                    piles=max(round(share * one.piles), _LEAST_LABELLED),
+                    faults_per_kind=max(round(share * one.faults_per_kind), 1),
+                )
+                for one in self.labelled
             ),
         )
 
@@ -52,16 +54,14 @@ FULL: Final = RightnessSize(
     episodes=5_000,
     devices=1_000,
     days=30.0,
-    labelled=LifeConfig(
-        monitors=3_000, piles=3_000, days=labelled.DAYS, intervals_s=labelled.INTERVALS_S, faults_per_kind=20
-    ),
+    labelled=(labelled.DAY, labelled.FAST),
 )
 SMOKE: Final = RightnessSize(
     seeds=2,
     episodes=60,
     devices=30,
     days=0.25,
-    labelled=LifeConfig(monitors=70, piles=70, days=0.25, intervals_s=(60.0, 60.0, 300.0), faults_per_kind=1),
+    labelled=(LifeConfig(monitors=70, piles=70, days=0.25, intervals_s=(60.0, 60.0, 300.0), faults_per_kind=1),),
 )
 
 RightnessPart = Callable[[int, RightnessSize, Callable[[str], None]], Sequence[Line]]
@@ -71,7 +71,9 @@ PARTS: Final[Mapping[str, RightnessPart]] = {
     "normal": lambda seed, size, say: [
         line for interval_s in (60, 300) for line in normal.run(seed, size.devices, size.days, interval_s, say)
     ],
-    "labelled": lambda seed, size, say: labelled.run(replace(size.labelled, seed=seed), say),
+    "labelled": lambda seed, size, say: labelled.run(
+        [replace(one, seed=100 * seed + number) for number, one in enumerate(size.labelled)], say
+    ),
     "cases": lambda seed, size, say: cases.run(),
 }
 

@@ -6,7 +6,7 @@ What detection has no kind of alarm for yet is counted apart, by its name.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,10 +18,13 @@ from fleet.life.faults import LifeFault, MustTell
 from schemas.events import Alarm, AlarmKind, DeviceStatus, Severity
 from streams.garbage import collect_seldom
 
-INTERVALS_S: Final = (1.0, 10.0, 10.0, *(60.0,) * 77, *(300.0,) * 20)
-"""Of a hundred devices: most report each minute, a fifth each 5 min, a few as fast as a second [ours]."""
-DAYS: Final = 26 / 24
-"""A day, and two hours for what must be told within a day of its onset."""
+DAY: Final = LifeConfig(
+    monitors=2_900, piles=2_900, days=26 / 24, intervals_s=(*(60.0,) * 4, 300.0), faults_per_kind=20
+)
+"""A day, and two hours for what must be told within a day of its onset. A fifth of the devices report each 5 min, the
+others each minute [ours]."""
+FAST: Final = LifeConfig(monitors=100, piles=100, days=3 / 24, intervals_s=(1.0, 1.0, 5.0, 10.0), faults_per_kind=1)
+"""Devices as fast as a report a second, for three hours: each second is a round of the core, however few there are."""
 
 
 @dataclass(slots=True)
@@ -35,13 +38,20 @@ class Verdicts:
     devices: int = 0
 
 
-def run(config: LifeConfig, say: Callable[[str], None]) -> list[Line]:
-    """A life with faults."""
+def run(configs: Iterable[LifeConfig], say: Callable[[str], None]) -> list[Line]:
+    """Lives with faults, one after the other."""
     collect_seldom()  # as a worker does
+    found = Verdicts()
+    for config in configs:
+        _live(config, found, say)
+    return _lines(found)
+
+
+def _live(config: LifeConfig, found: Verdicts, say: Callable[[str], None]) -> None:
     life = Life(config)
     by_device: dict[str, DeviceTold] = defaultdict(DeviceTold)
     at: dict[str, list[tuple[int, DeviceStatus]]] = defaultdict(list)
-    found = Verdicts(devices=config.devices)
+    found.devices += config.devices
     for told in live(life, say):
         found.reports += len(told.block)
         for alarm in told.alarms:
@@ -53,7 +63,6 @@ def run(config: LifeConfig, say: Callable[[str], None]) -> list[Line]:
             name = life.names[fault.device]
             _judge(found, fault, must, due_ts, by_device.get(name, DeviceTold()), at.get(name, ()), life)
     _find_false(found, life, by_device)
-    return _lines(found)
 
 
 def _judge(
