@@ -85,7 +85,8 @@ def _judge(
         first_ts = None if first is None else first.ingest_ts
     if first_ts is None or first_ts > due_ts:
         late = "never" if first_ts is None else f"{clock(first_ts)}, {(first_ts - due_ts) / 1_000:.0f} s late"
-        found.missed[what].append(_missed(fault, late, due_ts, told, life))
+        states = [f"{clock(ts)} {one.status} {' '.join(one.faults)}".rstrip() for ts, one in statuses]
+        found.missed[what].append(_missed(fault, late, due_ts, told, life) + f"; statuses: {'; '.join(states[:12])}")
 
 
 def _says(status: DeviceStatus, name: str) -> bool:
