@@ -10,12 +10,26 @@ from typing import Any, Final
 import click
 import orjson
 
-from benchmarks import attacks, early_warning, history, orders, page, response, scale, senders, soak, stages, throughput
+from benchmarks import (
+    attacks,
+    early_warning,
+    history,
+    orders,
+    page,
+    response,
+    rightness,
+    scale,
+    senders,
+    soak,
+    stages,
+    throughput,
+)
 from benchmarks.machine import origin
 from benchmarks.peers import run as peers
 from benchmarks.processes import ROOT
 
 ALL: Final = (
+    ("rightness",),
     ("stages",),
     ("scale",),
     ("history",),
@@ -145,6 +159,32 @@ def run_orders(rate: float, imported: int, registered: int, as_json: bool, save:
     """How soon a reset is told, alone and during an import; and what registered devices take, on Apache Kafka."""
     result = orders.run(orders.OrdersSize(rate=rate, imported=imported, registered=registered), _say(as_json))
     _end(result, orders.good(result), as_json, save)
+
+
+@main.command("rightness")
+@click.option(
+    "--only", multiple=True, type=click.Choice(list(rightness.PARTS)), help="Only this part; may be repeated."
+)
+@click.option("--seed", default=1, show_default=True, help="Of what is drawn by chance.")
+@click.option("--smoke", is_flag=True, help="Small, to see that it runs.")
+@click.option(
+    "--share", default=1.0, type=click.FloatRange(0, 1, min_open=True), show_default=True, help="Of the devices."
+)
+@click.option(
+    "--case", type=click.IntRange(0), help="Print the records of this episode for `emberline try`; run nothing."
+)
+@JSON
+@SAVE
+def run_rightness(
+    only: tuple[str, ...], seed: int, smoke: bool, share: float, case: int | None, as_json: bool, save: bool
+) -> None:
+    """Whether detection is right: stimuli, a month of normal life, episodes that none may miss, a labelled fleet."""
+    if case is not None:
+        click.echo("\n".join(rightness.case_lines(case, seed)))
+        return
+    size = rightness.SMOKE if smoke else rightness.FULL.scaled(share)
+    result = rightness.run(seed, size, only, _say(as_json))
+    _end(result, rightness.good(result), as_json, save)
 
 
 @main.command("soak")

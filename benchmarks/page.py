@@ -13,6 +13,7 @@ from benchmarks.machine import Measured
 
 FOLDER: Final = Path(__file__).with_name("results")
 ORDER: Final = (
+    "rightness",
     "response",
     "throughput",
     "attacks",
@@ -345,6 +346,20 @@ def _early_warning(result: Measured) -> PageTable:
     return head, [*faults, *((name, value, *[""] * 6) for name, value in sums)]
 
 
+def _rightness(result: Measured) -> PageTable:
+    head = ("what", "must be", "measured", "of", "right")
+    return head, (
+        (
+            f"{one['part']}: {one['what']}",
+            one["target"],
+            one["measured"] or f"{one['failed']} wrong",
+            one["checked"],
+            "counted only" if one["counted_only"] else _yes(one["good"]),
+        )
+        for one in result["lines"]
+    )
+
+
 def _soak(result: Measured) -> PageTable:
     told = f"{result['minutes']:g} min, {result['devices']} devices, {result['rate']:g} reports/s"
     rows = ((name, f"{rise:+.1%}") for name, rise in result["rise_share"].items())
@@ -361,6 +376,7 @@ _TABLES: Final[dict[str, Callable[[Measured], PageTable]]] = {
     "scale": _scale,
     "history": _history,
     "early_warning": _early_warning,
+    "rightness": _rightness,
     "soak": _soak,
 }
 

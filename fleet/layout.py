@@ -33,7 +33,10 @@ _PER_UNIT: Final = {
     "voltage_v": 10.0,
     "power_w": 10.0,
     "arc_half_cycles": 1.0,
+    "smoke": 100.0,
     "insulation_mohm": 10.0,
+    "static_v": 1.0,
+    "unbalance_pct": 10.0,
 }
 """Steps of the device's converter in one unit: 0.1 mA, 0.1 ℃, 0.01 A, 0.1 V (domain.md, rule 9)."""
 

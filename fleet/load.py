@@ -11,17 +11,18 @@ from typing import Final
 
 import numpy as np
 
-HOME, SHOP, PLANT, SCHOOL, CHARGING = range(5)
-_HOURLY: Final = np.array(
+HOME, SHOP, PLANT, SCHOOL, CHARGING, OFFICE = range(6)
+HOURLY: Final = np.array(
     [
         [25, 20, 18, 17, 18, 25, 45, 55, 45, 38, 36, 45, 50, 42, 36, 36, 42, 60, 85, 95, 92, 80, 60, 38],
         [12, 10, 10, 10, 10, 12, 20, 35, 55, 75, 85, 92, 90, 82, 80, 80, 82, 90, 95, 95, 85, 60, 30, 16],
         [25, 25, 25, 25, 25, 28, 40, 75, 95, 95, 92, 70, 55, 88, 95, 95, 92, 75, 50, 42, 38, 32, 28, 25],
         [10, 10, 10, 10, 10, 14, 35, 60, 85, 88, 88, 75, 60, 70, 86, 86, 80, 55, 45, 60, 62, 45, 20, 12],
         [60, 55, 45, 35, 25, 18, 12, 15, 25, 28, 25, 25, 28, 28, 25, 22, 22, 30, 50, 70, 82, 88, 82, 70],
+        [8, 8, 8, 8, 8, 8, 8, 9, 12, 93, 98, 100, 90, 92, 98, 98, 95, 85, 50, 30, 20, 12, 9, 8],
     ]
 )
-"""Share of the peak in %, at each full hour: typical shapes [ours]."""
+"""Share of the peak in %, at each full hour of a workday: typical shapes [ours]. An office switches on from 8 to 9."""
 _DAY_MIN: Final = 1_440
 _LAG_MIN: Final = 15
 _SHANGHAI_MIN: Final = 480
@@ -29,7 +30,7 @@ _SHANGHAI_MIN: Final = 480
 
 def _load_table() -> np.ndarray:
     hours = np.arange(_DAY_MIN + 1) / 60
-    rows = [np.interp(hours, np.arange(25), np.append(row, row[0]) / 100) for row in _HOURLY]
+    rows = [np.interp(hours, np.arange(25), np.append(row, row[0]) / 100) for row in HOURLY]
     return np.array(rows)
 
 

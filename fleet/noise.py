@@ -15,6 +15,8 @@ _STREAMS: Final = 1 << 8
 REPEAT: Final = 128
 SWAP: Final = 129
 CHUNK: Final = 130
+_KNOTS: Final = 1 << 26
+"""Knots of one number: of a minute and longer until the year 2097."""
 BUSY: Final = 192
 """First of the ports' streams."""
 
@@ -35,6 +37,16 @@ class Noise:
         mixed *= np.uint64(0x94D049BB133111EB)
         mixed ^= mixed >> np.uint64(31)
         return np.asarray((mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+
+    def smooth(self, number: np.ndarray, ts: np.ndarray, period_ms: int, stream: int) -> np.ndarray:
+        """float64[m] in [-1, 1), of `number` at `ts`: straight lines between random values `period_ms` apart, so that
+        what lies nearer together differs little. Each number has knots of its own."""
+        shifted = ts + (self.uniform(number, stream) * period_ms).astype(np.int64)
+        knot = shifted // period_ms
+        key = number.astype(np.int64) * _KNOTS + knot
+        before, after = self.uniform(key, stream), self.uniform(key + 1, stream)
+        share = (shifted - knot * period_ms) / period_ms
+        return np.asarray(2 * (before + (after - before) * share) - 1)
 
     def signed(self, number: np.ndarray, columns: int) -> np.ndarray:
         """float64[m, columns] in [-1, 1): one number a value of a report."""
