@@ -21,6 +21,7 @@ from detectors.registered import whereabouts
 from detectors.state import COLUMN, ROW, ROW_AT_REST, PartitionState
 from schemas.alarm_kinds import WHOLE, AlarmKind
 from schemas.commands import Command, CommandKind
+from schemas.device_requests import DeviceRequest
 from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, DeviceStatus, Severity, alarm_id
 from schemas.quantities import CODES, DEVICE_KINDS
 
@@ -50,6 +51,7 @@ class Obeyed(NamedTuple):
     alarms: Sequence[Alarm] = ()
     aggregates: Sequence[Aggregate] = ()
     statuses: Sequence[DeviceStatus] = ()
+    requests: Sequence[DeviceRequest] = ()
 
 
 class _Latched(NamedTuple):

@@ -18,6 +18,7 @@ from detectors.twin.own_words import OwnWord, own_event
 from detectors.twin.registry import TwinRegistry
 from schemas.alarm_kinds import AlarmKind
 from schemas.commands import Command
+from schemas.device_requests import DeviceRequest
 from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, DeviceStatus, Severity, alarm_id
 
 
@@ -27,6 +28,7 @@ class TwinObeyed:
 
     reason: str = ""
     alarms: list[Alarm] = field(default_factory=list)
+    requests: list[DeviceRequest] = field(default_factory=list)
     aggregates: list[Aggregate] = field(default_factory=list)
     statuses: list[DeviceStatus] = field(default_factory=list)
 
