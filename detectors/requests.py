@@ -1,4 +1,4 @@
-"""What devices are asked for because of what was found about them: `schemas.device_requests`."""
+"""What devices are asked for because of what was found about them or ordered: `schemas.device_requests`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Final
 
 from schemas.alarm_kinds import WHOLE
+from schemas.commands import Command
 from schemas.device_requests import EXPIRES_MS, DeviceRequest, RequestKind, request_id
 from schemas.events import VERSION, Alarm, AlarmEvent
 
@@ -22,6 +23,27 @@ def read_backs(alarms: Sequence[Alarm]) -> list[DeviceRequest]:
     """
     told = [one for one in alarms if one.event == AlarmEvent.PROVISIONAL and not one.late]
     return [_read_back(index, list(of_report)) for (_, index), of_report in groupby(told, _report)]
+
+
+def cut_off(command: Command, device_kind: str, offset: int, number: int, ingest_ts: int) -> DeviceRequest:
+    """What a device is asked for by the order of this number of the control record at an offset, which came then."""
+    return DeviceRequest(
+        v=VERSION,
+        request_id=request_id(RequestKind.CUT_OFF, f"{command.device_id}\n{ingest_ts}\n{offset}\n{number}"),
+        kind=RequestKind.CUT_OFF,
+        device_id=command.device_id,
+        device_kind=device_kind,
+        test=command.test,
+        quantity="",
+        component=WHOLE if command.component is None else command.component,
+        alarm_id="",
+        by=command.by,
+        why=command.why,
+        ingest_ts=ingest_ts,
+        expires_ts=ingest_ts + EXPIRES_MS,
+        source_offset=offset,
+        source_ordinal=number,
+    )
 
 
 def _report(alarm: Alarm) -> tuple[int, int]:

@@ -40,3 +40,6 @@ ORDER BY (device_id, ingest_ts)
 TTL toDateTime(ingest_ts) + toIntervalDay({retention_days})
 SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'what devices were asked for, one row each';
+
+ALTER TABLE control_records
+    COMMENT COLUMN IF EXISTS kind 'time, reset, accept_rise, replace, maintenance, cut_off, change, limits; what can be read of an order that is none';
