@@ -1,4 +1,4 @@
-"""`emberline device`: show, maintain, replace, accept-rise, orders. What people see and order of devices."""
+"""`emberline device`: show, maintain, replace, accept-rise, cut-off, orders. What people see and order of devices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from cli.output import say, say_json
 from cli.people import FOR, JSON, UNTIL, ask_about, each_once, given, given_by, refuse, registry_database, until_of
 from common.errors import OperatorError
 from common.times import local, now_ms
-from schemas.commands import CommandKind
+from schemas.alarm_kinds import WHOLE, Part
+from schemas.commands import Command, CommandKind
 from schemas.quantities import MAX_COMPONENTS
 from services.registry.commands import command, devices_of_unit, ordered_of
 from services.registry.database import reading
@@ -102,6 +103,21 @@ def accept_rise(device_ids: Sequence[str], component: int | None, unregistered: 
     _order(each_once(device_ids), CommandKind.ACCEPT_RISE, unregistered, options, component=number)
 
 
+@device.command("cut-off")
+@click.argument("device_id", metavar="DEVICE_ID")
+@click.option("--port", type=click.IntRange(1, MAX_COMPONENTS), help="This charging port alone, counted from 1.")
+@WAIT
+@given(why=True)
+def cut_off(device_id: str, port: int | None, **options: Any) -> None:
+    """Have the gateway of a charging pile or circuit breaker switch it off, where its registration allows that. It is
+    always asked about first. That it was ordered is no sign that power is off: the device's next reports tell."""
+    by, wait_s = given_by(options), options.pop("wait_s")
+    component = WHOLE if port is None else port - 1
+    ask_about("将请求切断以下电源", [f"{device_id} {Part.PORT.told(component)}"], by, always=True)
+    wanted = command(CommandKind.CUT_OFF, device_id, by.by, by.why, component=component)
+    ordered([wanted], by.as_json, False, wait_s)
+
+
 @device.command()
 @click.argument("device_id", metavar="DEVICE_ID")
 @JSON
@@ -115,12 +131,18 @@ def orders(device_id: str, as_json: bool) -> None:
         return
     for one in found:
         change, made = one
-        until = f"，到{local(made.until_ts)}" if made.until_ts else ""
-        say(f"{change.number}  {made.by}于{local(made.made_ts)}下达“{made.kind.label}”{until}：{made.why}")
+        say(f"{change.number}  {made.by}于{local(made.made_ts)}下达“{made.kind.label}”{_details(made)}：{made.why}")
         if became is not None:
             say(f"    {became[change].told() if change in became else NOT_YET}")
     if not found:
         say("没有下达过命令")
+
+
+def _details(made: Command) -> str:
+    """What else a command says."""
+    if made.kind is CommandKind.CUT_OFF and made.component is not None:
+        return f"，{Part.PORT.told(made.component)}"
+    return f"，到{local(made.until_ts)}" if made.until_ts else ""
 
 
 def _of_unit(unit: str, as_json: bool) -> list[str]:

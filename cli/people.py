@@ -93,10 +93,10 @@ def until_of(for_: str | None, until: str | None) -> int:
     return now_ms() + duration_ms(for_, "--for") if for_ is not None else moment(until or "", "--until")
 
 
-def ask_about(what: str, them: Sequence[object], options: GivenBy, *, of_filter: bool = False) -> None:
-    """Where it is about more than one, or nobody named it, show them and ask. Raises OperatorError where it is not to
-    be done."""
-    if options.yes or (len(them) < 2 and not of_filter):
+def ask_about(what: str, them: Sequence[object], options: GivenBy, *, always: bool = False) -> None:
+    """Where it is about more than one, or is `always` asked about, show them and ask. Raises OperatorError where it is
+    not to be done."""
+    if options.yes or (len(them) < 2 and not always):
         return
     say(f"{what}，共{len(them)}项：", err=True)
     for one in them[:SHOWN_MOST]:

@@ -39,6 +39,7 @@ METRICS: Final = (
     Metric("emberline_by_arrival_reports_total", "counter", (), "reports judged by their arrival, not their clock"),
     Metric("emberline_absent_values_total", "counter", (), "values that are none for want of a good sensor"),
     Metric("emberline_alarms_total", "counter", ("kind", "event", "severity"), "alarm events sent"),
+    Metric("emberline_device_requests_total", "counter", ("kind",), "requests to devices sent"),
     Metric("emberline_aggregates_total", "counter", (), "device minutes sent"),
     Metric("emberline_status_changes_total", "counter", ("status",), "device status events sent"),
     Metric(

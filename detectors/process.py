@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors import aggregates, alarms, channels, device_status, minutes, order, statuses
+from detectors import aggregates, alarms, channels, device_status, minutes, order, requests, statuses
 from detectors.limits import LimitTable
 from detectors.rounds import IS_WATCHED, NOT_FITTED, Context, QuantityValues, Result, Round, Seen, faulty_of, rounds_of
 from detectors.state import COLUMN, WATCHING, PartitionState
@@ -87,6 +87,7 @@ def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: 
     state.dirty[rows[taken]] = True
     for events in (result.alarms, result.aggregates, result.statuses):
         events.sort(key=_source)
+    result.requests += requests.read_backs(result.alarms)
     return result
 
 

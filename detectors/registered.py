@@ -62,6 +62,7 @@ class KnownDevice(Struct, frozen=True, array_like=True):
     phases: int = 0
     components: tuple[KnownComponent, ...] = ()
     limits: LimitSections = {}
+    cut_off_allowed: bool = False
 
     @classmethod
     def of(cls, entry: DeviceEntry) -> KnownDevice:
@@ -84,6 +85,7 @@ class KnownDevice(Struct, frozen=True, array_like=True):
                 for one in entry.components
             ),
             limits=entry.limits,
+            cut_off_allowed=entry.cut_off_allowed,
         )
 
     def limits_of(self, quantity: str, number: int) -> LimitSections:

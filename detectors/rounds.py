@@ -14,6 +14,7 @@ import numpy as np
 from detectors.limits import LimitTable
 from detectors.state import WATCHING, PartitionState
 from detectors.values import Values
+from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.quantities import QUANTITIES
 from schemas.report_fields import Marks
@@ -34,6 +35,7 @@ class Result:
     of reports by sort, `readable` of those that are not rejected."""
 
     alarms: list[Alarm] = field(default_factory=list)
+    requests: list[DeviceRequest] = field(default_factory=list)
     aggregates: list[Aggregate] = field(default_factory=list)
     statuses: list[DeviceStatus] = field(default_factory=list)
     outcomes: list[ControlOutcome] = field(default_factory=list)

@@ -24,13 +24,14 @@ from detectors.rounds import Result
 from detectors.state import PartitionState
 from detectors.statuses import check_silence, silent_until
 from schemas.control import COMMAND, ControlRecord, Orders, order_of
+from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.records import Records
 from schemas.registry import ChangeNumber, DeviceEntry, LimitsEntry
 from schemas.rejects import RejectEvent, event_of
 from schemas.report_rejects import Reject, reject_reports
 from schemas.reports import decode
-from schemas.topics import ALARMS, COMMANDS, CONTROL_OUTCOMES, DEVICE_STATUS, REJECTS, TELEMETRY
+from schemas.topics import ALARMS, COMMANDS, CONTROL_OUTCOMES, DEVICE_REQUESTS, DEVICE_STATUS, REJECTS, TELEMETRY
 
 AFTER_MS: Final = 7 * 3_600_000
 """Long enough for a device to be overdue (A7: 6 h), whatever its interval (`device_status.OFFLINE_MOST_MS`)."""
@@ -54,7 +55,7 @@ class Happening(NamedTuple):
 
     topic: str
     at: int
-    value: Alarm | DeviceStatus | RejectEvent | ControlOutcome
+    value: Alarm | DeviceStatus | RejectEvent | ControlOutcome | DeviceRequest
 
 
 @dataclass(slots=True)
@@ -65,6 +66,7 @@ class Summary:
     absent_values: int = 0
     rejects: int = 0
     alarms: int = 0
+    requests: int = 0
     statuses: int = 0
     outcomes: int = 0
 
@@ -128,6 +130,7 @@ class Trial:
         events = [
             *(Happening(REJECTS.name, at[one.offset], event_of(one, TELEMETRY.name, 0)) for one in rejects),
             *(Happening(ALARMS.name, at[one.source_offset], one) for one in result.alarms),
+            *(Happening(DEVICE_REQUESTS.name, at[one.source_offset], one) for one in result.requests),
             *(Happening(DEVICE_STATUS.name, at[one.source_offset], one) for one in result.statuses),
         ]
         for one in sorted(events, key=lambda one: one.value.source_offset):
@@ -143,6 +146,7 @@ class Trial:
         result = apply_control(record, self._state, self.limits, at, lambda key, partitions: False)
         self._add(result, ())
         yield from (Happening(ALARMS.name, at, alarm) for alarm in result.alarms)
+        yield from (Happening(DEVICE_REQUESTS.name, at, request) for request in result.requests)
         yield from (Happening(CONTROL_OUTCOMES.name, at, outcome) for outcome in result.outcomes)
 
     def _records(self, arrivals: Sequence[Arrival]) -> Records:
@@ -164,5 +168,6 @@ class Trial:
         self.summary.absent_values += result.absent_values
         self.summary.rejects += sum(reject.reports for reject in rejects)
         self.summary.alarms += len(result.alarms)
+        self.summary.requests += len(result.requests)
         self.summary.statuses += len(result.statuses)
         self.summary.outcomes += len(result.outcomes)

@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from early_warning.state import ComponentKey
-from schemas.events import AlarmKind
-from schemas.limit_sections import DEFAULTS, QUANTITY_OF, read_toml
+from schemas.alarm_kinds import AlarmKind
+from schemas.limit_sections import DEFAULTS, read_toml
 from schemas.registry import ComponentEntry, DeviceEntry
 
 AMBIENT: Final = "ambient"
@@ -153,4 +153,4 @@ def _levels(quantity: str, entry: DeviceEntry | None, part: ComponentEntry | Non
     return min(found.values()), found["alarm"]
 
 
-assert all(QUANTITY_OF[kind] == quantity for quantity, kind in _LIMIT_KINDS.items())  # noqa: S101
+assert all(kind.quantity == quantity for quantity, kind in _LIMIT_KINDS.items())  # noqa: S101

@@ -38,6 +38,9 @@ class CommandKind(StrEnum):
     MAINTENANCE = "maintenance"
     """People work at the device until `until_ts`; 0 ends it at once. Alarms go on, and say so."""
 
+    CUT_OFF = "cut_off"
+    """The device, or a port of it, is asked to switch off: one of `CUT_OFF_KINDS` that is registered as allowed to."""
+
     @property
     def label(self) -> str:
         """The word users see."""
@@ -49,15 +52,19 @@ _LABELS: Final = {
     CommandKind.ACCEPT_RISE: "确认基线",
     CommandKind.REPLACE: "更换设备",
     CommandKind.MAINTENANCE: "维护",
+    CommandKind.CUT_OFF: "请求切断",
 }
+CUT_OFF_KINDS: Final = frozenset({"charging_pile", "circuit_breaker"})
+"""Kinds of device that may be cut off, where their registration allows it. No other may: an alarm of electrical fire
+monitoring is not to cut off the supply by itself (GB 50116-2013, 9.1.6)."""
 
 
 class Command(PublishedRecord, frozen=True, omit_defaults=True):
     """One order: who gives it (`by`), why, and when by the clock of who gave it (`made_ts`, epoch ms).
 
-    It is for all components of the device, or for `component`, which counts from 0, 255 for the device as a whole. A
-    reset is for alarms of all kinds, or of `alarm_kind`; with `alarm_id` for that episode alone. `force` resets what is
-    active. `until_ts` is when maintenance ends.
+    It is for all components of the device, or for `component`, which counts from 0, 255 for the device as a whole; of a
+    cut-off it is the port of a charging pile. A reset is for alarms of all kinds, or of `alarm_kind`; with `alarm_id`
+    for that episode alone. `force` resets what is active. `until_ts` is when maintenance ends.
     """
 
     READS = VERSION

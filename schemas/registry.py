@@ -56,9 +56,10 @@ class ComponentEntry(Struct, frozen=True, omit_defaults=True):
 class DeviceEntry(PublishedRecord, frozen=True, omit_defaults=True):
     """What is to be known of one device. What is not known is empty, and 0 for a number.
 
-    `kind`, `nominal_voltage_v` (V), `rated_current_a` (A), `phases` and `interval_s` (s) are what detection needs; the
-    rest is for people and for statistics: `area` is a code of GB/T 2260 or of statistics (6, 9 or 12 digits),
-    `place_kind` a code of `services.registry.codes`.
+    `kind`, `nominal_voltage_v` (V), `rated_current_a` (A), `phases`, `interval_s` (s) and whether people may order that
+    it is cut off (`schemas.commands.CUT_OFF_KINDS`) are what detection needs; the rest is for people and for
+    statistics: `area` is a code of GB/T 2260 or of statistics (6, 9 or 12 digits), `place_kind` a code of
+    `services.registry.codes`.
     """
 
     READS = VERSION
@@ -80,6 +81,7 @@ class DeviceEntry(PublishedRecord, frozen=True, omit_defaults=True):
     rated_current_a: Annotated[float, Meta(ge=0, le=10_000)] = 0.0
     phases: Annotated[int, Meta(ge=0, le=3)] = 0
     interval_s: Annotated[int, Meta(ge=0, le=21_600)] = 0
+    cut_off_allowed: bool = False
     components: Annotated[list[ComponentEntry], Meta(max_length=640)] = field(default_factory=list)
     limits: LimitSections = field(default_factory=dict)
 

@@ -14,6 +14,7 @@ from schemas.topics import (
     CHECKPOINTS,
     COMMANDS,
     CONTROL_OUTCOMES,
+    DEVICE_REQUESTS,
     DEVICE_STATUS,
     OUTPUTS,
     PUBLISHED,
@@ -39,7 +40,7 @@ class Right(NamedTuple):
 ROLES: Final = {
     "detect": "a detect worker",
     "sink": "a sink worker",
-    "gateway": "who sends reports, and reads nothing",
+    "gateway": "who sends reports, and reads what devices are asked for, in a group of its own",
     "registry": "who publishes what is registered of devices, what is ordered of them, and what is done about alarms",
     "service": "who follows alarms, what is done about them, and the status of devices, alone or in a group of its own",
     "operator": "who makes topics, follows alarms, and sends rejects and recordings",
@@ -59,6 +60,8 @@ def rights(group: str) -> list[Right]:
         Right("sink", ("Read",), "topic", (REGISTRY.name, ALARM_ACTIONS.name)),
         Right("sink", ("Read",), "group", (f"{group}-sink",)),
         Right("gateway", ("Write",), "topic", (TELEMETRY.name,)),
+        Right("gateway", ("Read",), "topic", (DEVICE_REQUESTS.name,)),
+        Right("gateway", ("Read",), "group", (f"{group}-gateway-",), prefixed=True),
         # It reads how far the topics are, to see that its database was restored (`services.registry.publishing`).
         Right("registry", ("Read", "Write"), "topic", tuple(topic.name for topic in PUBLISHED)),
         Right("registry", ("Write",), "transactional-id", (f"{group}-registry",)),

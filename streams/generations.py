@@ -21,12 +21,22 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import structs
 
 from common.kafka.reading import batches
+from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.positions import Event, Position
 from schemas.rejects import RejectEvent
-from schemas.topics import AGGREGATES, ALARMS, CONTROL_OUTCOMES, DEVICE_STATUS, OUTPUTS, REJECTS, TELEMETRY
+from schemas.topics import (
+    AGGREGATES,
+    ALARMS,
+    CONTROL_OUTCOMES,
+    DEVICE_REQUESTS,
+    DEVICE_STATUS,
+    OUTPUTS,
+    REJECTS,
+    TELEMETRY,
+)
 
-E = TypeVar("E", Alarm, Aggregate, DeviceStatus, RejectEvent, ControlOutcome)
+E = TypeVar("E", Alarm, Aggregate, DeviceStatus, RejectEvent, ControlOutcome, DeviceRequest)
 
 LOOKED_BACK: Final = 2_000
 """Events by which it is told which generation an output partition is at, where no checkpoint tells [ours]."""
@@ -109,6 +119,7 @@ _READ: Final[Mapping[str, Callable[[ConsumerRecord], Event]]] = {
     DEVICE_STATUS.name: lambda record: DeviceStatus.from_json(record.value),
     REJECTS.name: lambda record: RejectEvent.from_headers(record.headers),
     CONTROL_OUTCOMES.name: lambda record: ControlOutcome.from_json(record.value),
+    DEVICE_REQUESTS.name: lambda record: DeviceRequest.from_json(record.value),
 }
 
 

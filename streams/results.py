@@ -27,6 +27,8 @@ def note_result(metrics: Metrics, result: Result) -> None:
         severity = Severity(alarm.severity).name.lower()
         metrics.add("emberline_alarms_total", kind=alarm.kind, event=alarm.event, severity=severity)
         metrics.observe("emberline_alarm_delay_seconds", (alarm.detected_ts - alarm.ingest_ts) / 1000)
+    for request in result.requests:
+        metrics.add("emberline_device_requests_total", kind=request.kind)
     for outcome in result.outcomes:
         metrics.add("emberline_control_outcomes_total", kind=_kind(outcome.kind), outcome=outcome.outcome)
     for status in result.statuses:

@@ -10,7 +10,7 @@ from faust.types import TP
 from detectors.rounds import Result
 from schemas.rejects import event_of
 from schemas.report_rejects import Reject
-from schemas.topics import AGGREGATES, ALARMS, CONTROL_OUTCOMES, DEVICE_STATUS, REJECTS
+from schemas.topics import AGGREGATES, ALARMS, CONTROL_OUTCOMES, DEVICE_REQUESTS, DEVICE_STATUS, REJECTS
 from streams.batches import Outgoing, send_all
 from streams.generations import E, stamped
 from streams.partitioner import with_home
@@ -42,9 +42,11 @@ class EventSender:
         )
 
     async def send(self, result: Result, partition: Partition, number: int) -> None:
-        """Fire first (domain.md, rule 4): alarms, what became of orders, status, aggregates."""
+        """Fire first (domain.md, rule 4): alarms, what devices are asked for, what became of orders, status,
+        aggregates."""
         for topic, told in (
             (ALARMS, self._to_send(ALARMS.name, result.alarms, partition)),
+            (DEVICE_REQUESTS, self._to_send(DEVICE_REQUESTS.name, result.requests, partition)),
             (CONTROL_OUTCOMES, self._to_send(CONTROL_OUTCOMES.name, result.outcomes, partition)),
             (DEVICE_STATUS, self._to_send(DEVICE_STATUS.name, result.statuses, partition)),
             (AGGREGATES, self._to_send(AGGREGATES.name, result.aggregates, partition)),

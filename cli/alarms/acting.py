@@ -169,7 +169,7 @@ def _found(alarm_ids: Sequence[str], options: dict[str, Any], by: GivenBy, label
         raise OperatorError(
             f"these are more than {AT_ONCE_MOST} alarms; narrow it down, {AT_ONCE_MOST} at most at once"
         )
-    ask_about(f"将{label}以下告警", found, by, of_filter=not alarm_ids)
+    ask_about(f"将{label}以下告警", found, by, always=not alarm_ids)
     return found
 
 

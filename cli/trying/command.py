@@ -22,6 +22,7 @@ from detectors.limits import load_limits
 from detectors.trial import Arrival, Happening, Trial
 from early_warning.calendar import HOUR_MS
 from schemas.commands import VERSION, CommandKind
+from schemas.device_requests import DeviceRequest, RequestKind
 from schemas.events import Alarm, ControlOutcome, DeviceStatus, Outcome, Status
 from schemas.limit_sections import LimitsError
 from schemas.registry import DeviceEntry
@@ -34,6 +35,7 @@ _COUNTED: Final = {
     "absent_values": "无效值",
     "rejects": "拒收",
     "alarms": "告警事件",
+    "requests": "设备请求",
     "statuses": "设备状态",
     "outcomes": "命令",
     "notices": "提示",
@@ -161,6 +163,8 @@ def told(event: Happening) -> str:
         what = f"{value.device_id} {Status(value.status).label}" + "".join(f"；{fault}" for fault in value.faults)
     elif isinstance(value, ControlOutcome):
         what = _order_told(value)
+    elif isinstance(value, DeviceRequest):
+        what = f"{value.device_id} 请求{RequestKind(value.kind).label}（{value.by}：{value.why}）"
     else:
         assert isinstance(value, RejectEvent)  # noqa: S101
         what = f"拒收 第{value.source_offset + 1}条：{value.reason}：{value.detail}"

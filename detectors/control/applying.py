@@ -73,6 +73,7 @@ def apply_control(
                 found = _judged(told, at, state, limits)
             outcome = Outcome.REFUSED if found.reason else Outcome.APPLIED
         result.alarms += [structs.replace(alarm, detected_ts=now) for alarm in found.alarms]
+        result.requests += found.requests
         result.aggregates += found.aggregates
         result.statuses += found.statuses
         result.outcomes.append(_told(record, number, order, told, outcome, found.reason))

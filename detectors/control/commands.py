@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from detectors import aggregates, alarms, minutes, statuses
+from detectors import aggregates, alarms, minutes, requests, statuses
 from detectors.device_status import NO_FAULTS
 from detectors.kinds import DETECTORS, residual_current_rise
 from detectors.limits import LimitTable
@@ -20,13 +20,17 @@ from detectors.own_words import OwnSaid
 from detectors.registered import whereabouts
 from detectors.state import COLUMN, ROW, ROW_AT_REST, PartitionState
 from schemas.alarm_kinds import WHOLE, AlarmKind
-from schemas.commands import Command, CommandKind
+from schemas.commands import CUT_OFF_KINDS, Command, CommandKind
+from schemas.device_requests import DeviceRequest
 from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, DeviceStatus, Severity, alarm_id
 from schemas.quantities import CODES, DEVICE_KINDS
 
 _NO_ALARM: Final = "没有符合条件的未复位告警"
 _NO_RISE: Final = "没有未复位的剩余电流异常升高告警，无须确认"
 _PAST: Final = "维护的结束时间已过"
+_NEVER_CUT_OFF: Final = "只有登记为充电桩或断路器的设备才能切断（GB 50116-2013第9.1.6条）"
+_NOT_ALLOWED: Final = "该设备的登记没有允许远程切断"
+_NO_PORT: Final = "只有充电桩有充电口，断路器只能整机切断"
 _KEPT: Final = frozenset(
     {"offset", "index", "heard_ts", "since_ts", "maintained_until_ts", "window", "in_window"}
     | {"status", "device_kind", "test"}
@@ -50,6 +54,7 @@ class Obeyed(NamedTuple):
     alarms: Sequence[Alarm] = ()
     aggregates: Sequence[Aggregate] = ()
     statuses: Sequence[DeviceStatus] = ()
+    requests: Sequence[DeviceRequest] = ()
 
 
 class _Latched(NamedTuple):
@@ -129,6 +134,17 @@ def _maintain(command: Command, row: int, at: OrderAt, state: PartitionState, li
         return Obeyed(_PAST)
     state.rows["maintained_until_ts"][row] = command.until_ts
     return Obeyed(statuses=[statuses.status_event(state, row, at.offset, at.number)])
+
+
+def _cut_off(command: Command, row: int, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
+    known = state.known(row)
+    if known is None or known.kind not in CUT_OFF_KINDS:
+        return Obeyed(_NEVER_CUT_OFF)
+    if not known.cut_off_allowed:
+        return Obeyed(_NOT_ALLOWED)
+    if known.kind != "charging_pile" and command.component not in (None, WHOLE):
+        return Obeyed(_NO_PORT)
+    return Obeyed(requests=[requests.cut_off(command, known.kind, *at)])
 
 
 def _latched(row: int, component: int | None, state: PartitionState, waiting: bool = False) -> list[_Latched]:
@@ -277,4 +293,5 @@ _BY_KIND: Final[Mapping[CommandKind, Callable[[Command, int, OrderAt, PartitionS
     CommandKind.ACCEPT_RISE: _accept_rise,
     CommandKind.REPLACE: _replace,
     CommandKind.MAINTENANCE: _maintain,
+    CommandKind.CUT_OFF: _cut_off,
 }

@@ -55,10 +55,12 @@ from detectors.twin.latches import TwinFinding
 from detectors.twin.minutes import closed, count
 from detectors.twin.own_words import OwnWord, own_event
 from detectors.twin.registry import TwinRegistry
+from detectors.twin.requests import read_back
 from detectors.twin.stretches import Value
 from schemas.alarm_kinds import AlarmKind
 from schemas.control import is_control, opened_control
 from schemas.control_keys import NO_KEYS, ControlKeys
+from schemas.device_requests import DeviceRequest
 from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, ControlOutcome, DeviceStatus, alarm_id
 from schemas.own_words import kinds_said
 from schemas.quantities import QUANTITIES
@@ -75,7 +77,7 @@ SAME_FOR_A_DAY: Final = ("residual_current_ma", "temperature_c", "voltage_v")
 
 Record = tuple[int, int, bytes | None]
 """Offset, time of arrival, value."""
-E = TypeVar("E", Alarm, Aggregate, DeviceStatus, ControlOutcome)
+E = TypeVar("E", Alarm, Aggregate, DeviceStatus, ControlOutcome, DeviceRequest)
 
 
 @dataclass
@@ -87,9 +89,10 @@ class Told:
     statuses: list[DeviceStatus] = field(default_factory=list)
     rejects: list[tuple[int, int, str]] = field(default_factory=list)
     outcomes: list[ControlOutcome] = field(default_factory=list)
+    requests: list[DeviceRequest] = field(default_factory=list)
 
     def sort(self) -> None:
-        for events in (self.alarms, self.aggregates, self.statuses, self.outcomes):
+        for events in (self.alarms, self.requests, self.aggregates, self.statuses, self.outcomes):
             events.sort(key=lambda event: (event.source_offset, event.source_ordinal))
         self.rejects.sort()
 
@@ -156,6 +159,7 @@ class Oracle:
             _fold(now, Records("", 0, np.array([offset]), np.array([ingest_ts]), [key], [value], [headers], sent))
         now.sort()
         self.told.alarms += now.alarms
+        self.told.requests += now.requests
         self.told.aggregates += now.aggregates
         self.told.statuses += now.statuses
         self.told.outcomes += now.outcomes
@@ -177,6 +181,7 @@ class Oracle:
         for outcome, obeyed in self.control.take(found, self.devices):
             now.outcomes.append(outcome)
             now.alarms += obeyed.alarms
+            now.requests += obeyed.requests
             now.aggregates += obeyed.aggregates
             now.statuses += obeyed.statuses
 
@@ -258,7 +263,9 @@ class Oracle:
         self._stuck = []
         if not repeated(device, report):
             report = replace(report, dated_ts=dated(device, report))
+            before = len(now.alarms)
             newest = self._take_on(device, report, now)
+            now.requests += read_back(device, report, now.alarms[before:])
             lost = lost_sensors(device, reading)
             now.alarms += self._own_words(device, report, newest)
         valued = any(not math.isnan(value) for values in reading.quantities.values() for value in values)

@@ -18,6 +18,7 @@ from detectors.twin.own_words import OwnWord, own_event
 from detectors.twin.registry import TwinRegistry
 from schemas.alarm_kinds import AlarmKind
 from schemas.commands import Command
+from schemas.device_requests import DeviceRequest, request_id
 from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, DeviceStatus, Severity, alarm_id
 
 
@@ -27,6 +28,7 @@ class TwinObeyed:
 
     reason: str = ""
     alarms: list[Alarm] = field(default_factory=list)
+    requests: list[DeviceRequest] = field(default_factory=list)
     aggregates: list[Aggregate] = field(default_factory=list)
     statuses: list[DeviceStatus] = field(default_factory=list)
 
@@ -53,9 +55,8 @@ def obey(command: Command, device: Device, at: TwinOrderAt, registry: TwinRegist
     """Apply a command to a device."""
     if device.reflects >= (at.offset, at.number):
         return TwinObeyed()
-    found = {"reset": _reset, "accept_rise": _accept_rise, "replace": _replace, "maintenance": _maintain}[command.kind](
-        command, device, at, registry
-    )
+    by_kind = {"reset": _reset, "accept_rise": _accept_rise, "replace": _replace, "maintenance": _maintain}
+    found = (by_kind | {"cut_off": _cut_off})[command.kind](command, device, at, registry)
     if found.reason == "":
         device.reflects = at.offset, at.number
     return found
@@ -126,6 +127,34 @@ def _maintain(command: Command, device: Device, at: TwinOrderAt, registry: TwinR
         return TwinObeyed("维护的结束时间已过")
     device.maintained_until_ts = command.until_ts
     return TwinObeyed(statuses=[status(device, at.offset, at.number)])
+
+
+def _cut_off(command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry) -> TwinObeyed:
+    known = registry.known.get(device.device_id)
+    if known is None or known.kind not in ("charging_pile", "circuit_breaker"):
+        return TwinObeyed("只有登记为充电桩或断路器的设备才能切断（GB 50116-2013第9.1.6条）")
+    if not known.cut_off_allowed:
+        return TwinObeyed("该设备的登记没有允许远程切断")
+    if known.kind == "circuit_breaker" and command.component not in (None, 255):
+        return TwinObeyed("只有充电桩有充电口，断路器只能整机切断")
+    asked = DeviceRequest(
+        v=VERSION,
+        request_id=request_id("cut_off", f"{device.device_id}\n{at.ingest_ts}\n{at.offset}\n{at.number}"),
+        kind="cut_off",
+        device_id=device.device_id,
+        device_kind=device.kind_name,
+        test=device.test,
+        quantity="",
+        component=255 if command.component is None else command.component,
+        alarm_id="",
+        by=command.by,
+        why=command.why,
+        ingest_ts=at.ingest_ts,
+        expires_ts=at.ingest_ts + 120_000,
+        source_offset=at.offset,
+        source_ordinal=at.number,
+    )
+    return TwinObeyed(requests=[asked])
 
 
 def _open(device: Device, component: int | None) -> Iterator[OpenAlarm]:

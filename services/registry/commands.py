@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from schemas.alarm_kinds import WHOLE
-from schemas.commands import MAINTENANCE_MOST_MS, VERSION, Command, CommandKind
+from schemas.commands import CUT_OFF_KINDS, MAINTENANCE_MOST_MS, VERSION, Command, CommandKind
 from schemas.quantities import MAX_COMPONENTS
 from schemas.registry import ChangeNumber
 from schemas.report_rules import MAX_DEVICE_ID_LENGTH, is_device_id
@@ -46,6 +46,9 @@ def order(session: Session, wanted: Sequence[Command], unregistered: bool = Fals
     checked = [_checked(one, now) for one in wanted]
     if not unregistered:
         _refuse_unknown(session, [one.device_id for one in checked])
+    for one in checked:
+        if one.kind is CommandKind.CUT_OFF:
+            _refuse_cut_off(session, one)
     epoch = publication(session)
     records = [(one.device_id, one.to_json()) for one in checked]
     numbers = put(session, COMMANDS, records, checked[0].by) if checked else []
@@ -75,6 +78,18 @@ def _refuse_unknown(session: Session, device_ids: Sequence[str]) -> None:
         known.update(session.scalars(select(RegisteredDevice.id).where(RegisteredDevice.id.in_(some))))
     if unknown := sorted(asked - known):
         raise RefusedError(*(f"设备{one}没有登记；请核对编号，或先登记该设备" for one in unknown))
+
+
+def _refuse_cut_off(session: Session, wanted: Command) -> None:
+    """Detection refuses it as well, by what it knows by then of what is registered; which ports there are it does not
+    know."""
+    device = session.get(RegisteredDevice, wanted.device_id)
+    if device is None or device.kind not in CUT_OFF_KINDS:
+        raise RefusedError(f"设备{wanted.device_id}没有登记为充电桩或断路器，不能切断（GB 50116-2013第9.1.6条）")
+    if not device.cut_off_allowed:
+        raise RefusedError(f"设备{device.id}的登记没有允许远程切断；确需切断请先在登记中将“允许远程切断”填为“是”")
+    if wanted.component is not None and wanted.component != WHOLE and wanted.component >= (device.ports or 0):
+        raise RefusedError(f"设备{device.id}没有登记{wanted.component + 1}号充电口；请核对，或先登记“充电口数”")
 
 
 def devices_of_unit(session: Session, unit_id: str) -> list[str]:

@@ -49,6 +49,7 @@ def entries_of(session: Session, device_ids: Sequence[str]) -> Iterator[DeviceEn
             rated_current_a=device.rated_current_a or 0.0,
             phases=device.phases or 0,
             interval_s=device.interval_s or 0,
+            cut_off_allowed=device.cut_off_allowed or False,
             components=components[device.id],
             limits=limits.get(LimitsScope(ScopeKind.DEVICE, device.id), {}),
         )

@@ -77,7 +77,8 @@ class Unit(Base):
 
 
 class RegisteredDevice(Base):
-    """A device 设备 (requirement A12, record 3; the expiry date and certificate that sharing expects)."""
+    """A device 设备 (requirement A12, record 3; the expiry date and certificate that sharing expects). People may
+    order that it is cut off where it is one of `schemas.commands.CUT_OFF_KINDS` and `cut_off_allowed`."""
 
     __tablename__ = "devices"
     __table_args__ = (Index(None, "unit_id"), Index(None, "organisation_id"))
@@ -104,6 +105,7 @@ class RegisteredDevice(Base):
     phases: Mapped[int | None]
     interval_s: Mapped[int | None]
     ports: Mapped[int | None]
+    cut_off_allowed: Mapped[bool | None]
 
 
 THERE: Final = "state <> 'removed'"

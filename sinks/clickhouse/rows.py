@@ -16,6 +16,7 @@ import numpy as np
 from schemas import topics
 from schemas.absences import Absences
 from schemas.actions import AlarmAction, SeenEvent
+from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.quantities import BY_NAME, DEVICE_KINDS, QUANTITIES
 from schemas.records import Records
@@ -36,6 +37,7 @@ TABLES: Final[Mapping[str, str]] = {
     topics.DEVICE_STATUS.name: "device_status_events",
     topics.REJECTS.name: "rejects",
     topics.CONTROL_OUTCOMES.name: "control_records",
+    topics.DEVICE_REQUESTS.name: "device_requests",
     topics.REGISTRY.name: "registry_history",
     topics.ALARM_ACTIONS.name: "alarm_actions",
 }
@@ -113,6 +115,13 @@ def control_block(records: Records, topic_id: UUID) -> Block:
     events, numbers, malformed = _read(records, lambda n: ControlOutcome.from_json(records.values[n]))
     columns = columns_of(ControlOutcome, events)
     return _one_a_record("control_records", records, topic_id, columns, numbers, malformed)
+
+
+def requests_block(records: Records, topic_id: UUID) -> Block:
+    """One row a record: the event's own fields, but for the version."""
+    events, numbers, malformed = _read(records, lambda n: DeviceRequest.from_json(records.values[n]))
+    columns = columns_of(DeviceRequest, events)
+    return _one_a_record("device_requests", records, topic_id, columns, numbers, malformed)
 
 
 def registry_block(records: Records, topic_id: UUID) -> Block:
@@ -218,6 +227,7 @@ BLOCKS: Final[Mapping[str, Callable[[Records, UUID], Block]]] = {
     topics.DEVICE_STATUS.name: device_status_block,
     topics.REJECTS.name: rejects_block,
     topics.CONTROL_OUTCOMES.name: control_block,
+    topics.DEVICE_REQUESTS.name: requests_block,
     topics.REGISTRY.name: registry_block,
     topics.ALARM_ACTIONS.name: actions_block,
 }

@@ -57,6 +57,7 @@ def settings(stored: Settings, tmp_path: Path) -> Settings:
     folder = tmp_path / "files"
     folder.mkdir()
     devices = [DEVICE | {"设备编号": one} for one in ("LY-1", "LY-2")]
+    devices.append(DEVICE | {"设备编号": "CP-1", "设备类型": "电动自行车充电桩", "允许远程切断": "是"})
     paths = written(folder, {"社会单位": [UNIT | {"运维机构编号": ""}], "设备": devices})
     engine = engine_of(url_of(settings))
     migrate(engine)
@@ -234,10 +235,10 @@ def test_what_is_ordered_of_devices_is_told_and_can_be_asked_for(settings: Setti
     found = commands(settings)
     assert [(one.kind.value, one.device_id, one.component) for one in found] == [
         *(("replace", "LY-1", None), ("accept_rise", "LY-1", 1)),
-        *(("maintenance", "LY-1", None), ("maintenance", "LY-2", None), ("maintenance", "LY-2", None)),
+        *(("maintenance", one, None) for one in ("CP-1", "LY-1", "LY-2", "LY-2")),
     ]
     assert abs(found[2].until_ts - now_ms() - 8 * HOUR_MS) < 120_000
-    assert found[4].until_ts == 0
+    assert found[5].until_ts == 0
     listed = orjson.loads(run("device", "orders", "LY-1", "--json", settings=settings).out)
     assert [(one["kind"], one["why"], one["source"]) for one in listed] == [
         *(("maintenance", "检修", "registry"), ("accept_rise", "新装滤波器", "registry")),
@@ -249,6 +250,22 @@ def test_what_is_ordered_of_devices_is_told_and_can_be_asked_for(settings: Setti
     assert newest.endswith("：检修")
     assert became.strip() == "尚无结果"
     assert run("device", "orders", "LY-9", settings=settings).out == "没有下达过命令\n"
+
+
+def test_a_cut_off_is_asked_about_also_of_one_port_and_told_with_who_and_why(settings: Settings) -> None:
+    order = ("device", "cut-off", "CP-1", "--port", "2", "--why", "拔枪后仍有功率", *AT_ONCE)
+    unasked = run(*order, settings=settings)
+    assert (unasked.status, "CP-1 2号口" in unasked.err, "give --yes" in unasked.err) == (1, True, True)
+    assert at_terminal(settings, order, "n").status == 1
+    assert commands(settings) == []
+    assert did(settings, *order, "--yes").startswith("CP-1：已下达“请求切断”命令，编号")
+    (made,) = commands(settings)
+    assert (made.kind, made.device_id, made.component, made.by) == ("cut_off", "CP-1", 1, "张三")
+    told = run("device", "orders", "CP-1", settings=settings).out.splitlines()[0]
+    assert told.endswith("下达“请求切断”，2号口：拔枪后仍有功率")
+    refused = run("device", "cut-off", "LY-1", "--why", "x", "--yes", settings=settings)
+    assert (refused.status, "不能切断" in refused.err) == (1, True)
+    assert run("device", "cut-off", "CP-1", "--yes", settings=settings).status == 2
 
 
 def test_orders_beyond_their_bounds_are_refused_and_none_is_given(settings: Settings) -> None:

@@ -25,6 +25,7 @@ def given(tmp_path: Path) -> Mapping[str, str]:
         "0002 what people do about alarms and order of devices\n"
         "0003 limits that people set, and how many partitions were told of\n"
         "0004 residual-current protectors of units, charging ports of devices\n"
+        "0005 whether people may order that a device is cut off\n"
     )
     return given
 

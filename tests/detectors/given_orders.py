@@ -165,7 +165,8 @@ def _any_entry(rng: random.Random) -> DeviceEntry | LimitsEntry | str:
     return DeviceEntry(
         v=1,
         device_id=rng.choice(["LY-1", "LY-2", "LY-3"]),
-        kind=rng.choice(["", "charging_pile", "electrical_monitor", "toaster"]),
+        kind=rng.choice(["", "charging_pile", "circuit_breaker", "electrical_monitor", "toaster"]),
+        cut_off_allowed=rng.random() < 0.7,
         removed=rng.random() < 0.2,
         name=rng.choice(["", "3层配电箱"]),
         unit_id=rng.choice(["", "U-1"]),
@@ -188,7 +189,7 @@ def _any_order(rng: random.Random, ts: int) -> Order:
         number=ts % 2**40 + rng.randrange(9),
         device_id=rng.choice(["LY-1", "LY-2", "LY-2", "LY-3"]),
         made_ts=ts - rng.choice([*[0] * 9, 600_000, 600_001, -300_001]),
-        kind=rng.choice(["reset", "reset", "accept_rise", "replace", "maintenance"]),
+        kind=rng.choice(["reset", "reset", "accept_rise", "replace", "maintenance", "cut_off"]),
         component=rng.choice([None, None, 0, 1, 7]),
         alarm_kind=rng.choice(["", "", "residual_current", "temperature", "fire"]),
         force=rng.random() < 0.5,

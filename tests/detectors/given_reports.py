@@ -116,6 +116,7 @@ def told(
             all_told.aggregates += result.aggregates
             all_told.statuses += result.statuses
             all_told.outcomes += result.outcomes
+            all_told.requests += result.requests
             all_told.rejects += [(*at, fault.reason) for at, fault in result.refused.items()]
     all_told.rejects.sort()
     return all_told

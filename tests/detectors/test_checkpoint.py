@@ -76,6 +76,7 @@ def after(found: Told, offset: int) -> Told:
         [event for event in found.aggregates if event.source_offset > offset],
         [event for event in found.statuses if event.source_offset > offset],
         [one for one in found.rejects if one[0] > offset],
+        requests=[event for event in found.requests if event.source_offset > offset],
     )
 
 
@@ -161,6 +162,7 @@ def together(one: Told, other: Told) -> Told:
         one.aggregates + other.aggregates,
         one.statuses + other.statuses,
         sorted(one.rejects + other.rejects),
+        requests=one.requests + other.requests,
     )
 
 

@@ -131,7 +131,7 @@ def test_feeding_offsets_again_says_nothing_and_changes_nothing(
     told(cut(records, cuts), state, limits)
     before = contents(state)
     again = run(records[-back:], state, limits)
-    assert (again.alarms, again.aggregates, again.statuses, again.refused) == ([], [], [], {})
+    assert (again.alarms, again.requests, again.aggregates, again.statuses, again.refused) == ([], [], [], [], {})
     assert again.skipped == again.readable
     assert contents(state) == before
 
@@ -142,7 +142,7 @@ def test_places_rise_strictly_within_each_kind_of_event(
     limits: LimitTable, records: list[Record], cuts: list[int], slices: list[int]
 ) -> None:
     found = told(cut(records, cuts), PartitionState(), limits, slices)
-    for events in (found.alarms, found.aggregates, found.statuses):
+    for events in (found.alarms, found.requests, found.aggregates, found.statuses):
         positions = [(event.source_offset, event.source_ordinal) for event in events]
         assert positions == sorted(set(positions))
 

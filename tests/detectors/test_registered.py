@@ -43,7 +43,7 @@ def come_to(records: Sequence[Sent], state: PartitionState | None = None) -> Res
     """What the records mean, of which the twin says the same."""
     result, _ = quickly([records], state or PartitionState(), load_limits())
     said = slowly(records, load_limits())
-    assert timeless(result.alarms) == said.alarms
+    assert (timeless(result.alarms), result.requests) == (said.alarms, said.requests)
     assert (result.outcomes, result.statuses, result.aggregates) == (said.outcomes, said.statuses, said.aggregates)
     return result
 
@@ -55,6 +55,48 @@ def measured(*values: Any, first: int = 9, **fields: Any) -> list[Sent]:
         report(first + number, ts=T0 + (first + number) * MINUTE, residual_current_ma=one, **fields)
         for number, one in enumerate(told)
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "allowed", "port", "reason"),
+    [
+        ("charging_pile", True, 2, ""),
+        ("charging_pile", True, None, ""),
+        ("circuit_breaker", True, 255, ""),
+        ("circuit_breaker", True, 0, "断路器只能整机切断"),
+        ("charging_pile", False, 2, "没有允许远程切断"),
+        ("electrical_monitor", True, None, "只有登记为充电桩或断路器"),
+        ("", True, None, "只有登记为充电桩或断路器"),
+    ],
+)
+def test_only_piles_and_breakers_are_cut_off_and_only_where_that_is_registered(
+    kind: str, allowed: bool, port: int | None, reason: str
+) -> None:
+    cut_off = control(2, [order(1, kind="cut_off", component=port, made_ts=T0)])
+    found = come_to([report(0), changes(1, entry(kind=kind, cut_off_allowed=allowed)), cut_off])
+    outcome = found.outcomes[-1]
+    assert (outcome.outcome == "refused", reason in outcome.reason) == (bool(reason), True)
+    assert [(one.kind, one.device_id, one.component, one.by, one.why) for one in found.requests] == (
+        [] if reason else [("cut_off", "LY-1", 255 if port is None else port, outcome.by, outcome.why)]
+    )
+
+
+def test_a_cut_off_is_asked_for_once_however_often_it_is_copied_and_never_of_who_is_no_more_registered() -> None:
+    allowed = changes(1, entry(kind="charging_pile", cut_off_allowed=True), first=1)
+    gone = changes(4, entry(removed=True), first=2)
+    orders = [order(number, kind="cut_off", component=0, made_ts=T0) for number in (1, 1, 2)]
+    sent = [
+        report(0),
+        allowed,
+        *(control(2 + n, [one]) for n, one in enumerate(orders[:2])),
+        gone,
+        control(5, orders[2:]),
+    ]
+    found = come_to(sent)
+    assert [one.outcome for one in found.outcomes if one.kind == "cut_off"] == ["applied", "repeated", "refused"]
+    (asked,) = found.requests
+    assert (asked.source_offset, asked.source_ordinal) == (2, 0)
+    assert (asked.expires_ts - asked.ingest_ts, asked.device_kind) == (120_000, "charging_pile")
 
 
 def opened(found: Result) -> list[Alarm]:

@@ -25,6 +25,7 @@ from detectors.device_status import MISPLACED
 from detectors.limits import LimitTable, load_limits
 from detectors.twin.devices import Device as Twin
 from detectors.twin.oracle import ControlSettings, Oracle, Told, timeless
+from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus, Outcome
 from schemas.positions import Event, Position, Repeats
 from schemas.records import Records
@@ -35,6 +36,7 @@ from schemas.topics import (
     ALARM_ACTIONS,
     ALARMS,
     CONTROL_OUTCOMES,
+    DEVICE_REQUESTS,
     DEVICE_STATUS,
     REGISTRY,
     REJECTS,
@@ -57,6 +59,9 @@ SHOWN: Final = 5
 """Of a long difference."""
 
 
+AlikeEvent = Alarm | Aggregate | DeviceRequest
+
+
 @dataclass(slots=True)
 class Verdict:
     """Counts, and what is wrong."""
@@ -75,7 +80,7 @@ class Verdict:
             f"too much {len(extra)}: {extra[:SHOWN]}"
         )
 
-    def alike(self, found: Sequence[Alarm | Aggregate], wanted: Sequence[Alarm | Aggregate], what: str) -> None:
+    def alike(self, found: Sequence[AlikeEvent], wanted: Sequence[AlikeEvent], what: str) -> None:
         """Complain if two sequences of events differ: by their positions, or else by what their fields say."""
         self.same([Position.of(event) for event in found], [Position.of(event) for event in wanted], what)
         unlike = [list(_unlike(*both)) for both in zip(found, wanted, strict=False) if both[0] != both[1]]
@@ -87,7 +92,7 @@ class Verdict:
             self.complaints.append(what)
 
 
-def _unlike(found: Alarm | Aggregate, wanted: Alarm | Aggregate) -> Iterator[str]:
+def _unlike(found: AlikeEvent, wanted: AlikeEvent) -> Iterator[str]:
     """Of which device an event is, and each field in which it is not what it should be."""
     yield found.device_id
     for name in found.__struct_fields__:
@@ -275,6 +280,8 @@ def _judge_alarms(verdict: Verdict, topics: Topics, told: Sequence[Told], client
     for number, of_partition in enumerate(told):
         alarms = [Alarm.from_json(record.value) for record in topics[ALARMS.name][number]]
         verdict.alike(timeless(without_repeats(alarms)), timeless(of_partition.alarms), f"alarms of partition {number}")
+        asked = [DeviceRequest.from_json(record.value) for record in topics[DEVICE_REQUESTS.name][number]]
+        verdict.alike(without_repeats(asked), of_partition.requests, f"requests of partition {number}")
         minutes = [Aggregate.from_json(record.value) for record in topics[AGGREGATES.name][number]]
         verdict.alike(without_repeats(minutes), of_partition.aggregates, f"minutes of partition {number}")
         wanted += [
@@ -285,6 +292,7 @@ def _judge_alarms(verdict: Verdict, topics: Topics, told: Sequence[Told], client
     verdict.counts |= {
         "alarms": len(wanted),
         "repeated_alarms": sum(map(len, topics[ALARMS.name])) - len(wanted),
+        "requests": sum(len(one.requests) for one in told),
         "minutes": sum(len(one.aggregates) for one in told),
     }
 
@@ -422,6 +430,8 @@ def _event_of(topic: str, record: ConsumerRecord) -> tuple[Event, int]:
         return Alarm.from_json(record.value), 1
     if topic == CONTROL_OUTCOMES.name:
         return ControlOutcome.from_json(record.value), 1
+    if topic == DEVICE_REQUESTS.name:
+        return DeviceRequest.from_json(record.value), 1
     return DeviceStatus.from_json(record.value), 1
 
 

@@ -23,6 +23,7 @@ from schemas.topics import (
     ALARMS,
     CHECKPOINTS,
     CONTROL_OUTCOMES,
+    DEVICE_REQUESTS,
     DEVICE_STATUS,
     REGISTRY,
     REJECTS,
@@ -47,6 +48,7 @@ TABLES: Final = {
     DEVICE_STATUS.name: "device_status_events",
     REJECTS.name: "rejects",
     CONTROL_OUTCOMES.name: "control_records",
+    DEVICE_REQUESTS.name: "device_requests",
     REGISTRY.name: "registry_history",
     ALARM_ACTIONS.name: "alarm_actions",
 }

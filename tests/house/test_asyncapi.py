@@ -52,6 +52,7 @@ from schemas.control import (
     signed,
 )
 from schemas.control_keys import ControlKeys
+from schemas.device_requests import EXPIRES_MS, DeviceRequest, RequestKind, request_id
 from schemas.events import (
     Aggregate,
     Alarm,
@@ -86,6 +87,7 @@ EVENTS: Final[dict[str, Any]] = {
     "aggregate": Aggregate,
     "deviceStatus": DeviceStatus,
     "controlOutcome": ControlOutcome,
+    "deviceRequest": DeviceRequest,
 }
 NOW: Final = 1_790_000_100_000
 NAMES: Final = [quantity.name for quantity in QUANTITIES]
@@ -377,6 +379,7 @@ def test_the_axes_that_agree_in_length_are_told() -> None:
         ("deviceStatus", "status", list(Status)),
         ("controlOutcome", "outcome", list(Outcome)),
         ("command", "kind", list(CommandKind)),
+        ("deviceRequest", "kind", list(RequestKind)),
         ("rejectHeaders", "emberline.reason", sorted(reasons_of_rejects())),
     ],
 )
@@ -560,6 +563,15 @@ def test_an_alarm_example_has_the_id_and_message_that_the_code_gives(example: di
         *(kind, event, severity, named(alarm.device_id, known), alarm.component),
         *(alarm.value, alarm.limit, alarm.baseline, alarm.test, alarm.late),
     )
+
+
+@pytest.mark.parametrize("example", examples_of("deviceRequest"))
+def test_a_request_example_has_the_id_and_the_time_that_the_code_gives(example: dict[str, Any]) -> None:
+    request = DeviceRequest(**example["payload"])
+    about = request.alarm_id or f"{request.device_id}\n{request.ingest_ts}\n{request.source_offset}\n0"
+    assert request.request_id == request_id(request.kind, about)
+    assert request.expires_ts == request.ingest_ts + EXPIRES_MS
+    assert f"{EXPIRES_MS // 1000} s after" in property_of("deviceRequest", "expires_ts")["description"]
 
 
 @pytest.mark.parametrize("example", examples_of("reject"))

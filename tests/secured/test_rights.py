@@ -19,7 +19,7 @@ from common.settings import Settings
 from common.times import now_ms
 from schemas.control import TIME_KEY
 from schemas.rights import rights
-from schemas.topics import ALARM_ACTIONS, ALARMS, COMMANDS, REGISTRY, TELEMETRY, TOPICS
+from schemas.topics import ALARM_ACTIONS, ALARMS, COMMANDS, DEVICE_REQUESTS, REGISTRY, TELEMETRY, TOPICS, Topic
 from streams.storage import asking, run_migrations
 from streams.topics import make_topics
 from tests.cli.stacks import started
@@ -91,11 +91,11 @@ def following(secured: Secured) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-async def _first_in_a_group(settings: Settings) -> bytes | None:
+async def _first_in_a_group(settings: Settings, group: str, topic: Topic) -> bytes | None:
     consumer = clients.consumer(
-        settings, group_id=f"{GROUP}-service-board", auto_offset_reset="earliest", session_timeout_ms=6_000
+        settings, group_id=f"{GROUP}-{group}", auto_offset_reset="earliest", session_timeout_ms=6_000
     )
-    consumer.subscribe([ALARMS.name])
+    consumer.subscribe([topic.name])
     await consumer.start()
     try:
         record = await consumer.getone()
@@ -126,11 +126,14 @@ def test_every_role_does_its_work_with_its_rights_and_no_others(
         asyncio.run(_send(secured.settings("gateway"), _heating_up("HOT-1")))
         assert following.stdout is not None
         assert orjson.loads(following.stdout.readline())["device_id"] == "HOT-1"
-        assert asyncio.run(_first_in_a_group(secured.settings("service"))) == b"HOT-1"
+        assert asyncio.run(_first_in_a_group(secured.settings("service"), "service-board", ALARMS)) == b"HOT-1"
+        gateway = secured.settings("gateway")
+        assert asyncio.run(_first_in_a_group(gateway, "gateway-north", DEVICE_REQUESTS)) == b"HOT-1"
         # A record that is rejected is among those sent, and counts as a report that is not stored.
         good = int(told[1]) - int(told[2]) + 30
         until(lambda: _count(operator, "telemetry") >= good, "all reports stored", 60)
         until(lambda: _count(operator, "alarm_events") >= 1, "the alarm stored", 60)
+        until(lambda: _count(operator, "device_requests") >= 1, "the request stored", 60)
         until(lambda: _count(operator, "rejects") >= int(told[2]), "the rejects stored", 60)
         again = run("rejects", "replay", "--from", "2020-01-01", settings=operator)
         assert again.status == 0, again.err

@@ -11,6 +11,7 @@ import orjson
 
 from schemas import topics
 from schemas.actions import ActionKind, AlarmAction
+from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.records import Records
 from schemas.registry import ChangeNumber, ComponentEntry, DeviceEntry
@@ -144,6 +145,27 @@ def outcome(**fields: Any) -> ControlOutcome:
     return ControlOutcome(**(values | fields))
 
 
+def request(**fields: Any) -> DeviceRequest:
+    values: dict[str, Any] = {
+        "v": 1,
+        "request_id": "c" * 32,
+        "kind": "read_back",
+        "device_id": "LY-1",
+        "device_kind": "electrical_monitor",
+        "test": False,
+        "quantity": "temperature_c",
+        "component": 255,
+        "alarm_id": "a" * 32,
+        "by": "emberline",
+        "why": "待下一读数核实",
+        "ingest_ts": NOON,
+        "expires_ts": NOON + 120_000,
+        "source_offset": 40,
+        "source_ordinal": 2,
+    }
+    return DeviceRequest(**(values | fields))
+
+
 def reject(**fields: Any) -> RejectEvent:
     values: dict[str, Any] = {
         "reason": "not_json",
@@ -171,6 +193,10 @@ def statuses(*events: DeviceStatus, **more: Any) -> Records:
 
 def outcomes(*events: ControlOutcome, **more: Any) -> Records:
     return records(topics.CONTROL_OUTCOMES.name, [event.to_json() for event in events], **more)
+
+
+def requests(*events: DeviceRequest, **more: Any) -> Records:
+    return records(topics.DEVICE_REQUESTS.name, [event.to_json() for event in events], **more)
 
 
 def rejects(*events: RejectEvent, original: Sequence[tuple[str, bytes | None]] = (), **more: Any) -> Records:

@@ -13,6 +13,7 @@ import pytest
 from schemas import topics
 from schemas.absences import absences
 from schemas.actions import AlarmVerdict, SeenEvent
+from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.quantities import QUANTITIES
 from schemas.records import Records
@@ -39,6 +40,8 @@ from tests.sinks.samples import (
     reject,
     rejects,
     report,
+    request,
+    requests,
     status,
     statuses,
     telemetry,
@@ -52,6 +55,7 @@ SAMPLES: dict[str, Records] = {
     topics.DEVICE_STATUS.name: statuses(status()),
     topics.REJECTS.name: rejects(reject()),
     topics.CONTROL_OUTCOMES.name: outcomes(outcome()),
+    topics.DEVICE_REQUESTS.name: requests(request()),
     topics.REGISTRY.name: entries((entry(), 7)),
     topics.ALARM_ACTIONS.name: actions((action("comment", why="已到现场"), 8)),
 }
@@ -272,11 +276,16 @@ MALFORMED: dict[str, list[bytes | None]] = {
         smoke(7), smoke([None]), smoke([1] * 65), smoke([1], [1], [], [1], [1]),
     ],
     topics.DEVICE_STATUS.name: [b"null", status(faults="x").to_json(), status(faults=[1]).to_json()],
+    topics.DEVICE_REQUESTS.name: [
+        b"{}", request(component=256).to_json(), request(component=True).to_json(), request(expires_ts=2**62).to_json(),
+        request(quantity=None).to_json(), request(source_ordinal=-1).to_json(), request(test=0).to_json(),
+    ],
 }  # fmt: skip
-GOOD: dict[str, Alarm | Aggregate | DeviceStatus] = {
+GOOD: dict[str, Alarm | Aggregate | DeviceStatus | DeviceRequest] = {
     topics.ALARMS.name: alarm(),
     topics.AGGREGATES.name: aggregate(),
     topics.DEVICE_STATUS.name: status(),
+    topics.DEVICE_REQUESTS.name: request(),
 }
 
 
@@ -383,6 +392,15 @@ def test_what_became_of_an_order_is_a_row_of_its_own_words(sink: ClickHouseSink,
     (row,) = rows(query, "control_records")
     fields = {name: getattr(told, name) for name in told.__struct_fields__ if name != "v"}
     assert {name: row[name] for name in fields} == fields | {"ingest_ts": at(NOON)}
+
+
+def test_what_a_device_is_asked_for_is_a_row_of_its_own_words(sink: ClickHouseSink, query: Ask) -> None:
+    told = request(generation=3, source_topic_id=str(TOPIC_ID))
+    sink.write(BLOCKS[topics.DEVICE_REQUESTS.name](requests(told), TOPIC_ID))
+    (row,) = rows(query, "device_requests")
+    fields = {name: getattr(told, name) for name in told.__struct_fields__ if name != "v"}
+    times = {"ingest_ts": at(NOON), "expires_ts": at(NOON + 120_000)}
+    assert {name: row[name] for name in fields} == fields | times
 
 
 def test_source_position_is_the_highest_place_not_the_highest_of_each_number(sink: ClickHouseSink) -> None:

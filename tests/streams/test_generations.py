@@ -17,6 +17,7 @@ OURS: Final[dict[str, Event]] = {
     topics.AGGREGATES.name: samples.aggregate(),
     topics.DEVICE_STATUS.name: samples.status(),
     topics.CONTROL_OUTCOMES.name: samples.outcome(),
+    topics.DEVICE_REQUESTS.name: samples.request(),
 }
 REJECT: Final = samples.reject()
 

@@ -14,6 +14,7 @@ from aiokafka import ConsumerRecord
 from detectors.limits import LimitTable
 from detectors.twin.oracle import Oracle, Told, bare
 from fleet import Fleet, FleetConfig
+from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.positions import Repeats
 from schemas.rejects import RejectEvent
@@ -22,7 +23,7 @@ from tests.support.kafka_outside import ProducerRecord
 from tests.support.platform import PARTITIONS
 
 LEARN_S = 10
-Positioned = TypeVar("Positioned", Alarm, Aggregate, DeviceStatus, ControlOutcome)
+Positioned = TypeVar("Positioned", Alarm, Aggregate, DeviceStatus, ControlOutcome, DeviceRequest)
 
 
 def quick_limits(folder: Path) -> Path:

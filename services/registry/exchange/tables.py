@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
+from schemas.commands import CUT_OFF_KINDS
 from schemas.quantities import MAX_COMPONENTS
 from services.registry import codes
 from services.registry.exchange.fields import (
@@ -109,6 +110,12 @@ def _no_more_than(fewer: str, more: str, labels: tuple[str, str]) -> Judge:
     return judge
 
 
+def _cut_off(row: FieldValues) -> Iterator[tuple[str, CellError]]:
+    kinds = "、".join(label for kind, label in codes.KIND_LABELS.items() if kind in CUT_OFF_KINDS)
+    if row.get("cut_off_allowed") and row.get("kind") not in CUT_OFF_KINDS:
+        yield "cut_off_allowed", CellError("不能用于这种设备", f"只有{kinds}可以填“是”（GB 50116-2013第9.1.6条）")
+
+
 def _protectors(name: str, label: str) -> tuple[tuple[FormField, ...], Judge]:
     """The columns of one kind of residual-current protectors (C8), and how they go together."""
     due, installed, operating = (f"{name}_protectors_{what}" for what in ("due", "installed", "operating"))
@@ -191,11 +198,13 @@ DEVICES: Final = Form(
         FormField("phases", "相数", one_of(1, 3)),
         FormField("interval_s", "上报周期（秒）", whole_of(*INTERVAL_S)),
         FormField("ports", "充电口数", whole_of(1, MAX_COMPONENTS)),
+        FormField("cut_off_allowed", "允许远程切断", yes_or_no),
     ),
     (
         _position,
         _ends_after("installed_on", "expires_on", ("安装日期", "有效期至")),
         _ends_after("installed_on", "warranty_until", ("安装日期", "质保到期")),
+        _cut_off,
     ),
 )
 COMPONENTS: Final = Form(

@@ -166,6 +166,7 @@ def _half_of(result: Result) -> Result:
     return replace(
         result,
         alarms=result.alarms[: (len(result.alarms) + 1) // 2],
+        requests=result.requests[: (len(result.requests) + 1) // 2],
         statuses=result.statuses[: (len(result.statuses) + 1) // 2],
         aggregates=result.aggregates[: (len(result.aggregates) + 1) // 2],
     )

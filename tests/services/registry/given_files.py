@@ -44,6 +44,7 @@ DEVICE: Final[dict[str, str]] = {
     "相数": "3",
     "上报周期（秒）": "60",
     "充电口数": "2",
+    "允许远程切断": "否",
 }
 COMPONENTS: Final[tuple[dict[str, str], ...]] = tuple(
     {

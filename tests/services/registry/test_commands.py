@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 from sqlalchemy import Engine
 
+from schemas.alarm_kinds import WHOLE
 from schemas.commands import MAINTENANCE_MOST_MS, Command, CommandKind
 from schemas.published import MAX_TEXT
 from schemas.registry import ChangeNumber
@@ -87,6 +88,39 @@ def test_a_unit_without_devices_is_told(engine: Engine, tmp_path: Path) -> None:
     take_in(engine, written(tmp_path, {"社会单位": [UNIT | {"运维机构编号": ""}]}))
     with reading(engine) as session, pytest.raises(RefusedError, match="没有在用的设备"):
         devices_of_unit(session, "U-1")
+
+
+def test_a_cut_off_is_given_only_where_the_device_and_its_port_are_registered_for_it(
+    engine: Engine, tmp_path: Path
+) -> None:
+    pile = DEVICE | {"设备类型": "电动自行车充电桩", "允许远程切断": "是"}
+    devices = [
+        pile | {"设备编号": "CP-1"},
+        pile | {"设备编号": "CP-2", "允许远程切断": ""},
+        pile | {"设备编号": "CB-1", "设备类型": "智能断路器", "充电口数": ""},
+        DEVICE,
+    ]
+    take_in(engine, written(tmp_path, {"社会单位": [UNIT | {"运维机构编号": ""}], "设备": devices}))
+
+    def wanted(device_id: str, component: int = WHOLE) -> Command:
+        return command(CommandKind.CUT_OFF, device_id, "张三", "拔枪后仍有功率", component=component)
+
+    refused = {
+        "没有登记3号充电口": wanted("CP-1", 2),
+        "没有允许远程切断": wanted("CP-2"),
+        "没有登记1号充电口": wanted("CB-1", 0),
+        "GB 50116": wanted("LY-1"),
+        "设备LY-9没有登记": wanted("LY-9"),
+    }
+    for reason, one in refused.items():
+        with pytest.raises(RefusedError, match=reason):
+            give(engine, wanted("CP-1", 1), one)
+    assert waiting(engine) == []
+    give(engine, wanted("CP-1", 1), wanted("CB-1"))
+    assert [(one.kind, one.device_id, one.component) for _, _, one in waiting(engine)] == [
+        ("cut_off", "CP-1", 1),
+        ("cut_off", "CB-1", WHOLE),
+    ]
 
 
 def refusals(engine: Engine) -> Iterator[tuple[Command, str]]:

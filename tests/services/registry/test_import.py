@@ -230,6 +230,9 @@ WRONG: Final[dict[str, tuple[RowsByTitle, str, int, str, str]]] = {
     "two components in one place": (_with("部件", 序号="2"), "部件", 3, "序号", "核对序号"),
     "a key twice": ({**ALL, "设备": [DEVICE, DEVICE]}, "设备", 3, "设备编号", "只保留一行"),
     "neither yes nor no": (_with("社会单位", 安装前线路检查="大概"), "社会单位", 2, "安装前线路检查", "请填：是、否"),
+    "a monitor that may be cut off": (
+        _with("设备", 允许远程切断="是"), "设备", 2, "允许远程切断", "只有电动自行车充电桩、智能断路器可以填“是”"
+    ),
     "more protectors in operation than installed": (
         _with("社会单位", 户保投运数="119"), "社会单位", 2, "户保投运数", "核对户保投运数和户保已装数"
     ),

@@ -26,6 +26,8 @@ def test_to_migrate_again_does_nothing(engine: Engine) -> None:
 def test_each_step_can_be_gone_back_and_taken_again(engine: Engine) -> None:
     with engine.begin() as connection:
         command.downgrade(config_on(connection), "-1")
+        assert "cut_off_allowed" not in {one["name"] for one in inspect(connection).get_columns("devices")}
+        command.downgrade(config_on(connection), "-1")
         assert "ports" not in {one["name"] for one in inspect(connection).get_columns("devices")}
         command.downgrade(config_on(connection), "-1")
         assert "limits" not in inspect(connection).get_table_names()
@@ -33,7 +35,7 @@ def test_each_step_can_be_gone_back_and_taken_again(engine: Engine) -> None:
         assert not {"alarms", "alarm_actions", "commands"} & set(inspect(connection).get_table_names())
         command.downgrade(config_on(connection), "base")
         assert set(inspect(connection).get_table_names()) == {"alembic_version"}
-    assert len(migrate(engine)) == 4
+    assert len(migrate(engine)) == 5
 
 
 def test_a_registry_without_its_tables_is_told_with_the_command_that_makes_them(empty: Settings) -> None:
