@@ -9,7 +9,9 @@ from typing import Any, Final
 
 import orjson
 
+from benchmarks import page_right
 from benchmarks.machine import Measured
+from benchmarks.page_right import PageTable, yes
 
 FOLDER: Final = Path(__file__).with_name("results")
 ORDER: Final = (
@@ -94,12 +96,7 @@ def _where(result: Measured) -> list[str]:
     return [f"{when}{processor}; load average at the end {machine['load_average'][0]}{pace}; {told}."]
 
 
-PageTable = tuple[Sequence[str], Iterable[Sequence[Any]]]
 _WRONG: Final = ("reports_lost", "reports_duplicated", "alarms_missed", "alarms_false")
-
-
-def _yes(good: bool) -> str:
-    return "yes" if good else "no"
 
 
 def _response(result: Measured) -> PageTable:
@@ -129,8 +126,8 @@ def _response(result: Measured) -> PageTable:
             *(round(case[f"clickhouse_visible_ms_{one}"]) for one in ("p50", "p99", "max")),
             case["responses"],
             case["sender_behind_ms_max"],
-            _yes(not any(case[one] for one in _WRONG)),
-            _yes(not case["alarms_late"]),
+            yes(not any(case[one] for one in _WRONG)),
+            yes(not case["alarms_late"]),
         )
         for case in result["cases"]
     )
@@ -147,7 +144,7 @@ def _throughput(result: Measured) -> PageTable:
             one["reports_per_second"] or "-",
             one["reports_per_cpu_second"] or "-",
             round(one["peak_mb"]),
-            _yes(case["ok"]),
+            yes(case["ok"]),
         )
         for case in result["cases"]
         for role, one in case["roles"].items()
@@ -180,7 +177,7 @@ def _equal(runs: Sequence[dict[str, Any]]) -> str:
     """Whether what was written is equal in all rounds; a ceiling writes nothing."""
     if any("failed" in run for run in runs):
         return "failed"
-    return _yes(all(run["equal"] for run in runs)) if "equal" in runs[0] else "-"
+    return yes(all(run["equal"] for run in runs)) if "equal" in runs[0] else "-"
 
 
 def _longest_peers() -> Measured:
@@ -322,44 +319,6 @@ def _history(result: Measured) -> PageTable:
     )
 
 
-def _early_warning(result: Measured) -> PageTable:
-    cost = result["cost"]
-    head = ("", "lines", "planted", "in time", "never", "days p50", "p90", "max")
-    faults = (
-        (
-            one["fault"],
-            *("" if one[name] is None else one[name] for name in ("lines", "planted", "in_time", "never")),
-            *(one["days"].get(name, "") for name in ("p50", "p90", "max")),
-        )
-        for one in result["faults"]
-    )
-    sums = [
-        ("false a device-month", result["false_per_device_month"]),
-        ("precision", result["precision"]),
-        *(
-            (f"NAB's machine, {name}: {what}", one[figure])
-            for name, one in result.get("recordings", {}).items()
-            for what, figure in (("failures of 4 spoken of", "spoken_of"), ("false a month", "false_per_month"))
-        ),
-        (f"s for an hour of {cost['devices']} devices", cost["seconds"]),
-    ]
-    return head, [*faults, *((name, value, *[""] * 6) for name, value in sums)]
-
-
-def _rightness(result: Measured) -> PageTable:
-    head = ("what", "must be", "measured", "of", "right")
-    return head, (
-        (
-            f"{one['part']}: {one['what']}",
-            one["target"],
-            one["measured"] or f"{one['failed']} wrong",
-            one["checked"],
-            "counted only" if one["counted_only"] else _yes(one["good"]),
-        )
-        for one in result["lines"]
-    )
-
-
 def _soak(result: Measured) -> PageTable:
     told = f"{result['minutes']:g} min, {result['devices']} devices, {result['rate']:g} reports/s"
     rows = ((name, f"{rise:+.1%}") for name, rise in result["rise_share"].items())
@@ -375,8 +334,8 @@ _TABLES: Final[dict[str, Callable[[Measured], PageTable]]] = {
     "stages": _stages,
     "scale": _scale,
     "history": _history,
-    "early_warning": _early_warning,
-    "rightness": _rightness,
+    "early_warning": page_right.early_warning,
+    "rightness": page_right.rightness,
     "soak": _soak,
 }
 

@@ -14,7 +14,7 @@ from cli.output import say, say_json
 from cli.people import FOR, JSON, UNTIL, ask_about, each_once, given, given_by, refuse, registry_database, until_of
 from common.errors import OperatorError
 from common.times import local, now_ms
-from schemas.alarm_kinds import WHOLE, Part
+from schemas.alarm_kinds import WHOLE, AlarmPart
 from schemas.commands import Command, CommandKind
 from schemas.quantities import MAX_COMPONENTS
 from services.registry.commands import command, devices_of_unit, ordered_of
@@ -113,7 +113,7 @@ def cut_off(device_id: str, port: int | None, **options: Any) -> None:
     always asked about first. That it was ordered is no sign that power is off: the device's next reports tell."""
     by, wait_s = given_by(options), options.pop("wait_s")
     component = WHOLE if port is None else port - 1
-    ask_about("将请求切断以下电源", [f"{device_id} {Part.PORT.told(component)}"], by, always=True)
+    ask_about("将请求切断以下电源", [f"{device_id} {AlarmPart.PORT.told(component)}"], by, always=True)
     wanted = command(CommandKind.CUT_OFF, device_id, by.by, by.why, component=component)
     ordered([wanted], by.as_json, False, wait_s)
 
@@ -141,7 +141,7 @@ def orders(device_id: str, as_json: bool) -> None:
 def _details(made: Command) -> str:
     """What else a command says."""
     if made.kind is CommandKind.CUT_OFF and made.component is not None:
-        return f"，{Part.PORT.told(made.component)}"
+        return f"，{AlarmPart.PORT.told(made.component)}"
     return f"，到{local(made.until_ts)}" if made.until_ts else ""
 
 

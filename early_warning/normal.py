@@ -15,7 +15,7 @@ import numpy as np
 from early_warning.arrays import clear_passed, group_counts, group_medians, placed, row_quantiles
 from early_warning.calendar import DAY_HOURS, SHANGHAI_HOURS, day_of, hour_of_day, is_workday
 from early_warning.parameters import RuleParameters
-from early_warning.regression import Line, add, line_of
+from early_warning.regression import FittedLine, add, line_of
 from early_warning.state import NEVER, RING_HOURS, LearnedRows
 
 OVER, UNDER = 0, 1
@@ -72,7 +72,7 @@ class HourView(HourInput):
     doubt: np.ndarray
     is_weather_unknown: np.ndarray
     around: np.ndarray
-    load_line: Line
+    load_line: FittedLine
     is_load_certain: np.ndarray
     unexplained: np.ndarray
     excess: np.ndarray

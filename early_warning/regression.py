@@ -12,7 +12,7 @@ _ALIKE: Final = 12
 """Hours in a row that say the same, so that they count as one [ours]."""
 
 
-class Line(NamedTuple):
+class FittedLine(NamedTuple):
     """y = intercept + slope * x, of m components, float64[m]. `certainty` is r², 0 where nothing is known; `weight` how
     many values it stands for, `deviation_x` how far x usually lies from `mean_x`; `error` is by how much the slope may
     be wrong, inf where nothing is known."""
@@ -26,7 +26,7 @@ class Line(NamedTuple):
     error: np.ndarray
 
 
-def line_of(sums: Mapping[str, np.ndarray], prefix: str) -> Line:
+def line_of(sums: Mapping[str, np.ndarray], prefix: str) -> FittedLine:
     """The line of the sums `prefix_n`, `prefix_x` and so on."""
     n, x, y, xx, xy, yy = (sums[f"{prefix}_{name}"].astype(np.float64) for name in SUMS)
     weight = np.maximum(n, 1e-9)
@@ -40,7 +40,7 @@ def line_of(sums: Mapping[str, np.ndarray], prefix: str) -> Line:
     certainty = np.clip(certainty, 0.0, 1.0)
     left = np.sqrt((1.0 - certainty) * var_y * _ALIKE / weight)
     error = np.where(known, left / np.where(known, np.sqrt(var_x), 1.0), np.inf)
-    return Line(mean_y - slope * mean_x, slope, certainty, n, mean_x, np.sqrt(var_x), error)
+    return FittedLine(mean_y - slope * mean_x, slope, certainty, n, mean_x, np.sqrt(var_x), error)
 
 
 def add(sums: Mapping[str, np.ndarray], prefix: str, x: np.ndarray, y: np.ndarray, memory: float) -> None:

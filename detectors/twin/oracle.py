@@ -326,7 +326,7 @@ class Oracle:
         said, ts, ingest_ts = kinds_said(report.reading.faults), report.ts, report.ingest_ts
         for kind in AlarmKind:
             held, events = device.own.get(kind), list[tuple[AlarmEvent, OwnWord]]()
-            if kind in said and (held is None or (newest and _is_over(held, ingest_ts))):
+            if kind in said and (held is None or (newest and held.is_over(ingest_ts))):
                 events += [(AlarmEvent.SUPERSEDED, replace(held, told_active=False))] if held else []
                 device.own[kind] = OwnWord(ingest_ts, ts)
                 events.append((AlarmEvent.OPENED, device.own[kind]))
@@ -373,11 +373,6 @@ class Oracle:
             for turn, finding in enumerate(found):
                 origin = self.registry.limits.origin(kind, profile, finding.level)
                 yield _alarm(device, report, kind, component, finding, origin, turn, known)
-
-
-def _is_over(one: OwnWord, ingest_ts: int) -> bool:
-    """Whether what comes now is another episode."""
-    return not one.active and ingest_ts - one.recovered_ts >= 24 * HOUR_MS
 
 
 def oracle_events(records: Iterable[Record], limits: LimitTable, keys: bytes = b"key") -> Told:

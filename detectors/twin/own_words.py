@@ -27,6 +27,10 @@ class OwnWord:
     untold: int = 0
     repeats: list[int] = field(default_factory=list)
 
+    def is_over(self, ingest_ts: int) -> bool:
+        """Whether what comes now is another episode."""
+        return not self.active and ingest_ts - self.recovered_ts >= DAY_MS
+
     def comes(self, newest: bool, ingest_ts: int) -> Iterator[AlarmEvent]:
         """A report says it once more."""
         if newest:

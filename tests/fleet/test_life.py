@@ -43,16 +43,16 @@ def as_columns(reports: Reports) -> dict[str, object]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("config", [SMALL, replace(FAULTY, intervals_s=(600.0,))])
-def test_columns_are_those_that_decode_makes_of_the_same_as_json(config: LifeConfig) -> None:
-    life = Life(config)
+@pytest.mark.parametrize("lived", [SMALL, replace(FAULTY, intervals_s=(600.0,))])
+def test_columns_are_those_that_decode_makes_of_the_same_as_json(lived: LifeConfig) -> None:
+    life = Life(lived)
     block = whole(life)
     keys, values = zip(*json_of(block, life.names), strict=True)
     records = Records("emberline.telemetry", 0, np.arange(len(block)), block.ingest_ts, keys, values, [()] * len(block))
     decoded, rejects = decode(records)
     assert rejects == []
     assert as_columns(reports_of(block, life.names)) == as_columns(decoded)
-    assert len(decoded.notes) > 0 or config is not SMALL
+    assert len(decoded.notes) > 0 or lived is not SMALL
     assert len(decoded.marks.report) > 0
 
 
