@@ -19,9 +19,9 @@ _SHORTEST_PERIOD_MS = 10
 class FleetConfig:
     """What to simulate. `start_ts` is epoch ms, UTC.
 
-    `rate` is in reports a second over the whole fleet, without repeats and bad records. `learn_s` is how long the
-    detectors learn a baseline of residual current: the truth depends on it. `share_late` and `share_unregistered` are
-    of devices, `share_swapped` of adjacent pairs, `share_repeated` of records. `faults_per_kind` counts devices for
+    `rate` is in reports a second over the whole fleet, without repeats and bad records. `rise_window_s` is the window
+    within which a rise of residual current is judged: the truth depends on it. `share_late` and `share_unregistered`
+    are of devices, `share_swapped` of adjacent pairs, `share_repeated` of records. `faults_per_kind` counts devices for
     each recipe of `fleet.recipes`. `bad_records` are taken in turn from `fleet.bad.CASES`: not all of them are
     rejected. `huge_record_bytes`, where not 0, adds one of that size.
     """
@@ -39,7 +39,7 @@ class FleetConfig:
     faults_per_kind: int = 2
     bad_records: int = 0
     huge_record_bytes: int = 0
-    learn_s: float = 3_600.0
+    rise_window_s: float = 1_800.0
 
     def __post_init__(self) -> None:
         if self.devices < 1 or self.rate <= 0 or self.seconds <= 0:

@@ -27,7 +27,7 @@ MONITORS_ONLY: Final[tuple[Recipe, ...]] = (
     recipes.near_spike,
     recipes.near_residual,
     recipes.near_hot,
-    recipes.near_slow_rise,
+    recipes.near_rise,
 )
 PILES_TOO: Final[tuple[Recipe, ...]] = (
     recipes.residual_alarm,
@@ -97,7 +97,7 @@ def _stage(
         timeline=timeline,
         period_ms=math.ceil(config.period_ms),
         end_ms=config.end_ts - config.start_ts,
-        learn_ms=int(config.learn_s * 1_000),
+        rise_window_ms=int(config.rise_window_s * 1_000),
         spread=min(spread, 0.999),
         recovers=rng.random() < 0.5,
         rng=rng,

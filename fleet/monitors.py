@@ -17,7 +17,7 @@ from fleet.layout import MONITOR
 _NOT_FITTED_C = -200.0
 _LEAKAGE_NOISE_MA = 3.0
 _TEMPERATURE_NOISE_C = 0.05
-"""After rounding to 0.1, two neighbours differ by 0.2 at most: 0.8 ℃/min over a window of 15 s."""
+"""After rounding to 0.1, two neighbours differ by 0.2 at most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ KEYS: Final = {
     "alarms_raised",
     "alarms_missed",
     "alarms_false",
+    "alarms_provisional",
+    "alarms_withdrawn",
     "devices_registered",
     "devices_reporting",
     "devices_unregistered",

@@ -12,7 +12,7 @@ from fleet import Fleet, FleetConfig
 from fleet.layout import MONITOR, PILE
 from schemas.quantities import BY_NAME
 
-CONFIG = FleetConfig(seed=3, devices=200, rate=100, seconds=60, learn_s=10)
+CONFIG = FleetConfig(seed=3, devices=200, rate=100, seconds=60, rise_window_s=30)
 
 
 def test_one_seed_gives_one_registry_whenever_the_run_begins_and_another_seed_another() -> None:
