@@ -13,6 +13,8 @@ import numpy as np
 _NS_PER_MS = 1_000_000
 _SHORTEST_PERIOD_MS = 10
 """No device of this field reports oftener than its arc detector's fastest burst; it also keeps event times distinct."""
+_LONGEST_PERIOD_MS = 6 * 3_600_000
+"""None reports more seldom (domain.md, What the field really sends)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class FleetConfig:
             raise ValueError("devices, rate and seconds must be above 0")
         if self.period_ms < _SHORTEST_PERIOD_MS:
             raise ValueError(f"{self.devices} devices at {self.rate:g}/s: a device may report every 10 ms at most")
+        if self.period_ms > _LONGEST_PERIOD_MS:
+            raise ValueError(f"{self.devices} devices at {self.rate:g}/s: a device must report every 6 h at least")
         shares = (
             self.share_piles,
             self.share_late,
