@@ -89,7 +89,7 @@ def _creep_rises(stage: FaultStage, low: float, high: float, creep_ms: int) -> b
     over_ms = int(creep_ms * (stage.limits.residual_rise_ma + 10) / (high - low)) + stage.period_ms
     if over_ms + 2 * stage.part_ms <= stage.rise_window_ms:
         return True
-    # What is usual lags behind by a seventh part, too, while that is not over.
+    # What is usual follows the creep, later by the window and the part that is not over yet.
     lags_ma = (high - low) / creep_ms * (stage.rise_window_ms + stage.part_ms)
     return None if lags_ma > stage.limits.residual_rise_ma - 10 else False
 

@@ -26,7 +26,7 @@ ARC = ((10.0, 0.0), (14.0, 0.0))
 MEMORY_MS = 1_200_000
 
 
-class Step(NamedTuple):
+class OracleStep(NamedTuple):
     """A moment, the time since the value before and the time between the two values before that, ms; 0 if not known."""
 
     ts: int
@@ -41,7 +41,7 @@ class Held:
     lasted: list[tuple[int, int]] = field(default_factory=list)
     in_a_row_ms: int = -1
 
-    def confirms(self, holds: bool, step: Step, confirm_s: float) -> bool:
+    def confirms(self, holds: bool, step: OracleStep, confirm_s: float) -> bool:
         window_ms = max(30_000, 2_000 * confirm_s)
         self.lasted = [(ts, ms) for ts, ms in self.lasted if ts > step.ts - window_ms]
         begins = self.in_a_row_ms < 0
@@ -54,7 +54,7 @@ class Held:
 
 
 @dataclass
-class Judge:
+class OracleLatch:
     """One kind of alarm of one component."""
 
     warning: Held = field(default_factory=Held)
@@ -67,7 +67,7 @@ class Judge:
         """Whether a value was over a level a moment ago."""
         return self.first is not None or bool(self.warning.lasted or self.alarm.lasted)
 
-    def step(self, value: float, step: Step, levels: Levels) -> Iterator[Severity]:
+    def step(self, value: float, step: OracleStep, levels: Levels) -> Iterator[Severity]:
         """Every severity that is told, that of a provisional among them."""
         (warning, warning_s), (alarm, alarm_s) = levels
         warned = self.warning.confirms(value >= warning, step, warning_s)
@@ -104,19 +104,19 @@ class OracleDevice:
 
     newest: int = -1
     interval_ms: int = 0
-    judges: dict[tuple[AlarmKind, int], Judge] = field(default_factory=dict)
+    latches: dict[tuple[AlarmKind, int], OracleLatch] = field(default_factory=dict)
     usual: Usual = field(default_factory=Usual)
     means: dict[int, float] = field(default_factory=dict)
 
-    def step(self, ts: int) -> Step:
+    def step(self, ts: int) -> OracleStep:
         """Time goes on. All components are in all reports."""
         elapsed_ms = ts - self.newest if self.newest >= 0 else 0
-        step = Step(ts, elapsed_ms, self.interval_ms)
+        step = OracleStep(ts, elapsed_ms, self.interval_ms)
         self.newest, self.interval_ms = ts, elapsed_ms
         return step
 
-    def judge(self, kind: AlarmKind, component: int) -> Judge:
-        return self.judges.setdefault((kind, component), Judge())
+    def latch(self, kind: AlarmKind, component: int) -> OracleLatch:
+        return self.latches.setdefault((kind, component), OracleLatch())
 
 
 def alarms(reports: Iterable[dict[str, Any]], rise_window_s: float) -> dict[Key, tuple[Severity, int]]:
@@ -136,7 +136,7 @@ def alarms(reports: Iterable[dict[str, Any]], rise_window_s: float) -> dict[Key,
 
 
 def judge(
-    device: OracleDevice, report: dict[str, Any], step: Step, rise_window_s: float
+    device: OracleDevice, report: dict[str, Any], step: OracleStep, rise_window_s: float
 ) -> Iterator[tuple[AlarmKind, int, Severity]]:
     kind = report["device_kind"]
     for component, value in enumerate(report["residual_current_ma"]):
@@ -158,16 +158,16 @@ def judge(
 
 
 def told(
-    device: OracleDevice, kind: AlarmKind, component: int, value: float, step: Step, levels: Levels
+    device: OracleDevice, kind: AlarmKind, component: int, value: float, step: OracleStep, levels: Levels
 ) -> Iterator[tuple[AlarmKind, int, Severity]]:
-    for severity in device.judge(kind, component).step(value, step, levels):
+    for severity in device.latch(kind, component).step(value, step, levels):
         yield kind, component, severity
 
 
-def risen(device: OracleDevice, value: float, step: Step, window_ms: int, limit: float) -> float | None:
+def risen(device: OracleDevice, value: float, step: OracleStep, window_ms: int, limit: float) -> float | None:
     """What a value lies above what was usual, which is not learned from what rises nor while it lasts."""
     usual = device.usual
-    stays = device.judge(AlarmKind.RESIDUAL_CURRENT_RISE, 0).engaged
+    stays = device.latch(AlarmKind.RESIDUAL_CURRENT_RISE, 0).engaged
     if not stays:
         usual.clock_ms += step.elapsed_ms
     part = usual.clock_ms * 6 // window_ms

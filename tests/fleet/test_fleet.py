@@ -214,10 +214,10 @@ def test_a_slow_reading_of_the_rules_finds_exactly_what_was_planted(
     config = FleetConfig(
         seed=seed, devices=devices, rate=rate, seconds=seconds, rise_window_s=rise_window_s, share_late=0.1
     )
-    holds_by_a_slow_reading(Fleet(config))
+    check_by_a_slow_reading(Fleet(config))
 
 
-def holds_by_a_slow_reading(fleet: Fleet) -> None:
+def check_by_a_slow_reading(fleet: Fleet) -> None:
     found = alarms(reports_of(everything(fleet)), fleet.config.rise_window_s)
     assert {key: severity for key, (severity, _) in found.items()} == truth(fleet)
     for alarm in fleet.expected:
@@ -225,7 +225,7 @@ def holds_by_a_slow_reading(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("rise_window_s", [60, 1_800])
-@pytest.mark.parametrize("interval_s", [0.05, 0.3, 10, 11, 30, 120, 121, 300, 600, 1_000, 1_800, 21_600])
+@pytest.mark.parametrize("interval_s", [0.2, 10, 11, 30, 120, 121, 300, 600, 1_000, 1_800, 21_600])
 def test_the_truth_holds_however_often_devices_report(interval_s: float, rise_window_s: float, tmp_path: Path) -> None:
     fleet = Fleet(
         FleetConfig(
@@ -237,7 +237,7 @@ def test_the_truth_holds_however_often_devices_report(interval_s: float, rise_wi
             rise_window_s=rise_window_s,
         )
     )
-    holds_by_a_slow_reading(fleet)
+    check_by_a_slow_reading(fleet)
     assert by_the_twin(fleet, everything(fleet), tmp_path)[0] == truth(fleet)
     assert len(fleet.expected) >= 4
 
