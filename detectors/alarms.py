@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 
-from detectors import channels, late
+from detectors import channels, late, own_words, stuck
+from detectors.device_status import DeviceFaults
+from detectors.inputs import Inputs
+from detectors.kinds import DETECTORS
 from detectors.latch import EVENTS, Elements, Finding
-from detectors.messages import alarm_message, named
+from detectors.messages import alarm_message, named, own_message
 from detectors.registered import whereabouts
 from detectors.rounds import Context, QuantityValues, Round
-from detectors.state import DETECTORS, WATCHING, PartitionState
-from schemas.events import VERSION, Alarm, Severity, alarm_id
-from schemas.quantities import BY_NAME, CODES
+from detectors.state import WATCHING, PartitionState
+from schemas.alarm_kinds import WHOLE, AlarmKind
+from schemas.events import VERSION, Alarm, AlarmEvent, Severity, alarm_id
+from schemas.own_words import kinds_said
+from schemas.quantities import CODES
+
+_OWN: Final = 255
+"""In the place of a detector's number."""
+_KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(AlarmKind)}
 
 
 def watch(shown: list[QuantityValues], taken: Round, context: Context) -> None:
@@ -22,7 +32,8 @@ def watch(shown: list[QuantityValues], taken: Round, context: Context) -> None:
         return
     profile = _profiles(taken.row, context)
     counted = [(one, np.count_nonzero(one.live)) for one in shown]
-    _watch_live([one.only(one.live) if live < len(one.live) else one for one, live in counted], profile, taken, context)
+    live_ones = [one.only(one.live) if live < len(one.live) else one for one, live in counted]
+    _watch_live(live_ones, Inputs(shown, len(taken.row)), profile, taken, context)
     for one, live in counted:
         if live < len(one.live):
             _watch_late(one.only(~one.live), profile, taken, context)
@@ -61,7 +72,9 @@ def _of_components(profile: np.ndarray, one: QuantityValues, taken: Round, state
     return profile
 
 
-def _watch_live(shown: list[QuantityValues], profile: np.ndarray, taken: Round, context: Context) -> None:
+def _watch_live(
+    shown: list[QuantityValues], inputs: Inputs, profile: np.ndarray, taken: Round, context: Context
+) -> None:
     which = np.concatenate([one.which for one in shown])
     ts, own_ts, ingest_ts = taken.ts[which], context.reports.event_ts[taken.report][which], taken.ingest_ts[which]
     tables = context.state.channels
@@ -71,13 +84,32 @@ def _watch_live(shown: list[QuantityValues], profile: np.ndarray, taken: Round, 
         part = slice(begin, begin := begin + len(one.slots))
         if part.start == part.stop:
             continue
+        if one.code in stuck.WATCHED_FOR:
+            _note_stuck(one, passed.step_ms[part], passed.interval_ms[part], taken, context)
         of_values = _of_components(profile[part], one, taken, context.state)
         for number in WATCHING[one.code]:
-            limits = context.limits.rows(DETECTORS[number].kind, of_values)
-            elements = Elements._make((one.slots, one.value, *[column[part] for column in times], limits))
-            findings = DETECTORS[number].detect(context.state.watched[number], elements)
+            detector = DETECTORS[number]
+            chosen, values, others = inputs.of(detector, one)
+            if not len(values):
+                continue
+            limits = context.limits.rows(detector.kind, of_values[chosen])
+            columns = [column[part][chosen] for column in times]
+            elements = Elements._make((one.slots[chosen], values, *columns, limits, others))
+            findings = detector.detect(context.state.watched[number], elements)
             if len(findings.element):
-                _raise_alarms(number, findings.each(), one, taken, context)
+                _raise_alarms(number, findings.of(chosen).each(), one, taken, context)
+
+
+def _note_stuck(
+    one: QuantityValues, step_ms: np.ndarray, interval_ms: np.ndarray, taken: Round, context: Context
+) -> None:
+    """Note which sensors have said the same for a day."""
+    found = stuck.note(one.code, context.state.channels[one.code], one.slots, one.value, step_ms, interval_ms)
+    for word, mask in ((stuck.STUCK, found.stuck), (stuck.OPEN, found.is_open)):
+        for number in mask.nonzero()[0].tolist():
+            report = int(taken.report[one.which[number]])
+            context.stuck.setdefault(report, []).append(stuck.fault(one.code, int(one.component[number]), word))
+            context.odd[report] = True
 
 
 def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, context: Context) -> None:
@@ -92,10 +124,10 @@ def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, contex
     profile = _of_components(profile[shown.which], shown, taken, state)
     times = taken.ts[shown.which], taken.ingest_ts[shown.which], nothing, nothing, nothing, nothing, nothing
     for number in WATCHING[shown.code]:
-        if DETECTORS[number].late:
+        if DETECTORS[number].judges_late:
             limits = context.limits.rows(DETECTORS[number].kind, profile)
             elements = Elements(shown.slots, shown.value, *times, limits)
-            found = late.judge(state.watched[number], elements, points, table)
+            found = late.judge(DETECTORS[number], state.watched[number], elements, points, table)
             _raise_alarms(number, found, shown, taken, context)
 
 
@@ -113,11 +145,11 @@ def _raise_alarms(number: int, found: Iterable[Finding], shown: QuantityValues, 
 
 def _alarm(number: int, one: Finding, row: int, component: int, report: int, ordinal: int, context: Context) -> Alarm:
     reports, state = context.reports, context.state
-    kind, quantity = DETECTORS[number].kind, BY_NAME[DETECTORS[number].quantity]
+    kind, sign = DETECTORS[number].kind, DETECTORS[number].sign
     device_id, test = state.device_ids[row], bool(state.rows["test"][row])
     baseline = None if np.isnan(one.baseline) else one.baseline
     severity, happened, known = Severity(one.severity), EVENTS[one.event], state.known(row)
-    profile = profile_of(row, quantity.code, component, state)
+    profile = profile_of(row, CODES[kind.quantity], component, state)
     origin = context.limits.origin(kind, profile, one.level)
     return Alarm(
         v=VERSION,
@@ -135,7 +167,7 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
         kind=kind,
         device_id=device_id,
         device_kind=state.kind_name(row),
-        quantity=quantity.name,
+        quantity=kind.quantity,
         component=component,
         episode=one.episode,
         event_ts=one.ts,
@@ -144,9 +176,9 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
         detected_ts=context.now,
         by_arrival=bool(reports.by_arrival[report]),
         late=one.late,
-        value=one.value,
-        limit=one.limit,
-        peak=one.peak,
+        value=sign * one.value,
+        limit=sign * one.limit,
+        peak=sign * one.peak,
         baseline=baseline,
         limit_from=origin.document,
         test=test,
@@ -156,14 +188,106 @@ def _alarm(number: int, one: Finding, row: int, component: int, report: int, ord
             severity,
             named(device_id, known),
             component,
-            one.value,
-            one.limit,
+            sign * one.value,
+            sign * one.limit,
             baseline,
             test,
             one.late,
         ),
         source_offset=int(reports.offset[report]),
         source_ordinal=ordinal,
+    )
+
+
+def take_own_words(told: DeviceFaults, number: int, newest: bool, arrived: Round, context: Context) -> DeviceFaults:
+    """Tell what the words of a new report come to that say an alarm. What is told of its device after that."""
+    report, row, reports = int(arrived.report[number]), int(arrived.row[number]), context.reports
+    said = kinds_said(reports.faults.get(report, ()))
+    if not said and not told.own:
+        return told
+    ts, ingest_ts = int(arrived.ts[number]), int(arrived.ingest_ts[number])
+    own, happened = own_words.take(told.own, said, newest, ts, ingest_ts)
+    turns: dict[AlarmKind, int] = {}
+    for one in happened:
+        turns[one.kind] = turn = turns.get(one.kind, -1) + 1
+        context.result.alarms.append(
+            own_alarm(
+                one,
+                row,
+                context.state,
+                word=said.get(one.kind, ""),
+                ts=one.alarm.recovered_ts if one.event is AlarmEvent.RECOVERED else ts,
+                ingest_ts=ingest_ts,
+                by_arrival=bool(reports.by_arrival[report]),
+                late=not newest,
+                source_offset=int(reports.offset[report]),
+                source_ordinal=own_ordinal(max(int(reports.index[report]), 0), one.kind, turn),
+                detected_ts=context.now,
+            )
+        )
+    return told._replace(own=own)
+
+
+def own_ordinal(index: int, kind: AlarmKind, turn: int = 0) -> int:
+    """The ordinal of an event of an alarm by a device's own word: behind those of all detectors."""
+    return index << 16 | _OWN << 8 | _KIND_NUMBERS[kind] << 2 | turn
+
+
+def own_alarm(
+    said: own_words.Said,
+    row: int,
+    state: PartitionState,
+    *,
+    word: str,
+    ts: int,
+    ingest_ts: int,
+    source_offset: int,
+    source_ordinal: int,
+    by_arrival: bool = False,
+    late: bool = False,
+    detected_ts: int = 0,
+    by: str = "",
+    why: str = "",
+) -> Alarm:
+    """An event of an alarm by a device's own `word`."""
+    kind, event, one = said
+    device_id, test, known = state.device_ids[row], bool(state.rows["test"][row]), state.known(row)
+    is_over = event not in (AlarmEvent.OPENED, AlarmEvent.REACTIVATED)
+    severity = Severity.NOTICE if is_over else Severity.ALARM
+    return Alarm(
+        v=VERSION,
+        alarm_id=alarm_id(device_id, WHOLE, kind, one.episode, test),
+        event=event,
+        severity=severity,
+        severity_label=severity.label,
+        severity_highest=Severity.ALARM,
+        active=one.told_active,
+        repeats_untold=one.untold,
+        **whereabouts(known),
+        maintenance=ingest_ts < int(state.rows["maintained_until_ts"][row]),
+        kind=kind,
+        device_id=device_id,
+        device_kind=state.kind_name(row),
+        quantity=kind.quantity,
+        component=WHOLE,
+        episode=one.episode,
+        event_ts=ts,
+        onset_ts=one.onset_ts,
+        ingest_ts=ingest_ts,
+        detected_ts=detected_ts,
+        by_arrival=by_arrival,
+        late=late,
+        value=0.0,
+        limit=0.0,
+        peak=0.0,
+        baseline=None,
+        limit_from=f"设备自报：{word}" if word else "设备自报",
+        test=test,
+        message=own_message(kind, event, severity, named(device_id, known), word, test, late, by, why),
+        source_offset=source_offset,
+        source_ordinal=source_ordinal,
+        by=by,
+        why=why,
     )
 
 

@@ -6,8 +6,8 @@ and durations are each component's, not the device's.
 A duration is the difference of the device's own times of two values that follow one another. That holds where the clock
 is wrong, too, for a clock that was never set still runs; and it holds for kept reports that come in a burst. Where the
 own time stands still, goes back, jumps by over 6 h or hardly moves, the difference of the arrivals is taken instead
-(domain.md, Confirming). Where several reports have the same time, because the clock has a resolution of a minute, they
-share the time to the next one.
+(domain.md, Confirming), and the usual interval where they come all at once. Where several reports have the same time,
+because the clock has a resolution of a minute, they share the time to the next one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from detectors.stuck import SAME
 from detectors.table import Table
 
 CHANNEL: Final = np.dtype(
@@ -29,18 +30,23 @@ CHANNEL: Final = np.dtype(
         ("late", "i4"),
         ("equal", "u2"),
         ("power_on", "i1"),
+        *SAME,
     ]
 )
 """One component. `ts`, `own_ts` and `ingest_ts` are the newest value's moment, its time by the device's clock and its
 arrival, which is 0 while there was none; `interval_ms` is how far apart its values usually are, 0 where that is not
 known: an outage makes it `FAR` times as long at most. `equal` values since the first of that own time have filled
 `filled_ms` by their arrival. `late` says where its late values are (`detectors.late`), 0 for none; `power_on` whether
-the newest value was a power-on value."""
+the newest value was a power-on value. The others are of `detectors.stuck`."""
 
 OWN_MOST_MS: Final = 6 * 3_600_000
 """An own time that jumps by more is of a clock that was set (domain.md, Confirming)."""
 SLOW: Final = 8
 """An own time that goes on by less than an eighth of what arrivals do all but stands still [ours]."""
+KEPT: Final = 4
+"""Values that arrive four times as close together as is usual were kept and handed in at once. Where their device's own
+time does not go on, nothing but the usual interval is left; it is unlearned slowly then, by 1/256 a value, so that 600
+kept ones leave a tenth of it [ours]."""
 COARSE_MS: Final = 60_000
 """Some clocks go by whole minutes, none by more (domain.md, Clocks): one that stands for longer is stuck."""
 GAP_INTERVALS: Final = 3
@@ -88,19 +94,23 @@ def advance(
     elapsed[first] = each[first] = 0
     interval = held["interval_ms"].astype(np.int64)
     known = interval > 0
+    stands = (own == 0) & ~first
+    # Within one time of a coarse clock what was kept comes faster than it was measured: that is no shorter interval.
+    coarse = stands & (filled + arrived <= COARSE_MS)
+    # No clock says how far apart these were measured, so each stands for what is usual.
+    kept = known & ~usable & ~coarse & (KEPT * arrived < interval)
+    elapsed, each = np.where(kept, interval, elapsed), np.where(kept, interval, each)
     gap = known & (each > np.maximum(GAP_INTERVALS * interval, GAP_LEAST_MS))
     most = np.where(known, 2 * interval * (equal * usable + 1), elapsed)
     step = np.where(gap, 0, np.minimum(elapsed, most))
 
-    stands = (own == 0) & ~first
-    # Within one time of a coarse clock what was kept comes faster than it was measured: that is no shorter interval.
-    coarse = stands & (filled + arrived <= COARSE_MS)
     grown = np.where(gap, np.minimum(each, FAR * interval), each)
+    usual = np.maximum(grown, np.where(coarse, interval, interval - interval // 4))
     now = {
         "ts": ts,
         "own_ts": own_ts,
         "ingest_ts": ingest_ts,
-        "interval_ms": np.minimum(np.maximum(grown, np.where(coarse, interval, interval - interval // 4)), _MOST_MS),
+        "interval_ms": np.minimum(np.where(kept, interval - interval // 256, usual), _MOST_MS),
         "filled_ms": np.where(stands, np.minimum(filled + arrived, _MOST_MS), 0),
         "equal": np.where(stands, np.minimum(equal + 1, 65_535), 0),
     }

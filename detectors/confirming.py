@@ -27,8 +27,9 @@ latch has counted since it was engaged."""
 
 
 def stretch_fields(name: str) -> list[tuple[str, str]]:
-    """The fields of a stretch at a level: since when, epoch ms, 0 for none; how long its values have lasted in a row;
-    and how long they lasted in the window that runs and in the one before, all in ms."""
+    """The fields of a stretch at a level: since when, epoch ms, 0 for none; how long its values have lasted in a row, or
+    -1 where the last one was not of them; and how long they lasted in the window that runs and in the one before, in
+    ms."""
     return [(f"{name}_since", "i8"), (f"{name}_ms", "i8"), (f"{name}_now_ms", "i8"), (f"{name}_before_ms", "i8")]
 
 
@@ -53,11 +54,11 @@ def confirms(
     """Note in the fields of a stretch, in place, for how long values have been such as it `holds` of, bool[m], and say
     where that is confirmed, bool[m]: of those that are `fast` by time in a window, of the others in a row."""
     confirmed = np.zeros(len(held), np.bool_)
-    for which, lasts in ((fast, _lasts_within), (~fast, _lasts_in_a_row)):
+    for which, confirms_part in ((fast, _within), (~fast, _in_a_row)):
         if np.count_nonzero(which):
             part = held[which]
             of_part = {field: column[which] for field, column in times.items()}
-            confirmed[which] = lasts(part, name, holds[which], confirm_ms[which], of_part)
+            confirmed[which] = confirms_part(part, name, holds[which], confirm_ms[which], of_part)
             held[which] = part
     return confirmed
 
@@ -68,30 +69,45 @@ def begin_anew(held: np.ndarray, name: str, which: np.ndarray) -> None:
         held[field][which] = 0
 
 
-def _lasts_in_a_row(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarray, times: Times) -> np.ndarray:
-    since = held[f"{name}_since"]
-    goes_on = holds & (since > 0) & ~times["gap"]
-    held[f"{name}_since"] = np.where(goes_on, since, np.where(holds, times["ts"], 0))
-    held[f"{name}_ms"] = lasted = np.where(goes_on, held[f"{name}_ms"] + times["step_ms"], 0)
-    held[f"{name}_now_ms"] = held[f"{name}_before_ms"] = 0
-    confirmed: np.ndarray = holds & ((goes_on & (lasted >= confirm_ms)) | (confirm_ms == 0))
+def lasts(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarray, times: Times) -> np.ndarray:
+    """As `confirms`, of values in a row that must last, however often their components speak."""
+    return _goes_on(held, name, holds, times) & (held[f"{name}_ms"] >= confirm_ms)
+
+
+def _in_a_row(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarray, times: Times) -> np.ndarray:
+    """A second value is enough, but for what must last for minutes."""
+    enough = (confirm_ms <= SELDOM_MS) | (held[f"{name}_ms"] + times["step_ms"] >= confirm_ms)
+    confirmed: np.ndarray = (_goes_on(held, name, holds, times) & enough) | (holds & (confirm_ms == 0))
     return confirmed
 
 
-def _lasts_within(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarray, times: Times) -> np.ndarray:
-    """The window slides over two fixed ones: of the one before counts the share that it still covers."""
+def _goes_on(held: np.ndarray, name: str, holds: np.ndarray, times: Times) -> np.ndarray:
+    """Take values on in the fields of a stretch, in place. Which follow another in a row, bool[m]."""
+    since, lasted = held[f"{name}_since"], held[f"{name}_ms"]
+    goes_on: np.ndarray = holds & (since > 0) & (lasted >= 0) & ~times["gap"]
+    held[f"{name}_since"] = np.where(goes_on, since, np.where(holds, times["ts"], 0))
+    held[f"{name}_ms"] = np.where(goes_on, lasted + times["step_ms"], 0)
+    held[f"{name}_now_ms"] = held[f"{name}_before_ms"] = 0
+    return goes_on
+
+
+def _within(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarray, times: Times) -> np.ndarray:
+    """The window slides over two fixed ones: of the one before counts the share that it still covers. A value stands
+    for the time since the one before, which may lie in both."""
     clock_ms, step_ms, window = times["clock_ms"], times["step_ms"], window_ms(confirm_ms)
+    since, into = held[f"{name}_since"], clock_ms % window
+    begun, lasted = since > 0, held[f"{name}_ms"]
     passed = clock_ms // window - (clock_ms - times["elapsed_ms"]) // window
     now_ms, before_ms = held[f"{name}_now_ms"], held[f"{name}_before_ms"]
     before_ms = np.where(passed == 0, before_ms, np.where(passed == 1, now_ms, 0))
     now_ms = np.where(passed == 0, now_ms, 0)
-    begun = (now_ms > 0) | (before_ms > 0)
     # A first value does not say for how long it has been so.
-    now_ms = now_ms + np.where(holds, np.where(begun, step_ms, 1), 0)
-    since = np.where(begun, held[f"{name}_since"], 0)
-    held[f"{name}_since"] = np.where(holds & (since == 0), times["ts"], since)
-    held[f"{name}_ms"] = np.where(holds & begun, held[f"{name}_ms"] + step_ms, 0)
+    stands_ms = np.where(holds, np.where(begun, step_ms, 1), 0)
+    of_now = np.where(passed == 0, stands_ms, np.minimum(stands_ms, into + ~begun))
+    before_ms, now_ms = np.minimum(before_ms + stands_ms - of_now, window), now_ms + of_now
     held[f"{name}_now_ms"], held[f"{name}_before_ms"] = now_ms, before_ms
-    lasted = now_ms + before_ms * (window - clock_ms % window) // window
-    confirmed: np.ndarray = holds & (lasted >= confirm_ms)
+    is_there = (now_ms > 0) | (before_ms > 0)
+    held[f"{name}_since"] = np.where(holds & ~begun, times["ts"], np.where(is_there, since, 0))
+    held[f"{name}_ms"] = np.where(holds, np.where(begun & (lasted >= 0), lasted + step_ms, 0), -1)
+    confirmed: np.ndarray = holds & (now_ms + before_ms * (window - into) // window >= confirm_ms)
     return confirmed

@@ -7,11 +7,13 @@ overdue-offline (requirement A7). Silence is judged by the log's time and the ar
 The `faults` of a status are the device's own words, from its newest report, and notes of emberline. A note says what is
 wrong with a device, so that nothing stays silently unjudged:
 
-    sensor_fault:QUANTITY[COMPONENT]:REASON   a value that is none (`report_rules.Reason`), or a sensor that was fitted
+    sensor_fault:QUANTITY[COMPONENT]:REASON   a value that is none (`report_rules.Reason`), a sensor that was fitted, or
+                                              one that says the same for a day (stuck, open: `detectors.stuck`)
     not_judged:QUANTITY                       all of it is late, repeated or unusable, or it is sent no more
     no_values                                 reports come without any value
     rejected                                  reports come that cannot be read
     misplaced                                 its reports are in another partition than their key belongs to
+    flapping                                  it has come back from silence `FLAPS` times within a day
     floods                                    more reports come within a minute than are judged of one
     clock_ahead, clock_behind, no_clock, clock_in_seconds, clock_in_microseconds, clock_in_nanoseconds
     unknown_quantity:NAME, unknown_device_kind, components_differ, too_many_components:QUANTITY, no_array:QUANTITY,
@@ -25,6 +27,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from detectors.own_words import OwnAlarm
+from schemas.alarm_kinds import AlarmKind
 from schemas.events import Status
 from schemas.quantities import QUANTITIES
 from schemas.report_rules import Reason
@@ -46,15 +50,20 @@ OVERDUE_AFTER_MS: Final = 6 * 3_600_000
 
 HOLD_MS: Final = 600_000
 """A note stays for so long after it last held: what comes and goes is told once, not with each report [ours]."""
+FLAPS: Final = 6
+FLAPS_MS: Final = 86_400_000
+"""Who comes back so often has a bad link, and each silence of it says little; as often as an alarm may [ours]."""
 MAX_NOTES: Final = 32
 """Notes kept of a device; one with 64 probes off is told of as well by half of them [ours]."""
 
 
 class DeviceFaults(NamedTuple):
-    """What is wrong with a device: its own words, and notes of ours with the arrival at which each last held."""
+    """What is wrong with a device: its own words, notes of ours with the arrival at which each last held, and alarms
+    that are open by its own word."""
 
     words: tuple[str, ...] = ()
     notes: Mapping[str, int] = {}
+    own: Mapping[AlarmKind, OwnAlarm] = {}
 
     @property
     def faults(self) -> list[str]:
@@ -105,7 +114,7 @@ def heard(
     for note in sorted(notes):
         if note in kept or len(kept) < MAX_NOTES:
             kept[note] = ingest_ts
-    return DeviceFaults(told.words if words is None else words, kept)
+    return DeviceFaults(told.words if words is None else words, kept, told.own)
 
 
 def offline_after(default_ms: np.ndarray, interval_ms: np.ndarray) -> np.ndarray:
@@ -114,6 +123,12 @@ def offline_after(default_ms: np.ndarray, interval_ms: np.ndarray) -> np.ndarray
     least = np.maximum(default_ms, interval_ms.astype(np.int64) * 5 // 2)
     after: np.ndarray = np.minimum(least, np.maximum(OFFLINE_MOST_MS, default_ms))
     return after
+
+
+def flaps(returns: np.ndarray, returns_ts: np.ndarray, ingest_ts: np.ndarray) -> np.ndarray:
+    """Which devices come and go, bool[k]: that returned from silence so often since `returns_ts`."""
+    found: np.ndarray = (returns >= FLAPS) & (ingest_ts - returns_ts < FLAPS_MS)
+    return found
 
 
 def silence(

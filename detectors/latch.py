@@ -21,8 +21,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from detectors.confirming import SELDOM_MS, begin_anew, confirms, is_fast, is_seldom, stretch_fields
-from detectors.limits import LimitRows
+from detectors.confirming import SELDOM_MS, begin_anew, confirms, is_fast, is_seldom, lasts, stretch_fields
+from detectors.limit_rows import LimitRows
 from detectors.table import Pool, Table
 from schemas.events import AlarmEvent, Severity
 
@@ -64,6 +64,7 @@ LATCH: Final = np.dtype(
         ("severity", "i1"),
         ("active", "i1"),
         ("told_active", "i1"),
+        ("told_lower", "i1"),
     ]
 )
 """A latch. Of each stretch there are the fields of `confirming.stretch_fields`: of values at or above a level, of
@@ -73,7 +74,8 @@ stretch began, `peak` the worst of the episode. `provisional` is 1 while the nex
 next late one is, else 0; `provisional_ts`, `_episode` and `_value` are its moment, arrival and value.
 
 `severity` is the highest of the open alarm, 0 when none is open; `active` is 1 while its condition holds, and
-`told_active` what the last event said of that. `repeats_ts` are the arrivals at which a recovery or reactivation was
+`told_active` what the last event said of that; `told_lower` is 1 where it told of a warning, though the highest is an
+alarm. `repeats_ts` are the arrivals at which a recovery or reactivation was
 last told, the oldest first, and `repeats_untold` counts those that were not. `normal_ts` is when it last was below its
 limits before the onset, as far as is known, `recovered_ts` when it was normal again; 0 for unknown. Of an active alarm
 that only late values have told of, `late_until_ts` is the time of the last of them and `late_heard_ts` when that
@@ -122,7 +124,8 @@ class Elements(NamedTuple):
 
     `slots` index the detector's state, `limits` are the components' own, `ts` epoch ms, `values` finite float64,
     `ingest_ts` their arrival, `before_ts` the moment of the value before, 0 for a first one. The other times are those
-    of `detectors.channels.Passed`."""
+    of `detectors.channels.Passed`. Of a kind of several inputs `others` are those beside the first, float64[m] each,
+    NaN where there is none."""
 
     slots: np.ndarray
     values: np.ndarray
@@ -134,11 +137,13 @@ class Elements(NamedTuple):
     interval_ms: np.ndarray
     gap: np.ndarray
     limits: LimitRows
+    others: tuple[np.ndarray, ...] = ()
 
     def take(self, which: np.ndarray) -> Elements:
         """The elements `which` (a mask or indices) selects."""
-        *columns, limits = self
-        return Elements._make([*(column[which] for column in columns), limits.take(which)])
+        *columns, limits, others = self
+        beside = tuple(column[which] for column in others)
+        return Elements._make([*(column[which] for column in columns), limits.take(which), beside])
 
 
 class Finding(NamedTuple):
@@ -185,6 +190,10 @@ class Findings(NamedTuple):
     active: np.ndarray
     untold: np.ndarray
 
+    def of(self, chosen: np.ndarray | slice) -> Findings:
+        """The same of the values of which the elements were those that are `chosen`, a slice for all."""
+        return self if isinstance(chosen, slice) else self._replace(element=chosen[self.element])
+
     def each(self) -> Iterator[Finding]:
         """One by one."""
         return map(Finding._make, zip(*(column.tolist() for column in self), strict=True))
@@ -205,6 +214,13 @@ class Watched(Table):
         """Where in `latches` those of `slots` are, 0 for one at rest."""
         entries: np.ndarray = np.abs(self["latch"][slots])
         return entries
+
+    def waits(self, slots: np.ndarray) -> np.ndarray:
+        """Which components have values over a limit that are no alarm yet, bool[m]."""
+        found: np.ndarray = self["latch"][slots] > 0
+        if np.count_nonzero(found):
+            found = found & (self.latches["severity"][self.entries(slots)] == 0)
+        return found
 
     def engage(self, slots: np.ndarray, latches: np.ndarray) -> None:
         """Let the components of `slots`, whose latches are at rest, have these, LATCH[m]."""
@@ -264,7 +280,7 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     onset = np.where(first.confirms, held["provisional_ts"], onset)
     # What is open may be told once more by a first value: that is no other alarm.
     first_again = first.tells & is_open & ~was_active & (reached == 0) & ~first.is_another
-    reached = np.where(first_again, np.where(np.isfinite(limits["warning"]), _WARNING, _ALARM), reached)
+    reached = np.where(first_again, _WARNING, reached)
     onset = np.where(first_again, elements.ts, onset)
     crosses = is_open & ~was_active & (reached > 0)
     superseded = crosses & (held["recovered_ts"] > 0) & (onset - held["recovered_ts"] >= EPISODE_OVER_MS)
@@ -272,7 +288,7 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     begins = (~is_open & (reached > 0)) | superseded
     provisional = first.tells & (reached == 0) & (~is_open | (~was_active & first.is_another)) & ~first.waited
     withdrawn = first.withdraws
-    escalated = is_open & ~superseded & (reached > before)
+    escalated = is_open & ~superseded & ((reached > before) | (told_active & (reached > before - held["told_lower"])))
     worsened = is_open & ~superseded & ~escalated & is_worse & (reached > 0)
     recovers = was_active & is_normal
     comes_back = crosses & ~superseded & ~escalated & ~worsened
@@ -293,6 +309,7 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     tells = begins | escalated | worsened | reactivated
     held["told_active"] = (told_active & ~recovered) | tells
     held["told_value"] = np.where(tells, np.maximum(held["told_value"], values), held["told_value"])
+    held["told_lower"] = np.where(tells, held["severity"] > reached, held["told_lower"])
     begin_anew(held, "worse", tells)
     begin_anew(held, "normal", ~active)
     # A reactivation may be at warning level while the alarm keeps the severity it once reached.
@@ -302,6 +319,10 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     waits = _told_first(held, {PROVISIONAL: provisional, WITHDRAWN: withdrawn}, elements, baseline)
     _note_first(held, provisional, begins | withdrawn, elements)
     found = _findings(happened, held, compared, elements, baseline)
+    if first_again.any() and len(found.element):
+        # Where there is no warning level, a first value is one all the same.
+        most = np.where(first_again[found.element], _WARNING, _ALARM)
+        found = found._replace(severity=np.minimum(found.severity, most))
     state.latches.unpack(entries, held)
     state["latch"][slots] = np.where(_is_quiet(held), -entries, entries)
     state.let_rest(slots[_holds_nothing(held)])
@@ -389,12 +410,12 @@ def _last_all(
     warning_ms, alarm_ms = limits["confirm_warning_ms"], limits["confirm_alarm_ms"]
     is_warning = confirms(held, "warning", values >= limits["warning"], warning_ms, times, fast)
     is_alarm = confirms(held, "alarm", values >= limits["alarm"], alarm_ms, times, fast)
-    is_over = is_open & (values >= WORSE * held["told_value"])
+    is_over = is_open & (values >= worse_than(held["told_value"]))
     worse_ms = np.where(np.isfinite(limits["alarm"]), alarm_ms, warning_ms)
     is_worse = confirms(held, "worse", is_over, worse_ms, times, fast)
     # All is well once it has been so without a break: a single 0 is no recovery.
-    is_under, never = (held["active"] == 1) & (values < limits["recovery"]), np.zeros(len(held), np.bool_)
-    is_normal = confirms(held, "normal", is_under, limits["confirm_recovery_ms"], times, never)
+    is_under = (held["active"] == 1) & (values < limits["recovery"])
+    is_normal = lasts(held, "normal", is_under, limits["confirm_recovery_ms"], times)
     # What reaches a level is live, whoever told of it before.
     held["late_until_ts"] = np.where(values >= limits["lowest"], 0, held["late_until_ts"])
     drained = (held["late_until_ts"] == 0) | (elements.ingest_ts - held["late_heard_ts"] > LATE_DRAINED_MS)
@@ -417,8 +438,14 @@ def _begin(
     peak = np.maximum(held["stretch_peak"], np.where(waited, held["provisional_value"], -np.inf))
     held["episode"] = np.where(begins, episode, held["episode"])
     held["peak"] = np.where(begins, peak, held["peak"])
-    for name in ("recovered_ts", "told_value", "repeats_untold", "repeats_ts"):
+    held["told_value"][begins] = -np.inf
+    for name in ("recovered_ts", "repeats_untold", "repeats_ts"):
         held[name][begins] = 0
+
+
+def worse_than(told_value: Any) -> Any:
+    """From where on a value is worse than was told, float64[m] or a number; values are negative where less is worse."""
+    return told_value * np.where(np.asarray(told_value) >= 0, WORSE, 1 / WORSE)
 
 
 def has_room(repeats_ts: Any, ingest_ts: Any) -> Any:

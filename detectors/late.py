@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from detectors.confirming import SELDOM_MS
+from detectors.detector import Detector
 from detectors.latch import (
     AMENDED,
     BY_NEXT_LATE,
@@ -30,13 +31,13 @@ from detectors.latch import (
     RECOVERED,
     SUPERSEDED,
     WITHDRAWN,
-    WORSE,
     WORSENED,
     Elements,
     Finding,
     Watched,
     has_room,
     with_repeat,
+    worse_than,
 )
 from detectors.table import Pool, Table
 from schemas.events import Severity
@@ -112,17 +113,24 @@ def normal_from(after: Sequence[tuple[int, float]], recovery: float, confirm_ms:
     return 0, np.inf
 
 
-def judge(state: Watched, elements: Elements, points: Pool, channels: Table) -> Iterator[Finding]:
+def judge(detector: Detector, state: Watched, elements: Elements, points: Pool, channels: Table) -> Iterator[Finding]:
     """What late values of different components say, in the order of the elements."""
+    elements = elements._replace(values=_measured(detector, elements.values))
     reaches = elements.values >= elements.limits["lowest"]
-    engaged = state["latch"][elements.slots] != 0
+    engaged = (state["latch"][elements.slots] != 0) & ~np.isnan(elements.values)
     for number in (reaches | engaged).nonzero()[0].tolist():
         entry, latch = int(channels["late"][elements.slots[number]]), _LateLatch(state, elements, number)
-        kept = zip(points["ts"][entry].tolist(), points["value"][entry].tolist(), strict=True)
-        shown = [(ts, value) for ts, value in kept if ts]
+        values = _measured(detector, points["value"][entry])
+        kept = zip(points["ts"][entry].tolist(), values.tolist(), strict=True)
+        shown = [(ts, value) for ts, value in kept if ts and value == value]
         for said in latch.over(shown) if reaches[number] else latch.under(shown):
             yield latch.told(said)
         latch.put()
+
+
+def _measured(detector: Detector, values: np.ndarray) -> np.ndarray:
+    """What of values is compared with limits, NaN where nothing is."""
+    return detector.sign * (values if detector.measure is None else detector.measure(values))
 
 
 class _Said(NamedTuple):
@@ -191,7 +199,7 @@ class _LateLatch:
         if level is not None and comes_back and run.first - held["recovered_ts"] >= EPISODE_OVER_MS:
             yield _Said(SUPERSEDED, self._lowest(), self.ts, self.value)
             yield from self._open(level, run, normal_ts=held["recovered_ts"])
-        elif not held["severity"]:
+        elif not held["severity"] or (level is None and self._is_another()):
             yield from self._first(level, run)
         elif level is not None and level > held["severity"]:
             held["onset_ts"] = min(held["onset_ts"], run.first) if run.first > held["normal_ts"] else held["onset_ts"]
@@ -215,6 +223,11 @@ class _LateLatch:
             held["repeats_ts"] = with_repeat(held["repeats_ts"], self.ingest_ts)
             yield from self._tell(REACTIVATED, level, run, comes_back)
 
+    def _is_another(self) -> bool:
+        """Whether the alarm that is open was normal again for so long that this is of another."""
+        recovered_ts = self.held["recovered_ts"]
+        return not self.held["active"] and 0 < recovered_ts <= self.ts - EPISODE_OVER_MS
+
     def _first(self, level: Severity | None, run: LateRun) -> Iterator[_Said]:
         """There was no alarm."""
         held, limits = self.held, self.limits
@@ -234,7 +247,7 @@ class _LateLatch:
         """Tell what an open alarm has come to; where it comes back, it is active for as long as late values tell."""
         held = self.held
         held["peak"], held["worse_since"] = max(held["peak"], run.peak), 0
-        held["told_value"] = max(held["told_value"], self.value)
+        held["told_value"], held["told_lower"] = max(held["told_value"], self.value), int(held["severity"] > level)
         if comes_back:
             held["active"] = held["told_active"] = 1
         yield _Said(event, level, run.first if event == REACTIVATED else self.ts, self.value)
@@ -257,7 +270,7 @@ class _LateLatch:
 
     def _is_worse(self, points: Sequence[tuple[int, float]]) -> bool:
         """Whether late values confirm that it is worse than was told."""
-        level = WORSE * self.held["told_value"]
+        level = float(worse_than(self.held["told_value"]))
         if not self.held["severity"] or self.value < level:
             return False
         name = "alarm" if np.isfinite(self.limits["alarm"]) else "warning"
@@ -273,6 +286,7 @@ class _LateLatch:
         held["peak"] = max(run.peak, held["stretch_peak"]) if live else run.peak
         held["told_value"], held["worse_since"], held["recovered_ts"], held["repeats_untold"] = self.value, 0, 0, 0
         held["repeats_ts"] = np.zeros_like(held["repeats_ts"])
+        held["told_lower"] = 0
         yield _Said(CONFIRMED if waited else OPENED, level, run.first, self.value)
         if not live:
             yield from self._last(level, run)

@@ -20,9 +20,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import orjson
 
+from detectors.limit_rows import LimitRows
 from detectors.registered import KnownDevice
 from schemas.absences import Absences, AbsencesError, absences
-from schemas.events import AlarmKind, Severity
+from schemas.alarm_kinds import AlarmKind, Rated
+from schemas.events import Severity
 from schemas.limit_sections import BY_OPERATOR, DEFAULTS, LimitsError, LimitsTable, limit_of, merged, read_toml
 from schemas.quantities import DEVICE_KINDS, KIND_CODES
 from schemas.registry import LimitsEntry
@@ -43,23 +45,9 @@ LIMIT: Final = np.dtype(
 """Limits of one alarm kind in one profile. A level that does not exist is +inf; `lowest` is the
 lower of the two, and below `recovery` a value is normal again."""
 
+LEVEL_FIELDS: Final = 4
+"""The first so many are levels."""
 _ABSENT: Final = "absent"
-
-
-class LimitRows:
-    """The limits of m elements, of one alarm kind: `limits["warning"]` is that of each. `profile` is int64[m]."""
-
-    def __init__(self, columns: Mapping[str, np.ndarray], profile: np.ndarray) -> None:
-        self._columns = columns
-        self._profile = profile
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        limit: np.ndarray = self._columns[name][self._profile]
-        return limit
-
-    def take(self, which: np.ndarray) -> LimitRows:
-        """Those of the elements `which` (a mask or indices) selects."""
-        return LimitRows(self._columns, self._profile[which])
 
 
 class LimitOrigin(NamedTuple):
@@ -102,15 +90,16 @@ class LimitTable:
         """The profile of a device of a kind, by its code, of which this is registered; or of one of its components, by
         quantity and number."""
         scopes = list(self._scopes(device_id, device_kind, known, component))
+        rated = _rated(known)
         # Wider scopes are the same wherever they have the same name; those of a device are known by what they say.
-        key = tuple(name or orjson.dumps(section, option=orjson.OPT_SORT_KEYS) for name, section in scopes)
+        key = (rated, *(name or orjson.dumps(section, option=orjson.OPT_SORT_KEYS) for name, section in scopes))
         found = self._profiles.get(key)
         if found is None:
             found = self._profiles[key] = len(self._profiles)
             self._columns = {}
             for kind in AlarmKind:
                 section = _laid_over(self.document["default"][kind], (scope.get(kind) for _, scope in scopes), kind)
-                self._rows[kind].append(limit_of(kind, section))
+                self._rows[kind].append(_times(limit_of(kind, section), rated.get(kind.about.rated, 1.0)))
                 self._origins[kind].append((_origin(section, "warning"), _origin(section, "alarm")))
         return found
 
@@ -152,6 +141,31 @@ class LimitTable:
     def origin(self, kind: AlarmKind, profile: int, severity: int) -> LimitOrigin:
         """Where the limit of this severity comes from."""
         return self._origins[kind][profile][severity == Severity.ALARM]
+
+
+NOMINAL_V: Final = 220.0
+"""What limits of voltages are given for."""
+
+
+class _RatedValues(NamedTuple):
+    """By what the limits of a device are multiplied, infinite where that is not known: then there is no limit."""
+
+    current: float
+    voltage: float
+
+    def get(self, rated: Rated | None, plain: float) -> float:
+        """Of limits that are multiples of this."""
+        return {Rated.CURRENT: self.current, Rated.VOLTAGE: self.voltage, None: plain}[rated]
+
+
+def _rated(known: KnownDevice | None) -> _RatedValues:
+    current_a, nominal_v = (known.rated_current_a, known.nominal_voltage_v) if known else (0.0, 0.0)
+    return _RatedValues(current_a or np.inf, (nominal_v or NOMINAL_V) / NOMINAL_V)
+
+
+def _times(limit: tuple[float, ...], by: float) -> tuple[float, ...]:
+    """A limit whose levels are multiples."""
+    return (*(level * by for level in limit[:LEVEL_FIELDS]), *limit[LEVEL_FIELDS:])
 
 
 def load_limits(path: Path | None = None) -> LimitTable:

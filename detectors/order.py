@@ -4,6 +4,9 @@ any order (domain.md, rule 6), and clocks are wrong.
 A repeat equals one of its device's last `REMEMBERED` reports in time, sequence number and content; a fingerprint is
 kept of each of these. Equal reports that keep coming at the device's interval are no repeats: its clock is stuck.
 
+A clock that is not credible may run all the same. What was kept under it is dated by it, less what it is off by at the
+least: so history is history, in whatever order it is handed in.
+
 The reports of a device whose clock was set back, as after a power loss, would look late until the clock has caught up.
 They are told from old reports that are handed in by their sequence number, which goes on. Without one they are told by
 their pace: they arrive one by one, as far apart as their times are.
@@ -35,6 +38,15 @@ on asking for it: those are of two devices under one id, or of history that is n
 
 STUCK_REPORTS: Final = 3
 """So many equal reports in pace with the usual interval, and the clock is stuck (domain.md, Confirming)."""
+
+CLOCK_RUNS: Final = 8
+CLOCK_JUMP_MS: Final = 6 * 3_600_000
+"""A clock that goes on by less than an eighth of what arrivals do, or by more than 6 h, does not run: as of durations
+(`detectors.channels`)."""
+KEPT_MOST_MS: Final = 7 * 86_400_000
+"""What is dated further back by a clock that is not credible is of a clock that was set: outages are shorter [ours]."""
+CLOCK_FOLLOWS: Final = 1_024
+"""What a clock is off by grows by so small a share of what is seen: clocks may be slow, kept reports are not [ours]."""
 
 _MIX: Final = tuple(np.uint64(number) for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 """The multipliers of splitmix64: every bit of a value changes half of its fingerprint's."""
@@ -113,6 +125,21 @@ def _stuck(rows: Table, devices: np.ndarray, silent_ms: np.ndarray) -> np.ndarra
     rows["equal_ms"][devices] = np.where(together, equal_ms, np.minimum(silent_ms, np.iinfo(np.int32).max))
     stuck: np.ndarray = count >= STUCK_REPORTS
     return stuck
+
+
+def dated(
+    rows: Table, devices: np.ndarray, event_ts: np.ndarray, ingest_ts: np.ndarray, silent_ms: np.ndarray
+) -> np.ndarray:
+    """The moments of new reports of the distinct `devices`, int64[k], whose clocks are not credible: by these, less
+    what they are off by, where they run; else by arrival. What they are off by is noted in `rows`, in place."""
+    own, off = event_ts - rows["own_ts"][devices], ingest_ts - event_ts
+    known, held = rows["has_clock"][devices] == 1, rows["clock_ms"][devices]
+    runs = known & (own > 0) & (own <= CLOCK_JUMP_MS) & (CLOCK_RUNS * own >= silent_ms)
+    kept = known & (own < 0) & (own >= -KEPT_MOST_MS)
+    held = np.where(runs, np.minimum(off, held + (off - held) // CLOCK_FOLLOWS), np.where(kept, held, off))
+    rows["clock_ms"][devices], rows["has_clock"][devices] = held, 1
+    moments: np.ndarray = np.minimum(event_ts + held, ingest_ts)
+    return moments
 
 
 def set_back(

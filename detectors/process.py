@@ -8,6 +8,7 @@ detectors see (`alarms`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -131,10 +132,12 @@ def _process_round(arrived: Round, context: Context) -> None:
     which = taken.report
     new = order.arrive(rows, taken.row, context.prints[which], reports.event_ts[which], taken.silent_ms)
     fresh[fresh] = new
+    arrived = _dated(arrived, fresh, context)
+    taken = arrived.take(fresh)
     result.repeated += len(new) - int(np.count_nonzero(new))
     newest = np.zeros(len(arrived.row), np.bool_)
-    newest[fresh] = _take_on(taken.take(new), context)
-    result.statuses += statuses.tell(arrived, newest, returned, context)
+    newest[fresh] = _take_on(taken, context)
+    result.statuses += statuses.tell(arrived, fresh, newest, returned, context)
 
 
 def _within_flood(arrived: Round, context: Context) -> np.ndarray:
@@ -162,9 +165,31 @@ def _put_online(arrived: Round, context: Context) -> np.ndarray:
     rows["heard_ts"][at] = np.maximum(rows["heard_ts"][at], arrived.ingest_ts)
     returned: np.ndarray = rows["status"][at] != device_status.ONLINE
     if np.count_nonzero(returned):
+        _count_returns(arrived, context)
         rows["since_ts"][at[returned]] = arrived.ingest_ts[returned]
         rows["status"][at[returned]] = device_status.ONLINE
     return returned
+
+
+def _count_returns(arrived: Round, context: Context) -> None:
+    """Note who comes back from silence."""
+    rows, silent = context.state.rows, context.state.rows["status"][arrived.row] >= device_status.OFFLINE
+    at, ingest_ts = arrived.row[silent], arrived.ingest_ts[silent]
+    anew = ingest_ts - rows["returns_ts"][at] >= device_status.FLAPS_MS
+    rows["returns_ts"][at[anew]] = ingest_ts[anew]
+    rows["returns"][at] = np.where(anew, 1, np.minimum(rows["returns"][at].astype(np.int64) + 1, 255))
+
+
+def _dated(arrived: Round, fresh: np.ndarray, context: Context) -> Round:
+    """The reports with their moments, of those that are new and whose clocks are not credible."""
+    reports, rows = context.reports, context.state.rows
+    by_arrival = fresh & reports.by_arrival[arrived.report]
+    rows["has_clock"][arrived.row[fresh & ~by_arrival]] = 0
+    if not np.count_nonzero(by_arrival):
+        return arrived
+    wrong, ts = arrived.take(by_arrival), arrived.ts.copy()
+    ts[by_arrival] = order.dated(rows, wrong.row, reports.event_ts[wrong.report], wrong.ingest_ts, wrong.silent_ms)
+    return replace(arrived, ts=ts)
 
 
 def _take_on(taken: Round, context: Context) -> np.ndarray:
@@ -181,6 +206,7 @@ def _take_on(taken: Round, context: Context) -> np.ndarray:
         rows, taken.row, taken.ts, taken.ingest_ts, reports.seq[taken.report], reports.has_seq[taken.report], ~newest
     )
     if np.count_nonzero(anew):
+        taken = _by_arrival_anew(taken, anew, context)
         _begin_anew(taken.take(anew), context)
         shown = [one._replace(live=one.live | anew[one.which]) for one in shown]
         seen = _seen(shown, len(newest))
@@ -200,6 +226,14 @@ def _take_on(taken: Round, context: Context) -> np.ndarray:
     _note_judged(seen, taken, state)
     alarms.watch(shown, taken, context)
     return newest
+
+
+def _by_arrival_anew(taken: Round, anew: np.ndarray, context: Context) -> Round:
+    """The reports; those whose clocks are not credible and were set back have their arrivals for their moments."""
+    reports, rows = context.reports, context.state.rows
+    wrong = anew & reports.by_arrival[taken.report]
+    rows["clock_ms"][taken.row[wrong]] = taken.ingest_ts[wrong] - reports.event_ts[taken.report[wrong]]
+    return replace(taken, ts=np.where(wrong, taken.ingest_ts, taken.ts))
 
 
 def _shown(found: RoundValues, taken: Round, context: Context) -> Iterator[QuantityValues]:

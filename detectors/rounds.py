@@ -58,7 +58,8 @@ class Result:
 class Context:
     """What all rounds of a piece have in common. `odd`, bool[n], marks the reports about which something is to be
     told, `unfitted` are the marks of watched components that are not fitted, `prints` the reports' fingerprints, and
-    `valued` says which have a value at all. `flooding` gets the reports that are the last to be judged of a minute."""
+    `valued` says which have a value at all. `flooding` gets the reports that are the last to be judged of a minute, and
+    `stuck` what is told of sensors that are stuck, by report."""
 
     reports: Reports
     values: Values
@@ -71,6 +72,7 @@ class Context:
     now: int
     result: Result
     flooding: set[int] = field(default_factory=set)
+    stuck: dict[int, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,67 +10,25 @@ the log's time, that they may be forgotten. A device with an open alarm is never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import Final
 
 import numpy as np
 
-from detectors import (
-    aggregates,
-    arc_fault,
-    channels,
-    device_status,
-    late,
-    residual_current,
-    residual_current_rise,
-    temperature,
-    temperature_rise,
-)
+from detectors import aggregates, channels, device_status, late
 from detectors.control.applied import Applied
 from detectors.device_status import DeviceFaults
-from detectors.latch import Elements, Findings, Watched
+from detectors.kinds import DETECTORS
+from detectors.latch import Watched
 from detectors.limits import LimitTable
 from detectors.log_time import LogTime
 from detectors.order import REMEMBERED
 from detectors.registered import KnownDevice, Registered
 from detectors.table import Pool, Room, Table, grown, runs
-from schemas.events import AlarmKind
 from schemas.quantities import CODES, DEVICE_KINDS, KIND_CODES, QUANTITIES
 from schemas.registry import LimitsEntry
 from schemas.reports import Reports
-
-
-@dataclass(frozen=True, slots=True)
-class Detector:
-    """One detector: what it looks for, in which quantity, the state of one component, and the function that detects.
-
-    `late` says whether late values are judged (`detectors.late.judge`)."""
-
-    kind: AlarmKind
-    quantity: str
-    state: np.dtype
-    detect: Callable[[Watched, Elements], Findings]
-    late: bool
-
-
-DETECTORS: Final = (
-    Detector(AlarmKind.RESIDUAL_CURRENT, "residual_current_ma", residual_current.STATE, residual_current.detect, True),
-    # A rise needs values one after the other, which late ones are not.
-    Detector(
-        AlarmKind.RESIDUAL_CURRENT_RISE,
-        "residual_current_ma",
-        residual_current_rise.STATE,
-        residual_current_rise.detect,
-        False,
-    ),
-    Detector(AlarmKind.TEMPERATURE, "temperature_c", temperature.STATE, temperature.detect, True),
-    Detector(AlarmKind.TEMPERATURE_RISE, "temperature_c", temperature_rise.STATE, temperature_rise.detect, False),
-    Detector(AlarmKind.ARC_FAULT, "arc_half_cycles", arc_fault.STATE, arc_fault.detect, True),
-)
-"""All detectors. The order is part of the positions of events: append, never reorder."""
-
 
 WATCHING: Final = {
     CODES[name]: tuple(number for number, detector in enumerate(DETECTORS) if detector.quantity == name)
@@ -108,6 +66,8 @@ ROW: Final = np.dtype(
         ("valued_ts", "i8"),
         ("since_ts", "i8"),
         ("maintained_until_ts", "i8"),
+        ("returns_ts", "i8"),
+        ("clock_ms", "i8"),
         ("judged_ts", "i8", (len(WATCHING),)),
         ("judged_every_ms", "i4", (len(WATCHING),)),
         ("interval_ms", "i4"),
@@ -121,7 +81,9 @@ ROW: Final = np.dtype(
         ("back_count", "u1"),
         ("equal_count", "u1"),
         ("seq_wait", "u1"),
+        ("returns", "u1"),
         ("has_seq", "i1"),
+        ("has_clock", "i1"),
         ("told", "i1"),
         ("status", "i1"),
         ("device_kind", "i1"),
@@ -131,13 +93,14 @@ ROW: Final = np.dtype(
 """One device. `offset` and `index` are of the last report or order reflected, -1 for none; `newest_ts` is the newest
 moment, `own_ts` and `seq` (meant where `has_seq`) are of its newest report; `heard_ts` is the newest arrival,
 `valued_ts` that of the newest report with a value, `since_ts` when `status` began, `maintained_until_ts` until when
-people are at work at it, 0 for never. By `COLUMN`, `judged_ts` is the arrival of what detectors last saw of a watched
-quantity, or of its first report while they saw none, and `judged_every_ms` how far apart that usually is. `interval_ms`
-is how far apart its reports usually are, `silence_ms` the last silence that was much longer. `in_window` reports came
-in the minute `window` of arrival. `remembered`, `next`, `latest_own_ts`,
-`equal_...`, `seq_wait` and `back_...` are of `detectors.order`; `width` is how many components it has of each quantity;
-`told` whether `PartitionState.told` says anything of it. To change the meaning of a field, give it another name: by its
-name other releases read it from checkpoints."""
+people are at work at it, 0 for never. It came back from silence `returns` times since `returns_ts`. By `COLUMN`,
+`judged_ts` is the arrival of what detectors last saw of a watched quantity, or of its first report while they saw none,
+and `judged_every_ms` how far apart that usually is. `interval_ms` is how far apart its reports usually are,
+`silence_ms` the last silence that was much longer. `in_window` reports came in the minute `window` of arrival.
+`remembered`, `next`, `latest_own_ts`, `equal_...`, `seq_wait`, `back_...`, `clock_ms` and `has_clock` are of
+`detectors.order`; `width` is how many components it has of each quantity; `told` whether `PartitionState.told` says
+anything of it. To change the meaning of a field, give it another name: by its name other releases read it from
+checkpoints."""
 ROW_AT_REST: Final = {"offset": -1, "index": -1, "status": device_status.UNKNOWN}
 """What a new row holds where that is not 0."""
 ROW_AXES: Final = {"width": "quantities", "judged_ts": "watched", "judged_every_ms": "watched"}
@@ -415,4 +378,6 @@ class PartitionState:
                 watched = self.watched[number]
                 is_open = (watched["latch"][slots] != 0) & (watched.latches["severity"][watched.entries(slots)] > 0)
                 found += np.bincount(owner, is_open, len(rows)).astype(np.int64)
+        for number in (self.rows["told"][rows] == 1).nonzero()[0].tolist():
+            found[number] += len(self.told[int(rows[number])].own)
         return found > 0

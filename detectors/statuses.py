@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from detectors import device_status
+from detectors import alarms, device_status
 from detectors.device_status import NO_FAULTS, DeviceFaults
 from detectors.log_time import LogTime
 from detectors.rounds import NOT_FITTED, POWER_ON, WATCHED_CODES, Context, Round
@@ -26,15 +26,19 @@ _OFFLINE_AFTER_MS: Final = np.array([device_status.OFFLINE_AFTER_MS[kind.name] f
 
 
 class _Unjudged(NamedTuple):
-    """What is wrong with devices at the reports of a round, found for all of them at once: bool[k], and bool[k,
-    watched]."""
+    """What is wrong with devices at the reports of a round, found for all of them at once: bool[k] each, but
+    `not_judged`, bool[k, watched]."""
 
     no_values: np.ndarray
     not_judged: np.ndarray
+    flaps: np.ndarray
 
 
-def tell(arrived: Round, newest: np.ndarray, returned: np.ndarray, context: Context) -> list[DeviceStatus]:
-    """Note what is wrong with the devices, and say of which something has changed."""
+def tell(
+    arrived: Round, fresh: np.ndarray, newest: np.ndarray, returned: np.ndarray, context: Context
+) -> list[DeviceStatus]:
+    """Note what is wrong with the devices, and say of which something has changed. `fresh` are the reports that are
+    new, and `newest` those that are their devices' newest, bool[k] each."""
     state, reports = context.state, context.reports
     wrong, lost = _wrong(arrived, context), _lost(arrived, context)
     looked = (
@@ -42,6 +46,7 @@ def tell(arrived: Round, newest: np.ndarray, returned: np.ndarray, context: Cont
         | context.odd[arrived.report]
         | wrong.no_values
         | wrong.not_judged.any(axis=1)
+        | wrong.flaps
     )
     looked[list(lost)] = True
     changed = returned.copy()
@@ -50,11 +55,15 @@ def tell(arrived: Round, newest: np.ndarray, returned: np.ndarray, context: Cont
         notes = [*_notes(report, context), *lost.get(number, ())]
         if wrong.no_values[number]:
             notes.append("no_values")
+        if wrong.flaps[number]:
+            notes.append("flapping")
         notes += [device_status.not_judged(int(WATCHED_CODES[at])) for at in wrong.not_judged[number].nonzero()[0]]
         words = reports.faults.get(report, ()) if newest[number] else None
         before = state.told.get(row, NO_FAULTS)
         told = device_status.heard(before, words, notes, int(arrived.ingest_ts[number]), _measures(report, reports))
-        _put_told(row, told, state)
+        if fresh[number]:
+            told = alarms.take_own_words(told, number, bool(newest[number]), arrived, context)
+        put_told(row, told, state)
         if told.faults != before.faults:
             changed[number] = True
             state.rows["since_ts"][row] = arrived.ingest_ts[number]
@@ -65,7 +74,8 @@ def tell(arrived: Round, newest: np.ndarray, returned: np.ndarray, context: Cont
     ]
 
 
-def _put_told(row: int, told: DeviceFaults, state: PartitionState) -> None:
+def put_told(row: int, told: DeviceFaults, state: PartitionState) -> None:
+    """Have this told of the device of a row."""
     if told == NO_FAULTS:
         state.told.pop(row, None)
     else:
@@ -100,7 +110,7 @@ def _notes(report: int, context: Context) -> list[str]:
         for quantity, component, reason in marks
         if reason not in (NOT_FITTED, POWER_ON)
     ]
-    return [*reports.notes.get(report, ()), *faults, *flood]
+    return [*reports.notes.get(report, ()), *faults, *context.stuck.get(report, ()), *flood]
 
 
 def _wrong(arrived: Round, context: Context) -> _Unjudged:
@@ -115,7 +125,8 @@ def _wrong(arrived: Round, context: Context) -> _Unjudged:
     default_ms, every_ms = _OFFLINE_AFTER_MS[context.state.kinds(at)][:, None], rows["judged_every_ms"][at]
     every_ms = np.where(every_ms > 0, every_ms, device_status.OFFLINE_MOST_MS)
     bound_ms = device_status.offline_after(default_ms, every_ms)
-    return _Unjudged(no_values, (judged_ts > 0) & (arrived.ingest_ts[:, None] - judged_ts > bound_ms))
+    flaps = device_status.flaps(rows["returns"][at], rows["returns_ts"][at], arrived.ingest_ts)
+    return _Unjudged(no_values, (judged_ts > 0) & (arrived.ingest_ts[:, None] - judged_ts > bound_ms), flaps)
 
 
 def _lost(arrived: Round, context: Context) -> dict[int, list[str]]:

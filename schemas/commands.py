@@ -12,9 +12,9 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from schemas.alarm_kinds import WHOLE
 from schemas.events import Ts
 from schemas.published import MAX_NAME, MAX_TEXT, PublishedRecord
-from schemas.quantities import MAX_COMPONENTS
 
 VERSION: Final = 1
 EXPIRES_MS: Final = 600_000
@@ -55,9 +55,9 @@ _LABELS: Final = {
 class Command(PublishedRecord, frozen=True, omit_defaults=True):
     """One order: who gives it (`by`), why, and when by the clock of who gave it (`made_ts`, epoch ms).
 
-    It is for all components of the device, or for `component`, which counts from 0. A reset is for alarms of all kinds,
-    or of `alarm_kind`; with `alarm_id` for that episode alone. `force` resets what is active. `until_ts` is when
-    maintenance ends.
+    It is for all components of the device, or for `component`, which counts from 0, 255 for the device as a whole. A
+    reset is for alarms of all kinds, or of `alarm_kind`; with `alarm_id` for that episode alone. `force` resets what is
+    active. `until_ts` is when maintenance ends.
     """
 
     READS = VERSION
@@ -68,7 +68,7 @@ class Command(PublishedRecord, frozen=True, omit_defaults=True):
     why: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
     made_ts: Ts
     test: bool = False
-    component: Annotated[int, Meta(ge=0, le=MAX_COMPONENTS - 1)] | None = None
+    component: Annotated[int, Meta(ge=0, le=WHOLE)] | None = None
     alarm_kind: Annotated[str, Meta(max_length=64)] = ""
     alarm_id: Annotated[str, Meta(max_length=32)] = ""
     force: bool = False

@@ -20,12 +20,16 @@ from typing import Annotated, Final, Self, TypedDict
 import msgspec
 from msgspec import Meta, Struct
 
+from schemas.alarm_kinds import WHOLE
+from schemas.alarm_kinds import AlarmKind as AlarmKind
 from schemas.quantities import MAX_COMPONENTS
 
 VERSION: Final = 1
 Ts = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]
 """Epoch ms, UTC, 1970 to 2100: a time outside is a mistake, and would open a table partition of its own [ours]."""
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Component = Annotated[int, Meta(ge=0, le=WHOLE)]
+"""Of an alarm: the number of a component, from 0, or `alarm_kinds.WHOLE`."""
 Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 """What a column of Int32 holds."""
 
@@ -41,29 +45,6 @@ class Severity(IntEnum):
     def label(self) -> str:
         """The word users see (domain.md, rule 10)."""
         return ("提示", "警告", "紧急")[self]
-
-
-class AlarmKind(StrEnum):
-    """What an alarm is about. One alarm at most is open per device, component and kind."""
-
-    RESIDUAL_CURRENT = "residual_current"
-    RESIDUAL_CURRENT_RISE = "residual_current_rise"
-    TEMPERATURE = "temperature"
-    TEMPERATURE_RISE = "temperature_rise"
-    ARC_FAULT = "arc_fault"
-
-    @property
-    def label(self) -> str:
-        return _ALARM_LABELS[self]
-
-
-_ALARM_LABELS: Final = {
-    AlarmKind.RESIDUAL_CURRENT: "剩余电流超限",
-    AlarmKind.RESIDUAL_CURRENT_RISE: "剩余电流异常升高",
-    AlarmKind.TEMPERATURE: "温度超限",
-    AlarmKind.TEMPERATURE_RISE: "温升过快",
-    AlarmKind.ARC_FAULT: "故障电弧",
-}
 
 
 class AlarmEvent(StrEnum):
@@ -99,8 +80,8 @@ class AlarmEvent(StrEnum):
 
 _EVENT_LABELS: Final = {
     AlarmEvent.OPENED: "发生",
-    AlarmEvent.PROVISIONAL: "待确认",
-    AlarmEvent.CONFIRMED: "确认",
+    AlarmEvent.PROVISIONAL: "待核实",
+    AlarmEvent.CONFIRMED: "证实",
     AlarmEvent.WITHDRAWN: "撤回",
     AlarmEvent.ESCALATED: "升级",
     AlarmEvent.RECOVERED: "恢复正常",
@@ -156,10 +137,11 @@ class Alarm(StreamEvent, frozen=True):
     reactivation could be told as well; `repeats_untold` counts those that were not. (Events of releases before have
     none of these: there `severity` is the highest, and what is recovered is not active.)
 
-    `component` counts from 0. `episode` is the arrival of the report that opened the alarm, and stays. `onset_ts` is
-    when the value first went over the limit that opened it, as far as is known now; `event_ts` when that happened which
-    this event tells. Both are the device's own time where its clock is credible, else (`by_arrival`) that of arrival.
-    `late` says that a report tells of it which was measured before others that are known already (补报).
+    `component` counts from 0; 255 is the device as a whole, of which its own words are. `episode` is the arrival of the
+    report that opened the alarm, and stays. `onset_ts` is when the value first went over the limit that opened it, as
+    far as is known now; `event_ts` when that happened which this event tells. Both are the device's own time where its
+    clock is credible, else (`by_arrival`) that of arrival. `late` says that a report tells of it which was measured
+    before others that are known already (补报).
 
     `value` is what was compared with `limit`, in the unit of the quantity (for `temperature_rise` in ℃/min); 0 is the
     limit of a level that was switched off while the alarm was open. `peak` is the worst so far, `baseline` the device's
@@ -177,7 +159,7 @@ class Alarm(StreamEvent, frozen=True):
     device_id: str
     device_kind: str
     quantity: str
-    component: Annotated[int, Meta(ge=0, le=MAX_COMPONENTS - 1)]
+    component: Component
     episode: Ts
     event_ts: Ts
     onset_ts: Ts

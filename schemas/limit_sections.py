@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.events import AlarmKind
-from schemas.quantities import BY_NAME
+from schemas.alarm_kinds import AlarmKind
 
 LEVELS: Final = ("warning", "alarm")
 SECONDS: Final = ("confirm_warning_s", "confirm_alarm_s", "confirm_recovery_s", "memory_s", "window_s")
@@ -33,22 +32,9 @@ LABELS: Final[Mapping[str, str]] = {
     "window_s": "计算窗口",
 }
 """What people who read Chinese call a setting."""
-QUANTITY_OF: Final[Mapping[AlarmKind, str]] = {
-    AlarmKind.RESIDUAL_CURRENT: "residual_current_ma",
-    AlarmKind.RESIDUAL_CURRENT_RISE: "residual_current_ma",
-    AlarmKind.TEMPERATURE: "temperature_c",
-    AlarmKind.TEMPERATURE_RISE: "temperature_c",
-    AlarmKind.ARC_FAULT: "arc_half_cycles",
-}
-"""Of which quantity a kind of alarm is."""
 BY_OPERATOR: Final = "set by the operator"
 """The document of a level that names none."""
 DEFAULTS: Final = Path(__file__).with_name("limits.toml")
-_NEEDED: Final[Mapping[AlarmKind, Sequence[str]]] = {
-    AlarmKind.RESIDUAL_CURRENT_RISE: ("window_s",),
-    AlarmKind.TEMPERATURE_RISE: ("memory_s",),
-}
-"""What may not be 0: a level or a mean over no time makes alarms of noise."""
 _LEAST_S: Final = 0.001
 """The least that times are counted by."""
 _MOST: Final = 1e12
@@ -90,20 +76,24 @@ def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 
 
 def limit_of(kind: AlarmKind, section: LimitsTable) -> tuple[float, ...]:
-    """What a whole section comes to, in the order of `detectors.limits.LIMIT`. Raises LimitsError."""
+    """What a whole section comes to, in the order of `detectors.limits.LIMIT`. Raises LimitsError.
+
+    Of a kind of which what lies below is the alarm, levels are negative: so more is worse in all that follows."""
     if unknown := section.keys() - {*LEVELS, *NUMBERS, "settable"}:
         known = ", ".join((*LEVELS, *NUMBERS))
         raise LimitsError(
             f"{min(unknown)!r} is no setting; known are {known}", f"没有名为“{min(unknown)}”的设置；可设：{known}"
         )
-    warning, alarm = (_level(section, name) for name in LEVELS)
+    warning, alarm = (_level(kind, section, name) for name in LEVELS)
+    sign, below = (-1, "below") if kind.about.below else (1, "above")
     if math.isfinite(warning) and warning > alarm:
         raise LimitsError(
-            f"the warning level {warning:g} lies above the alarm level {alarm:g}",
-            f"预警值{warning:g}高于报警值{alarm:g}；预警值不能高于报警值",
+            f"the warning level {sign * warning:g} lies {below} the alarm level {sign * alarm:g}",
+            f"预警值{sign * warning:g}{'低' if kind.about.below else '高'}于报警值{sign * alarm:g}；"
+            f"预警值不能{'低' if kind.about.below else '高'}于报警值",
         )
     numbers = {name: _number(name, section.get(name, 0)) for name in NUMBERS}
-    for name in _NEEDED.get(kind, ()):
+    for name in kind.about.needs:
         if numbers[name] < _LEAST_S:
             raise LimitsError(
                 f"{name} must be {_LEAST_S:g} or more, got {section.get(name, 0)!r}",
@@ -111,7 +101,7 @@ def limit_of(kind: AlarmKind, section: LimitsTable) -> tuple[float, ...]:
             )
     *confirms, memory, window = (round(numbers[name] * 1000) for name in SECONDS)
     lowest, margin = min(warning, alarm), numbers["recovery_margin"]
-    if math.isfinite(lowest) and margin >= lowest:
+    if not kind.about.below and math.isfinite(lowest) and margin >= lowest:
         raise LimitsError(
             f"recovery_margin {margin:g} must lie below the level {lowest:g}, or no value is normal again",
             f"恢复回差（recovery_margin）{margin:g}必须小于最低的限值{lowest:g}，否则任何值都不算恢复",
@@ -119,7 +109,7 @@ def limit_of(kind: AlarmKind, section: LimitsTable) -> tuple[float, ...]:
     return warning, alarm, lowest, lowest - margin, *confirms, memory, window
 
 
-def _level(section: LimitsTable, name: str) -> float:
+def _level(kind: AlarmKind, section: LimitsTable, name: str) -> float:
     given = section.get(name, {})
     if given == {}:
         return math.inf
@@ -136,7 +126,7 @@ def _level(section: LimitsTable, name: str) -> float:
             f"the {name} level {level:g} lies outside what may be set, {low:g} to {high:g}",
             f"{LABELS[name]}（{name}）{level:g}超出可设范围，必须在{low:g}到{high:g}之间",
         )
-    return level
+    return -level if kind.about.below else level
 
 
 def _number(name: str, value: object) -> float:
@@ -152,8 +142,3 @@ def source_of(section: LimitsTable, name: str) -> str:
     """The document that a level of a section comes from."""
     entry = section.get(name, {})
     return str(entry.get("from", BY_OPERATOR)) if isinstance(entry, dict) else BY_OPERATOR
-
-
-def unit_of(kind: AlarmKind) -> str:
-    """The unit of the levels of a kind of alarm."""
-    return BY_NAME[QUANTITY_OF[kind]].unit

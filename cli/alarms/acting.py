@@ -195,7 +195,7 @@ def _taken(found: Sequence[StoredAlarm], wanted: WantedAction, by: GivenBy) -> l
         with registry_database() as engine, writing(engine) as session:
             for one in found:
                 try:
-                    taken.append(act(session, one.subject, wanted._replace(seen=one.seen)))
+                    taken.append(act(session, one.subject, wanted._replace(seen=one.seen, last_event=one.last_event)))
                 except RefusedError as error:
                     reasons.append(f"{one}：{error}")
             if reasons:

@@ -17,10 +17,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 _AREA: Final = re.compile(r"\d{1,12}")
 _SEVERITIES: Final = [one.name.lower() for one in Severity]
 _OPENED: Final = """alarm_id IN (
-    SELECT alarm_id FROM alarm_events WHERE event = 'opened'
+    SELECT alarm_id FROM alarm_events WHERE event IN ('opened', 'confirmed')
         AND ingest_ts >= fromUnixTimestamp64Milli(toInt64(%(since)s))
         AND ingest_ts < fromUnixTimestamp64Milli(toInt64(%(before)s)))"""
-"""Which alarms were opened within a time: it spares those of all other months."""
+"""Which alarms were opened or confirmed within a time: it spares those of all other months."""
 _LATEST_TS: Final = 4_102_444_800_000
 
 
@@ -61,24 +61,44 @@ class AlarmFilter:
 
     def where(self) -> tuple[str, dict[str, Any]]:
         """As SQL, but for `test`, and its parameters."""
-        since, before = self.since or 0, self.before or _LATEST_TS
         severity = None if self.severity is None else int(Severity[self.severity.upper()])
         within = self.since is not None or self.before is not None
         conditions = {
-            "episode >= fromUnixTimestamp64Milli(toInt64(%(since)s))": within,
-            "episode < fromUnixTimestamp64Milli(toInt64(%(before)s))": within,
+            **self._of_all("latched_ts"),
             _OPENED: within and self.every,
-            "startsWith(area, %(area)s)": self.area is not None,
-            "unit_id = %(unit)s": self.unit is not None,
-            "device_id = %(device)s": self.device is not None,
-            "kind = %(kind)s": self.kind is not None,
             "severity_highest >= %(severity)s": severity is not None,
             "NOT acknowledged": self.unacknowledged,
             "active": self.active,
         }
+        return _joined(conditions), self._asked() | {"severity": severity}
+
+    def where_provisional(self) -> tuple[str, dict[str, Any]]:
+        """The same of provisionals: of those that wait, or of every one. Raises OperatorError."""
+        if self.severity is not None or self.unacknowledged or self.active:
+            raise OperatorError(
+                "--severity, --unacknowledged and --active are of alarms, and do not go with --provisional"
+            )
+        return _joined({"state = 'waiting'": not self.every, **self._of_all("episode")}), self._asked()
+
+    def _of_all(self, since_column: str) -> dict[str, bool]:
+        """Conditions that views of both have, and whether they are asked for."""
+        within = self.since is not None or self.before is not None
+        return {
+            f"{since_column} >= fromUnixTimestamp64Milli(toInt64(%(since)s))": within,
+            f"{since_column} < fromUnixTimestamp64Milli(toInt64(%(before)s))": within,
+            "startsWith(area, %(area)s)": self.area is not None,
+            "unit_id = %(unit)s": self.unit is not None,
+            "device_id = %(device)s": self.device is not None,
+            "kind = %(kind)s": self.kind is not None,
+        }
+
+    def _asked(self) -> dict[str, Any]:
         asked = {one.name: getattr(self, one.name) for one in fields(self)}
-        asked |= {"since": since, "before": before, "severity": severity}
-        return " AND ".join(["true", *(one for one, is_asked in conditions.items() if is_asked)]), asked
+        return asked | {"since": self.since or 0, "before": self.before or _LATEST_TS}
+
+
+def _joined(conditions: dict[str, bool]) -> str:
+    return " AND ".join(["true", *(one for one, is_asked in conditions.items() if is_asked)])
 
 
 def filtered(*names_of_end: str) -> Callable[[F], F]:

@@ -1,4 +1,4 @@
-"""Alarms as ClickHouse holds them: what each is about, and its last event."""
+"""Alarms as ClickHouse holds them: what each is about, and its last event. (Provisionals: `cli.alarms.provisional`.)"""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from cli.alarms.filters import AlarmFilter
 from cli.output import label_of
 from common.errors import OperatorError
 from schemas.actions import SeenEvent
+from schemas.alarm_kinds import part_told
 from schemas.events import AlarmKind
 from services.registry.actions import AlarmSubject
 from sinks.clickhouse.service import Service
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _LAST_EVENTS: Final = """
-    SELECT alarm_id, device_id, component, kind, test,
+    SELECT alarm_id, device_id, component, kind, test, event,
         source_topic_id, `partition`, generation, source_offset, source_ordinal
     FROM alarm_events
     WHERE alarm_id IN %(ids)s
@@ -34,8 +35,9 @@ _NUMBERS: Final = (
 )
 _FLAGS: Final = ("test", "maintenance", "late", "active", "acknowledged", "overdue")
 _TIMES: Final = (
-    *("episode", "onset_ts", "opened_ts", "escalated_ts", "recovered_ts", "ended_ts", "first_acknowledged_ts"),
-    *("acknowledged_ts", "muted_until", "first_assigned_ts", "verdict_ts", "due_ts", "handled_ts"),
+    *("episode", "onset_ts", "provisional_ts", "opened_ts", "latched_ts", "escalated_ts", "recovered_ts", "ended_ts"),
+    *("first_acknowledged_ts", "acknowledged_ts", "muted_until", "first_assigned_ts", "verdict_ts", "due_ts"),
+    "handled_ts",
 )
 SEEN: Final = ("last_topic_id", "last_partition", "last_generation", "last_offset", "last_ordinal")
 _NAMES: Final = (*_TEXTS, *_NUMBERS, *_FLAGS, *_TIMES, *SEEN)
@@ -61,15 +63,17 @@ _ACTIONS: Final = """
 
 
 class StoredAlarm(NamedTuple):
-    """An alarm, and the position of its last event. `more` is what else a person sees of it."""
+    """An alarm, or what is provisional; its last event and the position of that. `more` is what else a person sees of
+    it."""
 
     subject: AlarmSubject
     seen: SeenEvent
     more: str = ""
+    last_event: str = ""
 
     def __str__(self) -> str:
         subject = self.subject
-        about = f"{subject.device_id} 第{subject.component + 1}路 {label_of(AlarmKind, subject.kind)}"
+        about = f"{subject.device_id} {part_told(subject.kind, subject.component)} {label_of(AlarmKind, subject.kind)}"
         return f"{subject.alarm_id}  {about}{'（测试）' * subject.test}{self.more}"
 
 
@@ -107,7 +111,7 @@ def alarms_by_id(service: Service, ids: Sequence[str]) -> list[StoredAlarm]:
     found = {row[0]: _stored(row) for row in service.query(_LAST_EVENTS, {"ids": tuple(ids)})}
     for text in ids:
         if text not in found:
-            raise _unknown(text)
+            raise unknown(text)
     return [found[text] for text in ids]
 
 
@@ -116,14 +120,15 @@ def _check(text: str) -> None:
         raise OperatorError(f"{text!r} is no id of an alarm: 32 digits, as `alarm_id` in `emberline alarms --json`")
 
 
-def _unknown(text: str) -> OperatorError:
+def unknown(text: str) -> OperatorError:
+    """What to tell where there is no alarm of an id."""
     return OperatorError(f"ClickHouse holds no alarm {text}; see `emberline alarms list`; a new one takes a second")
 
 
 def newest(service: Service, wanted: AlarmFilter, limit: int) -> list[ListedAlarm]:
     """The newest of the wanted alarms, newest first."""
     where, asked = wanted.where()
-    sql = f"SELECT {_SELECTED} FROM {wanted.view} WHERE {where} AND test = %(test)s ORDER BY episode DESC, alarm_id"  # noqa: S608
+    sql = f"SELECT {_SELECTED} FROM {wanted.view} WHERE {where} AND test = %(test)s ORDER BY latched_ts DESC, alarm_id"  # noqa: S608
     return [_listed(row) for row in service.query(f"{sql} LIMIT {limit}", asked)]
 
 
@@ -134,27 +139,24 @@ def count(service: Service, wanted: AlarmFilter) -> Matching:
     return Matching(*map(int, service.query(sql, asked)[0]))
 
 
-def whole(service: Service, alarm_id: str) -> ListedAlarm:
-    """One alarm. Raises OperatorError where it is not there."""
-    (subject,) = (one.subject for one in alarms_by_id(service, [alarm_id]))
-    asked = {"device": subject.device_id, "alarm": alarm_id}
+def whole(service: Service, stored: StoredAlarm) -> ListedAlarm | None:
+    """One alarm; None for a provisional that was not confirmed."""
+    asked = {"device": stored.subject.device_id, "alarm": stored.subject.alarm_id}
     sql = f"SELECT {_SELECTED} FROM alarms WHERE device_id = %(device)s AND alarm_id = %(alarm)s"  # noqa: S608
     rows = service.query(sql, asked)
-    if not rows:
-        raise _unknown(alarm_id)
-    return _listed(rows[0])
+    return _listed(rows[0]) if rows else None
 
 
-def events_of(service: Service, alarm: ListedAlarm) -> list[dict[str, Any]]:
+def events_of(service: Service, alarm: AlarmSubject) -> list[dict[str, Any]]:
     """What happened to an alarm, in its order, `HISTORY_MOST` events at most."""
     names = ("event", "event_ts", "severity", "value", "peak", "by", "why", "message")
-    return [dict(zip(names, row, strict=True)) for row in service.query(_EVENTS, alarm.fields)]
+    return [dict(zip(names, row, strict=True)) for row in service.query(_EVENTS, alarm._asdict())]
 
 
-def actions_of(service: Service, alarm: ListedAlarm) -> list[dict[str, Any]]:
+def actions_of(service: Service, alarm: AlarmSubject) -> list[dict[str, Any]]:
     """What people did about an alarm, in its order, each once, `HISTORY_MOST` actions at most."""
     names = ("version", "kind", "by", "ts", "why", "until_ts", "to", "verdict")
-    return [dict(zip(names, row, strict=True)) for row in service.query(_ACTIONS, alarm.fields)]
+    return [dict(zip(names, row, strict=True)) for row in service.query(_ACTIONS, alarm._asdict())]
 
 
 def _listed(row: Sequence[Any]) -> ListedAlarm:
@@ -162,6 +164,6 @@ def _listed(row: Sequence[Any]) -> ListedAlarm:
 
 
 def _stored(row: Sequence[object]) -> StoredAlarm:
-    alarm_id, device_id, component, kind, test, *seen = row
+    alarm_id, device_id, component, kind, test, event, *seen = row
     subject = AlarmSubject(str(alarm_id), str(device_id), int(str(component)), str(kind), bool(test))
-    return StoredAlarm(subject, SeenEvent(*seen))  # type: ignore[arg-type]
+    return StoredAlarm(subject, SeenEvent(*seen), last_event=str(event))  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -11,8 +11,8 @@ from cli.alarms.stored import ListedAlarm
 from cli.output import label_of, padded
 from common.times import local
 from schemas.actions import ActionKind, AlarmVerdict
+from schemas.alarm_kinds import part_told
 from schemas.events import AlarmEvent, AlarmKind
-from schemas.limit_sections import unit_of
 from services.registry.codes import KIND_LABELS, PLACE_KINDS
 
 _WIDTHS: Final = (19, 4, 22, 16, 24)
@@ -21,15 +21,20 @@ _HEADINGS: Final = ("发生时间", "级别", "状态", "设备", "单位", "告
 
 def heading() -> str:
     """The line above the list."""
-    return _row((*_HEADINGS, "编号"))
+    return row((*_HEADINGS, "编号"))
 
 
 def line(alarm: ListedAlarm) -> str:
     """One line of the list, its id last."""
     one = alarm.fields
-    about = f"第{one['component'] + 1}路 {label_of(AlarmKind, one['kind'])} {_number(one['peak'])}{_unit(one)}"
-    device, unit = one["device_id"], one["unit_name"] or one["unit_id"] or "（未登记）"
-    return _row((local(one["episode"]), one["severity_label"], state(alarm), device, unit, about, one["alarm_id"]))
+    return row((local(one["latched_ts"]), one["severity_label"], state(alarm), *about(one, one["peak"])))
+
+
+def about(one: Mapping[str, Any], value: float) -> tuple[str, str, str, str]:
+    """Device, unit, what it is about and its id, the last cells of a line."""
+    what = f"{label_of(AlarmKind, one['kind'])} {measured(one, value)}"
+    what = f"{part_told(one['kind'], one['component'])} {what}"
+    return one["device_id"], one["unit_name"] or one["unit_id"] or "（未登记）", what, one["alarm_id"]
 
 
 def state(alarm: ListedAlarm) -> str:
@@ -58,29 +63,40 @@ def as_json(alarm: ListedAlarm) -> dict[str, Any]:
 def lines(alarm: ListedAlarm, events: Sequence[dict[str, Any]], actions: Sequence[dict[str, Any]]) -> Iterator[str]:
     """All of one alarm."""
     one = alarm.fields
-    unit = _unit(one)
+    yield from beginning(one, f"{one['severity_label']} {state(alarm)}")
+    last, peak = measured(one, one["last_value"]), measured(one, one["peak"])
+    yield f"  限值：{measured(one, one['limit'])}（{one['limit_from']}），最近{last}，峰值{peak}"
+    handled = f"，处理于{local(one['handled_ts'])}" if one["handled_ts"] else ""
+    yield f"  应处理：{local(one['due_ts'])}之前{handled}{'，已逾期' if one['overdue'] else ''}"
+    if one["assignee"]:
+        yield f"  负责人：{one['assignee']}"
+    yield from history(one, events, actions)
+
+
+def beginning(one: Mapping[str, Any], how: str) -> Iterator[str]:
+    """Which it is, how it is, and where."""
     yield f"告警 {one['alarm_id']}"
     yield f"  {one['message']}"
-    yield f"  状态：{one['severity_label']} {state(alarm)}"
+    yield f"  状态：{how}"
     kind = KIND_LABELS.get(one["device_kind"], one["device_kind"])
-    yield f"  设备：{one['device_id']} {one['device_name']}（{kind}），第{one['component'] + 1}路"
+    yield f"  设备：{one['device_id']} {one['device_name']}（{kind}），{part_told(one['kind'], one['component'])}"
     if one["unit_id"]:
         place = PLACE_KINDS.get(one["place_kind"], one["place_kind"])
         yield f"  单位：{one['unit_name']}（{one['unit_id']}），{place}，区域{one['area']}，{one['address']}"
         yield f"  运维：{one['organisation_name']}（{one['organisation_id']}）"
     else:
         yield "  单位：设备没有登记"
-    limit, last, peak = (f"{_number(one[name])}{unit}" for name in ("limit", "last_value", "peak"))
-    yield f"  限值：{limit}（{one['limit_from']}），最近{last}，峰值{peak}"
-    handled = f"，处理于{local(one['handled_ts'])}" if one["handled_ts"] else ""
-    yield f"  应处理：{local(one['due_ts'])}之前{handled}{'，已逾期' if one['overdue'] else ''}"
-    if one["assignee"]:
-        yield f"  负责人：{one['assignee']}"
+
+
+def history(
+    one: Mapping[str, Any], events: Sequence[dict[str, Any]], actions: Sequence[dict[str, Any]]
+) -> Iterator[str]:
+    """What happened, and what people did."""
     yield "经过："
     for event in events:
         label = label_of(AlarmEvent, event["event"])
         who = f"，{event['by']}：{event['why']}" if event["by"] else ""
-        yield f"  {local(event['event_ts'])}  {label}  {_number(event['value'])}{unit}{who}"
+        yield f"  {local(event['event_ts'])}  {label}  {measured(one, event['value'])}{who}"
     yield "处置：" if actions else "处置：没有"
     for action in actions:
         yield f"  {local(action['ts'])}  {action['by']}{_done(action)}"
@@ -96,14 +112,12 @@ def _done(action: dict[str, Any]) -> str:
     return f"{label_of(ActionKind, kind)}{details.get(kind, '')}{'：' + action['why'] if action['why'] else ''}"
 
 
-def _unit(one: dict[str, Any]) -> str:
-    unit = unit_of(AlarmKind(one["kind"])) if one["kind"] in set(AlarmKind) else ""
-    return f" {unit}" if unit else ""
+def measured(one: Mapping[str, Any], value: float) -> str:
+    """A value with the unit of what it is about."""
+    unit = AlarmKind(one["kind"]).unit if one["kind"] in set(AlarmKind) else ""
+    return f"{value:.6g}{f' {unit}' if unit else ''}"
 
 
-def _number(value: float) -> str:
-    return f"{value:.6g}"
-
-
-def _row(cells: Sequence[str]) -> str:
+def row(cells: Sequence[str]) -> str:
+    """A line below the heading, of as many cells."""
     return "  ".join([*map(padded, cells, _WIDTHS), *cells[len(_WIDTHS) :]])

@@ -3,7 +3,8 @@
 At most one alarm is open of a device, component and kind, until a person resets it. So the two sides are compared by
 (device, test, component, kind): did each open an alarm in the period, and how severe did it get in it? Some are not
 compared. Where either side opened an alarm before the period, or where the live side has events but no opening in the
-period, the latch was engaged already, and the period says nothing.
+period, the latch was engaged already, and the period says nothing. A provisional is no alarm and not compared; its
+confirmation opens one.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ DIFFERENCES_MOST: Final = 10_000
 """Differences named one by one; beyond that they are only counted [ours]."""
 CATEGORIES: Final = ("same", "only_live", "only_backfill", "other_severity", "not_compared")
 _FOLDED: Final = """
+    WITH event IN ('opened', 'confirmed') AS is_opening
     SELECT device_id, test, component, kind, ingest_ts >= {from_ts} AS within,
-        countIf(live AND event = 'opened') AS live_opened, countIf(NOT live AND event = 'opened') AS found_opened,
+        countIf(live AND is_opening) AS live_opened, countIf(NOT live AND is_opening) AS found_opened,
         maxIf(severity, live) AS live_severity, maxIf(severity, NOT live) AS found_severity,
-        minOrNullIf(onset_ts, live AND event = 'opened') AS live_onset_ts,
-        minOrNullIf(onset_ts, NOT live AND event = 'opened') AS found_onset_ts,
+        minOrNullIf(onset_ts, live AND is_opening) AS live_onset_ts,
+        minOrNullIf(onset_ts, NOT live AND is_opening) AS found_onset_ts,
         argMaxIf(message, (severity, ingest_ts), live) AS live_message,
         argMaxIf(message, (severity, ingest_ts), NOT live) AS found_message
     FROM
@@ -33,6 +35,7 @@ _FOLDED: Final = """
         SELECT false AS live, device_id, test, component, kind, event, severity, onset_ts, ingest_ts, message
         FROM backfill_alarms WHERE run_id = toUUID(%(run)s)
     )
+    WHERE event NOT IN ('provisional', 'withdrawn')
     GROUP BY device_id, test, component, kind, within
 """
 _JUDGED: Final = """

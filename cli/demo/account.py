@@ -55,8 +55,9 @@ SAMPLE_INTERVAL_S: Final = 0.25
 COUNT_INTERVAL_S: Final = 2.0
 BAD_RECORDS: Final = 2 * len(CASES)
 """Two of each case."""
-_TELLING: Final = (AlarmEvent.OPENED, AlarmEvent.PROVISIONAL, AlarmEvent.CONFIRMED, AlarmEvent.ESCALATED)
-"""Events that tell people something new, by which the response is measured."""
+_RAISING: Final = (AlarmEvent.OPENED, AlarmEvent.CONFIRMED, AlarmEvent.ESCALATED)
+"""By these an alarm is raised. A provisional is none until it is confirmed."""
+_NO_ALARM: Final = (AlarmEvent.PROVISIONAL, AlarmEvent.WITHDRAWN)
 
 
 @dataclass(slots=True)
@@ -276,10 +277,11 @@ async def _send_and_settle(
 async def _watch_alarms(settings: Settings, live: Live) -> None:
     async with aclosing(read_all(settings, ALARMS.name)) as values:
         async for value in values:
-            _note_alarm(Alarm.from_json(value), live)
+            note_alarm(Alarm.from_json(value), live)
 
 
-def _note_alarm(alarm: Alarm, live: Live) -> None:
+def note_alarm(alarm: Alarm, live: Live) -> None:
+    """Take down an event that was read back."""
     about = (alarm.device_id, alarm.component, alarm.kind)
     live.messages.append(readable(alarm.message))
     live.newest[alarm.alarm_id], live.seen_at[alarm.alarm_id] = alarm, time.monotonic()
@@ -288,12 +290,11 @@ def _note_alarm(alarm: Alarm, live: Live) -> None:
     if (alarm.alarm_id, alarm.event) in live.told:
         # Whoever takes over sends again what no checkpoint covers; who consumes alarms has known this one before.
         live.repeated += 1
-    elif alarm.event in _TELLING:
+    elif alarm.event == AlarmEvent.PROVISIONAL:
+        live.provisional[alarm.alarm_id] = about
+    elif alarm.event in _RAISING:
         live.told.add((alarm.alarm_id, alarm.event))
-        if alarm.event == AlarmEvent.PROVISIONAL:
-            live.provisional[alarm.alarm_id] = about
-        else:
-            live.alarms[about] = max(live.alarms.get(about, 0), alarm.severity)
+        live.alarms[about] = max(live.alarms.get(about, 0), alarm.severity)
         seen_ts = now_ms()
         response_ms = seen_ts - alarm.event_ts
         live.responses_ms.append(response_ms)
@@ -398,7 +399,7 @@ def _account(fleet: Fleet, service: Service, ids: dict[str, UUID], live: Live) -
         missed=[_told(about) for about in missed],
         false=[_told(about) for about in false],
         unregistered=sorted(reporting - live.places.keys()),
-        message=_shown(live),
+        message=shown_message(live),
         kinds_not_planted=kinds_not_planted(fleet),
     )
     _fill(account, "response_ms", live.responses_ms)
@@ -420,9 +421,10 @@ def _reporting(service: Service, ids: dict[str, UUID]) -> set[str]:
     return {row[0] for row in service.query(sql, {"id": str(ids[TELEMETRY.name])})}
 
 
-def _shown(live: Live) -> str:
+def shown_message(live: Live) -> str:
     """What one alarm says: one of a registered device and of a person's concern, if there is such a one."""
-    found = sorted(live.newest.values(), key=lambda one: (one.device_id in live.places, one.severity_highest))
+    alarms = [one for one in live.newest.values() if one.event not in _NO_ALARM]
+    found = sorted(alarms, key=lambda one: (one.device_id in live.places, one.severity_highest))
     return readable(found[-1].message) if found else ""
 
 

@@ -11,9 +11,11 @@ import orjson
 
 from detectors.checkpoints.layout import OWN
 from detectors.device_status import DeviceFaults
+from detectors.kinds import DETECTORS
 from detectors.latch import LATCH
 from detectors.late import LATE
-from detectors.state import DETECTORS, WATCHING, PartitionState
+from detectors.own_words import as_notes
+from detectors.state import WATCHING, PartitionState
 from detectors.table import Table, runs
 from schemas.quantities import CODES
 
@@ -77,7 +79,7 @@ def _encoded(state: PartitionState, rows: np.ndarray) -> Iterator[tuple[bytes, b
 
 
 def _json_of(told: DeviceFaults) -> bytes:
-    return orjson.dumps([told.words, told.notes])
+    return orjson.dumps([told.words, {**told.notes, **as_notes(told.own)}])
 
 
 def _slices(entries: np.ndarray, counts: np.ndarray) -> list[memoryview]:

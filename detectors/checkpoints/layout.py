@@ -23,9 +23,10 @@ import orjson
 
 from detectors.aggregates import LAST, SPREAD
 from detectors.channels import CHANNEL
+from detectors.kinds import DETECTORS
 from detectors.latch import AT_REST, LATCH
 from detectors.late import LATE
-from detectors.state import DETECTORS, ROW, ROW_AXES
+from detectors.state import ROW, ROW_AXES
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 
 VERSION: Final = 4

@@ -13,10 +13,11 @@ from detectors.checkpoints.encode import BATCH_ROWS, parts_of
 from detectors.checkpoints.layout import KNOWN, OWN, Layout, begins
 from detectors.checkpoints.rows import DAMAGED, CheckpointRows, WrongRows, device_of, taken_apart
 from detectors.checkpoints.translate import differences, translated
+from detectors.kinds import DETECTORS
 from detectors.latch import LATCH
 from detectors.late import LATE, POINTS
 from detectors.order import REMEMBERED
-from detectors.state import COLUMN, DETECTORS, ROW, ROW_AT_REST, WATCHING, PartitionState
+from detectors.state import COLUMN, ROW, ROW_AT_REST, WATCHING, PartitionState
 from schemas.quantities import CODES
 
 UNKNOWN_LAYOUT: Final = "unknown_layout"

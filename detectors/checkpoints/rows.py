@@ -11,6 +11,7 @@ import orjson
 from detectors.checkpoints.encode import ROW_OF, is_row
 from detectors.checkpoints.layout import WORDS_ONLY, Layout, Section
 from detectors.device_status import OVERDUE, UNKNOWN, DeviceFaults, component_of
+from detectors.own_words import from_notes
 from schemas.events import Severity
 from schemas.quantities import MAX_COMPONENTS
 
@@ -187,9 +188,9 @@ def _all_told(layout: Layout, values: Sequence[bytes], ends: Sequence[int]) -> l
 def _told_of(layout: Layout, text: bytes) -> DeviceFaults:
     parsed = orjson.loads(text)
     words, notes = (parsed, {}) if layout.version == WORDS_ONLY else parsed
-    told = DeviceFaults(tuple(words), dict(notes))
-    if not all(type(word) is str for word in told.words) or not all(type(ts) is int for ts in told.notes.values()):
+    if not all(type(word) is str for word in words) or not all(type(ts) is int for ts in notes.values()):
         raise ValueError("it is not words and notes")
+    told = DeviceFaults(tuple(words), *from_notes(notes))
     for note in told.notes:
         component_of(note)
     return told

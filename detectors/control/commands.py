@@ -11,14 +11,18 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from detectors import aggregates, minutes, residual_current_rise, statuses
+from detectors import aggregates, alarms, minutes, statuses
+from detectors.device_status import NO_FAULTS
+from detectors.kinds import DETECTORS, residual_current_rise
 from detectors.limits import LimitTable
 from detectors.messages import named, order_message
+from detectors.own_words import Said
 from detectors.registered import whereabouts
-from detectors.state import COLUMN, DETECTORS, ROW, ROW_AT_REST, PartitionState
+from detectors.state import COLUMN, ROW, ROW_AT_REST, PartitionState
+from schemas.alarm_kinds import WHOLE, AlarmKind
 from schemas.commands import Command, CommandKind
-from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, alarm_id
-from schemas.quantities import BY_NAME, CODES, DEVICE_KINDS
+from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, DeviceStatus, Severity, alarm_id
+from schemas.quantities import CODES, DEVICE_KINDS
 
 _NO_ALARM: Final = "没有符合条件的未复位告警"
 _NO_RISE: Final = "没有未复位的剩余电流异常升高告警，无须确认"
@@ -81,12 +85,15 @@ def _reset(command: Command, row: int, at: OrderAt, state: PartitionState, limit
         for one in _latched(row, command.component, state)
         if command.alarm_kind in ("", one.kind) and command.alarm_id in ("", _id_of(one, row, state))
     ]
-    if not chosen:
+    own = [one for one in _own(row, command, state) if command.alarm_kind in ("", one.kind)]
+    if not chosen and not own:
         return Obeyed(_NO_ALARM)
-    active = [f"第{one.component + 1}路{one.kind.label}" for one in chosen if one.held["active"]]
+    active = [f"{one.kind.about.part.told(one.component)}{one.kind.label}" for one in chosen if one.held["active"]]
+    active += [f"{one.kind.about.part.told(WHOLE)}{one.kind.label}" for one in own if one.alarm.active]
     if active and not command.force:
         return Obeyed(f"告警条件仍然成立（{'、'.join(active)}），不予复位；确需复位请用强制复位（force）并说明原因")
-    return Obeyed(alarms=[_end(one, AlarmEvent.RESET, command, row, at, state, limits) for one in chosen])
+    ended = [_end(one, AlarmEvent.RESET, command, row, at, state, limits) for one in chosen]
+    return Obeyed(alarms=ended + _end_own(own, AlarmEvent.RESET, command, row, at, state))
 
 
 def _accept_rise(command: Command, row: int, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
@@ -108,7 +115,8 @@ def _replace(command: Command, row: int, at: OrderAt, state: PartitionState, lim
         for one in _latched(row, None, state, waiting=True)
         for one, event in _parts(one)
     ]
-    had_faults = row in state.told
+    ended += _end_own(_own(row, command, state), AlarmEvent.CLOSED, command, row, at, state)
+    had_faults = bool(state.told.get(row, NO_FAULTS).faults)
     state.clear(this)
     for name in set(ROW.names or ()) - _KEPT:
         state.rows[name][row] = ROW_AT_REST.get(name, 0)
@@ -150,6 +158,36 @@ def _parts(one: _Latched) -> Iterator[tuple[_Latched, AlarmEvent]]:
         yield one._replace(held={**held, **waits}), AlarmEvent.WITHDRAWN
 
 
+def _own(row: int, command: Command, state: PartitionState) -> list[Said]:
+    """The alarms by a device's own word that a command is about."""
+    if command.component not in (None, WHOLE):
+        return []
+    device_id, test = state.device_ids[row], bool(state.rows["test"][row])
+    held = state.told.get(row, NO_FAULTS).own
+    return [
+        Said(kind, AlarmEvent.OPENED, held[kind])
+        for kind in AlarmKind
+        if kind in held and command.alarm_id in ("", alarm_id(device_id, WHOLE, kind, held[kind].episode, test))
+    ]
+
+
+def _end_own(
+    ended: Sequence[Said], event: AlarmEvent, command: Command, row: int, at: OrderAt, state: PartitionState
+) -> list[Alarm]:
+    """Let alarms by a device's own word be over, and tell it."""
+    told = state.told.get(row, NO_FAULTS)
+    gone = {one.kind for one in ended}
+    statuses.put_told(row, told._replace(own={kind: told.own[kind] for kind in told.own if kind not in gone}), state)
+    return [
+        alarms.own_alarm(
+            Said(one.kind, event, one.alarm._replace(told_active=False)), row, state, word="", ts=at.ingest_ts,
+            ingest_ts=at.ingest_ts, source_offset=at.offset, source_ordinal=alarms.own_ordinal(at.number, one.kind),
+            by=command.by, why=command.why,
+        )
+        for one in ended
+    ]  # fmt: skip
+
+
 def _id_of(one: _Latched, row: int, state: PartitionState) -> str:
     return alarm_id(state.device_ids[row], one.component, one.kind, one.held["episode"], bool(state.rows["test"][row]))
 
@@ -178,10 +216,10 @@ def _ended(
     limits: LimitTable,
 ) -> Alarm:
     """What is told of an alarm that is over."""
-    held, kind, quantity = one.held, one.kind, BY_NAME[DETECTORS[one.number].quantity]
+    held, kind, sign = one.held, one.kind, DETECTORS[one.number].sign
     test, known = bool(state.rows["test"][row]), state.known(row)
     (device_kind,) = state.kinds(np.array([row])).tolist()
-    profile = limits.profile(state.device_ids[row], device_kind, known, (quantity.name, one.component))
+    profile = limits.profile(state.device_ids[row], device_kind, known, (kind.quantity, one.component))
     origin = limits.origin(kind, profile, held["severity"])
     level = "alarm" if held["severity"] == Severity.ALARM else "warning"
     limit = float(limits.columns[kind][level][profile])
@@ -195,7 +233,7 @@ def _ended(
         kind=kind,
         device_id=device_id,
         device_kind=DEVICE_KINDS[device_kind].name,
-        quantity=quantity.name,
+        quantity=kind.quantity,
         component=one.component,
         episode=held["episode"],
         event_ts=at.ingest_ts,
@@ -204,10 +242,10 @@ def _ended(
         detected_ts=0,
         by_arrival=False,
         late=False,
-        value=held["told_value"],
+        value=sign * held["told_value"],
         # The level may have been switched off while the alarm was open, and JSON has no infinity.
-        limit=limit if np.isfinite(limit) else 0.0,
-        peak=held["peak"],
+        limit=sign * limit if np.isfinite(limit) else 0.0,
+        peak=sign * held["peak"],
         baseline=_baseline(one, state),
         limit_from=origin.document,
         limit_by=origin.by,
@@ -215,7 +253,7 @@ def _ended(
         **whereabouts(known),
         test=test,
         message=order_message(
-            kind, event, named(device_id, known), one.component, held["peak"], test, command.by, command.why
+            kind, event, named(device_id, known), one.component, sign * held["peak"], test, command.by, command.why
         ),
         source_offset=at.offset,
         source_ordinal=at.number << 16 | one.number << 8 | one.component << 2 | (event == AlarmEvent.WITHDRAWN),
@@ -230,10 +268,8 @@ def _ended(
 
 def _baseline(one: _Latched, state: PartitionState) -> float | None:
     """What the values of a component are compared with, where they are compared with any."""
-    watched = state.watched[one.number]
-    if one.kind is AlarmKind.RESIDUAL_CURRENT_RISE:
-        return residual_current_rise.level(watched, one.slot)
-    return float(watched["mean_c"][one.slot]) if one.kind is AlarmKind.TEMPERATURE_RISE else None
+    told = DETECTORS[one.number].baseline
+    return None if told is None else told(state.watched[one.number], one.slot)
 
 
 _BY_KIND: Final[Mapping[CommandKind, Callable[[Command, int, OrderAt, PartitionState, LimitTable], Obeyed]]] = {

@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+
+from detectors.detector import Twin
 from detectors.device_status import OFFLINE_AFTER_MS, OFFLINE_MOST_MS, OVERDUE_AFTER_MS
-from detectors.twin.latches import Level, Rise, Warming
+from detectors.twin.own_words import OwnWord
 from detectors.twin.stretches import Value
-from schemas.events import VERSION, AlarmKind, DeviceStatus, Status
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import VERSION, DeviceStatus, Status
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 from schemas.report_rules import Reading, Reason
 
@@ -26,13 +30,10 @@ MAX_NOTES: Final = 32
 HOUR_MS: Final = 3_600_000
 
 WATCHED: Final = {
-    "residual_current_ma": (AlarmKind.RESIDUAL_CURRENT, AlarmKind.RESIDUAL_CURRENT_RISE),
-    "temperature_c": (AlarmKind.TEMPERATURE, AlarmKind.TEMPERATURE_RISE),
-    "arc_half_cycles": (AlarmKind.ARC_FAULT,),
+    quantity: tuple(kind for kind in AlarmKind if kind.quantity == quantity)
+    for quantity in dict.fromkeys(kind.quantity for kind in AlarmKind if kind.quantity)
 }
-NUMBERS: Final = {kind: number for number, kind in enumerate(kind for kinds in WATCHED.values() for kind in kinds)}
-
-Twin = Level | Rise | Warming
+NUMBERS: Final = {kind: number for number, kind in enumerate(AlarmKind)}
 
 
 @dataclass
@@ -46,6 +47,10 @@ class Channel:
     filled_ms: int = 0
     equal: int = 0
     power_on: bool = False
+    same_value: np.float32 = field(default_factory=lambda: np.float32(0))
+    same_ms: int = 0
+    has_moved: bool = False
+    has_rested: bool = False
     points: list[tuple[int, float]] = field(default_factory=list)
     twins: dict[AlarmKind, Twin] = field(default_factory=dict)
 
@@ -58,19 +63,45 @@ class Channel:
         if first:
             elapsed = each = 0
         known = self.interval_ms > 0
+        stands = own == 0 and not first
+        coarse = stands and self.filled_ms + arrived <= MINUTE_MS
+        kept = known and not usable and not coarse and 4 * arrived < self.interval_ms
+        if kept:
+            elapsed = each = self.interval_ms
         gap = known and each > max(3 * self.interval_ms, 30_000)
         most = 2 * self.interval_ms * (self.equal + 1 if usable else 1) if known else elapsed
         step_ms = 0 if gap else min(elapsed, most)
         passed = Value(value, report.ts, report.ingest_ts, self.ts, elapsed, step_ms, self.interval_ms, gap)
-        stands = own == 0 and not first
+        self._note_same(value, passed.step_ms)
         self.filled_ms = min(self.filled_ms + arrived, 2**31 - 1) if stands else 0
         self.equal = min(self.equal + 1, 65_535) if stands else 0
         grown = min(each, 4 * self.interval_ms) if gap else each
-        if not (stands and self.filled_ms <= MINUTE_MS):
-            self.interval_ms -= self.interval_ms // 4
-        self.interval_ms = min(max(grown, self.interval_ms), 2**31 - 1)
+        if kept:
+            self.interval_ms -= self.interval_ms // 256
+        else:
+            slower = self.interval_ms if coarse else 0
+            usual = max(grown, slower, self.interval_ms - self.interval_ms // 4)
+            self.interval_ms = min(usual, 2**31 - 1)
         self.ts, self.own_ts, self.ingest_ts = report.ts, report.reading.event_ts, report.ingest_ts
         return passed
+
+    def _note_same(self, value: float, step_ms: int) -> None:
+        """Note for how long it has had the same value, as far as 32 bits tell."""
+        now = np.float32(value)
+        if now == self.same_value:
+            self.same_ms = min(self.same_ms + step_ms, 48 * HOUR_MS)
+            return
+        self.has_rested |= self.same_value == 0 and self.same_ms >= HOUR_MS
+        self.same_value, self.same_ms, self.has_moved = now, 0, self.has_moved or now != 0
+
+    def sensor_word(self, quantity: str, interval_ms: int) -> str:
+        """What its sensor is, if it has said the same for a day."""
+        if self.same_ms < 24 * HOUR_MS or interval_ms > 3 * HOUR_MS:
+            return ""
+        at_0 = self.same_value == 0
+        if quantity == "residual_current_ma" and at_0:
+            return "open" if self.has_moved and not self.has_rested else ""
+        return "stuck" if not at_0 or quantity == "temperature_c" else ""
 
 
 @dataclass
@@ -99,10 +130,14 @@ class Device:
     status: Status | None = None
     since_ts: int = 0
     maintained_until_ts: int = 0
+    clock_ms: int | None = None
+    returns: int = 0
+    returns_ts: int = 0
     registered_interval_ms: int = 0
     registered_kind: int | None = None
     words: list[str] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
+    own: dict[AlarmKind, OwnWord] = field(default_factory=dict)
     judged_ts: dict[str, int] = field(default_factory=dict)
     judged_every_ms: dict[str, int] = field(default_factory=dict)
     minutes: dict[int, dict[tuple[str, int], list[tuple[int, float]]]] = field(default_factory=dict)
@@ -127,7 +162,7 @@ class Device:
     def alarmed(self) -> bool:
         """Whether any alarm is open."""
         latches = (twin.latch for channel in self.channels.values() for twin in channel.twins.values())
-        return any(latch.severity is not None for latch in latches)
+        return bool(self.own) or any(latch.severity is not None for latch in latches)
 
 
 @dataclass(frozen=True)
@@ -139,11 +174,12 @@ class TwinReport:
     index: int
     ingest_ts: int
     silent_ms: int = 0
+    dated_ts: int | None = None
 
     @property
     def ts(self) -> int:
         """The moment it is judged by."""
-        return self.reading.ts
+        return self.reading.ts if self.dated_ts is None else self.dated_ts
 
 
 def within_flood(device: Device, ingest_ts: int) -> bool:
@@ -168,6 +204,10 @@ def put_online(device: Device, ingest_ts: int) -> bool:
     device.heard_ts = max(device.heard_ts, ingest_ts)
     if device.status is Status.ONLINE:
         return False
+    if device.status is not None:
+        if ingest_ts - device.returns_ts >= 24 * HOUR_MS:
+            device.returns_ts, device.returns = ingest_ts, 0
+        device.returns = min(device.returns + 1, 255)
     device.status, device.since_ts = Status.ONLINE, ingest_ts
     return True
 
@@ -189,6 +229,21 @@ def repeated(device: Device, report: TwinReport) -> bool:
         device.equal_count = 0
     device.seen = [*device.seen, print_][-REMEMBERED:]
     return False
+
+
+def dated(device: Device, report: TwinReport) -> int | None:
+    """The moment of a new report whose clock is not credible, by that clock, less what it is off by, if it runs."""
+    if not report.reading.by_arrival:
+        device.clock_ms = None
+        return None
+    own, off = report.reading.event_ts - device.own_ts, report.ingest_ts - report.reading.event_ts
+    runs = 0 < own <= 6 * HOUR_MS and 8 * own >= report.silent_ms
+    kept = -7 * 24 * HOUR_MS <= own < 0
+    if device.clock_ms is None or not (runs or kept):
+        device.clock_ms = off
+    elif runs:
+        device.clock_ms = min(off, device.clock_ms + (off - device.clock_ms) // 1_024)
+    return min(report.reading.event_ts + device.clock_ms, report.ingest_ts)
 
 
 def set_back(device: Device, report: TwinReport, behind: bool) -> bool:
@@ -257,6 +312,11 @@ def lost_sensors(device: Device, reading: Reading) -> list[str]:
     ]
     known = (where for where in fitted if where in device.channels and device.channels[where].ingest_ts)
     return [f"sensor_fault:{quantity}[{component}]:not_fitted" for quantity, component in known]
+
+
+def flapping(device: Device, ingest_ts: int) -> list[str]:
+    """The note of a device that comes back from silence again and again."""
+    return ["flapping"] if device.returns >= 6 and ingest_ts - device.returns_ts < 24 * HOUR_MS else []
 
 
 def not_judged(device: Device, ingest_ts: int) -> list[str]:

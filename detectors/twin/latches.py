@@ -48,6 +48,11 @@ class First(NamedTuple):
     late: bool = False
 
 
+def _worse_than(told_value: float) -> float:
+    """Half again as bad; where less is worse, values are negative."""
+    return told_value * (1.5 if told_value >= 0 else 1 / 1.5)
+
+
 def _both(first: float, now: float, limits: Limits) -> Severity:
     """The level that two values reach."""
     return Severity.ALARM if min(first, now) >= limits["alarm"] else Severity.WARNING
@@ -73,6 +78,7 @@ class Latch:
         self.active = self.told_active = False
         self.late_until_ts = self.late_heard_ts = self.normal_ts = 0
         self.first: First | None = None
+        self.again = False
         self._begin(None, 0, 0)
 
     def _begin(self, severity: Severity | None, onset_ts: int, episode: int) -> None:
@@ -81,7 +87,8 @@ class Latch:
         self.onset_ts, self.episode = onset_ts, episode
         self.recovered_ts = self.untold = 0
         self.repeats: list[int] = []
-        self.told_value = 0.0
+        self.told_value = -math.inf
+        self.told_level: Severity | None = None
         self.peak = -math.inf
         self.worse.end()
 
@@ -103,45 +110,60 @@ class Latch:
 
     def step(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
         """Move on by one live value."""
+        over = one.value >= limits["lowest"]
+        if (self.rests or self.quiet) and not over:
+            return
         if self.rests:
-            if one.value < limits["lowest"]:
-                return
             self.rest()
             self.normal_ts = one.before_ts
             one = one._replace(elapsed_ms=0)
-        if self.quiet and one.value < limits["lowest"]:
-            return
-        begins = one.value >= limits["lowest"] and (not self.over or one.gap)
-        self.stretch_peak = one.value if begins else max(self.stretch_peak, one.value)
+        self.stretch_peak = one.value if over and (not self.over or one.gap) else max(self.stretch_peak, one.value)
         self.peak = max(self.peak, one.value)
         self.clock_ms += one.elapsed_ms
         reached = self._reached(one, limits)
-        if one.value >= limits["lowest"]:
-            self.late_until_ts = 0
+        self.late_until_ts = 0 if over else self.late_until_ts
         worse = self._worse(one, limits)
         recovers = self._recovers(one, limits)
         onset = self.stretches[reached].since or 0 if reached is not None else 0
+        self.again = False
+        reached, onset, told = self._with_first(one, reached, onset, limits)
+        if told is not None:
+            yield told
+        if told is None or told.event is not AlarmEvent.WITHDRAWN:
+            yield from self._told_all(one, reached, onset, worse, recovers, limits)
+        if not self.active:
+            self.normal.end()
+
+    def _with_first(
+        self, one: Value, reached: Severity | None, onset: int, limits: Limits
+    ) -> tuple[Severity | None, int, TwinFinding | None]:
+        """What a first value before, or this as one, makes of what is reached and since when; what is told of it."""
         first, over = self.first, one.value >= limits["lowest"]
         if first is not None and not first.late and over:
-            reached, onset = _both(first.value, one.value, limits), first.ts
-        elif first is not None and not over and (not first.late or one.ingest_ts - self.late_heard_ts > 600_000):
+            return _both(first.value, one.value, limits), first.ts, None
+        if first is not None and not over and (not first.late or one.ingest_ts - self.late_heard_ts > 600_000):
             self.first = None
-            yield self._first_told(AlarmEvent.WITHDRAWN, first, one, limits)
-            return
-        elif reached is None and over and one.is_seldom and _is_short(one.value, limits):
-            another = self.recovered_ts > 0 and one.ts - self.recovered_ts >= DAY_MS
-            if first is None and (self.severity is None or (not self.active and another)):
-                self.first = First(one.ts, one.ingest_ts, one.value)
-                yield self._first_told(AlarmEvent.PROVISIONAL, self.first, one, limits)
-            elif self.severity is not None and not self.active and not another:
-                reached, onset = Severity.WARNING if limits["warning"] < math.inf else Severity.ALARM, one.ts
+            return None, 0, self._first_told(AlarmEvent.WITHDRAWN, first, one, limits)
+        if reached is not None or not one.is_seldom or not _is_short(one.value, limits):
+            return reached, onset, None
+        another = self.recovered_ts > 0 and one.ts - self.recovered_ts >= DAY_MS
+        if first is None and (self.severity is None or (not self.active and another)):
+            self.first = First(one.ts, one.ingest_ts, one.value)
+            return None, 0, self._first_told(AlarmEvent.PROVISIONAL, self.first, one, limits)
+        if self.severity is not None and not self.active and not another:
+            self.again = True
+            return Severity.WARNING, one.ts, None
+        return None, 0, None
+
+    def _told_all(
+        self, one: Value, reached: Severity | None, onset: int, worse: bool, recovers: bool, limits: Limits
+    ) -> Iterator[TwinFinding]:
         level = reached if reached is not None else Severity.WARNING
         for event in self._events(one, reached, onset, worse, recovers, limits):
             ts = self.recovered_ts if event is AlarmEvent.RECOVERED else one.ts
             told_level = Severity.WARNING if event is AlarmEvent.SUPERSEDED else level
-            yield self._told(event, told_level, one.value, ts, limits)
-        if not self.active:
-            self.normal.end()
+            told = self._told(event, told_level, one.value, ts, limits)
+            yield told._replace(severity=min(told.severity, Severity.WARNING)) if self.again else told
 
     def _reached(self, one: Value, limits: Limits) -> Severity | None:
         reached = None
@@ -152,14 +174,14 @@ class Latch:
         return reached
 
     def _worse(self, one: Value, limits: Limits) -> bool:
-        holds = self.severity is not None and one.value >= 1.5 * self.told_value
+        holds = self.severity is not None and one.value >= _worse_than(self.told_value)
         confirm_ms = limits["confirm_alarm_ms" if limits["alarm"] < math.inf else "confirm_warning_ms"]
         return self.worse.confirms(holds, one, confirm_ms, self.clock_ms)
 
     def _recovers(self, one: Value, limits: Limits) -> bool:
         """Whether the condition of an active alarm is over, which takes two normal values or more."""
         holds = self.active and one.value < limits["recovery"]
-        if not self.normal.in_a_row(holds, one, limits["confirm_recovery_ms"], self.clock_ms):
+        if not self.normal.lasts(holds, one, limits["confirm_recovery_ms"]):
             return False
         return self.late_until_ts == 0 or one.ingest_ts - self.late_heard_ts > 600_000
 
@@ -205,8 +227,10 @@ class Latch:
             self._begin(reached, onset, first.episode if first else one.ingest_ts)
             self.peak = max(self.stretch_peak, first.value if first else -math.inf)
             event = AlarmEvent.CONFIRMED if first else AlarmEvent.OPENED
-        elif reached > self.severity:
-            self.severity = reached
+        elif reached > self.severity or (
+            self.told_active and self.told_level is not None and reached > self.told_level
+        ):
+            self.severity = max(self.severity, reached)
             event = AlarmEvent.ESCALATED
         elif worse:
             event = AlarmEvent.WORSENED
@@ -218,6 +242,7 @@ class Latch:
         self.active = True
         if event is not None:
             self.told_active, self.told_value = True, max(self.told_value, one.value)
+            self.told_level = reached
             self.worse.end()
             yield event
 
@@ -265,6 +290,10 @@ class Latch:
             if level is not None:
                 yield from self._late_open(one, level, run, points, limits)
             elif self.first is None and _is_short(one.value, limits):
+                self.first, self.late_heard_ts = First(one.ts, one.ingest_ts, one.value, late=True), one.ingest_ts
+                yield self._first_told(AlarmEvent.PROVISIONAL, self.first, one, limits, late=True)
+        elif level is None and not self.active and 0 < self.recovered_ts <= one.ts - DAY_MS:
+            if self.first is None and _is_short(one.value, limits):
                 self.first, self.late_heard_ts = First(one.ts, one.ingest_ts, one.value, late=True), one.ingest_ts
                 yield self._first_told(AlarmEvent.PROVISIONAL, self.first, one, limits, late=True)
         elif level is not None and not self.active and run[0][0] > self.recovered_ts:
@@ -344,7 +373,7 @@ class Latch:
         return None, run
 
     def _late_worse(self, one: Value, points: list[Point], limits: Limits) -> bool:
-        level = 1.5 * self.told_value
+        level = _worse_than(self.told_value)
         if self.severity is None or one.value < level:
             return False
         name = "alarm" if limits["alarm"] < math.inf else "warning"
@@ -357,7 +386,7 @@ class Latch:
             self.peak = max(self.peak, one.value)
         else:
             self.peak = max(self.peak, *(value for _, value in run))
-            self.told_value = max(self.told_value, one.value)
+            self.told_value, self.told_level = max(self.told_value, one.value), level
             self.worse.end()
         return self._told(event, level, one.value, ts, limits, late=True)
 
@@ -370,7 +399,7 @@ class Latch:
         before = points.index(run[0])
         self.normal_ts = max(points[before - 1][0] if before else 0, normal_ts)
         self.peak = max(self.stretch_peak if live else -math.inf, *(value for _, value in run))
-        self.told_value = one.value
+        self.told_value, self.told_level = one.value, level
         event = AlarmEvent.CONFIRMED if first else AlarmEvent.OPENED
         yield self._told(event, level, one.value, run[0][0], limits, late=True)
         if not live:
@@ -421,6 +450,11 @@ class Level:
 
     latch: Latch = field(default_factory=Latch)
 
+    @property
+    def baseline(self) -> float | None:
+        """It is compared with nothing of its own."""
+        return None
+
     def step(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
         """A live value."""
         yield from self.latch.step(one, limits)
@@ -428,87 +462,3 @@ class Level:
     def late(self, one: Value, points: list[Point], limits: Limits) -> Iterator[TwinFinding]:
         """A late value."""
         return self.latch.late(one, points, limits)
-
-
-class Rise:
-    """The latch on a sudden rise over a component's own level, which is what was usual in six parts of a window."""
-
-    def __init__(self) -> None:
-        self.latch = Latch()
-        self.clock_ms = 0
-        self.running: list[float] = []
-        self.means: list[float | None] = [None] * 6
-        self.level: float | None = None
-        self.accepted_ma = 0.0
-
-    @property
-    def baseline(self) -> float:
-        """What values are compared with."""
-        return max(self.level or 0.0, self.accepted_ma)
-
-    def step(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
-        """A live value."""
-        stays = not self.latch.rests and not self.latch.quiet
-        if not stays:
-            self._let_pass(one.elapsed_ms, max(limits["window_ms"] // 6, 1))
-        baseline = self.baseline
-        rise, judged = one.value - baseline, self.level is not None
-        if not stays and not (judged and rise >= limits["lowest"]):
-            self.running.append(one.value)
-        if judged:
-            for finding in self.latch.step(one._replace(value=rise), limits):
-                yield finding._replace(baseline=baseline)
-
-    def _let_pass(self, elapsed_ms: int, part_ms: int) -> None:
-        before = self.clock_ms // part_ms
-        self.clock_ms += elapsed_ms
-        now = self.clock_ms // part_ms
-        if now == before:
-            return
-        self.means[before % 6] = _mean(self.running)
-        for part in range(before + 1, min(now, before + 7)):
-            self.means[part % 6] = None
-        self.running = []
-        means = sorted(mean for mean in self.means if mean is not None)
-        self.level = means[1] if len(means) >= 2 else None
-
-    def accept(self, risen_ma: float) -> None:
-        """A person accepts a rise of so much."""
-        self.accepted_ma = self.baseline + risen_ma
-
-    def late(self, one: Value, points: list[Point], limits: Limits) -> Iterator[TwinFinding]:
-        """A rise needs values one after the other."""
-        return iter(())
-
-
-def _mean(values: list[float]) -> float | None:
-    total = 0.0
-    for value in values:
-        total += value  # sum() would compensate, the arrays do not
-    return total / len(values) if values else None
-
-
-class Warming:
-    """The latch on what a temperature lies above its own running mean."""
-
-    def __init__(self) -> None:
-        self.latch = Latch()
-        self.mean: float | None = None
-
-    @property
-    def baseline(self) -> float:
-        """What an order that ends its alarm tells."""
-        return self.mean or 0.0
-
-    def step(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
-        """A live value."""
-        before = one.value if self.mean is None else self.mean
-        most = 2 * limits["lowest"]
-        over = max(-most, min(one.value - before, most))
-        self.mean = before + over * (one.elapsed_ms / max(limits["memory_ms"] + one.elapsed_ms, 1))
-        for finding in self.latch.step(one._replace(value=one.value - self.mean), limits):
-            yield finding._replace(baseline=self.mean)
-
-    def late(self, one: Value, points: list[Point], limits: Limits) -> Iterator[TwinFinding]:
-        """A rise needs values one after the other."""
-        return iter(())

@@ -8,7 +8,7 @@ changed in both. Tests and the demo hold one against the other; nothing else use
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, TypeVar
@@ -19,6 +19,7 @@ import orjson
 from msgspec import structs
 
 from detectors.device_status import MISPLACED
+from detectors.kinds import DETECTORS
 from detectors.limits import LimitOrigin, LimitTable
 from detectors.messages import alarm_message, named
 from detectors.registered import KnownDevice
@@ -30,9 +31,10 @@ from detectors.twin.devices import (
     WATCHED,
     Channel,
     Device,
-    Twin,
     TwinReport,
+    dated,
     first_not_judged,
+    flapping,
     floods,
     lost_sensors,
     not_judged,
@@ -48,13 +50,17 @@ from detectors.twin.devices import (
     values_of,
     within_flood,
 )
-from detectors.twin.latches import Level, Rise, TwinFinding, Warming
+from detectors.twin.inputs import seen, seen_late
+from detectors.twin.latches import TwinFinding
 from detectors.twin.minutes import closed, count
+from detectors.twin.own_words import OwnWord, own_event
 from detectors.twin.registry import TwinRegistry
 from detectors.twin.stretches import Value
+from schemas.alarm_kinds import AlarmKind
 from schemas.control import is_control, opened_control
 from schemas.control_keys import NO_KEYS, ControlKeys
-from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, ControlOutcome, DeviceStatus, alarm_id
+from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, ControlOutcome, DeviceStatus, alarm_id
+from schemas.own_words import kinds_said
 from schemas.quantities import QUANTITIES
 from schemas.records import Headers, Records
 from schemas.rejects import NOT_JUDGED
@@ -65,18 +71,11 @@ from schemas.reports import decode
 CHECK_MS: Final = 5_000
 HOLE_MS: Final = 60_000
 POINTS: Final = 8
+SAME_FOR_A_DAY: Final = ("residual_current_ma", "temperature_c", "voltage_v")
 
 Record = tuple[int, int, bytes | None]
 """Offset, time of arrival, value."""
 E = TypeVar("E", Alarm, Aggregate, DeviceStatus, ControlOutcome)
-
-TWINS: Final[dict[AlarmKind, type[Twin]]] = {
-    AlarmKind.RESIDUAL_CURRENT: Level,
-    AlarmKind.RESIDUAL_CURRENT_RISE: Rise,
-    AlarmKind.TEMPERATURE: Level,
-    AlarmKind.TEMPERATURE_RISE: Warming,
-    AlarmKind.ARC_FAULT: Level,
-}
 
 
 @dataclass
@@ -124,6 +123,7 @@ class Oracle:
         self.misplaced = misplaced
         self.gone = gone
         self._record_notes: list[str] = []
+        self._stuck: list[str] = []
         self._control_settings = control or ControlSettings(NO_KEYS, UUID(int=0), 0, lambda key, partitions: False)
         self.registry = TwinRegistry(limits)
         self.control = TwinControl(self.registry, self._control_settings.misplaced)
@@ -232,7 +232,7 @@ class Oracle:
         if device is not None and within_flood(device, ingest_ts):
             returned = put_online(device, ingest_ts)
             device.reflects = (offset, index)
-            notes = ["rejected", *not_judged(device, ingest_ts), *floods(device)]
+            notes = ["rejected", *not_judged(device, ingest_ts), *flapping(device, ingest_ts), *floods(device)]
             now.statuses += tell(device, None, notes, ingest_ts, returned, None, max(index, 0))
 
     def _device(self, reading: Reading, ingest_ts: int) -> Device | None:
@@ -255,16 +255,21 @@ class Oracle:
         returned = put_online(device, ingest_ts)
         device.reflects = report.offset, report.index
         newest, lost = False, lost_sensors(device, reading)
+        self._stuck = []
         if not repeated(device, report):
+            report = replace(report, dated_ts=dated(device, report))
             newest = self._take_on(device, report, now)
             lost = lost_sensors(device, reading)
+            now.alarms += self._own_words(device, report, newest)
         valued = any(not math.isnan(value) for values in reading.quantities.values() for value in values)
         notes = [
             *reading.notes,
             *self._record_notes,
             *sensor_faults(reading),
             *lost,
+            *self._stuck,
             *not_judged(device, ingest_ts),
+            *flapping(device, ingest_ts),
             *floods(device),
         ]
         if not valued and (device.valued_ts == 0 or ingest_ts - device.valued_ts > silence_allowed(device)):
@@ -282,6 +287,9 @@ class Oracle:
         live = {where for where in watched if ts >= device.channels.setdefault(where, Channel()).ts}
         newest = bool(live) if watched else ts >= device.newest_ts
         if set_back(device, report, not newest):
+            if reading.by_arrival:
+                report, ts = replace(report, dated_ts=report.ingest_ts), report.ingest_ts
+                device.clock_ms = report.ingest_ts - reading.event_ts
             now.aggregates += closed(device, report.offset, report.index, everything=True)
             device.newest_ts = ts
             for channel in device.channels.values():
@@ -303,15 +311,43 @@ class Oracle:
                 device.judged_every_ms[quantity] = min(max(elapsed, every - every // 16), 2**31 - 1)
                 device.judged_ts[quantity] = report.ingest_ts
         for where, value in watched.items():
-            now.alarms += self._watch(device, report, where, value, where in live)
+            now.alarms += self._watch(device, report, where, value, watched, where in live)
         return newest
 
+    def _own_words(self, device: Device, report: TwinReport, newest: bool) -> Iterable[Alarm]:
+        """What the device's words say that are alarms."""
+        said, ts, ingest_ts = kinds_said(report.reading.faults), report.ts, report.ingest_ts
+        for kind in AlarmKind:
+            held, events = device.own.get(kind), list[tuple[AlarmEvent, OwnWord]]()
+            if kind in said and (held is None or (newest and _is_over(held, ingest_ts))):
+                events += [(AlarmEvent.SUPERSEDED, replace(held, told_active=False))] if held else []
+                device.own[kind] = OwnWord(ingest_ts, ts)
+                events.append((AlarmEvent.OPENED, device.own[kind]))
+            elif kind in said and held is not None:
+                events += [(event, held) for event in held.comes(newest, ingest_ts)]
+            elif held is not None and newest:
+                events += [(event, held) for event in held.stays_away(ingest_ts)]
+            for turn, (event, one) in enumerate(events):
+                yield own_event(
+                    kind, event, one, device, self.registry.known.get(device.device_id), word=said.get(kind, ""), ts=ts,
+                    ingest_ts=ingest_ts, offset=report.offset, index=report.index, turn=turn,
+                    by_arrival=report.reading.by_arrival, late=not newest,
+                )  # fmt: skip
+
     def _watch(
-        self, device: Device, report: TwinReport, where: tuple[str, int], value: float, live: bool
+        self,
+        device: Device,
+        report: TwinReport,
+        where: tuple[str, int],
+        value: float,
+        beside: Mapping[tuple[str, int], float],
+        live: bool,
     ) -> Iterable[Alarm]:
         channel, (quantity, component) = device.channels[where], where
         if live:
             one = channel.advance(report, value)
+            if quantity in SAME_FOR_A_DAY and (word := channel.sensor_word(quantity, one.interval_ms)):
+                self._stuck.append(f"sensor_fault:{quantity}[{component}]:{word}")
         else:
             one = Value(value, report.ts, report.ingest_ts)
             if (report.ts, value) in channel.points:
@@ -319,13 +355,22 @@ class Oracle:
             channel.points = [*channel.points, (report.ts, value)][-POINTS:]
         profile, known = self.registry.profile(device, quantity, component), self.registry.known.get(device.device_id)
         for kind in WATCHED[quantity]:
+            detector = DETECTORS[NUMBERS[kind]]
             held = self.registry.limits.of(kind)[profile]
             limits = dict(zip(held.dtype.names, held.item(), strict=True))
-            twin = channel.twins.setdefault(kind, TWINS[kind]())
-            found = twin.step(one, limits) if live else twin.late(one, channel.points, limits)
+            twin = channel.twins.setdefault(kind, detector.twin())
+            if live:
+                found = seen(detector, one, where, beside, twin, limits)
+            else:
+                found = seen_late(detector, one, channel.points, twin, limits)
             for turn, finding in enumerate(found):
                 origin = self.registry.limits.origin(kind, profile, finding.level)
-                yield _alarm(device, report, kind, quantity, component, finding, origin, turn, known)
+                yield _alarm(device, report, kind, component, finding, origin, turn, known)
+
+
+def _is_over(one: OwnWord, ingest_ts: int) -> bool:
+    """Whether what comes now is another episode."""
+    return not one.active and ingest_ts - one.recovered_ts >= 24 * HOUR_MS
 
 
 def oracle_events(records: Iterable[Record], limits: LimitTable, keys: bytes = b"key") -> Told:
@@ -383,13 +428,13 @@ def _alarm(
     device: Device,
     report: TwinReport,
     kind: AlarmKind,
-    quantity: str,
     component: int,
     finding: TwinFinding,
     origin: LimitOrigin,
     turn: int,
     known: KnownDevice | None,
 ) -> Alarm:
+    sign = -1 if kind.about.below else 1
     return Alarm(
         v=VERSION,
         alarm_id=alarm_id(device.device_id, component, kind, finding.episode, device.test),
@@ -403,7 +448,7 @@ def _alarm(
         kind=kind,
         device_id=device.device_id,
         device_kind=device.kind_name,
-        quantity=quantity,
+        quantity=kind.quantity,
         component=component,
         episode=finding.episode,
         event_ts=finding.ts,
@@ -412,9 +457,9 @@ def _alarm(
         detected_ts=0,
         by_arrival=report.reading.by_arrival,
         late=finding.late,
-        value=finding.value,
-        limit=finding.limit,
-        peak=finding.peak,
+        value=sign * finding.value,
+        limit=sign * finding.limit,
+        peak=sign * finding.peak,
         baseline=finding.baseline,
         limit_from=origin.document,
         limit_by=origin.by,
@@ -430,8 +475,8 @@ def _alarm(
             finding.severity,
             named(device.device_id, known),
             component,
-            finding.value,
-            finding.limit,
+            sign * finding.value,
+            sign * finding.limit,
             finding.baseline,
             device.test,
             finding.late,

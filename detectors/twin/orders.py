@@ -8,13 +8,17 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from detectors.detector import Twin
+from detectors.kinds.residual_current_rise import Risen
 from detectors.messages import named, order_message
 from detectors.twin.devices import NUMBERS, Device, status
-from detectors.twin.latches import First, Latch, Rise, Warming
+from detectors.twin.latches import First, Latch
 from detectors.twin.minutes import closed
+from detectors.twin.own_words import OwnWord, own_event
 from detectors.twin.registry import TwinRegistry
+from schemas.alarm_kinds import AlarmKind
 from schemas.commands import Command
-from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, AlarmKind, DeviceStatus, Severity, alarm_id
+from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, DeviceStatus, Severity, alarm_id
 
 
 @dataclass
@@ -41,7 +45,7 @@ class OpenAlarm(NamedTuple):
     kind: AlarmKind
     quantity: str
     component: int
-    twin: object
+    twin: Twin
     latch: Latch
 
 
@@ -67,12 +71,15 @@ def _reset(command: Command, device: Device, at: TwinOrderAt, registry: TwinRegi
         if command.alarm_kind not in ("", one.kind) or command.alarm_id not in ("", its_id):
             continue
         chosen.append(one)
-    if not chosen:
+    own = {kind: one for kind, one in _own(command, device) if command.alarm_kind in ("", kind)}
+    if not chosen and not own:
         return TwinObeyed("没有符合条件的未复位告警")
-    active = [f"第{one.component + 1}路{one.kind.label}" for one in chosen if one.latch.active]
+    active = [f"{one.kind.about.part.told(one.component)}{one.kind.label}" for one in chosen if one.latch.active]
+    active += [f"整机{kind.label}" for kind, one in own.items() if one.active]
     if active and not command.force:
         return TwinObeyed(f"告警条件仍然成立（{'、'.join(active)}），不予复位；确需复位请用强制复位（force）并说明原因")
-    return TwinObeyed(alarms=[_end(one, AlarmEvent.RESET, command, device, at, registry) for one in chosen])
+    ended = [_end(one, AlarmEvent.RESET, command, device, at, registry) for one in chosen]
+    return TwinObeyed(alarms=ended + _end_own(own, AlarmEvent.RESET, command, device, at, registry))
 
 
 def _accept_rise(command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry) -> TwinObeyed:
@@ -83,7 +90,7 @@ def _accept_rise(command: Command, device: Device, at: TwinOrderAt, registry: Tw
     for one in chosen:
         risen_ma = one.latch.told_value
         ended.append(_end(one, AlarmEvent.CLOSED, command, device, at, registry))
-        if isinstance(one.twin, Rise):
+        if isinstance(one.twin, Risen):
             one.twin.accept(risen_ma)
     return TwinObeyed(alarms=ended)
 
@@ -92,6 +99,7 @@ def _replace(command: Command, device: Device, at: TwinOrderAt, registry: TwinRe
     aggregates = closed(device, at.offset, at.number, everything=True)
     withdrawn = [_withdraw(one, first, command, device, at, registry) for one, first in _waiting(device)]
     ended = [_end(one, AlarmEvent.CLOSED, command, device, at, registry) for one in _open(device, None)]
+    ended += _end_own(dict(_own(command, device)), AlarmEvent.CLOSED, command, device, at, registry)
     had_faults = bool(device.words or device.notes)
     fresh = Device(device.device_id, device.own_kind, device.test)
     stays = (
@@ -143,6 +151,35 @@ def _latches(device: Device) -> Iterator[OpenAlarm]:
     yield from sorted(found, key=lambda one: (NUMBERS[one.kind], one.component))
 
 
+def _own(command: Command, device: Device) -> Iterator[tuple[AlarmKind, OwnWord]]:
+    """The alarms by the device's own word that a command is about."""
+    for kind in AlarmKind:
+        one = device.own.get(kind)
+        if one is not None and command.component in (None, 255):
+            its_id = alarm_id(device.device_id, 255, kind, one.episode, device.test)
+            if command.alarm_id in ("", its_id):
+                yield kind, one
+
+
+def _end_own(
+    ended: dict[AlarmKind, OwnWord],
+    event: AlarmEvent,
+    command: Command,
+    device: Device,
+    at: TwinOrderAt,
+    registry: TwinRegistry,
+) -> list[Alarm]:
+    for kind in ended:
+        del device.own[kind]
+    return [
+        own_event(
+            kind, event, one, device, registry.known.get(device.device_id), word="", ts=at.ingest_ts,
+            ingest_ts=at.ingest_ts, offset=at.offset, index=at.number, by=command.by, why=command.why,
+        )
+        for kind, one in ended.items()
+    ]  # fmt: skip
+
+
 def _withdraw(
     one: OpenAlarm, first: First, command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry
 ) -> Alarm:
@@ -160,7 +197,7 @@ def _end(
     one: OpenAlarm, event: AlarmEvent, command: Command, device: Device, at: TwinOrderAt, registry: TwinRegistry
 ) -> Alarm:
     """Put an open alarm at rest, and tell it."""
-    latch = one.latch
+    latch, sign = one.latch, -1 if one.kind.about.below else 1
     highest = latch.severity or Severity.NOTICE
     profile, known = registry.profile(device, one.quantity, one.component), registry.known.get(device.device_id)
     origin = registry.limits.origin(one.kind, profile, highest)
@@ -183,10 +220,10 @@ def _end(
         detected_ts=0,
         by_arrival=False,
         late=False,
-        value=latch.told_value,
-        limit=0.0 if limit == float("inf") else limit,
-        peak=latch.peak,
-        baseline=one.twin.baseline if isinstance(one.twin, Rise | Warming) else None,
+        value=sign * latch.told_value,
+        limit=0.0 if limit == float("inf") else sign * limit,
+        peak=sign * latch.peak,
+        baseline=one.twin.baseline,
         limit_from=origin.document,
         limit_by=origin.by,
         limit_since_ts=origin.since_ts,
@@ -200,7 +237,7 @@ def _end(
             event,
             named(device.device_id, known),
             one.component,
-            latch.peak,
+            sign * latch.peak,
             device.test,
             command.by,
             command.why,

@@ -16,6 +16,7 @@ class Value(NamedTuple):
     step_ms: int = 0
     interval_ms: int = 0
     gap: bool = False
+    others: tuple[float, ...] = ()
 
     @property
     def is_fast(self) -> bool:
@@ -41,34 +42,44 @@ class Stretch:
 
     def confirms(self, holds: bool, one: Value, confirm_ms: int, clock_ms: int) -> bool:
         """Take a value on. Whether it is confirmed by it that values are of the sort."""
-        return (self._within if one.is_fast else self.in_a_row)(holds, one, confirm_ms, clock_ms)
+        if one.is_fast:
+            return self._within(holds, one, confirm_ms, clock_ms)
+        goes_on = self._goes_on(holds, one)
+        enough = confirm_ms <= 120_000 or self.lasted_ms >= confirm_ms
+        return (goes_on and enough) or (holds and confirm_ms == 0)
 
-    def in_a_row(self, holds: bool, one: Value, confirm_ms: int, clock_ms: int) -> bool:
-        """As `confirms`: values count as long as there are no others between."""
+    def lasts(self, holds: bool, one: Value, confirm_ms: int) -> bool:
+        """As `confirms`, of values in a row that must last."""
+        return self._goes_on(holds, one) and self.lasted_ms >= confirm_ms
+
+    def _goes_on(self, holds: bool, one: Value) -> bool:
+        """Take a value on; whether it follows another in a row."""
         self.now_ms = self.before_ms = 0
         if not holds:
             self.end()
             return False
-        if self.since is None or one.gap:
+        if self.since is None or one.gap or self.lasted_ms < 0:
             self.since, self.lasted_ms = one.ts, 0
-            return confirm_ms == 0
+            return False
         self.lasted_ms += one.step_ms
-        return self.lasted_ms >= confirm_ms
+        return True
 
     def _within(self, holds: bool, one: Value, confirm_ms: int, clock_ms: int) -> bool:
         window_ms = max(30_000, 2 * confirm_ms)
-        for _ in range(clock_ms // window_ms - (clock_ms - one.elapsed_ms) // window_ms):
+        begun, into = self.since is not None, clock_ms % window_ms
+        passed = clock_ms // window_ms - (clock_ms - one.elapsed_ms) // window_ms
+        for _ in range(min(passed, 2)):
             self.now_ms, self.before_ms = 0, self.now_ms
-            if self.before_ms == 0:
-                break
-        if not self.now_ms and not self.before_ms:
-            self.end()
-        if holds and self.since is None:
-            self.since, self.now_ms = one.ts, 1
+        if holds and not begun:
+            self.since, self.lasted_ms = one.ts, 0
+            self.now_ms += 1
         elif holds:
-            self.now_ms += one.step_ms
-            self.lasted_ms += one.step_ms
+            of_now = one.step_ms if passed == 0 else min(one.step_ms, into)
+            self.now_ms += of_now
+            self.before_ms = min(self.before_ms + one.step_ms - of_now, window_ms)
+            self.lasted_ms = self.lasted_ms + one.step_ms if self.lasted_ms >= 0 else 0
         else:
-            self.lasted_ms = 0
-        still = self.before_ms * (window_ms - clock_ms % window_ms) // window_ms
-        return holds and self.now_ms + still >= confirm_ms
+            self.lasted_ms = -1
+            if not self.now_ms and not self.before_ms:
+                self.since = None
+        return holds and self.now_ms + self.before_ms * (window_ms - into) // window_ms >= confirm_ms

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from common.times import local
 from schemas.actions import MUTED_MOST_MS, VERSION, ActionKind, AlarmAction, AlarmVerdict, SeenEvent
+from schemas.events import AlarmEvent
 from schemas.topics import ALARM_ACTIONS
 from services.registry.models import ActedAlarm, AlarmActionRow
 from services.registry.outbox import clock, put
@@ -29,6 +30,11 @@ _SAME: Final[dict[ActionKind, Collection[ActionKind]]] = {
 }
 """Actions of which a later one undoes an earlier one, where that is not the kind itself. Comments undo nothing."""
 
+_OF_ALARMS_ALONE: Final = (ActionKind.MUTE, ActionKind.VERDICT)
+"""What is refused of a provisional, for it would still hold once that is confirmed: the alarm would be silent, or
+judged before it is one. (An acknowledgement does not reach the confirmation; an assignment and a comment may hold.)"""
+_NO_ALARM: Final = (AlarmEvent.PROVISIONAL, AlarmEvent.WITHDRAWN)
+
 
 class AlarmSubject(NamedTuple):
     """What an alarm is about. `component` counts from 0, `kind` is a `schemas.events.AlarmKind`."""
@@ -41,7 +47,8 @@ class AlarmSubject(NamedTuple):
 
 
 class WantedAction(NamedTuple):
-    """What somebody wants to do. `version` is that of the alarm on which they decided, if they say so."""
+    """What somebody wants to do. `version` is that of the alarm on which they decided, if they say so; `last_event` is
+    what happened to it last as far as they know, a `schemas.events.AlarmEvent`, or empty."""
 
     kind: ActionKind
     by: str
@@ -51,6 +58,7 @@ class WantedAction(NamedTuple):
     to: str = ""
     verdict: AlarmVerdict | None = None
     version: int | None = None
+    last_event: str = ""
 
 
 class ActionTaken(NamedTuple):
@@ -93,6 +101,9 @@ def _about(subject: AlarmSubject) -> dict[str, str | int | bool]:
 def _checked(subject: AlarmSubject, wanted: WantedAction, now: int) -> AlarmAction:
     """The action as it would be the alarm's first."""
     kind = wanted.kind
+    if kind in _OF_ALARMS_ALONE and wanted.last_event in _NO_ALARM:
+        label = AlarmEvent(wanted.last_event).label
+        raise RefusedError(f"最近的事件是“{label}”，还不是告警，不能{kind.label}；可以确认已看到、指派或备注")
     needs_why = kind in (ActionKind.MUTE, ActionKind.COMMENT) or wanted.verdict is AlarmVerdict.FALSE
     if kind is ActionKind.ACKNOWLEDGE and wanted.seen is None:
         raise RefusedError("确认没有说明看到了告警的哪个事件；请刷新后再确认")

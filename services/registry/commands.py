@@ -9,6 +9,7 @@ from msgspec import structs
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from schemas.alarm_kinds import WHOLE
 from schemas.commands import MAINTENANCE_MOST_MS, VERSION, Command, CommandKind
 from schemas.quantities import MAX_COMPONENTS
 from schemas.registry import ChangeNumber
@@ -60,7 +61,7 @@ def _checked(wanted: Command, now: int) -> Command:
     )
     if not is_device_id(made.device_id):
         raise RefusedError(f"设备编号应有1到{MAX_DEVICE_ID_LENGTH}个可见的字，不含空格；请核对")
-    if made.component is not None and not 0 <= made.component < MAX_COMPONENTS:
+    if made.component is not None and made.component != WHOLE and not 0 <= made.component < MAX_COMPONENTS:
         raise RefusedError(f"部件序号必须从1到{MAX_COMPONENTS}；请核对")
     if made.kind is CommandKind.MAINTENANCE and made.until_ts and not now < made.until_ts <= now + MAINTENANCE_MOST_MS:
         raise RefusedError(f"维护的结束时间必须在今后{MAINTENANCE_MOST_MS // 3_600_000}小时以内；请重新选择")

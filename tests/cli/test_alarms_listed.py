@@ -38,11 +38,13 @@ from tests.support.processes import run
 
 HOUR_MS: Final = 3_600_000
 A, B, C, D, E = (name * 32 for name in "abcde")
+WAITING, WITHDRAWN = "1" * 32, "2" * 32
 
 
 @pytest.fixture(scope="module")
 def stored(clickhouse: Running) -> Settings:
-    """Five alarms: two open ones of one unit, one open elsewhere, one that was reset, one test."""
+    """Five alarms: two open ones of one unit, one open elsewhere that was provisional for an hour, one that was reset,
+    one test. And two provisionals, one that waits and one that was withdrawn."""
 
     def event(name: str, hour: int, what: str, offset: int, **more: Any) -> Any:
         at = NOON + hour * HOUR_MS
@@ -53,15 +55,20 @@ def stored(clickhouse: Running) -> Settings:
     run_migrations(settings)
     sink = make_sink(settings)
     over = {"severity": 0, "active": False}
+    of_c = {"device_id": "JJ-7", "kind": "arc_fault", "quantity": "arc_half_cycles"}
     events = alarms(
         event(A, 0, "opened", 1),
         event(A, 0, "worsened", 2, peak=92.5),
         event(B, 1, "opened", 3, component=0, severity_highest=2, severity=2),
         event(B, 1, "recovered", 4, component=0, severity_highest=2, **over),
-        event(C, 2, "opened", 5, device_id="JJ-7", kind="arc_fault", quantity="arc_half_cycles"),
+        event(C, 1, "provisional", 4, **of_c),
+        event(C, 2, "confirmed", 5, **(of_c | {"episode": NOON + HOUR_MS})),
         event(D, 3, "opened", 6, component=1),
         event(D, 3, "reset", 7, component=1, by="王五", why="已检修", **over),
         event(E, 4, "opened", 8, component=5, test=True),
+        event(WAITING, 5, "provisional", 9, component=7),
+        event(WITHDRAWN, 6, "provisional", 10, component=8),
+        event(WITHDRAWN, 6, "withdrawn", 11, component=8, by="王五", why="换新", value=3.5, **over),
     )
     sink.write(BLOCKS[topics.ALARMS.name](events, TOPIC_ID))
     places = entries((entry(), 1), (entry(device_id="JJ-7", area="350582001", unit_id="U-2", unit_name="医院"), 2))
@@ -111,7 +118,19 @@ FILTERS: Final[list[tuple[list[str], str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "wanted"), FILTERS, ids=lambda one: " ".join(one))
+PROVISIONAL_FILTERS: Final[list[tuple[list[str], str]]] = [
+    (["--provisional"], "1"),
+    (["--provisional", "--all"], "21c"),
+    (["--provisional", "--all", "--area", "350481"], "21"),
+    (["--provisional", "--all", "--unit", "U-2"], "c"),
+    (["--provisional", "--all", "--kind", "arc_fault"], "c"),
+    (["--provisional", "--device", "JJ-7"], ""),
+    (["--provisional", "--all", "--since", str(NOON + HOUR_MS), "--until", str(NOON + 6 * HOUR_MS)], "1c"),
+    (["--provisional", "--test"], ""),
+]
+
+
+@pytest.mark.parametrize(("arguments", "wanted"), FILTERS + PROVISIONAL_FILTERS, ids=lambda one: " ".join(one))
 def test_each_filter_leaves_what_it_says(stored: Settings, arguments: Sequence[str], wanted: str) -> None:
     assert "".join(one["alarm_id"][0] for one in listed(stored, *arguments)) == wanted
 
@@ -146,6 +165,32 @@ def test_one_is_shown_with_its_life_what_was_done_and_where_it_is(stored: Settin
     assert "ClickHouse holds no alarm" in run("alarms", "show", "f" * 32, settings=stored).refusal
 
 
+def test_what_is_provisional_is_listed_and_shown_apart(stored: Settings) -> None:
+    _, withdrawn, waiting, confirmed = run("alarms", "list", "--provisional", "--all", settings=stored).out.splitlines()
+    assert waiting.split()[:4] == ["2026-09-21", "17:00:00", "警告", "待核实"]
+    assert waiting.endswith(f"永安市第一中学            第8路 温度超限 61.25 ℃  {WAITING}")
+    assert "已撤回" in withdrawn
+    assert "已确认为告警" in confirmed
+    said = run("alarms", "show", WITHDRAWN, settings=stored).out
+    for text in (
+        "状态：已撤回",
+        "限值：60 ℃",
+        "最高61.25 ℃",
+        "待核实  61.25 ℃",
+        "撤回  3.5 ℃，王五：换新",
+        "U-1",
+        "处置：没有",
+    ):
+        assert text in said, (text, said)
+    whole = orjson.loads(run("alarms", "show", WAITING, "--json", settings=stored).out)
+    assert (whole["state"], whole["value"], whole["ended_ts"]) == ("waiting", 61.25, None)
+    assert ([one["event"] for one in whole["events"]], whole["seen"]["source_offset"]) == (["provisional"], 9)
+    alarm = orjson.loads(run("alarms", "show", C, "--json", settings=stored).out)
+    begun = NOON + HOUR_MS
+    assert (alarm["provisional_ts"], alarm["latched_ts"]) == (begun, begun + HOUR_MS + 5)
+    assert run("alarms", "list", "--provisional", "--unit", "U-9", settings=stored).out == "没有符合条件的单次超限\n"
+
+
 def done(settings: Settings) -> list[AlarmAction]:
     engine = engine_of(url_of(settings))
     with reading(engine) as session:
@@ -168,6 +213,17 @@ def test_what_a_filter_means_is_shown_and_asked_about_and_done_as_it_was_shown(s
     assert (taken.alarm_id, taken.seen) == (A, SeenEvent("t", 3, 0, 2, 0))
 
 
+def test_a_provisional_is_seen_assigned_and_commented_and_not_muted_or_judged(settings: Settings) -> None:
+    for refused in (["mute", WAITING, "--for", "1h", "--why", "检修"], ["verdict", WITHDRAWN, "--is", "true"]):
+        assert "还不是告警" in run("alarms", *refused, settings=settings).refusal
+    assert done(settings) == []
+    for kind, *more in (["ack"], ["assign", "--to", "王五"], ["comment", "--why", "已电话核实"]):
+        assert run("alarms", kind, WAITING, *more, settings=settings).status == 0, kind
+    acknowledged, *_ = found = done(settings)
+    assert [one.kind for one in found] == ["acknowledge", "assign", "comment"]
+    assert acknowledged.seen == SeenEvent("t", 3, 0, 9, 0)
+
+
 @pytest.mark.parametrize("arguments", [["ack"], ["ack", A, "--active"], ["ack", "--active", "--version", "1"]])
 def test_ids_or_filters_and_not_both(arguments: list[str], stored: Settings) -> None:
     assert run("alarms", *arguments, settings=stored).status == 2
@@ -178,6 +234,7 @@ def test_ids_or_filters_and_not_both(arguments: list[str], stored: Settings) -> 
     [
         (["list", "--area", "LY"], "no beginning of an area's code"),
         (["list", "--since", "soon"], "is no time"),
+        (["list", "--provisional", "--active"], "do not go with --provisional"),
         (["list", "--since", "2026-03-02", "--until", "2026-03-01"], "must lie before"),
         (["ack", "--unit", "U-9"], "没有符合条件的告警"),
     ],

@@ -14,6 +14,7 @@ import orjson
 import pytest
 from clickhouse_driver import Client
 
+from cli.backfill.comparing import compare
 from cli.backfill.plan import Plan
 from cli.backfill.reading import batches, stored_partitions, widened
 from common.errors import OperatorError
@@ -198,6 +199,40 @@ def test_what_opened_before_the_period_is_not_compared(stored: Platform) -> None
     assert outcome["reports"] == 20
     assert outcome["reports_warm_up"] == DEVICES * REPORTS + IN_RECORD
     assert outcome["only_backfill"] == 0
+
+
+def test_a_provisional_is_not_compared_and_its_confirmation_opens_an_alarm(clickhouse: Running) -> None:
+    settings = replace(quick_settings("127.0.0.1:1", clickhouse.address), clickhouse_database="backfill_comparing")
+    run_migrations(settings)
+    run_id, at = UUID(int=9), now_ms() - 1_000
+    lives = {
+        "same": (["provisional", "confirmed"], ["provisional", "confirmed"]),
+        "sooner": (["provisional", "confirmed", "recovered"], ["opened"]),
+        "withdrawn": (["provisional", "withdrawn"], ["provisional"]),
+        "only-live": (["provisional", "confirmed"], ["provisional", "withdrawn"]),
+        "only-backfill": (["provisional"], ["opened"]),
+    }
+    with Client(clickhouse.host, clickhouse.port, database=settings.clickhouse_database) as client:
+        for device, life in lives.items():
+            for table, events in zip(("alarm_events", "backfill_alarms"), life, strict=True):
+                about = {
+                    "device_id": device,
+                    "kind": "temperature",
+                    "severity": 1,
+                    "onset_ts": at / 1000,
+                    "detected_ts": at / 1000,
+                }
+                about |= {"run_id": str(run_id)} if table == "backfill_alarms" else {}
+                rows = [
+                    orjson.dumps(about | {"event": one, "ingest_ts": (at + n) / 1000}) for n, one in enumerate(events)
+                ]
+                client.execute(f"INSERT INTO {table} FORMAT JSONEachRow {b' '.join(rows).decode()}")
+    with asking(settings) as service:
+        found = compare(service, Plan.of(settings, BEGINNING, "now", None, "", "0"), run_id)
+    assert found.counts == {"temperature": {"same": 2, "only_live": 1, "only_backfill": 1}}
+    assert {(one.device_id, one.category) for one in found.differences} == {
+        ("only-live", "only_live"), ("only-backfill", "only_backfill"),
+    }  # fmt: skip
 
 
 def test_batches_of_any_size_give_the_same_reports(stored: Platform) -> None:

@@ -14,7 +14,7 @@ import orjson
 import pytest
 from msgspec import structs
 
-from cli.demo.account import demo_config, quick_limits
+from cli.demo.account import Live, demo_config, note_alarm, quick_limits, shown_message
 from cli.demo.registry import DevicePlace, is_well_named
 from common.settings import Settings
 from detectors.limits import load_limits
@@ -118,6 +118,24 @@ def test_an_alarm_that_does_not_name_its_place_does_not_balance(
 def test_an_alarm_of_a_device_that_is_not_registered_names_no_place(opened: Alarm) -> None:
     assert not is_well_named(opened, {})
     assert is_well_named(structs.replace(opened, unit_id="", unit_name="", place="", area=""), {})
+
+
+@pytest.mark.parametrize(
+    ("events", "raised", "answers"),
+    [
+        ([AlarmEvent.OPENED], True, 1),
+        ([AlarmEvent.PROVISIONAL, AlarmEvent.CONFIRMED, AlarmEvent.RECOVERED], True, 1),
+        ([AlarmEvent.PROVISIONAL, AlarmEvent.WITHDRAWN], False, 0),
+        ([AlarmEvent.PROVISIONAL], False, 0),
+    ],
+)
+def test_a_provisional_is_raised_once_it_is_confirmed(
+    opened: Alarm, events: list[AlarmEvent], raised: bool, answers: int
+) -> None:
+    live = Live()
+    for event in events:
+        note_alarm(structs.replace(opened, event=event), live)
+    assert (bool(live.alarms), len(live.responses_ms), bool(shown_message(live))) == (raised, answers, raised)
 
 
 def _demo(settings: Settings, seconds: int) -> AbstractContextManager[subprocess.Popen[bytes]]:

@@ -152,8 +152,13 @@ QUANTITY_VALUES: dict[str, list[Any]] = {
         *(-200.0, -127.0, 85.0, 85.0, 85, None, None),
     ],
     "arc_half_cycles": [0, 9, 10, 13, 14, 37, 101, None],
-    "current_a": [0.0, 12.1, 0.1, 0.2, 3, -3.5, None],
-    "unbalance_pct": [200.0, 3.3, 50],
+    "current_a": [0.0, 12.1, 0.1, 0.2, 3, -3.5, 40, 41, 9, None],
+    "voltage_v": [*(0, 43.9, 60, 110, 109, 186.9, 187, 198, 197, 220, 221, 229, 230, 235.4, 235.5, 253, 380), None],
+    "power_w": [0, 100, 2_200, 2_900, 4_400, -700, None],
+    "smoke": [0, 0.39, 0.4, 0.5, 0.9],
+    "insulation_mohm": [200, 1.2, 1.1, 1, 0.6, 0.5, 0.3, 0.1, 0],
+    "static_v": [0, 9_000, -9_999, 10_000, -30_000, 45_000, 80_000],
+    "unbalance_pct": [200.0, 3.3, 12, 15, 30, 50],
 }
 STEPS_MS = [
     0,
@@ -176,7 +181,10 @@ STEPS_MS = [
 JUMPS_MS = [-7_200_000, -120_000, -90_000, -30_000, -1_000, 600_000, 3_600_000, 21_600_000]
 WAITS_MS = [0, 1, 200, 1_000, 1_000, 5_000, 60_000, 300_000, 400_000, 10_800_000]
 LONG_WAITS_MS = [*WAITS_MS, 27 * 3_600_000, 31 * 86_400_000]
-FAULTS = [[], ["sensor_open"], ["sensor_open", "link"], ["x" * 70], [5]]
+FAULTS = [
+    *([], ["sensor_open"], ["sensor_open", "link"], ["x" * 70], [5]),
+    *(["smoke_alarm"], ["Smoke Alarm", "trip"], ["GroundFailure"]),
+]
 CLOCKS = ["right", "right", "right", "1970", "ahead", "stuck", "slow"]
 KINDS = [*["electrical_monitor"] * 6, "charging_pile", "smoke_detector", "toaster"]
 NO_REPORTS = [b"{", b"[]", b"", b"[1]", b'{"v":1}', b'{"v":2,"device_id":"LY-1"}']
@@ -214,8 +222,14 @@ class _Senders:
         rng = self.rng
         if self.one_in(3):
             return {"residual_current_ma": [rng.choice([450.0, 61.0, 61.0, 250.0])]}
+        if self.one_in(5):
+            return {name: self.values(name, 3) for name in ("voltage_v", "current_a", "power_w")}
         names = rng.sample(sorted(QUANTITY_VALUES), rng.randrange(4))
-        return {name: [rng.choice(QUANTITY_VALUES[name]) for _ in range(rng.randrange(4))] for name in names}
+        return {name: self.values(name, rng.randrange(4)) for name in names}
+
+    def values(self, name: str, count: int) -> list[Any]:
+        """So many components."""
+        return [self.rng.choice(QUANTITY_VALUES[name]) for _ in range(count)]
 
     def report(self, arrival: int) -> dict[str, Any]:
         """A report of one of the devices: new, the same once more, kept from before, or of a moment ago."""

@@ -13,9 +13,10 @@ import orjson
 
 from detectors.checkpoints.layout import OWN, Layout, beginning_of, parsed
 from detectors.device_status import DeviceFaults
+from detectors.kinds import DETECTORS
 from detectors.latch import LATCH
 from detectors.late import LATE
-from detectors.state import COLUMN, DETECTORS, PartitionState
+from detectors.state import COLUMN, PartitionState
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 
 Entry = dict[str, Any]

@@ -41,13 +41,18 @@ SLICES = st.lists(st.integers(0, 90), max_size=4)
 WAITS_MS = [0, 360_000, 899_999, 900_000, 21_600_000, 22_200_000, 90_000_000]
 QUICK = """
 [default.residual_current_rise]
-learn_s = 5
-learn_samples = 2
-memory_s = 60
+window_s = 12
 confirm_warning_s = 1
 [default.temperature_rise]
-window_s = 1
+memory_s = 20
 confirm_warning_s = 2
+[default.malignant_load]
+warning = 1000
+[default.under_voltage]
+confirm_warning_s = 2
+confirm_alarm_s = 2
+[default.over_voltage]
+confirm_warning_s = 0
 [device.OWN-3.temperature]
 warning = 50
 alarm = 55

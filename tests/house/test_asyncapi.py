@@ -28,9 +28,10 @@ from detectors import device_status
 from detectors.checkpoints.encode import encode
 from detectors.checkpoints.layout import TEXT, beginning_of, key_of
 from detectors.checkpoints.restore import restore_all
+from detectors.kinds import DETECTORS
 from detectors.messages import alarm_message, named
 from detectors.registered import KnownDevice
-from detectors.state import DETECTORS, PartitionState
+from detectors.state import PartitionState
 from schemas import report_rules, reports
 from schemas.actions import MUTED_MOST_MS, ActionKind, AlarmAction, AlarmVerdict
 from schemas.commands import Command, CommandKind

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from schemas.events import AlarmKind
-from schemas.limit_sections import LEVELS, QUANTITY_OF, LimitsError, LimitsTable
+from schemas.limit_sections import LEVELS, LimitsError, LimitsTable
 from schemas.quantities import BY_NAME, KIND_CODES
 from schemas.registry import LIMITS_BYTES_MOST
 from services.registry.codes import KIND_LABELS, PLACE_KINDS
@@ -89,8 +89,8 @@ def _wrong_alone(scope: LimitsScope, kind: AlarmKind, section: LimitsTable) -> I
     is_named = scope.kind is not ScopeKind.DEFAULT
     if is_named and not (0 < len(scope.subject) <= ID_MOST and scope.subject.isprintable()):
         yield f"编号或名称应有1到{ID_MOST}个看得见的字；请核对"
-    if scope.kind is ScopeKind.COMPONENT and scope.quantity != QUANTITY_OF[kind]:
-        yield f"不是{BY_NAME[scope.quantity].label}的告警；请写在{BY_NAME[QUANTITY_OF[kind]].label}的部件下"
+    if scope.kind is ScopeKind.COMPONENT and scope.quantity != kind.quantity:
+        yield f"不是{BY_NAME[scope.quantity].label}的告警；请写在{BY_NAME[kind.quantity].label}的部件下"
     if "settable" in section:
         low, high = settable(kind)
         yield f"可设范围（settable）{low:g}到{high:g}由标准规定，不能更改；请删除"

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from common.times import local
 from schemas.events import AlarmKind
-from schemas.limit_sections import BY_OPERATOR, LABELS, LEVELS, NUMBERS, source_of, unit_of
+from schemas.limit_sections import BY_OPERATOR, LABELS, LEVELS, NUMBERS, source_of
 from schemas.quantities import KIND_CODES
 from services.registry.codes import KIND_LABELS, PLACE_KINDS
 from services.registry.entries import REMOVED
@@ -159,7 +159,7 @@ def value_told(kind: AlarmKind, name: str, value: float | None) -> str:
     """A value with its unit, for people."""
     if value is None:
         return "关闭"
-    unit = "秒" if name.endswith("_s") else "" if name == "learn_samples" else unit_of(kind)
+    unit = "秒" if name.endswith("_s") else "" if name == "learn_samples" else kind.limit_unit
     return f"{value:g} {unit}".strip()
 
 

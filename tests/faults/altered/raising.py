@@ -10,8 +10,9 @@ from typing import Final
 
 from cli.main import main
 from detectors import alarms
+from detectors.detector import Detector
+from detectors.kinds import DETECTORS
 from detectors.latch import Elements, Findings, Watched
-from detectors.state import DETECTORS, Detector
 
 FATAL_VALUE: Final = 613.25
 

@@ -147,6 +147,8 @@ def refusals(engine: Engine) -> Iterator[tuple[WantedAction, str]]:
     yield comment._replace(by="张\n三"), "只能是一行"
     yield ACKNOWLEDGE._replace(seen=None), "请刷新后再确认"
     yield WantedAction(ActionKind.ASSIGN, "张三"), "没有填写负责人"
+    yield VERDICT._replace(last_event="provisional"), "还不是告警，不能研判"
+    yield VERDICT._replace(kind=ActionKind.MUTE, last_event="withdrawn"), "还不是告警，不能静音"
     yield VERDICT._replace(verdict=None), "真实、误报、测试、未知"
     yield VERDICT._replace(verdict=AlarmVerdict.FALSE, why=""), "没有填写原因"
     yield muting(engine, 3_600_000, why=""), "没有填写原因"

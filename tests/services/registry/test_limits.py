@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 
-from detectors.state import DETECTORS
+from detectors.kinds import DETECTORS
 from schemas.events import AlarmKind
 from schemas.limit_sections import BY_OPERATOR, QUANTITY_OF
 from schemas.registry import LIMITS_BYTES_MOST, LIMITS_KEY, DeviceEntry, LimitsEntry

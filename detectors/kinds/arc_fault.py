@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
+from detectors.detector import Detector
+from schemas.alarm_kinds import AlarmKind
 
-from detectors.latch import AT_REST, step
-
-STATE: Final = np.dtype([AT_REST])
-detect = step
-"""Nothing but the latch."""
+DETECTOR: Final = Detector(AlarmKind.ARC_FAULT)

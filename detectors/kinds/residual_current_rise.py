@@ -11,11 +11,16 @@ and no rise is found; slow early warning looks after these.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 
+from detectors.detector import Detector
 from detectors.latch import AT_REST, NOTHING, Elements, Findings, Watched, step
+from detectors.twin.latches import Latch, Limits, Point, TwinFinding
+from detectors.twin.stretches import Value
+from schemas.alarm_kinds import AlarmKind
 
 PARTS: Final = 6
 """Of half an hour each is 5 min: several values of a device that reports each minute [ours]."""
@@ -41,7 +46,7 @@ def detect(state: Watched, elements: Elements) -> Findings:
     """Compare each value's rise over its level, in mA, with the limits, then take in those that have not risen."""
     slots = elements.slots
     # While an alarm is active, or may become one, its level stays.
-    stays = state["latch"][slots] > 0
+    stays = (state["latch"][slots] > 0) & (state["has_level"][slots] == 1)
     _let_pass(state, elements.take(~stays) if stays.any() else elements)
     usual = np.maximum(state["level_ma"][slots], state["accepted_ma"][slots])
     judged = state["has_level"][slots] == 1
@@ -96,3 +101,66 @@ def _end_parts(state: Watched, slots: np.ndarray, before: np.ndarray, now: np.nd
 def _take_in(state: Watched, slots: np.ndarray, values: np.ndarray) -> None:
     state["sum_ma"][slots] += values
     state["values"][slots] += 1
+
+
+class Risen:
+    """The slow twin."""
+
+    def __init__(self) -> None:
+        self.latch = Latch()
+        self.clock_ms = 0
+        self.running: list[float] = []
+        self.means: list[float | None] = [None] * 6
+        self.level: float | None = None
+        self.accepted_ma = 0.0
+
+    @property
+    def baseline(self) -> float:
+        """What values are compared with."""
+        return max(self.level or 0.0, self.accepted_ma)
+
+    def step(self, one: Value, limits: Limits) -> Iterator[TwinFinding]:
+        """A live value."""
+        stays = not self.latch.rests and not self.latch.quiet and self.level is not None
+        if not stays:
+            self._let_pass(one.elapsed_ms, max(limits["window_ms"] // 6, 1))
+        baseline = self.baseline
+        rise, judged = one.value - baseline, self.level is not None
+        if not stays and not (judged and rise >= limits["lowest"]):
+            self.running.append(one.value)
+        if judged:
+            for finding in self.latch.step(one._replace(value=rise), limits):
+                yield finding._replace(baseline=baseline)
+
+    def _let_pass(self, elapsed_ms: int, part_ms: int) -> None:
+        before = self.clock_ms // part_ms
+        self.clock_ms += elapsed_ms
+        now = self.clock_ms // part_ms
+        if now == before:
+            return
+        self.means[before % 6] = _mean(self.running)
+        for part in range(before + 1, min(now, before + 7)):
+            self.means[part % 6] = None
+        self.running = []
+        means = sorted(mean for mean in self.means if mean is not None)
+        self.level = means[1] if len(means) >= 2 else None
+
+    def accept(self, risen_ma: float) -> None:
+        """A person accepts a rise of so much."""
+        self.accepted_ma = self.baseline + risen_ma
+
+    def late(self, one: Value, points: list[Point], limits: Limits) -> Iterator[TwinFinding]:
+        """A rise needs values one after the other."""
+        return iter(())
+
+
+def _mean(values: list[float]) -> float | None:
+    total = 0.0
+    for value in values:
+        total += value  # sum() would compensate, the arrays do not
+    return total / len(values) if values else None
+
+
+DETECTOR: Final = Detector(
+    AlarmKind.RESIDUAL_CURRENT_RISE, state=STATE, detect=detect, twin=Risen, baseline=level, late=False
+)

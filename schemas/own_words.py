@@ -1,0 +1,32 @@
+"""Words by which devices say that they alarm themselves (`own_words.toml`)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from schemas.alarm_kinds import AlarmKind
+
+_SHIPPED: Final = Path(__file__).with_name("own_words.toml")
+_BETWEEN: Final = re.compile(r"[^a-z0-9]+")
+
+
+def kinds_said(words: Iterable[str]) -> dict[AlarmKind, str]:
+    """The kinds of alarm that a device's words say, each with the first word that says so, in the order of kinds."""
+    found: dict[AlarmKind, str] = {}
+    for word in words:
+        kind = _table().get(_BETWEEN.sub("_", word.lower()).strip("_"))
+        if kind is not None:
+            found.setdefault(kind, word)
+    return {kind: found[kind] for kind in AlarmKind if kind in found}
+
+
+@cache
+def _table() -> dict[str, AlarmKind]:
+    told = tomllib.loads(_SHIPPED.read_text(encoding="utf-8"))
+    own = {f"{kind}_alarm": kind for kind in AlarmKind}
+    return own | {word: AlarmKind(kind) for kind, words in told.items() for word in words}
