@@ -15,7 +15,8 @@ from fleet.layout import MONITOR, PILE
 from fleet.overlay import Curve
 from fleet.recipes import Recipe
 from fleet.stage import Draft, FaultStage
-from schemas.events import AlarmKind, Severity
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import Severity
 
 MONITORS_ONLY: Final[tuple[Recipe, ...]] = (
     recipes.residual_warning,
@@ -37,6 +38,16 @@ PILES_TOO: Final[tuple[Recipe, ...]] = (
     recipes.temperature_ramp,
     recipes.temperature_rise,
 )
+
+
+KINDS: Final = (
+    AlarmKind.RESIDUAL_CURRENT,
+    AlarmKind.RESIDUAL_CURRENT_RISE,
+    AlarmKind.TEMPERATURE,
+    AlarmKind.TEMPERATURE_RISE,
+    AlarmKind.ARC_FAULT,
+)
+"""What they raise between them."""
 
 
 class ExpectedAlarm(NamedTuple):

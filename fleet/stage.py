@@ -10,7 +10,8 @@ import random
 from typing import Final, NamedTuple
 
 from fleet.config import Timeline
-from schemas.events import AlarmKind, Severity
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import Severity
 
 RESIDUAL_WARNING_S: Final = 10
 RESIDUAL_ALARM_S: Final = 3

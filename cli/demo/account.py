@@ -30,7 +30,9 @@ from common.settings import Settings
 from common.times import now_ms
 from fleet import Fleet, FleetConfig
 from fleet.bad import CASES
-from schemas.events import Alarm, AlarmEvent, AlarmKind
+from fleet.faults import KINDS
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import Alarm, AlarmEvent
 from schemas.topics import ALARMS, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
 from streams.storage import config_of
@@ -455,7 +457,7 @@ def _fill(account: Account, name: str, values: list[float]) -> None:
 
 def kinds_not_planted(fleet: Fleet) -> list[str]:
     """The kinds of alarm of which this fleet has no fault: too few devices, or too short a run for one to confirm."""
-    return sorted({str(kind) for kind in AlarmKind} - {str(alarm.kind) for alarm in fleet.expected})
+    return sorted({str(kind) for kind in KINDS} - {str(alarm.kind) for alarm in fleet.expected})
 
 
 def demo_config(seconds: float, devices: int, rate: float, seed: int, faults: int = 2) -> FleetConfig:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from schemas.events import AlarmKind, Severity
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import Severity
 
 Key = tuple[str, int, AlarmKind]
 Levels = tuple[tuple[float, float], tuple[float, float]]
@@ -36,21 +37,20 @@ class OracleStep(NamedTuple):
 
 @dataclass
 class Held:
-    """How long something has been so: within a window where a component speaks often, in a row elsewhere."""
+    """For how long of a window something has been so, and whether it was so at the value before."""
 
     lasted: list[tuple[int, int]] = field(default_factory=list)
-    in_a_row_ms: int = -1
+    before: bool = False
 
     def confirms(self, holds: bool, step: OracleStep, confirm_s: float) -> bool:
         window_ms = max(30_000, 2_000 * confirm_s)
         self.lasted = [(ts, ms) for ts, ms in self.lasted if ts > step.ts - window_ms]
-        begins = self.in_a_row_ms < 0
-        self.in_a_row_ms = (0 if begins else self.in_a_row_ms + step.elapsed_ms) if holds else -1
+        before, self.before = self.before, holds
         if holds:
             self.lasted.append((step.ts, step.elapsed_ms if self.lasted else 1))
         if 0 < step.interval_ms <= 10_000:
             return holds and sum(ms for _, ms in self.lasted) >= 1_000 * confirm_s
-        return holds and self.in_a_row_ms >= 1_000 * confirm_s and (not begins or confirm_s == 0)
+        return holds and (before or confirm_s == 0)
 
 
 @dataclass
@@ -148,10 +148,7 @@ def judge(
         if value == -200:
             continue
         yield from told(device, AlarmKind.TEMPERATURE, component, value, step, TEMPERATURE[kind])
-        before = device.means.get(component, value)
-        over = max(-30.0, min(value - before, 30.0))
-        device.means[component] = before + over * step.elapsed_ms / (MEMORY_MS + step.elapsed_ms)
-        heated = value - device.means[component]
+        heated = value - followed(device, component, value, step)
         yield from told(device, AlarmKind.TEMPERATURE_RISE, component, heated, step, HEATING)
     for component, count in enumerate(report.get("arc_half_cycles", ())):
         yield from told(device, AlarmKind.ARC_FAULT, component, count, step, ARC)
@@ -162,6 +159,17 @@ def told(
 ) -> Iterator[tuple[AlarmKind, int, Severity]]:
     for severity in device.latch(kind, component).step(value, step, levels):
         yield kind, component, severity
+
+
+def followed(device: OracleDevice, component: int, value: float, step: OracleStep) -> float:
+    """The running mean, which follows a value by no more than twice the limit, and waits while a value does."""
+    mean = device.means.get(component, value)
+    most = 30.0 * (1 + step.elapsed_ms / MEMORY_MS)
+    latch = device.latch(AlarmKind.TEMPERATURE_RISE, component)
+    if not latch.engaged or latch.opened:
+        mean += max(-most, min(value - mean, most)) * step.elapsed_ms / (MEMORY_MS + step.elapsed_ms)
+    device.means[component] = mean
+    return mean
 
 
 def risen(device: OracleDevice, value: float, step: OracleStep, window_ms: int, limit: float) -> float | None:
