@@ -283,7 +283,7 @@ def _responses(topics: dict[str, list[ConsumerRecord]], from_ts: int, to_ts: int
         if alarm.event == AlarmEvent.RESET:
             if from_ts <= (came := arrived[int(alarm.why)]) < to_ts:
                 resets.append(record.timestamp - came)
-        elif alarm.event == AlarmEvent.OPENED and from_ts <= alarm.ingest_ts < to_ts:
+        elif alarm.event in (AlarmEvent.OPENED, AlarmEvent.CONFIRMED) and from_ts <= alarm.ingest_ts < to_ts:
             opened.append(record.timestamp - alarm.ingest_ts)
     return {
         "ordered": ordered,

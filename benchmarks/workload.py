@@ -32,7 +32,8 @@ SEED: Final = 11
 START_TS: Final = 1_790_000_000_000
 FLEET_S: Final = 150.0
 """Long enough for two minutes to be closed; a larger run has the devices report oftener."""
-LEARN_S: Final = 10
+RISE_WINDOW_S: Final = 30
+"""Within which rises of leakage are judged."""
 ARRIVES_MS: Final = 5
 TOPICS_S: Final = 30.0
 
@@ -71,9 +72,9 @@ def hash_of(found: Iterable[bytes]) -> str:
 
 
 def limits_file(folder: Path) -> Path:
-    """Limits by which baselines are learned in seconds, so that a rise can be found."""
+    """Limits by which rises of leakage are judged within seconds, so that one can be found."""
     path = folder / "limits.toml"
-    path.write_text(f"[default.residual_current_rise]\nlearn_s = {LEARN_S}\n", encoding="utf-8")
+    path.write_text(f"[default.residual_current_rise]\nwindow_s = {RISE_WINDOW_S}\n", encoding="utf-8")
     return path
 
 
@@ -89,7 +90,7 @@ def fleet_of(reports: int, devices: int) -> Fleet:
             share_piles=0.0,
             faults_per_kind=max(1, devices // 100),
             bad_records=max(25, reports // 1_000),
-            learn_s=LEARN_S,
+            rise_window_s=RISE_WINDOW_S,
         )
     )
 

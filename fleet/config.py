@@ -13,15 +13,17 @@ import numpy as np
 _NS_PER_MS = 1_000_000
 _SHORTEST_PERIOD_MS = 10
 """No device of this field reports oftener than its arc detector's fastest burst; it also keeps event times distinct."""
+_LONGEST_PERIOD_MS = 6 * 3_600_000
+"""None reports more seldom (domain.md, What the field really sends)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetConfig:
     """What to simulate. `start_ts` is epoch ms, UTC.
 
-    `rate` is in reports a second over the whole fleet, without repeats and bad records. `learn_s` is how long the
-    detectors learn a baseline of residual current: the truth depends on it. `share_late` and `share_unregistered` are
-    of devices, `share_swapped` of adjacent pairs, `share_repeated` of records. `faults_per_kind` counts devices for
+    `rate` is in reports a second over the whole fleet, without repeats and bad records. `rise_window_s` is the window
+    within which a rise of residual current is judged: the truth depends on it. `share_late` and `share_unregistered`
+    are of devices, `share_swapped` of adjacent pairs, `share_repeated` of records. `faults_per_kind` counts devices for
     each recipe of `fleet.recipes`. `bad_records` are taken in turn from `fleet.bad.CASES`: not all of them are
     rejected. `huge_record_bytes`, where not 0, adds one of that size.
     """
@@ -39,13 +41,15 @@ class FleetConfig:
     faults_per_kind: int = 2
     bad_records: int = 0
     huge_record_bytes: int = 0
-    learn_s: float = 3_600.0
+    rise_window_s: float = 1_800.0
 
     def __post_init__(self) -> None:
         if self.devices < 1 or self.rate <= 0 or self.seconds <= 0:
             raise ValueError("devices, rate and seconds must be above 0")
         if self.period_ms < _SHORTEST_PERIOD_MS:
             raise ValueError(f"{self.devices} devices at {self.rate:g}/s: a device may report every 10 ms at most")
+        if self.period_ms > _LONGEST_PERIOD_MS:
+            raise ValueError(f"{self.devices} devices at {self.rate:g}/s: a device must report every 6 h at least")
         shares = (
             self.share_piles,
             self.share_late,

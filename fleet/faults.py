@@ -15,7 +15,8 @@ from fleet.layout import MONITOR, PILE
 from fleet.overlay import Curve
 from fleet.recipes import Recipe
 from fleet.stage import Draft, FaultStage
-from schemas.events import AlarmKind, Severity
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import Severity
 
 MONITORS_ONLY: Final[tuple[Recipe, ...]] = (
     recipes.residual_warning,
@@ -27,7 +28,7 @@ MONITORS_ONLY: Final[tuple[Recipe, ...]] = (
     recipes.near_spike,
     recipes.near_residual,
     recipes.near_hot,
-    recipes.near_slow_rise,
+    recipes.near_rise,
 )
 PILES_TOO: Final[tuple[Recipe, ...]] = (
     recipes.residual_alarm,
@@ -37,6 +38,16 @@ PILES_TOO: Final[tuple[Recipe, ...]] = (
     recipes.temperature_ramp,
     recipes.temperature_rise,
 )
+
+
+KINDS: Final = (
+    AlarmKind.RESIDUAL_CURRENT,
+    AlarmKind.RESIDUAL_CURRENT_RISE,
+    AlarmKind.TEMPERATURE,
+    AlarmKind.TEMPERATURE_RISE,
+    AlarmKind.ARC_FAULT,
+)
+"""What they raise between them."""
 
 
 class ExpectedAlarm(NamedTuple):
@@ -97,7 +108,7 @@ def _stage(
         timeline=timeline,
         period_ms=math.ceil(config.period_ms),
         end_ms=config.end_ts - config.start_ts,
-        learn_ms=int(config.learn_s * 1_000),
+        rise_window_ms=int(config.rise_window_s * 1_000),
         spread=min(spread, 0.999),
         recovers=rng.random() < 0.5,
         rng=rng,

@@ -23,7 +23,6 @@ _SIZES_A: Final = (16, 25, 32, 40, 63, 80, 100, 160)
 """Rated currents of breakers."""
 _HEADROOM: Final = 1.25
 """What a breaker carries over the peak of its line [ours]."""
-_LONGEST_S: Final = 21_600
 _FIRST_DAY: Final = date(2021, 3, 1)
 _DAYS: Final = 1_700
 _MODELS: Final = {
@@ -82,7 +81,7 @@ class FleetDevice(NamedTuple):
     nominal_voltage_v: float
     rated_current_a: float
     phases: int
-    interval_s: int | None
+    interval_s: int
 
 
 class FleetComponent(NamedTuple):
@@ -123,7 +122,7 @@ def registry_of(facts: Sequence[DeviceFacts], interval_s: float, seed: int) -> F
             spot = sort.spots[int(rng.integers(len(sort.spots)))]
             for number, one in enumerate(some):
                 name = _spot(spot, number)
-                found.devices.append(_device(one, name, unit.id, whole_s if whole_s <= _LONGEST_S else None, rng))
+                found.devices.append(_device(one, name, unit.id, whole_s, rng))
                 found.components.extend(_components(one))
     found.devices.sort()
     found.components.sort()
@@ -182,7 +181,7 @@ def _unit(number: int, name: str, district: District, sort: PlaceSort, rng: np.r
     )
 
 
-def _device(one: DeviceFacts, name: str, unit_id: str, interval_s: int | None, rng: np.random.Generator) -> FleetDevice:
+def _device(one: DeviceFacts, name: str, unit_id: str, interval_s: int, rng: np.random.Generator) -> FleetDevice:
     models, makers = _MODELS[one.layout.device_kind]
     which = int(rng.integers(len(models)))
     installed_on = _FIRST_DAY + timedelta(days=int(rng.integers(_DAYS)))

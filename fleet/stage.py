@@ -10,14 +10,21 @@ import random
 from typing import Final, NamedTuple
 
 from fleet.config import Timeline
-from schemas.events import AlarmKind, Severity
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import Severity
 
 RESIDUAL_WARNING_S: Final = 10
 RESIDUAL_ALARM_S: Final = 3
 RISE_S: Final = 10
-RISE_SAMPLES: Final = 10
 TEMPERATURE_WARNING_S: Final = 10
-TEMPERATURE_RISE_WINDOW_S: Final = 15
+HEATING_S: Final = 10
+HEATING_MEMORY_MS: Final = 1_200_000
+SELDOM_MS: Final = 120_000
+"""A device that reports more seldom has a single value told as provisional."""
+_PARTS: Final = 6
+"""What is usual in a window is found by its parts, two of which must be known."""
+_SLIDES: Final = 1.2
+"""So many times its confirm time may what lasts take until a window that slides in steps shows it: 1.17 is the most."""
 
 Truth = tuple[tuple[AlarmKind, Severity], ...]
 
@@ -56,7 +63,7 @@ class FaultStage(NamedTuple):
     timeline: Timeline
     period_ms: int
     end_ms: int
-    learn_ms: int
+    rise_window_ms: int
     spread: float
     recovers: bool
     rng: random.Random
@@ -71,24 +78,30 @@ class FaultStage(NamedTuple):
         return 2 * self.period_ms + 2_000
 
     @property
-    def window_ms(self) -> int:
-        """The longest a window of the rate of rise gets: it ends with the first report that is 15 s after its first."""
-        return TEMPERATURE_RISE_WINDOW_S * 1_000 + self.period_ms
+    def part_ms(self) -> int:
+        """The least time between values that show what is usual in different parts of a window."""
+        return max(self.rise_window_ms // _PARTS, self.period_ms)
 
     @property
-    def learned_ms(self) -> int:
-        """When every device has surely learned its baseline."""
-        return max(self.learn_ms, RISE_SAMPLES * self.period_ms) + self.period_ms + self.margin_ms
+    def may_rise(self) -> bool:
+        """Whether a rise could be judged anywhere in this run. Two values before it must lie within the window."""
+        return 2 * self.period_ms * _PARTS < (_PARTS + 1) * self.rise_window_ms and self.end_ms > 2 * self.part_ms
 
     @property
-    def may_learn(self) -> bool:
-        """Whether a rise over the baseline could confirm anywhere in this run."""
-        earliest_ms = max(self.learn_ms, (RISE_SAMPLES - 1) * self.period_ms) + RISE_S * 1_000
-        return self.end_ms + self.margin_ms > earliest_ms
+    def settled_ms(self) -> int:
+        """From when on it is surely known of every device what is usual; never where two reports may not lie within."""
+        if 2 * self.period_ms > self.rise_window_ms:
+            return self.end_ms
+        return 2 * self.part_ms + 2 * self.period_ms + self.margin_ms
+
+    def lasts_ms(self, *confirm_s: int) -> int:
+        """How long what lasts may take until all of it is confirmed, reports aside, for which there is the margin."""
+        return int(_SLIDES * max(confirm_s) * 1_000)
 
     def onset(self, needs_ms: int, earliest_ms: int = 0) -> int | None:
-        """A time from which `needs_ms` and the margin fit into the run, or None; every device has reported by then."""
-        earliest_ms = max(earliest_ms, self.period_ms + 1)
+        """A time from which `needs_ms` and the margin fit into the run, or None; every device has reported twice by
+        then, so that it is known how often."""
+        earliest_ms = max(earliest_ms, 2 * self.period_ms + 1)
         latest_ms = self.end_ms - needs_ms - self.margin_ms
         if latest_ms < earliest_ms:
             return None

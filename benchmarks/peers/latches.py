@@ -5,7 +5,7 @@ What it must say is defined by `detectors.twin.latches`; tests/benchmarks holds 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from detectors.limits import LimitTable
@@ -14,7 +14,11 @@ from schemas.quantities import DEVICE_KINDS
 
 NEVER: Final = -1
 DAY_MS: Final = 86_400_000
+FAST_MS: Final = 10_000
+SELDOM_MS: Final = 120_000
+WINDOW_MS: Final = 30_000
 _OVER: Final = (AlarmEvent.RECOVERED, AlarmEvent.SUPERSEDED)
+_AT_REST: Final = (NEVER, 0, 0, 0)
 
 
 class Limit(NamedTuple):
@@ -27,8 +31,6 @@ class Limit(NamedTuple):
     confirm_warning_ms: int
     confirm_alarm_ms: int
     confirm_recovery_ms: int
-    learn_ms: int
-    learn_samples: int
     memory_ms: int
     window_ms: int
     sources: tuple[str, str]
@@ -89,21 +91,25 @@ class Time(NamedTuple):
     ingest_ts: int
     elapsed_ms: int
     step_ms: int
-    credit_ms: int
+    interval_ms: int
     gap: bool
 
 
 class PeerLatch:
     """An alarm that is on its way, or open. A component at rest has none.
 
-    `warning`, `alarm`, `worse` and `normal` say since when values have been such, NEVER if the last was not, and how
-    long that has lasted: `worse` is half again as high as `told_value`, the highest that was told. `repeats` are the
-    arrivals of the last five recoveries and reactivations that were told, `untold` counts those that were not."""
+    `warning`, `alarm`, `worse` and `normal` say since when values have been such, NEVER if they are not, how long that
+    has lasted in a row, and how long in the window that runs and in the one before, by `clock_ms`. `worse` is half
+    again as high as `told_value`, the highest that was told. `first` is the time, episode and value of a first value
+    that was told as provisional. `repeats` are the arrivals of the last five recoveries and reactivations that were
+    told, `untold` counts those that were not."""
 
     __slots__ = (
         "active",
         "alarm",
+        "clock_ms",
         "episode",
+        "first",
         "normal",
         "onset_ts",
         "peak",
@@ -119,10 +125,12 @@ class PeerLatch:
     )
 
     def __init__(self) -> None:
-        self.warning = [NEVER, 0]
-        self.alarm = [NEVER, 0]
-        self.worse = [NEVER, 0]
-        self.normal = [NEVER, 0]
+        self.warning = [*_AT_REST]
+        self.alarm = [*_AT_REST]
+        self.worse = [*_AT_REST]
+        self.normal = [*_AT_REST]
+        self.clock_ms = 0
+        self.first: Sequence[Any] | None = None
         self.active = self.told_active = False
         self.onset_ts = self.episode = 0
         self.peak = self.stretch_peak = float("-inf")
@@ -148,34 +156,70 @@ class PeerLatch:
         return latch
 
     @property
+    def over(self) -> bool:
+        """Whether values are over a level, or were a moment ago."""
+        return self.warning[0] != NEVER or self.alarm[0] != NEVER
+
+    @property
     def at_rest(self) -> bool:
         """Whether it can be forgotten."""
-        return self.severity == NEVER and self.warning[0] == NEVER and self.alarm[0] == NEVER
+        return self.severity == NEVER and self.first is None and not self.over
+
+    @property
+    def quiet(self) -> bool:
+        """Whether a normal value means nothing to it, though its alarm is open."""
+        waits = self.active or self.told_active or self.first is not None or self.over
+        return self.severity != NEVER and not waits
 
     def step(self, time: Time, value: float, limit: Limit) -> Iterator[PeerFinding]:
         """Take a value in; what happened, if anything."""
+        is_over = value >= limit.lowest
+        if self.quiet and not is_over:
+            return
         self._note_peaks(time, value, limit)
+        if not self.at_rest:
+            self.clock_ms += time.elapsed_ms
         worse = self._is_worse(time, value, limit)
-        reached = self._reached(time, value, limit)
+        reached, onset_ts = self._reached(time, value, limit)
+        first = self.first
+        if first is not None and not is_over:
+            self.first = None
+            yield self._told_first(AlarmEvent.WITHDRAWN, first, time, value, limit)
+        elif reached == NEVER and self._is_first(time, value, limit):
+            self.first = first = (time.ts, time.ingest_ts, value)
+            yield self._told_first(AlarmEvent.PROVISIONAL, first, time, value, limit)
+        else:
+            yield from self._tell(reached, worse, onset_ts, time, value, limit)
+
+    def _tell(
+        self, reached: int, worse: bool, onset_ts: int, time: Time, value: float, limit: Limit
+    ) -> Iterator[PeerFinding]:
         if reached == NEVER:
             event = self._under(time, value, limit)
         else:
-            onset_ts = (self.alarm if reached == Severity.ALARM else self.warning)[0]
-            if not self.active and 0 < self.recovered_ts <= onset_ts - DAY_MS:
+            if self._is_another(onset_ts):
                 yield self._finding(AlarmEvent.SUPERSEDED, NEVER, time, value, limit)
                 self._end()
             event = self._over(reached, worse, onset_ts, time.ingest_ts)
-            self.normal[0] = NEVER
+            self.normal[:] = _AT_REST
         if event is None:
             return
         self.told_active = event is not AlarmEvent.RECOVERED
         if self.told_active:
-            self.told_value, self.worse[0] = max(self.told_value, value), NEVER
+            self.told_value = max(self.told_value, value)
+            self.worse[:] = _AT_REST
         yield self._finding(event, reached, time, value, limit)
 
+    def _is_first(self, time: Time, value: float, limit: Limit) -> bool:
+        """Whether a value begins what may be another alarm, and is told as provisional."""
+        return (self.severity == NEVER or self._is_another(time.ts)) and _is_told_at_once(time, value, limit)
+
+    def _is_another(self, ts: int) -> bool:
+        """Whether what begins then is another episode than the one that is over."""
+        return not self.active and 0 < self.recovered_ts <= ts - DAY_MS
+
     def _note_peaks(self, time: Time, value: float, limit: Limit) -> None:
-        runs = self.warning[0] != NEVER or self.alarm[0] != NEVER
-        if value > self.stretch_peak or (value >= limit.lowest and (time.gap or not runs)):
+        if value > self.stretch_peak or (value >= limit.lowest and (time.gap or not self.over)):
             self.stretch_peak = value
         if value > self.peak:
             self.peak = value
@@ -183,20 +227,36 @@ class PeerLatch:
     def _is_worse(self, time: Time, value: float, limit: Limit) -> bool:
         is_over = self.severity != NEVER and value >= 1.5 * self.told_value
         confirm_ms = limit.confirm_warning_ms if limit.alarm == float("inf") else limit.confirm_alarm_ms
-        return _is_confirmed(self.worse, is_over, time, time.credit_ms, confirm_ms)
+        return self._confirms(self.worse, is_over, time, confirm_ms)
 
-    def _reached(self, time: Time, value: float, limit: Limit) -> int:
-        credit_ms = time.credit_ms
-        warned = _is_confirmed(self.warning, value >= limit.warning, time, credit_ms, limit.confirm_warning_ms)
-        if _is_confirmed(self.alarm, value >= limit.alarm, time, credit_ms, limit.confirm_alarm_ms):
-            return Severity.ALARM
-        return Severity.WARNING if warned else NEVER
+    def _reached(self, time: Time, value: float, limit: Limit) -> tuple[int, int]:
+        """The level that is confirmed, and since when values have reached it."""
+        warned = self._confirms(self.warning, value >= limit.warning, time, limit.confirm_warning_ms)
+        alarmed = self._confirms(self.alarm, value >= limit.alarm, time, limit.confirm_alarm_ms)
+        if self.first is not None:
+            return _level_of(min(self.first[2], value), limit), self.first[0]
+        if alarmed or warned:
+            return (Severity.ALARM, self.alarm[0]) if alarmed else (Severity.WARNING, self.warning[0])
+        is_again = self.severity != NEVER and not self.active and not self._is_another(time.ts)
+        if is_again and _is_told_at_once(time, value, limit):
+            return _lowest_of(limit), time.ts
+        return NEVER, NEVER
+
+    def _confirms(self, stretch: list[int], holds: bool, time: Time, confirm_ms: int) -> bool:
+        """Whether values have been of one sort for long enough, by how often the component speaks."""
+        if 0 < time.interval_ms <= FAST_MS and not time.gap:
+            return _lasts_within(stretch, holds, time, confirm_ms, self.clock_ms)
+        return _lasts_in_a_row(stretch, holds, time, confirm_ms)
 
     def _over(self, reached: int, worse: bool, onset_ts: int, ingest_ts: int) -> AlarmEvent | None:
         was_active, self.active = self.active, True
         if self.severity == NEVER:
+            first, self.first = self.first, None
             self.severity, self.onset_ts, self.episode, self.peak = reached, onset_ts, ingest_ts, self.stretch_peak
-            return AlarmEvent.OPENED
+            if first is None:
+                return AlarmEvent.OPENED
+            self.episode, self.peak = first[1], max(self.peak, first[2])
+            return AlarmEvent.CONFIRMED
         if reached > self.severity:
             self.severity = reached
             return AlarmEvent.ESCALATED
@@ -212,9 +272,9 @@ class PeerLatch:
 
     def _under(self, time: Time, value: float, limit: Limit) -> AlarmEvent | None:
         is_under = value < limit.recovery
-        # No interval confirms that all is well.
-        if _is_confirmed(self.normal, self.active and is_under, time, 0, limit.confirm_recovery_ms):
-            self.active, self.recovered_ts, self.normal[0] = False, self.normal[0], NEVER
+        if _lasts_in_a_row(self.normal, self.active and is_under, time, limit.confirm_recovery_ms):
+            self.active, self.recovered_ts = False, self.normal[0]
+            self.normal[:] = _AT_REST
             self.untold += 1
         # Six are told a day, and the sixth is a reactivation: what burns is not left for over.
         has_room = time.ingest_ts - self.repeats[0] >= DAY_MS
@@ -223,6 +283,21 @@ class PeerLatch:
         self.untold -= 1
         self.repeats = [*self.repeats[1:], time.ingest_ts]
         return AlarmEvent.RECOVERED
+
+    def _told_first(
+        self, event: AlarmEvent, first: Sequence[Any], time: Time, value: float, limit: Limit
+    ) -> PeerFinding:
+        """What is told of a first value, which is a warning whatever it reaches."""
+        waits = event is AlarmEvent.PROVISIONAL
+        return self._finding(event, _level_of(first[2], limit), time, value, limit)._replace(
+            severity=Severity.WARNING if waits else Severity.NOTICE,
+            highest=Severity.WARNING,
+            active=waits,
+            untold=0,
+            onset_ts=first[0],
+            episode=first[1],
+            peak=first[2],
+        )
 
     def _finding(self, event: AlarmEvent, reached: int, time: Time, value: float, limit: Limit) -> PeerFinding:
         of_alarm = reached == Severity.ALARM or limit.warning == float("inf")
@@ -243,13 +318,52 @@ class PeerLatch:
         )
 
 
-def _is_confirmed(stretch: list[int], holds: bool, time: Time, credit_ms: int, confirm_ms: int) -> bool:
+def _level_of(value: float, limit: Limit) -> int:
+    return Severity.ALARM if value >= limit.alarm else Severity.WARNING
+
+
+def _lowest_of(limit: Limit) -> int:
+    return Severity.WARNING if limit.warning < float("inf") else Severity.ALARM
+
+
+def _is_told_at_once(time: Time, value: float, limit: Limit) -> bool:
+    """Whether a first value of a component that speaks seldom is told. Of what must last for minutes none is."""
+    if 0 < time.interval_ms <= SELDOM_MS and not time.gap:
+        return False
+    warns = value >= limit.warning and limit.confirm_warning_ms <= SELDOM_MS
+    return warns or (value >= limit.alarm and limit.confirm_alarm_ms <= SELDOM_MS)
+
+
+def _lasts_in_a_row(stretch: list[int], holds: bool, time: Time, confirm_ms: int) -> bool:
     """Note for how long values have been of one sort, and say whether that is long enough."""
     if not holds:
-        stretch[0] = NEVER
+        stretch[:] = _AT_REST
         return False
     if stretch[0] == NEVER or time.gap:
-        stretch[:] = time.ts, 0
+        stretch[:] = time.ts, 0, 0, 0
+        return confirm_ms == 0
+    stretch[1] += time.step_ms
+    stretch[2] = stretch[3] = 0
+    return stretch[1] >= confirm_ms
+
+
+def _lasts_within(stretch: list[int], holds: bool, time: Time, confirm_ms: int, clock_ms: int) -> bool:
+    """As above, of a window that slides over two fixed ones: of the one before counts the share it still covers."""
+    since, lasted, now_ms, before_ms = stretch
+    if not holds and since == NEVER:
+        return False
+    window_ms = max(WINDOW_MS, 2 * confirm_ms)
+    passed = clock_ms // window_ms - (clock_ms - time.elapsed_ms) // window_ms
+    if passed:
+        now_ms, before_ms = 0, now_ms if passed == 1 else 0
+    begun = now_ms > 0 or before_ms > 0
+    if not begun:
+        since, lasted = NEVER, 0
+    if not holds:
+        stretch[:] = since, 0, now_ms, before_ms
+        return False
+    if begun:
+        stretch[:] = since, lasted + time.step_ms, now_ms + time.step_ms, before_ms
     else:
-        stretch[1] += time.step_ms
-    return max(stretch[1], credit_ms) >= confirm_ms
+        stretch[:] = time.ts, 0, 1, 0  # a first value does not say for how long it has been so
+    return stretch[2] + before_ms * (window_ms - clock_ms % window_ms) // window_ms >= confirm_ms

@@ -33,6 +33,8 @@ OPEN_MS: Final = 90_000
 OWN_MOST_MS: Final = 6 * 3_600_000
 GAP_LEAST_MS: Final = 30_000
 MOST_MS: Final = 2**31 - 1
+PARTS: Final = 6
+"""Of the window in which a rise is judged."""
 
 ABSENT: Final = [(quantity.name, quantity.absent) for quantity in QUANTITIES]
 KINDS: Final = tuple(AlarmKind)
@@ -59,8 +61,9 @@ class PeerDevice:
     """What is known of one device; its test data are another device.
 
     `minutes` are the open ones, oldest first: (minute, {quantity: one [count, min, max, total, last_ts, last] a
-    component}). `channels` has by quantity [own_ts, ingest_ts, interval_ms, filled_ms, equal] a component, `learned`
-    has [baseline, samples, known_ms, unlearned_ms] a component, `windows` [value, lasted_ms] or nothing.
+    component}). `channels` has by quantity [own_ts, ingest_ts, interval_ms, filled_ms, equal] a component, `usual` has
+    [clock_ms, total, count, means, level] a component: of the part of the window that runs, of the six before, and what
+    was usual in these. `means` are the running means of temperatures.
     """
 
     __slots__ = (
@@ -68,13 +71,13 @@ class PeerDevice:
         "device_id",
         "kind",
         "latches",
-        "learned",
         "limits",
+        "means",
         "minutes",
         "newest_ts",
         "reflects",
         "test",
-        "windows",
+        "usual",
     )
 
     def __init__(self, device_id: str, kind: str, test: bool, limits: PeerLimits) -> None:
@@ -87,8 +90,8 @@ class PeerDevice:
         self.channels: dict[str, list[list[int]]] = {name: [] for name in dict.fromkeys(QUANTITY_OF)}
         self.minutes: list[Any] = []
         self.latches: dict[int, PeerLatch] = {}
-        self.learned: list[list[Any]] = []
-        self.windows: list[list[Any]] = []
+        self.usual: list[list[Any]] = []
+        self.means: list[float | None] = []
 
     def dump(self) -> bytes:
         """Its state as JSON."""
@@ -103,8 +106,8 @@ class PeerDevice:
                 self.channels,
                 self.minutes,
                 latches,
-                self.learned,
-                self.windows,
+                self.usual,
+                self.means,
             )
         )
 
@@ -182,7 +185,7 @@ class PeerDevice:
             time = self._advance(one, "temperature_c", component)
             if latches or value >= lowest:
                 self._step(one, TEMPERATURE, component, time, value, limits.temperature, events)
-            self._rate(one, component, time, value, events)
+            self._warming(one, component, time, value, events)
         lowest = limits.arc_fault.lowest
         for component, value in enumerate(report.get("arc_half_cycles") or ()):
             time = self._advance(one, "arc_half_cycles", component)
@@ -206,13 +209,13 @@ class PeerDevice:
             elapsed, each, shares = arrived, arrived, 1
         gap = interval > 0 and each > max(3 * interval, GAP_LEAST_MS)
         step = 0 if gap else min(elapsed, 2 * interval * shares) if interval else elapsed
-        credit = 0 if gap else min(each, interval) if interval else each
         if own:
             filled = equal = 0
         else:
             filled, equal = min(filled + arrived, MOST_MS), min(equal + 1, 65_535)
-        channel[:] = own_ts, ingest_ts, min(max(each, interval - interval // 4), MOST_MS), filled, equal
-        return Time(one.ts, ingest_ts, elapsed, step, credit, gap)
+        grown = min(each, 4 * interval) if gap else each
+        channel[:] = own_ts, ingest_ts, min(max(grown, interval - interval // 4), MOST_MS), filled, equal
+        return Time(one.ts, ingest_ts, elapsed, step, interval, gap)
 
     def _step(
         self,
@@ -238,42 +241,36 @@ class PeerDevice:
             del self.latches[where]
 
     def _rise(self, one: PeerReport, component: int, time: Time, value: float, events: list[PeerEvent]) -> None:
-        """What a value lies above its own learned baseline."""
-        limit, learned = self.limits.residual_current_rise, self.learned
-        while len(learned) <= component:
-            learned.append([0.0, 0, 0, 0])
-        known = learned[component]
-        known[2] += time.elapsed_ms
-        known[3] += time.elapsed_ms
-        baseline, samples, known_ms, _ = known
-        if samples < limit.learn_samples or known_ms < limit.learn_ms:
-            _learn(known, value, limit.memory_ms)
-            return
-        rise = value - baseline
-        if rise < limit.warning:
-            _learn(known, value, limit.memory_ms)
-        if self.latches or rise >= limit.lowest:
-            self._step(one, RESIDUAL_CURRENT_RISE, component, time, rise, limit, events, baseline)
+        """What a value lies above its own level, which stays while an alarm is on its way or active."""
+        limit, usual = self.limits.residual_current_rise, self.usual
+        while len(usual) <= component:
+            usual.append([0, 0.0, 0, [None] * PARTS, None])
+        known = usual[component]
+        latch = self.latches.get(RESIDUAL_CURRENT_RISE << 8 | component)
+        learns = latch is None or latch.quiet
+        if learns:
+            _let_pass(known, time.elapsed_ms, max(limit.window_ms // PARTS, 1))
+        level = known[4]
+        rise = None if level is None else value - level
+        if learns and (rise is None or rise < limit.lowest):
+            known[1] += value
+            known[2] += 1
+        if rise is not None and (self.latches or rise >= limit.lowest):
+            self._step(one, RESIDUAL_CURRENT_RISE, component, time, rise, limit, events, level)
 
-    def _rate(self, one: PeerReport, component: int, time: Time, value: float, events: list[PeerEvent]) -> None:
-        """How fast a value rises, per minute, over windows of at least `window_ms`."""
-        windows, limit = self.windows, self.limits.temperature_rise
-        while len(windows) <= component:
-            windows.append([])
-        window = windows[component]
-        if not window:
-            windows[component] = [value, 0]
-            return
-        window[1] += time.elapsed_ms
-        begin, lasted = window
-        if lasted < limit.window_ms:
-            return
-        rate = (value - begin) * 60_000 / (lasted or 1)
-        windows[component] = [value, 0]
-        if self.latches or rate >= limit.lowest:
-            # Two windows confirm, however seldom a device reports.
-            time = time._replace(step_ms=lasted, credit_ms=0, gap=False)
-            self._step(one, TEMPERATURE_RISE, component, time, rate, limit, events)
+    def _warming(self, one: PeerReport, component: int, time: Time, value: float, events: list[PeerEvent]) -> None:
+        """What a value lies above its own running mean, which follows it by no more than twice the limit."""
+        means, limit, elapsed = self.means, self.limits.temperature_rise, time.elapsed_ms
+        while len(means) <= component:
+            means.append(None)
+        mean = means[component]
+        if mean is None:
+            mean = float(value)
+        most = 2 * limit.lowest
+        mean += max(-most, min(value - mean, most)) * (elapsed / max(limit.memory_ms + elapsed, 1))
+        means[component] = mean
+        if self.latches or value - mean >= limit.lowest:
+            self._step(one, TEMPERATURE_RISE, component, time, value - mean, limit, events, mean)
 
     def _alarm(
         self, one: PeerReport, number: int, component: int, turn: int, finding: PeerFinding, baseline: float | None
@@ -330,7 +327,7 @@ class PeerDevices:
         device_id, kind, test, *held = orjson.loads(state)
         device = self._make(device_id, kind, test)
         device.reflects, device.newest_ts, device.channels, *held = held
-        device.minutes, latches, device.learned, device.windows = held
+        device.minutes, latches, device.usual, device.means = held
         if latches:
             device.latches = {where: PeerLatch.load(latch) for where, latch in latches}
         return device
@@ -390,8 +387,15 @@ def _statistics(slots: list[list[Any]]) -> Statistics:
     }
 
 
-def _learn(known: list[Any], value: float, memory_ms: int) -> None:
-    baseline, samples, _, unlearned_ms = known
-    samples = min(samples + 1, 1_000_000)
-    weight = max(1.0 / samples, unlearned_ms / max(memory_ms + unlearned_ms, 1))
-    known[0], known[1], known[3] = baseline + weight * (value - baseline), samples, 0
+def _let_pass(known: list[Any], elapsed_ms: int, part_ms: int) -> None:
+    """Let a window go on. What was usual in it is the second lowest mean of its parts."""
+    clock_ms, total, count, means, _ = known
+    before, now = clock_ms // part_ms, (clock_ms + elapsed_ms) // part_ms
+    known[0] += elapsed_ms
+    if now == before:
+        return
+    means[before % PARTS] = total / count if count else None
+    for part in range(before + 1, min(now, before + 1 + PARTS)):
+        means[part % PARTS] = None
+    found = sorted(mean for mean in means if mean is not None)
+    known[1:] = 0.0, 0, means, found[1] if len(found) > 1 else None

@@ -30,14 +30,16 @@ from common.settings import Settings
 from common.times import now_ms
 from fleet import Fleet, FleetConfig
 from fleet.bad import CASES
-from schemas.events import Alarm, AlarmEvent, AlarmKind
+from fleet.faults import KINDS
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import Alarm, AlarmEvent
 from schemas.topics import ALARMS, REJECTS, TELEMETRY
 from sinks.clickhouse.service import Service
 from streams.storage import config_of
 from streams.topics import topic_ids
 
-LEARN_S: Final = 10
-"""The demo's baselines are learned in 10 s instead of an hour, so that a minute can show a rise over one."""
+RISE_WINDOW_S: Final = 30
+"""The demo judges rises of leakage within 30 s instead of half an hour, so that a minute can show one."""
 RECOVER_S: Final = 5
 """And a recovery counts after 5 s instead of 30 to 60, so that a minute shows some, and one of them can be reset."""
 RESPONSE_MOST_MS: Final = {"charging_pile": 5_000}
@@ -55,7 +57,6 @@ SAMPLE_INTERVAL_S: Final = 0.25
 COUNT_INTERVAL_S: Final = 2.0
 BAD_RECORDS: Final = 2 * len(CASES)
 """Two of each case."""
-
 _RAISING: Final = (AlarmEvent.OPENED, AlarmEvent.CONFIRMED, AlarmEvent.ESCALATED)
 """By these an alarm is raised. A provisional is none until it is confirmed."""
 _NO_ALARM: Final = (AlarmEvent.PROVISIONAL, AlarmEvent.WITHDRAWN)
@@ -88,6 +89,10 @@ class Account:
     alarms_false: int = 0
     alarms_late: int = 0
     alarms_repeated: int = 0
+    alarms_provisional: int = 0
+    """Told by a first value, before they were alarms."""
+    alarms_withdrawn: int = 0
+    """Of those."""
     alarms_named: int = 0
     """Of devices that are registered, every event with the unit and place of its device."""
     alarms_misnamed: int = 0
@@ -128,6 +133,9 @@ class Live:
     stored: int = 0
     lag: int = 0
     alarms: dict[tuple[str, int, str], int] = field(default_factory=dict)
+    """Opened or confirmed, with the highest severity."""
+    provisional: dict[str, tuple[str, int, str]] = field(default_factory=dict)
+    """By the id that their alarms have."""
     messages: list[str] = field(default_factory=list)
     responses_ms: list[float] = field(default_factory=list)
     from_ingest_ms: list[float] = field(default_factory=list)
@@ -240,7 +248,7 @@ def _quick_sections() -> Iterator[str]:
     for kind in AlarmKind:
         yield f"[default.{kind}]\nconfirm_recovery_s = {RECOVER_S}"
         if kind is AlarmKind.RESIDUAL_CURRENT_RISE:
-            yield f"learn_s = {LEARN_S}"
+            yield f"window_s = {RISE_WINDOW_S}"
 
 
 async def _or_failure(work: Awaitable[None], watchers: list[asyncio.Task[None]]) -> None:
@@ -284,6 +292,8 @@ def note_alarm(alarm: Alarm, live: Live) -> None:
     if (alarm.alarm_id, alarm.event) in live.told:
         # Whoever takes over sends again what no checkpoint covers; who consumes alarms has known this one before.
         live.repeated += 1
+    elif alarm.event == AlarmEvent.PROVISIONAL:
+        live.provisional[alarm.alarm_id] = about
     elif alarm.event in _RAISING:
         live.told.add((alarm.alarm_id, alarm.event))
         live.alarms[about] = max(live.alarms.get(about, 0), alarm.severity)
@@ -359,7 +369,7 @@ def _counts(service: Service, ids: dict[str, UUID]) -> tuple[int, int, int]:
 def _account(fleet: Fleet, service: Service, ids: dict[str, UUID], live: Live) -> Account:
     stored, rejected, twice = _counts(service, ids)
     expected, missed = _expected(fleet), _missed(fleet, live)
-    false = [about for about, severity in live.alarms.items() if severity > expected.get(about, 0)]
+    false = _false(expected, live)
     sent = live.sent.reports + live.sent.rejected
     sending, reporting = {one.decode() for one in live.sent.device_ids}, _reporting(service, ids)
     named = [about for about in live.alarms if about[0] in live.places and about not in live.misnamed]
@@ -383,6 +393,8 @@ def _account(fleet: Fleet, service: Service, ids: dict[str, UUID], live: Live) -
         alarms_false=len(false),
         alarms_late=live.late,
         alarms_repeated=live.repeated,
+        alarms_provisional=len(live.provisional),
+        alarms_withdrawn=sum(alarm.event == AlarmEvent.WITHDRAWN for alarm in live.newest.values()),
         alarms_named=len(named),
         alarms_misnamed=len(live.misnamed),
         alarms_unregistered=sum(about[0] not in live.places for about in live.alarms),
@@ -426,6 +438,12 @@ def _missed(fleet: Fleet, live: Live) -> list[tuple[str, int, str]]:
     return [about for about, severity in _expected(fleet).items() if live.alarms.get(about, 0) < severity]
 
 
+def _false(expected: dict[tuple[str, int, str], int], live: Live) -> list[tuple[str, int, str]]:
+    """What is worse than it should be, and what was told as provisional where nothing should be."""
+    worse = [about for about, severity in live.alarms.items() if severity > expected.get(about, 0)]
+    return worse + [about for about in live.provisional.values() if about not in expected and about not in worse]
+
+
 def _told(about: tuple[str, int, str]) -> str:
     device_id, component, kind = about
     return f"{device_id} component {component} {kind}"
@@ -439,7 +457,7 @@ def _fill(account: Account, name: str, values: list[float]) -> None:
 
 def kinds_not_planted(fleet: Fleet) -> list[str]:
     """The kinds of alarm of which this fleet has no fault: too few devices, or too short a run for one to confirm."""
-    return sorted({str(kind) for kind in AlarmKind} - {str(alarm.kind) for alarm in fleet.expected})
+    return sorted({str(kind) for kind in KINDS} - {str(alarm.kind) for alarm in fleet.expected})
 
 
 def demo_config(seconds: float, devices: int, rate: float, seed: int, faults: int = 2) -> FleetConfig:
@@ -459,7 +477,7 @@ def _fleet_config(seconds: float, devices: int, rate: float, seed: int, faults: 
         devices=devices,
         rate=rate,
         seconds=seconds,
-        learn_s=LEARN_S,
+        rise_window_s=RISE_WINDOW_S,
         faults_per_kind=faults,
         bad_records=BAD_RECORDS,
     )

@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.demo.account import (
-    LEARN_S,
     RECOVER_S,
     RESET_S,
     RESPONSE_MOST_MS,
     RESPONSE_OTHER_MOST_MS,
+    RISE_WINDOW_S,
     Account,
     Live,
     kinds_not_planted,
@@ -45,8 +45,8 @@ class DemoView:
     def __enter__(self) -> Self:
         self._console.print(
             f"[bold]emberline demo[/bold]: {self._config.devices} devices, {self._config.rate:.4g} reports/s, "
-            f"{self._config.seconds:g} s; baselines are learned in {LEARN_S} s here instead of an hour, and "
-            f"recoveries confirmed in {RECOVER_S} s",
+            f"{self._config.seconds:g} s; rises of leakage are judged within {RISE_WINDOW_S} s here instead of half an "
+            f"hour, and recoveries confirmed in {RECOVER_S} s",
             soft_wrap=True,
         )
         if missing := kinds_not_planted(Fleet(self._config)):
@@ -128,6 +128,7 @@ def demo_table(account: Account) -> None:
         ("alarms expected / raised", f"{account.alarms_expected} / {account.alarms_raised}", True),
         ("alarms missed", f"{account.alarms_missed}", account.alarms_missed == 0),
         ("alarms false", f"{account.alarms_false}", account.alarms_false == 0),
+        ("told as provisional / withdrawn", f"{account.alarms_provisional} / {account.alarms_withdrawn}", True),
         (f"alarms late (over {others:g} s, piles {piles:g} s)", f"{account.alarms_late}", account.alarms_late == 0),
         ("alarms with their unit and place", _named(account), account.alarms_misnamed == 0),
         (

@@ -22,7 +22,8 @@ from detectors.messages import alarm_message, named
 from detectors.registered import KnownDevice, whereabouts
 from detectors.twin.oracle import Oracle
 from fleet import Fleet
-from schemas.events import Alarm, AlarmEvent, AlarmKind, Severity
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import Alarm, AlarmEvent, Severity
 from tests.cli.stacks import started
 from tests.support.apache_kafka import kafka_for_tests
 from tests.support.platform import quick_settings
@@ -40,6 +41,8 @@ KEYS: Final = {
     "alarms_raised",
     "alarms_missed",
     "alarms_false",
+    "alarms_provisional",
+    "alarms_withdrawn",
     "devices_registered",
     "devices_reporting",
     "devices_unregistered",

@@ -19,7 +19,7 @@ from fleet import Fleet, FleetConfig, Send
 from fleet.faults import ExpectedAlarm
 from schemas.topics import TELEMETRY
 from streams.partitioner import partition_of
-from tests.support.fleet_sends import LEARN_S
+from tests.support.fleet_sends import RISE_WINDOW_S
 from tests.support.load_orders import LoadOrders, PublishedOrder
 
 WINDOW_S: Final = 0.05
@@ -142,7 +142,7 @@ class Load:
                 share_repeated=0.05,
                 faults_per_kind=1,
                 bad_records=self._shape.bad,
-                learn_s=LEARN_S,
+                rise_window_s=RISE_WINDOW_S,
             )
         )
 

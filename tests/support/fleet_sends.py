@@ -22,14 +22,14 @@ from streams.partitioner import is_misplaced, partition_of
 from tests.support.kafka_outside import ProducerRecord
 from tests.support.platform import PARTITIONS
 
-LEARN_S = 10
+RISE_WINDOW_S = 30
 Positioned = TypeVar("Positioned", Alarm, Aggregate, DeviceStatus, ControlOutcome, DeviceRequest)
 
 
 def quick_limits(folder: Path) -> Path:
-    """A limits file by which baselines are learned in seconds, so that a short run can show a rise."""
+    """A limits file by which rises of leakage are judged within seconds, so that a short run can show one."""
     path = folder / "limits.toml"
-    path.write_text(f"[default.residual_current_rise]\nlearn_s = {LEARN_S}\n")
+    path.write_text(f"[default.residual_current_rise]\nwindow_s = {RISE_WINDOW_S}\n")
     return path
 
 
@@ -47,7 +47,7 @@ def fleet_sends(
         share_repeated=0.05,
         faults_per_kind=1,
         bad_records=bad,
-        learn_s=LEARN_S,
+        rise_window_s=RISE_WINDOW_S,
     )
     sends = Fleet(config).due(config.start_ts, config.end_ts)
     return [ProducerRecord(partition_of(one.key or b"", PARTITIONS), one.key, one.value) for one in sends]

@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from common.times import now_ms
 from fleet.faults import ExpectedAlarm
+from schemas.alarm_kinds import AlarmKind
 from schemas.commands import CommandKind
-from schemas.events import AlarmKind
 from schemas.registry import LIMITS_KEY, VERSION, ChangeNumber, ComponentEntry, DeviceEntry, LimitsEntry
 from schemas.topics import COMMANDS, REGISTRY
 from streams.partitioner import partition_of

@@ -64,9 +64,9 @@ def told(kafka: Kafka) -> list[tuple[int, int, str]]:
 
 
 def opened(kafka: Kafka) -> dict[str, Alarm]:
-    """The alarms that were opened, by device."""
+    """The alarms that were opened, or confirmed, by device."""
     alarms = (Alarm.from_json(record.value) for records in kafka.read(ALARMS.name) for record in records)
-    return {one.device_id: one for one in alarms if one.event == AlarmEvent.OPENED}
+    return {one.device_id: one for one in alarms if one.event in (AlarmEvent.OPENED, AlarmEvent.CONFIRMED)}
 
 
 def all_committed(kafka: Kafka, worker: Worker) -> None:

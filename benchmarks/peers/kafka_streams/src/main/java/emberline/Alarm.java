@@ -48,22 +48,27 @@ record Alarm(
     /** {@code detectors/messages.py} */
     private static String message(
             Device device, AlarmKind kind, int component, Latch.Finding found, String label, Double baseline) {
-        String unit = kind.unit();
+        String unit = kind.quantity.unit;
         String tag = switch (found.event()) {
             case "recovered" -> "恢复";
+            case "withdrawn" -> "撤回";
             case "superseded" -> "取代";
             default -> label;
         };
         String head = (device.test ? "【测试】" : "") + "【" + tag + "】" + device.id + " 第" + (component + 1) + "路 "
                 + kind.label;
         String value = brief(found.value()) + unit;
+        String usual = kind == AlarmKind.TEMPERATURE_RISE ? "较均值 " : "较基线 ";
         String measured = baseline == null ? "当前 " + value
-                : "较基线 " + brief(baseline) + unit + (found.active() ? " 升高 " : " 相差 ") + value;
+                : usual + brief(baseline) + unit + (found.active() ? " 升高 " : " 相差 ") + value;
         String state = switch (found.event()) {
             case "escalated" -> "，已升级";
             case "worsened" -> "，持续恶化";
             case "reactivated" -> "，再次发生";
+            case "provisional" -> "，待下一读数确认";
+            case "confirmed" -> "，已确认";
             case "recovered" -> "已恢复正常，待人工复位";
+            case "withdrawn" -> "未获确认，已撤回";
             case "superseded" -> "未经复位，由新的告警取代";
             default -> "";
         };

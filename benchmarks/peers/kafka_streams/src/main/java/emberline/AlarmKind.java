@@ -15,8 +15,4 @@ enum AlarmKind {
         this.label = label;
         this.quantity = quantity;
     }
-
-    String unit() {
-        return this == TEMPERATURE_RISE ? "℃/分钟" : quantity.unit;
-    }
 }

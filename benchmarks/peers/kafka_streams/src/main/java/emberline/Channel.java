@@ -7,8 +7,11 @@ final class Channel {
     private static final long OWN_MOST_MS = 6 * 3_600_000L;
     private static final long GAP_LEAST_MS = 30_000;
 
-    /** When a value was measured and arrived, and the time that has passed for its component. */
-    record Time(long ts, long ingestTs, long elapsedMs, long stepMs, long creditMs, boolean gap) {}
+    /**
+     * When a value was measured and arrived, the time that has passed for its component, and how far apart its values
+     * usually were before.
+     */
+    record Time(long ts, long ingestTs, long elapsedMs, long stepMs, long intervalMs, boolean gap) {}
 
     private long ownTs;
     private long ingestTs;
@@ -28,14 +31,15 @@ final class Channel {
         boolean gap = known && each > Math.max(3L * intervalMs, GAP_LEAST_MS);
         long most = known ? 2L * intervalMs * (usable ? equal + 1 : 1) : elapsed;
         long step = gap ? 0 : Math.min(elapsed, most);
-        long credit = gap ? 0 : known ? Math.min(each, intervalMs) : each;
+        long before = intervalMs;
+        long grown = gap ? Math.min(each, 4L * intervalMs) : each;
         boolean stands = own == 0 && !first;
         filledMs = stands ? (int) Math.min(filledMs + arrived, Integer.MAX_VALUE) : 0;
         equal = stands ? Math.min(equal + 1, 65_535) : 0;
-        intervalMs = (int) Math.min(Math.max(each, intervalMs - intervalMs / 4), Integer.MAX_VALUE);
+        intervalMs = (int) Math.min(Math.max(grown, intervalMs - intervalMs / 4), Integer.MAX_VALUE);
         ownTs = nowOwnTs;
         ingestTs = nowIngestTs;
-        return new Time(ts, nowIngestTs, elapsed, step, credit, gap);
+        return new Time(ts, nowIngestTs, elapsed, step, before, gap);
     }
 
     void write(ByteBuffer to) {

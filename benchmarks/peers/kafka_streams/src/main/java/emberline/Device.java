@@ -21,9 +21,6 @@ final class Device {
         }
     }
 
-    /** What a rate of rise is measured from, and for how long. */
-    private record Window(double value, long lastedMs) {}
-
     final String id;
     final DeviceKind kind;
     final boolean test;
@@ -32,8 +29,9 @@ final class Device {
     private final Map<Integer, Latch> latches = new HashMap<>(0);
     private final List<List<Channel>> channels =
             List.of(new ArrayList<>(1), new ArrayList<>(4), new ArrayList<>(1));
-    private final List<Baseline> baselines = new ArrayList<>(1);
-    private final List<Window> windows = new ArrayList<>(4);
+    private final List<Usual> usual = new ArrayList<>(1);
+    /** Running means of temperatures; NaN where there was no value. */
+    private final List<Double> means = new ArrayList<>(4);
     private long place = -1;
     private long newestTs;
 
@@ -110,7 +108,7 @@ final class Device {
             if (temperatures[component] != Quantity.TEMPERATURE.absent) {
                 Channel.Time time = advance(place, 1, component);
                 step(place, AlarmKind.TEMPERATURE, component, time, temperatures[component], null, events);
-                rate(place, component, time, temperatures[component], events);
+                warming(place, component, time, temperatures[component], events);
             }
         }
         double[] arcs = place.values(Quantity.ARC_HALF_CYCLES);
@@ -137,7 +135,7 @@ final class Device {
         if (latches.isEmpty() && value < limit.lowest()) {
             return; // as nearly all
         }
-        int where = of.ordinal() << 8 | component;
+        int where = where(of, component);
         Latch latch = latches.get(where);
         if (latch == null) {
             if (value < limit.lowest()) {
@@ -154,44 +152,43 @@ final class Device {
         }
     }
 
-    /** What a value lies above its own learned baseline. */
+    /** What a value lies above its own level, which stays while an alarm is on its way or active. */
     private void rise(Place place, int component, Channel.Time time, double value, List<Event> events) {
-        while (baselines.size() <= component) {
-            baselines.add(new Baseline());
+        while (usual.size() <= component) {
+            usual.add(new Usual());
         }
         Limits.Limit limit = limits[AlarmKind.RESIDUAL_CURRENT_RISE.ordinal()];
-        Baseline baseline = baselines.get(component);
-        baseline.advance(time.elapsedMs());
-        double normal = baseline.value();
-        boolean learned = baseline.isLearned(limit);
-        if (!learned || value - normal < limit.warning()) {
-            baseline.learn(value, limit.memoryMs());
+        Usual known = usual.get(component);
+        Latch latch = latches.isEmpty() ? null : latches.get(where(AlarmKind.RESIDUAL_CURRENT_RISE, component));
+        boolean learns = latch == null || latch.isQuiet();
+        if (learns) {
+            known.letPass(time.elapsedMs(), limit.windowMs());
         }
-        if (learned) {
-            step(place, AlarmKind.RESIDUAL_CURRENT_RISE, component, time, value - normal, normal, events);
+        double level = known.level();
+        if (learns && !(value - level >= limit.lowest())) {
+            known.learn(value);
+        }
+        if (!Double.isNaN(level)) {
+            step(place, AlarmKind.RESIDUAL_CURRENT_RISE, component, time, value - level, level, events);
         }
     }
 
-    /** How fast a value rises, per minute, over windows of at least {@code windowMs}. */
-    private void rate(Place place, int component, Channel.Time time, double value, List<Event> events) {
-        while (windows.size() <= component) {
-            windows.add(null);
+    /** What a value lies above its own running mean, which follows it by no more than twice the limit. */
+    private void warming(Place place, int component, Channel.Time time, double value, List<Event> events) {
+        while (means.size() <= component) {
+            means.add(Double.NaN);
         }
-        Window begin = windows.get(component);
-        if (begin == null) {
-            windows.set(component, new Window(value, 0));
-            return;
-        }
-        long lasted = begin.lastedMs + time.elapsedMs();
-        if (lasted < limits[AlarmKind.TEMPERATURE_RISE.ordinal()].windowMs()) {
-            windows.set(component, new Window(begin.value, lasted));
-            return;
-        }
-        windows.set(component, new Window(value, 0));
-        double rate = (value - begin.value) * MINUTE_MS / Math.max(lasted, 1);
-        // Two windows confirm, however seldom a device reports.
-        Channel.Time window = new Channel.Time(time.ts(), time.ingestTs(), time.elapsedMs(), lasted, 0, false);
-        step(place, AlarmKind.TEMPERATURE_RISE, component, window, rate, null, events);
+        Limits.Limit limit = limits[AlarmKind.TEMPERATURE_RISE.ordinal()];
+        double before = Double.isNaN(means.get(component)) ? value : means.get(component);
+        double most = 2 * limit.lowest();
+        double over = Math.max(-most, Math.min(value - before, most));
+        double mean = before + over * ((double) time.elapsedMs() / Math.max(limit.memoryMs() + time.elapsedMs(), 1));
+        means.set(component, mean);
+        step(place, AlarmKind.TEMPERATURE_RISE, component, time, value - mean, mean, events);
+    }
+
+    private static int where(AlarmKind kind, int component) {
+        return kind.ordinal() << 8 | component;
     }
 
     void write(ByteBuffer to) {
@@ -204,12 +201,10 @@ final class Device {
         minutes.forEach(minute -> minute.write(to));
         to.putShort((short) latches.size());
         latches.forEach((where, latch) -> latch.write(to.putShort(where.shortValue())));
-        to.put((byte) baselines.size());
-        baselines.forEach(baseline -> baseline.write(to));
-        to.put((byte) windows.size());
-        for (Window window : windows) {
-            to.putLong(window == null ? -1 : window.lastedMs).putDouble(window == null ? 0 : window.value);
-        }
+        to.put((byte) usual.size());
+        usual.forEach(known -> known.write(to));
+        to.put((byte) means.size());
+        means.forEach(to::putDouble);
     }
 
     /** Take over what was written of this device. */
@@ -228,12 +223,10 @@ final class Device {
             latches.put((int) from.getShort(), Latch.read(from));
         }
         for (int left = from.get(); left > 0; left--) {
-            baselines.add(Baseline.read(from));
+            usual.add(Usual.read(from));
         }
         for (int left = from.get(); left > 0; left--) {
-            long lasted = from.getLong();
-            double value = from.getDouble();
-            windows.add(lasted < 0 ? null : new Window(value, lasted));
+            means.add(from.getDouble());
         }
     }
 }

@@ -11,6 +11,7 @@ final class Latch {
     static final int ALARM = 2;
     private static final int NEVER = -1;
     private static final long DAY_MS = 86_400_000;
+    private static final long SELDOM_MS = 120_000;
     private static final double WORSE = 1.5;
 
     /** One thing that happened to a latch. */
@@ -18,12 +19,22 @@ final class Latch {
             String event, int severity, int highest, boolean active, int untold, double value, double limit,
             String source, long ts, long onsetTs, long episode, double peak) {}
 
+    /** A first value over a level that was told as provisional. */
+    private record First(long ts, long episode, double value) {}
+
+    /** The level that is confirmed, and since when values have reached it. */
+    private record Reached(int level, long onsetTs) {}
+
+    private static final Reached NOTHING = new Reached(NEVER, NEVER);
+
     private final Stretch warning = new Stretch();
     private final Stretch alarm = new Stretch();
     /** Of values half again as high as {@code toldValue}, the highest that was told. */
     private final Stretch worse = new Stretch();
     /** Of normal values while the alarm is active. */
     private final Stretch normal = new Stretch();
+    private long clockMs;
+    private First first;
     private int severity = NEVER;
     private boolean active;
     private boolean toldActive;
@@ -39,41 +50,85 @@ final class Latch {
     private double peak = Double.NEGATIVE_INFINITY;
 
     boolean isAtRest() {
-        return severity == NEVER && !warning.holds() && !alarm.holds();
+        return severity == NEVER && first == null && !isOver();
+    }
+
+    /** Whether a normal value means nothing to it, though its alarm is open. */
+    boolean isQuiet() {
+        boolean waits = active || toldActive || first != null || isOver();
+        return severity != NEVER && !waits;
+    }
+
+    /** Whether values are over a level, or were a moment ago. */
+    private boolean isOver() {
+        return warning.holds() || alarm.holds();
     }
 
     /** Take a value in; what happened, if anything. */
     List<Finding> step(Channel.Time time, double value, Limits.Limit limit) {
+        boolean isOver = value >= limit.lowest();
+        if (!isOver && isQuiet()) {
+            return List.of();
+        }
         notePeaks(time, value, limit);
+        clockMs += isAtRest() ? 0 : time.elapsedMs();
         boolean isWorse = isWorse(time, value, limit);
-        int reached = reached(time, value, limit);
+        Reached reached = reached(time, value, limit);
+        if (first != null && !isOver) {
+            First withdrawn = first;
+            first = null;
+            return List.of(toldFirst("withdrawn", withdrawn, time, value, limit));
+        }
+        if (reached.level == NEVER && isFirst(time, value, limit)) {
+            first = new First(time.ts(), time.ingestTs(), value);
+            return List.of(toldFirst("provisional", first, time, value, limit));
+        }
+        return told(reached, isWorse, time, value, limit);
+    }
+
+    private List<Finding> told(Reached reached, boolean isWorse, Channel.Time time, double value, Limits.Limit limit) {
         List<Finding> found = new ArrayList<>(0);
         String event;
-        if (reached == NEVER) {
+        if (reached.level == NEVER) {
             event = under(time, value, limit);
         } else {
-            long onset = (reached == ALARM ? alarm : warning).since;
-            if (!active && recoveredTs > 0 && onset - recoveredTs >= DAY_MS) {
+            if (isAnother(reached.onsetTs)) {
                 found.add(finding("superseded", NEVER, time, value, limit));
                 end();
             }
-            event = over(reached, isWorse, onset, time.ingestTs());
-            normal.since = NEVER;
+            event = over(reached.level, isWorse, reached.onsetTs, time.ingestTs());
+            normal.end();
         }
         if (event != null) {
             toldActive = !event.equals("recovered");
             if (toldActive) {
                 toldValue = Math.max(toldValue, value);
-                worse.since = NEVER;
+                worse.end();
             }
-            found.add(finding(event, reached, time, value, limit));
+            found.add(finding(event, reached.level, time, value, limit));
         }
         return found;
     }
 
+    /** Whether what begins then is another episode than the one that is over. */
+    private boolean isAnother(long ts) {
+        return !active && recoveredTs > 0 && ts - recoveredTs >= DAY_MS;
+    }
+
+    /** Whether a value begins what may be another alarm, and is told as provisional. */
+    private boolean isFirst(Channel.Time time, double value, Limits.Limit limit) {
+        return (severity == NEVER || isAnother(time.ts())) && isToldAtOnce(time, value, limit);
+    }
+
+    /** Whether a first value of a component that speaks seldom is told. Of what must last for minutes none is. */
+    private static boolean isToldAtOnce(Channel.Time time, double value, Limits.Limit limit) {
+        boolean seldom = time.intervalMs() == 0 || time.intervalMs() > SELDOM_MS || time.gap();
+        boolean warns = value >= limit.warning() && limit.confirmWarningMs() <= SELDOM_MS;
+        return seldom && (warns || value >= limit.alarm() && limit.confirmAlarmMs() <= SELDOM_MS);
+    }
+
     private void notePeaks(Channel.Time time, double value, Limits.Limit limit) {
-        boolean runs = warning.holds() || alarm.holds();
-        boolean begins = value >= limit.lowest() && (time.gap() || !runs);
+        boolean begins = value >= limit.lowest() && (time.gap() || !isOver());
         stretchPeak = begins ? value : Math.max(stretchPeak, value);
         peak = Math.max(peak, value);
     }
@@ -81,15 +136,27 @@ final class Latch {
     private boolean isWorse(Channel.Time time, double value, Limits.Limit limit) {
         boolean isOver = severity != NEVER && value >= WORSE * toldValue;
         boolean alarms = limit.alarm() < Double.POSITIVE_INFINITY;
-        long confirmMs = alarms ? limit.confirmAlarmMs() : limit.confirmWarningMs();
-        return worse.isConfirmed(isOver, time, time.creditMs(), confirmMs);
+        return worse.isConfirmed(isOver, time, alarms ? limit.confirmAlarmMs() : limit.confirmWarningMs(), clockMs);
     }
 
-    private int reached(Channel.Time time, double value, Limits.Limit limit) {
-        long creditMs = time.creditMs();
-        boolean warned = warning.isConfirmed(value >= limit.warning(), time, creditMs, limit.confirmWarningMs());
-        boolean alarmed = alarm.isConfirmed(value >= limit.alarm(), time, creditMs, limit.confirmAlarmMs());
-        return alarmed ? ALARM : warned ? WARNING : NEVER;
+    private Reached reached(Channel.Time time, double value, Limits.Limit limit) {
+        boolean warned = warning.isConfirmed(value >= limit.warning(), time, limit.confirmWarningMs(), clockMs);
+        boolean alarmed = alarm.isConfirmed(value >= limit.alarm(), time, limit.confirmAlarmMs(), clockMs);
+        if (first != null) {
+            return new Reached(levelOf(Math.min(first.value, value), limit), first.ts);
+        }
+        if (alarmed || warned) {
+            return new Reached(alarmed ? ALARM : WARNING, (alarmed ? alarm : warning).since());
+        }
+        boolean isAgain = severity != NEVER && !active && !isAnother(time.ts());
+        if (isAgain && isToldAtOnce(time, value, limit)) {
+            return new Reached(limit.warning() < Double.POSITIVE_INFINITY ? WARNING : ALARM, time.ts());
+        }
+        return NOTHING;
+    }
+
+    private static int levelOf(double value, Limits.Limit limit) {
+        return value >= limit.alarm() ? ALARM : WARNING;
     }
 
     private String over(int reached, boolean isWorse, long onset, long ingestTs) {
@@ -100,7 +167,13 @@ final class Latch {
             onsetTs = onset;
             episode = ingestTs;
             peak = stretchPeak;
-            return "opened";
+            if (first == null) {
+                return "opened";
+            }
+            episode = first.episode;
+            peak = Math.max(peak, first.value);
+            first = null;
+            return "confirmed";
         }
         if (reached > severity) {
             severity = reached;
@@ -122,11 +195,10 @@ final class Latch {
 
     private String under(Channel.Time time, double value, Limits.Limit limit) {
         boolean isUnder = value < limit.recovery();
-        // No interval confirms that all is well.
-        if (normal.isConfirmed(active && isUnder, time, 0, limit.confirmRecoveryMs())) {
+        if (normal.lastsInARow(active && isUnder, time, limit.confirmRecoveryMs())) {
             active = false;
-            recoveredTs = normal.since;
-            normal.since = NEVER;
+            recoveredTs = normal.since();
+            normal.end();
             untold++;
         }
         // Six are told a day, and the sixth is a reactivation: what burns is not left for over.
@@ -153,6 +225,15 @@ final class Latch {
         toldValue = 0;
     }
 
+    /** What is told of a first value, which is a warning whatever it reaches. */
+    private Finding toldFirst(String event, First of, Channel.Time time, double value, Limits.Limit limit) {
+        Finding told = finding(event, levelOf(of.value, limit), time, value, limit);
+        boolean waits = event.equals("provisional");
+        return new Finding(
+                event, waits ? WARNING : 0, WARNING, waits, 0, value, told.limit, told.source, told.ts, of.ts,
+                of.episode, of.value);
+    }
+
     private Finding finding(String event, int reached, Channel.Time time, double value, Limits.Limit limit) {
         boolean ofAlarm = reached == ALARM || limit.warning() == Double.POSITIVE_INFINITY;
         boolean recovered = event.equals("recovered");
@@ -165,7 +246,11 @@ final class Latch {
 
     void write(ByteBuffer to) {
         for (Stretch stretch : List.of(warning, alarm, worse, normal)) {
-            to.putLong(stretch.since).putLong(stretch.lastedMs);
+            stretch.write(to);
+        }
+        to.putLong(clockMs).put((byte) (first == null ? 0 : 1));
+        if (first != null) {
+            to.putLong(first.ts).putLong(first.episode).putDouble(first.value);
         }
         to.putLong(onsetTs).putLong(episode).putLong(recoveredTs);
         for (long ts : repeats) {
@@ -178,9 +263,10 @@ final class Latch {
     static Latch read(ByteBuffer from) {
         Latch latch = new Latch();
         for (Stretch stretch : List.of(latch.warning, latch.alarm, latch.worse, latch.normal)) {
-            stretch.since = from.getLong();
-            stretch.lastedMs = from.getLong();
+            stretch.read(from);
         }
+        latch.clockMs = from.getLong();
+        latch.first = from.get() == 0 ? null : new First(from.getLong(), from.getLong(), from.getDouble());
         latch.onsetTs = from.getLong();
         latch.episode = from.getLong();
         latch.recoveredTs = from.getLong();
@@ -193,23 +279,5 @@ final class Latch {
         latch.active = from.get() != 0;
         latch.toldActive = from.get() != 0;
         return latch;
-    }
-
-    /** Since when values have been of one sort, and how long that has lasted. */
-    private static final class Stretch {
-        private long since = NEVER;
-        private long lastedMs;
-
-        boolean holds() {
-            return since != NEVER;
-        }
-
-        /** Take a value on, which is of the sort or not, and say whether that is so for long enough. */
-        boolean isConfirmed(boolean is, Channel.Time time, long creditMs, long confirmMs) {
-            boolean begins = since == NEVER || time.gap();
-            lastedMs = is && !begins ? lastedMs + time.stepMs() : 0;
-            since = !is ? NEVER : begins ? time.ts() : since;
-            return is && Math.max(lastedMs, creditMs) >= confirmMs;
-        }
     }
 }

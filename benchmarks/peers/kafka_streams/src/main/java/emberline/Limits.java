@@ -13,7 +13,7 @@ record Limits(Map<String, Integer> devices, Limits.Limit[][] profiles) {
     /** A level that does not exist is infinite; {@code sources} are the documents of warning and alarm. */
     record Limit(
             double warning, double alarm, double lowest, double recovery, long confirmWarningMs, long confirmAlarmMs,
-            long confirmRecoveryMs, long learnMs, long learnSamples, long memoryMs, long windowMs, String[] sources) {}
+            long confirmRecoveryMs, long memoryMs, long windowMs, String[] sources) {}
 
     static Limits load(String path) throws IOException {
         return JsonMapper.builder()
