@@ -9,9 +9,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from detectors.limits import LimitTable
-from schemas.events import AlarmEvent, AlarmKind, Severity
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import AlarmEvent, Severity
 from schemas.quantities import DEVICE_KINDS
 
+KINDS: Final = tuple(AlarmKind)[:5]
+"""What peers find: their rules are the five that come first."""
 NEVER: Final = -1
 DAY_MS: Final = 86_400_000
 FAST_MS: Final = 10_000
@@ -51,7 +54,7 @@ def limits_by_profile(table: LimitTable) -> list[PeerLimits]:
     of each device that has some of its own."""
     owners = ["", *table.document.get("device", {})]
     profiles = [table.profile(owner, code) for owner in owners for code in range(len(DEVICE_KINDS))]
-    return [PeerLimits(*(_limit(table, kind, profile) for kind in AlarmKind)) for profile in profiles]
+    return [PeerLimits(*(_limit(table, kind, profile) for kind in KINDS)) for profile in profiles]
 
 
 def profiles_of_devices(table: LimitTable) -> dict[str, int]:
@@ -99,8 +102,9 @@ class PeerLatch:
     """An alarm that is on its way, or open. A component at rest has none.
 
     `warning`, `alarm`, `worse` and `normal` say since when values have been such, NEVER if they are not, how long that
-    has lasted in a row, and how long in the window that runs and in the one before, by `clock_ms`. `worse` is half
-    again as high as `told_value`, the highest that was told. `first` is the time, episode and value of a first value
+    has lasted in a row, -1 if the newest is not such, and how long in the window that runs and in the one before, by
+    `clock_ms`. `worse` is half again as high as `told_value`, the highest that was told; `told_level` is the level of
+    what was told last. `first` is the time, episode and value of a first value
     that was told as provisional. `repeats` are the arrivals of the last five recoveries and reactivations that were
     told, `untold` counts those that were not."""
 
@@ -118,6 +122,7 @@ class PeerLatch:
         "severity",
         "stretch_peak",
         "told_active",
+        "told_level",
         "told_value",
         "untold",
         "warning",
@@ -138,7 +143,7 @@ class PeerLatch:
 
     def _end(self) -> None:
         """There is no episode."""
-        self.severity = NEVER
+        self.severity = self.told_level = NEVER
         self.recovered_ts = self.untold = 0
         self.repeats = [0] * 5
         self.told_value = 0.0
@@ -185,11 +190,14 @@ class PeerLatch:
         if first is not None and not is_over:
             self.first = None
             yield self._told_first(AlarmEvent.WITHDRAWN, first, time, value, limit)
-        elif reached == NEVER and self._is_first(time, value, limit):
+        elif reached != NEVER or self.active or not _is_told_at_once(time, value, limit):
+            yield from self._tell(reached, worse, onset_ts, time, value, limit)
+        elif self.severity == NEVER or self._is_another(time.ts):
             self.first = first = (time.ts, time.ingest_ts, value)
             yield self._told_first(AlarmEvent.PROVISIONAL, first, time, value, limit)
-        else:
-            yield from self._tell(reached, worse, onset_ts, time, value, limit)
+        else:  # it is back, by a single value: a warning, whatever that reaches
+            for finding in self._tell(Severity.WARNING, worse, time.ts, time, value, limit):
+                yield finding._replace(severity=Severity.WARNING)
 
     def _tell(
         self, reached: int, worse: bool, onset_ts: int, time: Time, value: float, limit: Limit
@@ -206,13 +214,9 @@ class PeerLatch:
             return
         self.told_active = event is not AlarmEvent.RECOVERED
         if self.told_active:
-            self.told_value = max(self.told_value, value)
+            self.told_value, self.told_level = max(self.told_value, value), reached
             self.worse[:] = _AT_REST
         yield self._finding(event, reached, time, value, limit)
-
-    def _is_first(self, time: Time, value: float, limit: Limit) -> bool:
-        """Whether a value begins what may be another alarm, and is told as provisional."""
-        return (self.severity == NEVER or self._is_another(time.ts)) and _is_told_at_once(time, value, limit)
 
     def _is_another(self, ts: int) -> bool:
         """Whether what begins then is another episode than the one that is over."""
@@ -235,18 +239,17 @@ class PeerLatch:
         alarmed = self._confirms(self.alarm, value >= limit.alarm, time, limit.confirm_alarm_ms)
         if self.first is not None:
             return _level_of(min(self.first[2], value), limit), self.first[0]
-        if alarmed or warned:
-            return (Severity.ALARM, self.alarm[0]) if alarmed else (Severity.WARNING, self.warning[0])
-        is_again = self.severity != NEVER and not self.active and not self._is_another(time.ts)
-        if is_again and _is_told_at_once(time, value, limit):
-            return _lowest_of(limit), time.ts
-        return NEVER, NEVER
+        if alarmed:
+            return Severity.ALARM, self.alarm[0]
+        return (Severity.WARNING, self.warning[0]) if warned else (NEVER, NEVER)
 
     def _confirms(self, stretch: list[int], holds: bool, time: Time, confirm_ms: int) -> bool:
         """Whether values have been of one sort for long enough, by how often the component speaks."""
         if 0 < time.interval_ms <= FAST_MS and not time.gap:
             return _lasts_within(stretch, holds, time, confirm_ms, self.clock_ms)
-        return _lasts_in_a_row(stretch, holds, time, confirm_ms)
+        goes_on = _goes_on(stretch, holds, time)
+        enough = confirm_ms <= SELDOM_MS or stretch[1] >= confirm_ms
+        return (goes_on and enough) or (holds and confirm_ms == 0)
 
     def _over(self, reached: int, worse: bool, onset_ts: int, ingest_ts: int) -> AlarmEvent | None:
         was_active, self.active = self.active, True
@@ -257,8 +260,8 @@ class PeerLatch:
                 return AlarmEvent.OPENED
             self.episode, self.peak = first[1], max(self.peak, first[2])
             return AlarmEvent.CONFIRMED
-        if reached > self.severity:
-            self.severity = reached
+        if reached > (self.told_level if self.told_active else self.severity):
+            self.severity = max(self.severity, reached)
             return AlarmEvent.ESCALATED
         if worse:
             return AlarmEvent.WORSENED
@@ -272,7 +275,8 @@ class PeerLatch:
 
     def _under(self, time: Time, value: float, limit: Limit) -> AlarmEvent | None:
         is_under = value < limit.recovery
-        if _lasts_in_a_row(self.normal, self.active and is_under, time, limit.confirm_recovery_ms):
+        goes_on = _goes_on(self.normal, self.active and is_under, time)
+        if goes_on and self.normal[1] >= limit.confirm_recovery_ms:
             self.active, self.recovered_ts = False, self.normal[0]
             self.normal[:] = _AT_REST
             self.untold += 1
@@ -322,10 +326,6 @@ def _level_of(value: float, limit: Limit) -> int:
     return Severity.ALARM if value >= limit.alarm else Severity.WARNING
 
 
-def _lowest_of(limit: Limit) -> int:
-    return Severity.WARNING if limit.warning < float("inf") else Severity.ALARM
-
-
 def _is_told_at_once(time: Time, value: float, limit: Limit) -> bool:
     """Whether a first value of a component that speaks seldom is told. Of what must last for minutes none is."""
     if 0 < time.interval_ms <= SELDOM_MS and not time.gap:
@@ -334,36 +334,37 @@ def _is_told_at_once(time: Time, value: float, limit: Limit) -> bool:
     return warns or (value >= limit.alarm and limit.confirm_alarm_ms <= SELDOM_MS)
 
 
-def _lasts_in_a_row(stretch: list[int], holds: bool, time: Time, confirm_ms: int) -> bool:
-    """Note for how long values have been of one sort, and say whether that is long enough."""
+def _goes_on(stretch: list[int], holds: bool, time: Time) -> bool:
+    """Note for how long values have been of one sort in a row, and say whether this follows another."""
     if not holds:
         stretch[:] = _AT_REST
         return False
-    if stretch[0] == NEVER or time.gap:
+    if stretch[0] == NEVER or stretch[1] < 0 or time.gap:
         stretch[:] = time.ts, 0, 0, 0
-        return confirm_ms == 0
+        return False
     stretch[1] += time.step_ms
     stretch[2] = stretch[3] = 0
-    return stretch[1] >= confirm_ms
+    return True
 
 
 def _lasts_within(stretch: list[int], holds: bool, time: Time, confirm_ms: int, clock_ms: int) -> bool:
-    """As above, of a window that slides over two fixed ones: of the one before counts the share it still covers."""
+    """Whether values have been of one sort for long enough of a window that slides over two fixed ones: of the one
+    before counts the share it still covers."""
     since, lasted, now_ms, before_ms = stretch
     if not holds and since == NEVER:
         return False
-    window_ms = max(WINDOW_MS, 2 * confirm_ms)
+    step_ms, window_ms = time.step_ms, max(WINDOW_MS, 2 * confirm_ms)
+    into = clock_ms % window_ms
     passed = clock_ms // window_ms - (clock_ms - time.elapsed_ms) // window_ms
     if passed:
         now_ms, before_ms = 0, now_ms if passed == 1 else 0
-    begun = now_ms > 0 or before_ms > 0
-    if not begun:
-        since, lasted = NEVER, 0
     if not holds:
-        stretch[:] = since, 0, now_ms, before_ms
+        stretch[:] = (since, -1, now_ms, before_ms) if now_ms or before_ms else _AT_REST
         return False
-    if begun:
-        stretch[:] = since, lasted + time.step_ms, now_ms + time.step_ms, before_ms
-    else:
+    if since == NEVER:
         stretch[:] = time.ts, 0, 1, 0  # a first value does not say for how long it has been so
-    return stretch[2] + before_ms * (window_ms - clock_ms % window_ms) // window_ms >= confirm_ms
+    else:
+        of_now = min(step_ms, into) if passed else step_ms
+        before_ms = min(before_ms + step_ms - of_now, window_ms)
+        stretch[:] = since, lasted + step_ms if lasted >= 0 else 0, now_ms + of_now, before_ms
+    return stretch[2] + stretch[3] * (window_ms - into) // window_ms >= confirm_ms

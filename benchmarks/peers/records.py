@@ -16,6 +16,7 @@ import orjson
 from benchmarks.peers.rules import Report, key_of
 from benchmarks.workload import SentRecord
 from schemas.absences import shipped
+from schemas.own_words import kinds_said
 from schemas.quantities import BY_NAME, DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES
 from schemas.rejects import RejectEvent
 from schemas.report_json import bytes_of, fault_of_record, loads, not_json, not_reports
@@ -79,9 +80,11 @@ def read(source: Source, key: bytes | None, value: bytes | None) -> tuple[list[t
 
 
 def is_plain(report: Report, reading: Reading) -> bool:
-    """Whether all that a report says is to be taken as it stands: a clock that is right, values or none."""
+    """Whether all that a report says is to be taken as it stands: a clock that is right, values or none, and no word
+    that is an alarm of its own."""
     if (
         reading.notes
+        or kinds_said(reading.faults)
         or reading.event_ts != reading.ts
         or any(mark.reason is not Reason.NOT_FITTED for mark in reading.marks)
     ):

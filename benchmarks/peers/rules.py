@@ -14,6 +14,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from benchmarks.peers.latches import (
+    KINDS,
+    NEVER,
     Limit,
     PeerFinding,
     PeerLatch,
@@ -24,7 +26,7 @@ from benchmarks.peers.latches import (
 )
 from detectors.limits import LimitTable
 from detectors.messages import alarm_message
-from schemas.events import VERSION, Aggregate, Alarm, AlarmKind, Statistics, alarm_id
+from schemas.events import VERSION, Aggregate, Alarm, Statistics, alarm_id
 from schemas.quantities import BY_NAME, KIND_CODES, QUANTITIES
 
 MINUTE_MS: Final = 60_000
@@ -37,7 +39,6 @@ PARTS: Final = 6
 """Of the window in which a rise is judged."""
 
 ABSENT: Final = [(quantity.name, quantity.absent) for quantity in QUANTITIES]
-KINDS: Final = tuple(AlarmKind)
 RESIDUAL_CURRENT, RESIDUAL_CURRENT_RISE, TEMPERATURE, TEMPERATURE_RISE, ARC_FAULT = range(5)
 QUANTITY_OF: Final = ("residual_current_ma",) * 2 + ("temperature_c",) * 2 + ("arc_half_cycles",)
 
@@ -61,7 +62,7 @@ class PeerDevice:
     """What is known of one device; its test data are another device.
 
     `minutes` are the open ones, oldest first: (minute, {quantity: one [count, min, max, total, last_ts, last] a
-    component}). `channels` has by quantity [own_ts, ingest_ts, interval_ms, filled_ms, equal] a component, `usual` has
+    component}). `channels` has by quantity [own_ts, ingest_ts, interval_ms] a component, `usual` has
     [clock_ms, total, count, means, level] a component: of the part of the window that runs, of the six before, and what
     was usual in these. `means` are the running means of temperatures.
     """
@@ -193,28 +194,25 @@ class PeerDevice:
                 self._step(one, ARC_FAULT, component, time, value, limits.arc_fault, events)
 
     def _advance(self, one: PeerReport, quantity: str, component: int) -> Time:
-        """Take a value of a component on, and say what time has passed: see `detectors.channels`."""
+        """Take a value of a component on, and say what time has passed: see `detectors.channels`. The device's own time
+        goes on, as of all that is plain."""
         known, own_ts, ingest_ts = self.channels[quantity], one.report["event_ts"], one.ingest_ts
         while len(known) <= component:
-            known.append([0, 0, 0, 0, 0])
+            known.append([0, 0, 0])
         channel = known[component]
-        before_ts, heard_ts, interval, filled, equal = channel
+        before_ts, heard_ts, interval = channel
         if not heard_ts:
-            channel[:] = own_ts, ingest_ts, 0, 0, 0
+            channel[:] = own_ts, ingest_ts, 0
             return Time(one.ts, ingest_ts, 0, 0, 0, False)
         arrived, own = max(ingest_ts - heard_ts, 0), own_ts - before_ts
-        if 0 < own <= OWN_MOST_MS and 8 * own >= filled + arrived:
-            elapsed, each, shares = max(own - filled, 0), own // (equal + 1), equal + 1
-        else:
-            elapsed, each, shares = arrived, arrived, 1
-        gap = interval > 0 and each > max(3 * interval, GAP_LEAST_MS)
-        step = 0 if gap else min(elapsed, 2 * interval * shares) if interval else elapsed
-        if own:
-            filled = equal = 0
-        else:
-            filled, equal = min(filled + arrived, MOST_MS), min(equal + 1, 65_535)
-        grown = min(each, 4 * interval) if gap else each
-        channel[:] = own_ts, ingest_ts, min(max(grown, interval - interval // 4), MOST_MS), filled, equal
+        usable = own <= OWN_MOST_MS and 8 * own >= arrived
+        kept = not usable and 4 * arrived < interval
+        elapsed = own if usable else interval if kept else arrived
+        gap = interval > 0 and elapsed > max(3 * interval, GAP_LEAST_MS)
+        step = 0 if gap else min(elapsed, 2 * interval) if interval else elapsed
+        grown = min(elapsed, 4 * interval) if gap else elapsed
+        usual = interval - interval // 256 if kept else max(grown, interval - interval // 4)
+        channel[:] = own_ts, ingest_ts, min(usual, MOST_MS)
         return Time(one.ts, ingest_ts, elapsed, step, interval, gap)
 
     def _step(
@@ -259,15 +257,19 @@ class PeerDevice:
             self._step(one, RESIDUAL_CURRENT_RISE, component, time, rise, limit, events, level)
 
     def _warming(self, one: PeerReport, component: int, time: Time, value: float, events: list[PeerEvent]) -> None:
-        """What a value lies above its own running mean, which follows it by no more than twice the limit."""
+        """What a value lies above its own running mean, which waits while a value waits to be confirmed, and follows by
+        no more than twice the limit, and by as much more as the value comes later."""
         means, limit, elapsed = self.means, self.limits.temperature_rise, time.elapsed_ms
         while len(means) <= component:
             means.append(None)
         mean = means[component]
         if mean is None:
             mean = float(value)
-        most = 2 * limit.lowest
-        mean += max(-most, min(value - mean, most)) * (elapsed / max(limit.memory_ms + elapsed, 1))
+        latch = self.latches.get(TEMPERATURE_RISE << 8 | component) if self.latches else None
+        if latch is None or latch.severity != NEVER:
+            memory = max(limit.memory_ms, 1)
+            most = 2 * limit.lowest * (1 + elapsed / memory)
+            mean += max(-most, min(value - mean, most)) * (elapsed / (memory + elapsed))
         means[component] = mean
         if self.latches or value - mean >= limit.lowest:
             self._step(one, TEMPERATURE_RISE, component, time, value - mean, limit, events, mean)
