@@ -65,10 +65,10 @@ record Alarm(
             case "escalated" -> "，已升级";
             case "worsened" -> "，持续恶化";
             case "reactivated" -> "，再次发生";
-            case "provisional" -> "，待下一读数确认";
-            case "confirmed" -> "，已确认";
+            case "provisional" -> "，待下一读数核实";
+            case "confirmed" -> "，已证实";
             case "recovered" -> "已恢复正常，待人工复位";
-            case "withdrawn" -> "未获确认，已撤回";
+            case "withdrawn" -> "未经证实，已撤回";
             case "superseded" -> "未经复位，由新的告警取代";
             default -> "";
         };
@@ -76,10 +76,13 @@ record Alarm(
         return head + state + "：" + measured + limit;
     }
 
-    /** Four digits as Python's {@code %.4g} writes them, which Java's does not. */
+    /** Four digits as Python's {@code %.4g} writes them, which Java's does not, and all that stand before the point. */
     static String brief(double value) {
         if (value == 0) {
             return 1 / value < 0 ? "-0" : "0";
+        }
+        if (Math.abs(value) >= 10_000) {
+            return new BigDecimal(value).setScale(0, RoundingMode.HALF_EVEN).toPlainString();
         }
         BigDecimal rounded = new BigDecimal(value).round(FOUR_DIGITS).stripTrailingZeros();
         int exponent = rounded.precision() - rounded.scale() - 1;

@@ -1,6 +1,6 @@
 package emberline;
 
-/** What an alarm is about, in the order of {@code schemas/events.py}. */
+/** What an alarm is about: the kinds that come first, in the order of {@code schemas/alarm_kinds.py}. */
 enum AlarmKind {
     RESIDUAL_CURRENT("剩余电流超限", Quantity.RESIDUAL_CURRENT),
     RESIDUAL_CURRENT_RISE("剩余电流异常升高", Quantity.RESIDUAL_CURRENT),

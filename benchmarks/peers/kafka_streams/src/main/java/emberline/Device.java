@@ -173,16 +173,23 @@ final class Device {
         }
     }
 
-    /** What a value lies above its own running mean, which follows it by no more than twice the limit. */
+    /**
+     * What a value lies above its own running mean, which waits while a value waits to be confirmed, and follows by no
+     * more than twice the limit, and by as much more as the value comes later.
+     */
     private void warming(Place place, int component, Channel.Time time, double value, List<Event> events) {
         while (means.size() <= component) {
             means.add(Double.NaN);
         }
         Limits.Limit limit = limits[AlarmKind.TEMPERATURE_RISE.ordinal()];
-        double before = Double.isNaN(means.get(component)) ? value : means.get(component);
-        double most = 2 * limit.lowest();
-        double over = Math.max(-most, Math.min(value - before, most));
-        double mean = before + over * ((double) time.elapsedMs() / Math.max(limit.memoryMs() + time.elapsedMs(), 1));
+        double mean = Double.isNaN(means.get(component)) ? value : means.get(component);
+        Latch latch = latches.isEmpty() ? null : latches.get(where(AlarmKind.TEMPERATURE_RISE, component));
+        if (latch == null || !latch.waits()) {
+            double elapsed = time.elapsedMs();
+            double memory = Math.max(limit.memoryMs(), 1);
+            double most = 2 * limit.lowest() * (1 + elapsed / memory);
+            mean += Math.max(-most, Math.min(value - mean, most)) * (elapsed / (memory + elapsed));
+        }
         means.set(component, mean);
         step(place, AlarmKind.TEMPERATURE_RISE, component, time, value - mean, mean, events);
     }

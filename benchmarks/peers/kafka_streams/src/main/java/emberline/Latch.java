@@ -11,13 +11,17 @@ final class Latch {
     static final int ALARM = 2;
     private static final int NEVER = -1;
     private static final long DAY_MS = 86_400_000;
-    private static final long SELDOM_MS = 120_000;
     private static final double WORSE = 1.5;
 
     /** One thing that happened to a latch. */
     record Finding(
             String event, int severity, int highest, boolean active, int untold, double value, double limit,
-            String source, long ts, long onsetTs, long episode, double peak) {}
+            String source, long ts, long onsetTs, long episode, double peak) {
+        Finding asWarning() {
+            return new Finding(
+                    event, WARNING, highest, active, untold, value, limit, source, ts, onsetTs, episode, peak);
+        }
+    }
 
     /** A first value over a level that was told as provisional. */
     private record First(long ts, long episode, double value) {}
@@ -46,11 +50,18 @@ final class Latch {
     /** How many were not. */
     private int untold;
     private double toldValue;
+    /** The level of what was told last. */
+    private int toldLevel = NEVER;
     private double stretchPeak = Double.NEGATIVE_INFINITY;
     private double peak = Double.NEGATIVE_INFINITY;
 
     boolean isAtRest() {
         return severity == NEVER && first == null && !isOver();
+    }
+
+    /** Whether what is over a level waits to be confirmed. Of what is at rest there is no latch. */
+    boolean waits() {
+        return severity == NEVER;
     }
 
     /** Whether a normal value means nothing to it, though its alarm is open. */
@@ -79,11 +90,17 @@ final class Latch {
             first = null;
             return List.of(toldFirst("withdrawn", withdrawn, time, value, limit));
         }
-        if (reached.level == NEVER && isFirst(time, value, limit)) {
+        if (reached.level != NEVER || active || !isToldAtOnce(time, value, limit)) {
+            return told(reached, isWorse, time, value, limit);
+        }
+        if (severity == NEVER || isAnother(time.ts())) {
             first = new First(time.ts(), time.ingestTs(), value);
             return List.of(toldFirst("provisional", first, time, value, limit));
         }
-        return told(reached, isWorse, time, value, limit);
+        // It is back, by a single value: a warning, whatever that reaches.
+        List<Finding> found = told(new Reached(WARNING, time.ts()), isWorse, time, value, limit);
+        found.replaceAll(Finding::asWarning);
+        return found;
     }
 
     private List<Finding> told(Reached reached, boolean isWorse, Channel.Time time, double value, Limits.Limit limit) {
@@ -103,6 +120,7 @@ final class Latch {
             toldActive = !event.equals("recovered");
             if (toldActive) {
                 toldValue = Math.max(toldValue, value);
+                toldLevel = reached.level;
                 worse.end();
             }
             found.add(finding(event, reached.level, time, value, limit));
@@ -115,16 +133,11 @@ final class Latch {
         return !active && recoveredTs > 0 && ts - recoveredTs >= DAY_MS;
     }
 
-    /** Whether a value begins what may be another alarm, and is told as provisional. */
-    private boolean isFirst(Channel.Time time, double value, Limits.Limit limit) {
-        return (severity == NEVER || isAnother(time.ts())) && isToldAtOnce(time, value, limit);
-    }
-
     /** Whether a first value of a component that speaks seldom is told. Of what must last for minutes none is. */
     private static boolean isToldAtOnce(Channel.Time time, double value, Limits.Limit limit) {
-        boolean seldom = time.intervalMs() == 0 || time.intervalMs() > SELDOM_MS || time.gap();
-        boolean warns = value >= limit.warning() && limit.confirmWarningMs() <= SELDOM_MS;
-        return seldom && (warns || value >= limit.alarm() && limit.confirmAlarmMs() <= SELDOM_MS);
+        boolean seldom = time.intervalMs() == 0 || time.intervalMs() > Channel.SELDOM_MS || time.gap();
+        boolean warns = value >= limit.warning() && limit.confirmWarningMs() <= Channel.SELDOM_MS;
+        return seldom && (warns || value >= limit.alarm() && limit.confirmAlarmMs() <= Channel.SELDOM_MS);
     }
 
     private void notePeaks(Channel.Time time, double value, Limits.Limit limit) {
@@ -145,14 +158,10 @@ final class Latch {
         if (first != null) {
             return new Reached(levelOf(Math.min(first.value, value), limit), first.ts);
         }
-        if (alarmed || warned) {
-            return new Reached(alarmed ? ALARM : WARNING, (alarmed ? alarm : warning).since());
+        if (alarmed) {
+            return new Reached(ALARM, alarm.since());
         }
-        boolean isAgain = severity != NEVER && !active && !isAnother(time.ts());
-        if (isAgain && isToldAtOnce(time, value, limit)) {
-            return new Reached(limit.warning() < Double.POSITIVE_INFINITY ? WARNING : ALARM, time.ts());
-        }
-        return NOTHING;
+        return warned ? new Reached(WARNING, warning.since()) : NOTHING;
     }
 
     private static int levelOf(double value, Limits.Limit limit) {
@@ -175,8 +184,8 @@ final class Latch {
             first = null;
             return "confirmed";
         }
-        if (reached > severity) {
-            severity = reached;
+        if (reached > (toldActive ? toldLevel : severity)) {
+            severity = Math.max(severity, reached);
             return "escalated";
         }
         if (isWorse) {
@@ -195,7 +204,7 @@ final class Latch {
 
     private String under(Channel.Time time, double value, Limits.Limit limit) {
         boolean isUnder = value < limit.recovery();
-        if (normal.lastsInARow(active && isUnder, time, limit.confirmRecoveryMs())) {
+        if (normal.lasts(active && isUnder, time, limit.confirmRecoveryMs())) {
             active = false;
             recoveredTs = normal.since();
             normal.end();
@@ -219,6 +228,7 @@ final class Latch {
     /** There is no episode any more. */
     private void end() {
         severity = NEVER;
+        toldLevel = NEVER;
         recoveredTs = 0;
         repeats = new long[repeats.length];
         untold = 0;
@@ -257,7 +267,7 @@ final class Latch {
             to.putLong(ts);
         }
         to.putInt(untold).putDouble(toldValue).putDouble(stretchPeak).putDouble(peak);
-        to.put((byte) severity).put((byte) (active ? 1 : 0)).put((byte) (toldActive ? 1 : 0));
+        to.put((byte) severity).put((byte) toldLevel).put((byte) (active ? 1 : 0)).put((byte) (toldActive ? 1 : 0));
     }
 
     static Latch read(ByteBuffer from) {
@@ -276,6 +286,7 @@ final class Latch {
         latch.stretchPeak = from.getDouble();
         latch.peak = from.getDouble();
         latch.severity = from.get();
+        latch.toldLevel = from.get();
         latch.active = from.get() != 0;
         latch.toldActive = from.get() != 0;
         return latch;

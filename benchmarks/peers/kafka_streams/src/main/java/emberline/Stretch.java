@@ -9,6 +9,7 @@ final class Stretch {
     private static final long WINDOW_MS = 30_000;
 
     private long since = NEVER;
+    /** NEVER if the newest value is not of the sort. */
     private long lastedMs;
     /** In the fixed window that runs, and in the one before. */
     private long nowMs;
@@ -30,23 +31,32 @@ final class Stretch {
     /** Take a value on, which is of the sort or not, and say whether that is so for long enough. */
     boolean isConfirmed(boolean is, Channel.Time time, long confirmMs, long clockMs) {
         boolean fast = time.intervalMs() > 0 && time.intervalMs() <= FAST_MS && !time.gap();
-        return fast ? lastsWithin(is, time, confirmMs, clockMs) : lastsInARow(is, time, confirmMs);
+        if (fast) {
+            return lastsWithin(is, time, confirmMs, clockMs);
+        }
+        boolean enough = goesOn(is, time) && (confirmMs <= Channel.SELDOM_MS || lastedMs >= confirmMs);
+        return enough || is && confirmMs == 0;
     }
 
-    /** As above: values count as long as there are no others between. */
-    boolean lastsInARow(boolean is, Channel.Time time, long confirmMs) {
+    /** As above, of values in a row that must last. */
+    boolean lasts(boolean is, Channel.Time time, long confirmMs) {
+        return goesOn(is, time) && lastedMs >= confirmMs;
+    }
+
+    /** Take a value on, and say whether it follows another in a row. */
+    private boolean goesOn(boolean is, Channel.Time time) {
         if (!is) {
             end();
             return false;
         }
         nowMs = beforeMs = 0;
-        if (since == NEVER || time.gap()) {
+        if (since == NEVER || lastedMs == NEVER || time.gap()) {
             since = time.ts();
             lastedMs = 0;
-            return confirmMs == 0;
+            return false;
         }
         lastedMs += time.stepMs();
-        return lastedMs >= confirmMs;
+        return true;
     }
 
     /** The window slides over two fixed ones: of the one before counts the share that it still covers. */
@@ -55,20 +65,26 @@ final class Stretch {
             return false;
         }
         long windowMs = Math.max(WINDOW_MS, 2 * confirmMs);
+        long into = clockMs % windowMs;
         long passed = clockMs / windowMs - (clockMs - time.elapsedMs()) / windowMs;
         beforeMs = passed == 0 ? beforeMs : passed == 1 ? nowMs : 0;
         nowMs = passed == 0 ? nowMs : 0;
-        if (nowMs == 0 && beforeMs == 0) {
-            end();
+        if (!is) {
+            lastedMs = NEVER;
+            since = nowMs == 0 && beforeMs == 0 ? NEVER : since;
+            return false;
         }
-        if (is && since == NEVER) {
+        if (since == NEVER) {
             since = time.ts();
+            lastedMs = 0;
             nowMs = 1; // a first value does not say for how long it has been so
         } else {
-            nowMs += is ? time.stepMs() : 0;
-            lastedMs = is ? lastedMs + time.stepMs() : 0;
+            long ofNow = passed == 0 ? time.stepMs() : Math.min(time.stepMs(), into);
+            nowMs += ofNow;
+            beforeMs = Math.min(beforeMs + time.stepMs() - ofNow, windowMs);
+            lastedMs = lastedMs == NEVER ? 0 : lastedMs + time.stepMs();
         }
-        return is && nowMs + beforeMs * (windowMs - clockMs % windowMs) / windowMs >= confirmMs;
+        return nowMs + beforeMs * (windowMs - into) / windowMs >= confirmMs;
     }
 
     void write(ByteBuffer to) {
