@@ -22,7 +22,8 @@ from fleet.stage import (
     FaultStage,
     Truth,
 )
-from schemas.events import AlarmKind, Severity
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import Severity
 
 Recipe = Callable[[FaultStage], Draft | None]
 
@@ -158,17 +159,18 @@ def temperature_rise(stage: FaultStage) -> Draft | None:
 def _climb(stage: FaultStage, low: float, gain: float, confirm_ms: int, raises: Truth) -> Draft | None:
     needs_ms = _CLIMB_MS + confirm_ms
     onset = stage.onset(needs_ms)
-    if onset is None or _least_over_mean_c(stage, gain, needs_ms + stage.margin_ms) < _CLEAR_C:
+    if onset is None or _least_over_mean_c(stage, gain) < _CLEAR_C:
         return None
     points = ((onset, low), (onset + _CLIMB_MS, low + gain), *stage.hold(onset, needs_ms, low + gain, low))
     return Draft(_TEMPERATURE, 0, points, _TEMPERATURE_NOISE_C, raises, onset)
 
 
-def _least_over_mean_c(stage: FaultStage, gain: float, within_ms: int) -> float:
-    """How far over its running mean at least what climbed by `gain` stays until it has confirmed: what would be left if
-    it had been at its top all that time. Each report leaves a share of what lay over the mean."""
+def _least_over_mean_c(stage: FaultStage, gain: float) -> float:
+    """How far over its running mean at least what has climbed by `gain` lies at its first report there: what would be
+    left if it had been at its top all the while. Each report leaves a share of what lay over the mean, which waits from
+    then on."""
     left = HEATING_MEMORY_MS / (HEATING_MEMORY_MS + stage.period_ms)
-    return float(gain * left ** (within_ms / stage.period_ms))
+    return float(gain * left ** (_CLIMB_MS // stage.period_ms + 2))
 
 
 def arc_warning(stage: FaultStage) -> Draft | None:
