@@ -15,7 +15,8 @@ from benchmarks.rightness.normal import began
 from benchmarks.rightness.told import DeviceTold, Line, clock, summed
 from fleet.life import Life, LifeConfig
 from fleet.life.faults import LifeFault, MustTell
-from schemas.events import Alarm, AlarmKind, DeviceStatus, Severity
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import Alarm, DeviceStatus, Severity
 from streams.garbage import collect_seldom
 
 DAY: Final = LifeConfig(
