@@ -21,7 +21,6 @@ import msgspec
 from msgspec import Meta, Struct
 
 from schemas.alarm_kinds import WHOLE
-from schemas.alarm_kinds import AlarmKind as AlarmKind
 from schemas.quantities import MAX_COMPONENTS
 
 VERSION: Final = 1

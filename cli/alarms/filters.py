@@ -11,7 +11,8 @@ import click
 
 from common.errors import OperatorError
 from common.times import moment
-from schemas.events import AlarmKind, Severity
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import Severity
 
 F = TypeVar("F", bound=Callable[..., Any])
 _AREA: Final = re.compile(r"\d{1,12}")

@@ -10,8 +10,7 @@ from cli.alarms.filters import AlarmFilter
 from cli.output import label_of
 from common.errors import OperatorError
 from schemas.actions import SeenEvent
-from schemas.alarm_kinds import part_told
-from schemas.events import AlarmKind
+from schemas.alarm_kinds import AlarmKind, part_told
 from services.registry.actions import AlarmSubject
 from sinks.clickhouse.service import Service
 

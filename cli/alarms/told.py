@@ -11,8 +11,8 @@ from cli.alarms.stored import ListedAlarm
 from cli.output import label_of, padded
 from common.times import local
 from schemas.actions import ActionKind, AlarmVerdict
-from schemas.alarm_kinds import part_told
-from schemas.events import AlarmEvent, AlarmKind
+from schemas.alarm_kinds import AlarmKind, part_told
+from schemas.events import AlarmEvent
 from services.registry.codes import KIND_LABELS, PLACE_KINDS
 
 _WIDTHS: Final = (19, 4, 22, 16, 24)

@@ -9,7 +9,8 @@ import pytest
 
 from detectors.limits import LimitTable, load_limits
 from schemas.absences import Specials
-from schemas.events import AlarmKind, Severity
+from schemas.alarm_kinds import AlarmKind
+from schemas.events import Severity
 from schemas.limit_sections import LimitsError
 from schemas.quantities import KIND_CODES
 

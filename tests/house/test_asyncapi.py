@@ -33,6 +33,7 @@ from detectors.registered import KnownDevice
 from detectors.state import PartitionState
 from schemas import report_rules, reports
 from schemas.actions import MUTED_MOST_MS, ActionKind, AlarmAction, AlarmVerdict
+from schemas.alarm_kinds import AlarmKind
 from schemas.commands import Command, CommandKind
 from schemas.control import (
     BAD_CONTROL,
@@ -57,7 +58,6 @@ from schemas.events import (
     Aggregate,
     Alarm,
     AlarmEvent,
-    AlarmKind,
     ControlOutcome,
     DeviceStatus,
     Outcome,

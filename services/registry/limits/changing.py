@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from schemas.events import AlarmKind
+from schemas.alarm_kinds import AlarmKind
 from schemas.limit_sections import LEVELS, LimitsError, LimitsTable
 from schemas.quantities import BY_NAME, KIND_CODES
 from schemas.registry import LIMITS_BYTES_MOST

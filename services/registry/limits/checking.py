@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Select, case, func, literal, select
 from sqlalchemy.orm import Session
 
-from schemas.events import AlarmKind
+from schemas.alarm_kinds import AlarmKind
 from schemas.limit_sections import DEFAULTS, LEVELS, LimitsError, LimitsTable, limit_of, merged, read_toml
 from schemas.quantities import DEVICE_KINDS
 from services.registry.database import in_parts

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.events import AlarmKind
+from schemas.alarm_kinds import AlarmKind
 from schemas.limit_sections import LimitsError, LimitsTable, read_toml
 from schemas.quantities import BY_NAME, KIND_CODES, MAX_COMPONENTS
 from services.registry.limits.changing import WantedSections

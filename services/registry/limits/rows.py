@@ -16,7 +16,7 @@ from msgspec import Struct
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from schemas.events import AlarmKind
+from schemas.alarm_kinds import AlarmKind
 from schemas.limit_sections import BY_OPERATOR, LEVELS
 from schemas.registry import VERSION, LimitsEntry
 from services.registry.codes import KIND_LABELS, PLACE_KINDS, QUANTITY_LABELS

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common.times import local
-from schemas.events import AlarmKind
+from schemas.alarm_kinds import AlarmKind
 from schemas.limit_sections import BY_OPERATOR, LABELS, LEVELS, NUMBERS, source_of
 from schemas.quantities import KIND_CODES
 from services.registry.codes import KIND_LABELS, PLACE_KINDS

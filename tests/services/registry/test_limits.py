@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select
 
-from schemas.events import AlarmKind
+from schemas.alarm_kinds import AlarmKind
 from schemas.limit_sections import BY_OPERATOR
 from schemas.registry import LIMITS_BYTES_MOST, LIMITS_KEY, DeviceEntry, LimitsEntry
 from services.registry.database import reading, writing

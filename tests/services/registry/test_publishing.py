@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select, update
 
 from common.settings import Settings
 from embedded.processes import running_kafka
-from schemas.events import AlarmKind
+from schemas.alarm_kinds import AlarmKind
 from schemas.registry import LIMITS_KEY, ChangeNumber, DeviceEntry, LimitsEntry
 from schemas.topics import REGISTRY
 from services.registry.database import engine_of, migrate, reading, url_of, writing
