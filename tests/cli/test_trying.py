@@ -78,7 +78,8 @@ def test_what_is_registered_is_taken_as_it_is_on_its_topic(tmp_path: Path, capsy
     registry = tmp_path / "entries.jsonl"
     registry.write_bytes(b"\n".join(map(orjson.dumps, entries)))
     try_file(burning(tmp_path), None, registry, as_json=True)
-    (alarm,) = alarms_of(capsys.readouterr().out)
+    first, alarm = alarms_of(capsys.readouterr().out)
+    assert (first["event"], alarm["event"]) == ("provisional", "confirmed")
     assert (alarm["limit"], alarm["limit_by"], alarm["unit_name"]) == (100.0, "王工", "国贸大厦")
     try_file(burning(tmp_path), None, None, as_json=True)
     assert alarms_of(capsys.readouterr().out) == []
@@ -96,7 +97,8 @@ def test_what_is_registered_is_taken_as_an_import_takes_it(tmp_path: Path, capsy
     }
     written(folder, sheets)
     try_file(burning(tmp_path), None, folder, as_json=True)
-    (alarm,) = alarms_of(capsys.readouterr().out)
+    first, alarm = alarms_of(capsys.readouterr().out)
+    assert (first["event"], alarm["event"]) == ("provisional", "confirmed")
     assert (alarm["device_kind"], alarm["limit"]) == ("charging_pile", 30.0)
     assert alarm["unit_name"]
     bad = tmp_path / "bad.csv"
