@@ -12,7 +12,7 @@ from detectors.device_status import DeviceFaults
 from detectors.findings import Elements, Finding
 from detectors.inputs import Inputs
 from detectors.kinds import DETECTORS
-from detectors.latch import EVENTS
+from detectors.latch import EVENTS, to_be_told
 from detectors.messages import alarm_message, named, own_message
 from detectors.registered import whereabouts
 from detectors.rounds import Context, QuantityValues, Round
@@ -93,10 +93,13 @@ def _watch_live(
             chosen, values, others = inputs.of(detector, one)
             if not len(values):
                 continue
-            limits = context.limits.rows(detector.kind, of_values[chosen])
+            watched, limits = context.state.watched[number], context.limits.rows(detector.kind, of_values[chosen])
+            # Nearly always nothing is to be told: that is found before anything is made ready for it.
+            if detector.is_level and not to_be_told(watched, one.slots[chosen], values, limits).any():
+                continue
             columns = [column[part][chosen] for column in times]
             elements = Elements._make((one.slots[chosen], values, *columns, limits, others))
-            findings = detector.detect(context.state.watched[number], elements)
+            findings = detector.detect(watched, elements)
             if len(findings.element):
                 _raise_alarms(number, findings.of(chosen).each(), one, taken, context)
 

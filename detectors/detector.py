@@ -69,6 +69,11 @@ class Detector:
         return -1 if self.kind.about.below else 1
 
     @property
+    def is_level(self) -> bool:
+        """Whether it does nothing but compare with limits, and so keeps nothing of values that are normal."""
+        return self.detect is step
+
+    @property
     def of_phases(self) -> bool:
         """Whether it judges three components at once."""
         return self.kind.about.part is AlarmPart.PHASES

@@ -23,6 +23,7 @@ import numpy as np
 
 from detectors.confirming import SELDOM_MS, begin_anew, confirms, is_fast, is_seldom, lasts, stretch_fields
 from detectors.findings import NOTHING, Elements, Findings
+from detectors.limit_rows import LimitRows
 from detectors.table import Pool, Table
 from schemas.events import AlarmEvent, Severity
 
@@ -165,14 +166,19 @@ class Watched(Table):
         self.engage(slots, np.array([tuple(held[name] for name in LATCH.names or ())], LATCH))
 
 
+def to_be_told(state: Watched, slots: np.ndarray, values: np.ndarray, limits: LimitRows) -> np.ndarray:
+    """Which of m values a latch is told of: those that reach a level, or meet one that is not at rest, bool[m]."""
+    told: np.ndarray = (values >= limits["lowest"]) | (state["latch"][slots] > 0)
+    return told
+
+
 def step(state: Watched, elements: Elements, baseline: np.ndarray | None = None) -> Findings:
     """Move the latches of `elements.slots` on by one value each, in place, and say what happened.
 
     `baseline`, float64[m], is only passed through to the findings.
     """
     # Nearly all values are normal and meet a latch at rest, or a quiet one; they change nothing.
-    told = (elements.values >= elements.limits["lowest"]) | (state["latch"][elements.slots] > 0)
-    which = told.nonzero()[0]
+    which = to_be_told(state, elements.slots, elements.values, elements.limits).nonzero()[0]
     if not len(which):
         return NOTHING
     findings = _move(state, elements.take(which), None if baseline is None else baseline[which])

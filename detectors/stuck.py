@@ -44,14 +44,16 @@ def note(
     """Take a value of each of the distinct `slots` on, in place; the times are those of `channels.Passed`."""
     now, before, same_ms = values.astype(np.float32), table["same_value"][slots], table["same_ms"][slots]
     same = now == before
-    rested = ~same & (before == 0) & (same_ms >= RESTED_MS)
+    if np.count_nonzero(same_ms >= RESTED_MS):
+        table["has_rested"][slots] |= ~same & (before == 0) & (same_ms >= RESTED_MS)
     table["same_ms"][slots] = same_ms = np.where(same, np.minimum(same_ms + step_ms, 2 * DAY_MS), 0)
-    table["same_value"][slots] = now
-    table["has_rested"][slots] |= rested
-    table["has_moved"][slots] |= now != 0
-    long = (same_ms >= DAY_MS) & (interval_ms <= SELDOM_MS)
+    if np.count_nonzero(same) < len(same):
+        table["same_value"][slots] = now
+        table["has_moved"][slots] |= now != 0
+    long = same_ms >= DAY_MS
     if not np.count_nonzero(long):
         return Same(long, long)
+    long &= interval_ms <= SELDOM_MS
     at_0 = now == 0
     is_open = long & at_0 & (table["has_moved"][slots] == 1) & (table["has_rested"][slots] == 0)
     if code == _LEAKAGE:
