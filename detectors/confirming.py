@@ -53,7 +53,11 @@ def confirms(
 ) -> np.ndarray:
     """Note in the fields of a stretch, in place, for how long values have been such as it `holds` of, bool[m], and say
     where that is confirmed, bool[m]: of those that are `fast` by time in a window, of the others in a row."""
-    confirmed = np.zeros(len(held), np.bool_)
+    confirmed, many_fast = np.zeros(len(held), np.bool_), np.count_nonzero(fast)
+    if not (np.count_nonzero(holds) or np.count_nonzero(held[f"{name}_since"])):
+        return confirmed
+    if many_fast in (0, len(fast)):
+        return (_within if many_fast else _in_a_row)(held, name, holds, confirm_ms, times)
     for which, confirms_part in ((fast, _within), (~fast, _in_a_row)):
         if np.count_nonzero(which):
             part = held[which]
@@ -108,6 +112,8 @@ def _within(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarr
     held[f"{name}_now_ms"], held[f"{name}_before_ms"] = now_ms, before_ms
     is_there = (now_ms > 0) | (before_ms > 0)
     held[f"{name}_since"] = np.where(holds & ~begun, times["ts"], np.where(is_there, since, 0))
-    held[f"{name}_ms"] = np.where(holds, np.where(begun & (lasted >= 0), lasted + step_ms, 0), -1)
+    held[f"{name}_ms"] = np.where(
+        holds, np.where(begun & (lasted >= 0), lasted + step_ms, 0), -is_there.astype(np.int64)
+    )
     confirmed: np.ndarray = holds & (now_ms + before_ms * (window - into) // window >= confirm_ms)
     return confirmed
