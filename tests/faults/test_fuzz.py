@@ -25,7 +25,14 @@ ROUNDS = 5
 """Fires of neighbours among it."""
 
 
-@pytest.mark.parametrize(("seed", "batches"), [(1, 100), pytest.param(int(time.time()), 3_000, id="anew-long")])
+@pytest.mark.parametrize(
+    ("seed", "batches"),
+    [
+        (1, 100),
+        pytest.param(int(time.time()), 500, id="anew"),
+        pytest.param(int(time.time()), 3_000, id="anew-long", marks=pytest.mark.nightly),
+    ],
+)
 def test_nothing_a_producer_sends_ends_a_worker_or_hides_a_neighbours_fire(
     arena: Open, seed: int, batches: int
 ) -> None:
