@@ -29,7 +29,7 @@ ROUNDS = 5
     ("seed", "batches"),
     [
         (1, 100),
-        pytest.param(int(time.time()), 500, id="anew"),
+        pytest.param(int(time.time()), 200, id="anew"),
         pytest.param(int(time.time()), 3_000, id="anew-long", marks=pytest.mark.nightly),
     ],
 )
