@@ -126,6 +126,8 @@ def _engaged(state: PartitionState, rows: np.ndarray) -> tuple[np.ndarray, np.nd
         for number in numbers:
             entries = state.watched[number].entries(slots)
             held = entries.nonzero()[0]
+            if not len(held):
+                continue
             latches = np.empty(len(held), OWN.engaged)
             latches["detector"], latches["component"] = number, component[held]
             for name in LATCH.names or ():
@@ -144,6 +146,8 @@ def _late(state: PartitionState, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
         row, component = np.repeat(np.arange(len(rows)), width), runs(np.zeros_like(width), width)
         entries = state.channels[code]["late"][slots]
         held = entries.nonzero()[0]
+        if not len(held):
+            continue
         kept = np.empty(len(held), OWN.late)
         kept["quantity"], kept["component"] = code, component[held]
         for name in LATE.names or ():
