@@ -76,11 +76,11 @@ next late one is, else 0; `provisional_ts`, `_episode` and `_value` are its mome
 
 `severity` is the highest of the open alarm, 0 when none is open; `active` is 1 while its condition holds, and
 `told_active` what the last event said of that; `told_lower` is 1 where it told of a warning, though the highest is an
-alarm. `repeats_ts` are the arrivals at which a recovery or reactivation was
-last told, the oldest first, and `repeats_untold` counts those that were not. `normal_ts` is when it last was below its
-limits before the onset, as far as is known, `recovered_ts` when it was normal again; 0 for unknown. Of an active alarm
-that only late values have told of, `late_until_ts` is the time of the last of them and `late_heard_ts` when that
-arrived; else both are 0 (`detectors.late`)."""
+alarm. `repeats_ts` are the arrivals at which a recovery or reactivation was last told, the oldest first, and
+`repeats_untold` counts those that were not. `normal_ts` is when it last was below its limits before the onset, as far
+as is known, `recovered_ts` when it was normal again; 0 for unknown. Of an active alarm that only late values have told
+of, `late_until_ts` is the time of the last of them and `late_heard_ts` when that arrived; else both are 0
+(`detectors.late`)."""
 
 EVENTS: Final = (
     AlarmEvent.OPENED,

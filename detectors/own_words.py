@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
+from detectors.latch import EPISODE_OVER_MS, REPEATS_MOST
 from schemas.alarm_kinds import AlarmKind
 from schemas.events import AlarmEvent
 
 RECOVERY_MS: Final = 30_000
 """As of what is measured (`limits.toml`) [ours]."""
-EPISODE_OVER_MS: Final = 86_400_000
-"""As in `detectors.latch`."""
-_REPEATS_MOST: Final = 6
 _PREFIX: Final = "own:"
 
 
@@ -74,8 +72,8 @@ def _says(one: OwnAlarm | None, newest: bool, ts: int, ingest_ts: int) -> Iterat
     elif newest and one.told_active:
         yield None, one._replace(active=True, quiet_since=0, untold=one.untold + 1)
     elif newest:
-        repeats = (*one.repeats, ingest_ts)[1 - _REPEATS_MOST :]
-        yield AlarmEvent.REACTIVATED, one._replace(active=True, told_active=True, quiet_since=0, repeats=repeats)
+        one = one._replace(active=True, told_active=True, quiet_since=0, repeats=_with_repeat(one, ingest_ts))
+        yield AlarmEvent.REACTIVATED, one
 
 
 def _is_quiet(one: OwnAlarm, ingest_ts: int) -> tuple[OwnAlarm, AlarmEvent | None]:
@@ -85,11 +83,15 @@ def _is_quiet(one: OwnAlarm, ingest_ts: int) -> tuple[OwnAlarm, AlarmEvent | Non
         if ingest_ts - one.quiet_since < RECOVERY_MS:
             return one, None
         one = one._replace(active=False, recovered_ts=one.quiet_since, quiet_since=0, untold=one.untold + 1)
-    room = len(one.repeats) < _REPEATS_MOST - 1 or ingest_ts - one.repeats[0] >= EPISODE_OVER_MS
+    room = len(one.repeats) < REPEATS_MOST - 1 or ingest_ts - one.repeats[0] >= EPISODE_OVER_MS
     if not one.told_active or not room:
         return one, None
-    repeats = (*one.repeats, ingest_ts)[1 - _REPEATS_MOST :]
-    return one._replace(told_active=False, untold=one.untold - 1, repeats=repeats), AlarmEvent.RECOVERED
+    one = one._replace(told_active=False, untold=one.untold - 1, repeats=_with_repeat(one, ingest_ts))
+    return one, AlarmEvent.RECOVERED
+
+
+def _with_repeat(one: OwnAlarm, ingest_ts: int) -> tuple[int, ...]:
+    return (*one.repeats, ingest_ts)[1 - REPEATS_MOST :]
 
 
 def as_notes(held: Mapping[AlarmKind, OwnAlarm]) -> dict[str, int]:
@@ -115,7 +117,7 @@ def from_notes(notes: Mapping[str, int]) -> tuple[dict[str, int], dict[AlarmKind
 
 def _own_alarm(numbers: Mapping[str, int]) -> OwnAlarm:
     try:
-        repeats = tuple(numbers[f"repeat_{one}"] for one in range(_REPEATS_MOST - 1) if f"repeat_{one}" in numbers)
+        repeats = tuple(numbers[f"repeat_{one}"] for one in range(REPEATS_MOST - 1) if f"repeat_{one}" in numbers)
         names = [name for name in OwnAlarm._fields if name != "repeats"]
         made = OwnAlarm._make([*(numbers[name] for name in names), repeats])
     except KeyError as error:

@@ -12,11 +12,9 @@ import orjson
 from detectors.checkpoints.layout import OWN
 from detectors.device_status import DeviceFaults
 from detectors.kinds import DETECTORS
-from detectors.latch import LATCH
-from detectors.late import LATE
 from detectors.own_words import as_notes
 from detectors.state import WATCHING, PartitionState
-from detectors.table import Table, runs
+from detectors.table import Pool, Table, runs
 from schemas.quantities import CODES
 
 BATCH_ROWS: Final = 2048
@@ -128,10 +126,8 @@ def _engaged(state: PartitionState, rows: np.ndarray) -> tuple[np.ndarray, np.nd
             held = entries.nonzero()[0]
             if not len(held):
                 continue
-            latches = np.empty(len(held), OWN.engaged)
+            latches = _gathered(state.watched[number].latches, entries[held], OWN.engaged)
             latches["detector"], latches["component"] = number, component[held]
-            for name in LATCH.names or ():
-                latches[name] = state.watched[number].latches[name][entries[held]]
             owner.append(row[held])
             found.append(latches)
     owners = np.concatenate(owner)
@@ -148,11 +144,17 @@ def _late(state: PartitionState, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
         held = entries.nonzero()[0]
         if not len(held):
             continue
-        kept = np.empty(len(held), OWN.late)
+        kept = _gathered(state.late[code], entries[held], OWN.late)
         kept["quantity"], kept["component"] = code, component[held]
-        for name in LATE.names or ():
-            kept[name] = state.late[code][name][entries[held]]
         owner.append(row[held])
         found.append(kept)
     owners = np.concatenate(owner)
     return np.concatenate(found)[np.argsort(owners, kind="stable")], np.bincount(owners, minlength=len(rows))
+
+
+def _gathered(pool: Pool, entries: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Entries of a pool, int64[m], with room for the further fields of `dtype`, which says whose they are."""
+    gathered = np.empty(len(entries), dtype)
+    for name in pool.dtype.names or ():
+        gathered[name] = pool[name][entries]
+    return gathered
