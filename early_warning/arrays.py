@@ -11,10 +11,7 @@ def group_medians(group: np.ndarray, values: np.ndarray, least: int) -> np.ndarr
     `group` is int64[m], negative for none.
     """
     found = np.full(len(values), np.nan)
-    counted = np.flatnonzero((group >= 0) & ~np.isnan(values))
-    if not len(counted):
-        return found
-    counted = counted[np.lexsort((values[counted], group[counted]))]
+    counted = _in_order(group, values)
     names, starts, sizes = np.unique(group[counted], return_index=True, return_counts=True)
     ordered = values[counted].astype(np.float64)
     middles = (ordered[starts + (sizes - 1) // 2] + ordered[starts + sizes // 2]) / 2
@@ -48,10 +45,7 @@ def others_median(group: np.ndarray, values: np.ndarray, least: int) -> np.ndarr
     """For each value the median of the *others* of its group, float64[m]; NaN where fewer than `least` others are
     numbers, or it is none itself."""
     found = np.full(len(values), np.nan)
-    counted = np.flatnonzero((group >= 0) & ~np.isnan(values))
-    if not len(counted):
-        return found
-    counted = counted[np.lexsort((values[counted], group[counted]))]
+    counted = _in_order(group, values)
     _, starts, inverse, sizes = np.unique(group[counted], return_index=True, return_inverse=True, return_counts=True)
     ordered = values[counted].astype(np.float64)
     rank = np.arange(len(counted)) - starts[inverse]
@@ -64,6 +58,12 @@ def others_median(group: np.ndarray, values: np.ndarray, least: int) -> np.ndarr
     middles = (ordered[begin + np.clip(low, 0, last)] + ordered[begin + np.clip(high, 0, last)]) / 2
     found[counted] = np.where(enough, middles, np.nan)
     return found
+
+
+def _in_order(group: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Which values are numbers and have a group, group after group, the least value of each first."""
+    counted = np.flatnonzero((group >= 0) & ~np.isnan(values))
+    return counted[np.lexsort((values[counted], group[counted]))]
 
 
 def clear_passed(ring: np.ndarray, before: np.ndarray, now: int) -> None:
