@@ -170,7 +170,7 @@ def test_what_is_provisional_is_listed_and_shown_apart(stored: Settings) -> None
     assert waiting.split()[:4] == ["2026-09-21", "17:00:00", "警告", "待核实"]
     assert waiting.endswith(f"永安市第一中学            第8路 温度超限 61.25 ℃  {WAITING}")
     assert "已撤回" in withdrawn
-    assert "已确认为告警" in confirmed
+    assert "已证实为告警" in confirmed
     said = run("alarms", "show", WITHDRAWN, settings=stored).out
     for text in (
         "状态：已撤回",
