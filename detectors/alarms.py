@@ -16,7 +16,7 @@ from detectors.latch import EVENTS, to_be_told
 from detectors.messages import alarm_message, named, own_message
 from detectors.registered import whereabouts
 from detectors.rounds import Context, QuantityValues, Round
-from detectors.state import WATCHING, PartitionState
+from detectors.state import WATCHING, Devices
 from schemas.alarm_kinds import WHOLE, AlarmKind
 from schemas.events import VERSION, Alarm, AlarmEvent, Severity, alarm_id
 from schemas.own_words import kinds_said
@@ -44,10 +44,9 @@ def _profiles(rows: np.ndarray, context: Context) -> np.ndarray:
     """The profiles of devices in the limits, int64[k], looked up where that is still to be done."""
     state, profile = context.state, context.state.indices["profile"]
     lacking = rows[profile[rows] < 0]
-    ids, kinds = [state.device_ids[row] for row in lacking.tolist()], state.kinds(lacking).tolist()
-    # All at once, for each page that has one of them is unpacked.
-    for row, device_id, kind, known in zip(lacking.tolist(), ids, kinds, state.registered.find(ids), strict=True):
-        about = device_id, kind, known
+    kinds, registered = state.kinds(lacking).tolist(), state.registered(lacking)
+    for row, kind, known in zip(lacking.tolist(), kinds, registered, strict=True):
+        about = state.device_ids[row], kind, known
         profile[row] = context.limits.profile(*about)
         own = {
             (CODES[one.quantity], one.number): context.limits.profile(*about, (one.quantity, one.number))
@@ -60,7 +59,7 @@ def _profiles(rows: np.ndarray, context: Context) -> np.ndarray:
     return found
 
 
-def _of_components(profile: np.ndarray, one: QuantityValues, taken: Round, state: PartitionState) -> np.ndarray:
+def _of_components(profile: np.ndarray, one: QuantityValues, taken: Round, state: Devices) -> np.ndarray:
     """The profiles of values, int64[m], where these are those of their devices."""
     rows = taken.row[one.which]
     split = state.indices["split"][rows]
@@ -144,7 +143,7 @@ def _raise_alarms(number: int, found: Iterable[Finding], shown: QuantityValues, 
         turn = turn + 1 if one.element == before else 0
         before = one.element
         ordinal = max(int(context.reports.index[report]), 0) << 16 | number << 8 | component << 2 | turn
-        context.result.alarms.append(_alarm(number, one, row, component, report, ordinal, context))
+        context.result_of(report).alarms.append(_alarm(number, one, row, component, report, ordinal, context))
 
 
 def _alarm(number: int, one: Finding, row: int, component: int, report: int, ordinal: int, context: Context) -> Alarm:
@@ -214,7 +213,7 @@ def take_own_words(told: DeviceFaults, number: int, newest: bool, arrived: Round
     turns: dict[AlarmKind, int] = {}
     for one in happened:
         turns[one.kind] = turn = turns.get(one.kind, -1) + 1
-        context.result.alarms.append(
+        context.result_of(report).alarms.append(
             own_alarm(
                 one,
                 row,
@@ -240,7 +239,7 @@ def own_ordinal(index: int, kind: AlarmKind, turn: int = 0) -> int:
 def own_alarm(
     said: own_words.OwnSaid,
     row: int,
-    state: PartitionState,
+    state: Devices,
     *,
     word: str,
     ts: int,
@@ -295,7 +294,7 @@ def own_alarm(
     )
 
 
-def profile_of(row: int, code: int, component: int, state: PartitionState) -> int:
+def profile_of(row: int, code: int, component: int, state: Devices) -> int:
     """The profile of one component, once that of its device was looked up."""
     of_device = int(state.indices["profile"][row])
     return state.own_profiles.get(row, {}).get((code, component), of_device)

@@ -6,7 +6,7 @@ import numpy as np
 
 from detectors import aggregates
 from detectors.rounds import Context, Round
-from detectors.state import PartitionState
+from detectors.state import Devices
 from detectors.values import RoundValues, wanted_width
 from schemas.events import VERSION, Aggregate, Statistics
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
@@ -18,39 +18,48 @@ def close_minutes(taken: Round, newest_ts: np.ndarray, context: Context) -> None
 
 def close(closed: aggregates.Closed, taken: Round, context: Context) -> None:
     reports, report = context.reports, taken.report[closed.report]
-    context.result.aggregates += told(closed, context.state, reports.offset[report], reports.index[report])
+    for number, aggregate in told(closed, context.state, reports.offset[report], reports.index[report]):
+        context.result_of(int(report[number])).aggregates.append(aggregate)
 
 
-def told(closed: aggregates.Closed, state: PartitionState, offset: np.ndarray, index: np.ndarray) -> list[Aggregate]:
-    """Empty the closed minutes, and tell what was in them. `offset` and `index` say what each of them follows from."""
+def told(
+    closed: aggregates.Closed, state: Devices, offset: np.ndarray, index: np.ndarray
+) -> list[tuple[int, Aggregate]]:
+    """Empty the closed minutes, and tell what was in them, each with its number among the minutes. `offset` and `index`
+    say what each of them follows from."""
     if not len(closed.row):
         return []
     return [
-        Aggregate(
-            v=VERSION,
-            device_id=state.device_ids[row],
-            device_kind=DEVICE_KINDS[kind].name,
-            test=bool(test),
-            minute_ts=minute_ts,
-            quantities=statistics,
-            source_offset=source_offset,
-            source_ordinal=ordinal,
+        (
+            number,
+            Aggregate(
+                v=VERSION,
+                device_id=state.device_ids[row],
+                device_kind=DEVICE_KINDS[kind].name,
+                test=bool(test),
+                minute_ts=minute_ts,
+                quantities=statistics,
+                source_offset=source_offset,
+                source_ordinal=ordinal,
+            ),
         )
-        for statistics, row, kind, test, minute_ts, source_offset, ordinal in zip(
-            _taken(closed, state),
-            closed.row.tolist(),
-            state.kinds(closed.row).tolist(),
-            state.rows["test"][closed.row].tolist(),
-            closed.minute_ts.tolist(),
-            offset.tolist(),
-            (index << 1 | closed.bucket).tolist(),
-            strict=True,
+        for number, (statistics, row, kind, test, minute_ts, source_offset, ordinal) in enumerate(
+            zip(
+                _taken(closed, state),
+                closed.row.tolist(),
+                state.kinds(closed.row).tolist(),
+                state.rows["test"][closed.row].tolist(),
+                closed.minute_ts.tolist(),
+                offset.tolist(),
+                (index << 1 | closed.bucket).tolist(),
+                strict=True,
+            )
         )
         if statistics
     ]
 
 
-def _taken(closed: aggregates.Closed, state: PartitionState) -> list[dict[str, Statistics]]:
+def _taken(closed: aggregates.Closed, state: Devices) -> list[dict[str, Statistics]]:
     """Empty the closed minutes; the statistics of each, by quantity."""
     width = state.rows["width"][closed.row].astype(np.int64)
     columns = aggregates.take(state.minutes, closed, width.sum(axis=1))

@@ -1,22 +1,26 @@
-"""The middle of emberline: one partition's reports in, what they mean out. Pure: no Kafka, no loop, no clock.
+"""The middle of emberline: reports in, what they mean out. Pure: no Kafka, no loop, no clock.
 
-A piece is processed in rounds (`detectors.rounds`). In each round is found which reports are new and which are their
+What numpy does costs as much for one report as for a hundred. So the reports of several partitions are processed
+together, and what they mean is told partition by partition.
+
+Reports are processed in rounds (`detectors.rounds`). In each round is found which reports are new and which are their
 devices' newest (`order`), what is wrong with the devices (`statuses`), what their minutes hold (`minutes`) and what the
 detectors see (`alarms`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from detectors import aggregates, alarms, channels, device_status, minutes, order, requests, statuses
 from detectors.limits import LimitTable
 from detectors.rounds import IS_WATCHED, NOT_FITTED, Context, QuantityValues, Result, Round, Seen, faulty_of, rounds_of
-from detectors.state import COLUMN, WATCHING, PartitionState
+from detectors.state import COLUMN, WATCHING, Devices, PartitionState
 from detectors.values import RoundValues, round_values, values_of
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.rejects import DEVICE_FLOODS, DEVICE_REFUSED
@@ -40,42 +44,87 @@ _REFUSED: Final = Fault(
 )
 
 
+class Share(NamedTuple):
+    """Some reports of one partition, and its state."""
+
+    reports: Reports
+    state: PartitionState
+
+
 def process(reports: Reports, state: PartitionState, limits: LimitTable, now: int) -> Result:
     """Process `reports` against `state`, in place, and say what they mean.
 
     `now` (epoch ms) only marks when alarms were detected; it decides nothing, so the same reports give the same
     events. Reports that a device's row already reflects are skipped.
     """
-    limits = state.in_force(limits)
-    results = []
+    return process_together([Share(reports, state)], limits, now)[0]
+
+
+def process_together(shares: Sequence[Share], limits: LimitTable, now: int) -> list[Result]:
+    """`process` the shares of partitions whose devices lie together, one each; what each of them means is what it means
+    by itself."""
+    tables = [share.state.in_force(limits) for share in shares]
+    results = [Result() for _ in shares]
+    together = defaultdict[int, list[_Admitted]](list)
+    for number, (share, table) in enumerate(zip(shares, tables, strict=True)):
+        for admitted in _admitted(number, share):
+            if admitted.is_last:
+                together[id(table)].append(admitted)
+            else:
+                _process([admitted], table, now, results)
+    for some in together.values():
+        _process(some, tables[some[0].number], now, results)
+    for result in results:
+        for events in (result.alarms, result.aggregates, result.statuses):
+            events.sort(key=_source)
+        result.requests += requests.read_backs(result.alarms)
+    return results
+
+
+class _Admitted(NamedTuple):
+    """Reports of the share `number`, whose devices have these rows, -1 where one was refused. `is_last` says whether
+    they are the last of their share."""
+
+    number: int
+    reports: Reports
+    rows: np.ndarray
+    state: PartitionState
+    is_last: bool
+
+
+def _admitted(number: int, share: Share) -> Iterator[_Admitted]:
+    """The reports of a share, as many at a time as can be admitted before they are processed."""
+    reports, state = share
     while len(rows := state.admit(reports)) < len(reports):
-        results.append(_process(reports.between(0, len(rows)), rows, state, limits, now))
+        yield _Admitted(number, reports.between(0, len(rows)), rows, state, is_last=False)
         reports = reports.between(len(rows), len(reports))
-    results.append(_process(reports, rows, state, limits, now))
-    return sum(results[1:], results[0])
+    yield _Admitted(number, reports, rows, state, is_last=True)
 
 
-def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: LimitTable, now: int) -> Result:
-    """`process` reports whose devices have these rows, -1 where one was refused."""
-    result = Result(readable=int(np.count_nonzero(~reports.rejected)))
-    known = rows >= 0
+def _process(admitted: Sequence[_Admitted], limits: LimitTable, now: int, results: Sequence[Result]) -> None:
+    first, *others = admitted
+    reports = Reports.joined([one.reports for one in admitted]) if others else first.reports
+    rows = np.concatenate([one.rows for one in admitted])
+    share = np.repeat([one.number for one in admitted], [len(one.rows) for one in admitted])
+    state, counts, known = first.state.devices, results[0], rows >= 0
+    counts.readable += int(np.count_nonzero(~reports.rejected))
     state.look_up(rows[known])
     for report in (~known & ~reports.rejected).nonzero()[0].tolist():
-        result.refused[int(reports.offset[report]), int(reports.index[report])] = _REFUSED
+        results[share[report]].refused[int(reports.offset[report]), int(reports.index[report])] = _REFUSED
     if not known.any():
-        return result
+        return
     before, offset = state.rows["offset"][rows], reports.offset
     newer = (offset > before) | ((offset == before) & (reports.index > state.rows["index"][rows]))
-    result.skipped = int(np.count_nonzero(known & ~newer & ~reports.rejected))
+    counts.skipped += int(np.count_nonzero(known & ~newer & ~reports.rejected))
     taken = (known & newer).nonzero()[0]
-    fresh = _without_flood(rows, taken, reports, state, result)
+    fresh = _without_flood(rows, taken, reports, state, counts)
     faulty = faulty_of(reports.marks)
     if len(faulty):
-        result.absent_values = int(np.count_nonzero(np.isin(faulty, fresh)))
+        counts.absent_values += int(np.count_nonzero(np.isin(faulty, fresh)))
     values = values_of(reports)
     context = Context(
         reports, values, _odd(reports, faulty), _unfitted(reports), order.fingerprints(reports, values),
-        values.counts.sum(axis=0) > 0, state, limits, now, result,
+        values.counts.sum(axis=0) > 0, state, limits, now, results, share,
     )  # fmt: skip
     for chosen in rounds_of(rows[fresh]):
         which = fresh[chosen]
@@ -85,10 +134,6 @@ def _process(reports: Reports, rows: np.ndarray, state: PartitionState, limits: 
     state.rows["offset"][rows[taken]] = offset[taken]
     state.rows["index"][rows[taken]] = reports.index[taken]
     state.dirty[rows[taken]] = True
-    for events in (result.alarms, result.aggregates, result.statuses):
-        events.sort(key=_source)
-    result.requests += requests.read_backs(result.alarms)
-    return result
 
 
 def _odd(reports: Reports, faulty: np.ndarray) -> np.ndarray:
@@ -105,15 +150,13 @@ def _unfitted(reports: Reports) -> Marks:
     return Marks._make(column[which] for column in marks)
 
 
-def _without_flood(
-    rows: np.ndarray, fresh: np.ndarray, reports: Reports, state: PartitionState, result: Result
-) -> np.ndarray:
+def _without_flood(rows: np.ndarray, fresh: np.ndarray, reports: Reports, state: Devices, counts: Result) -> np.ndarray:
     """Those of the reports `fresh` whose devices have not had all that is judged of a minute: quick, where many are."""
     at, window = rows[fresh], reports.ingest_ts[fresh] // _WINDOW_MS
     full = (state.rows["in_window"][at] > FLOOD_REPORTS) & (state.rows["window"][at] == window)
     if not np.count_nonzero(full):
         return fresh
-    result.flooded += int(np.count_nonzero(full))
+    counts.flooded += int(np.count_nonzero(full))
     within: np.ndarray = fresh[~full]
     return within
 
@@ -123,7 +166,7 @@ def _source(event: Alarm | Aggregate | DeviceStatus) -> tuple[int, int]:
 
 
 def _process_round(arrived: Round, context: Context) -> None:
-    reports, rows, result = context.reports, context.state.rows, context.result
+    reports, rows, counts = context.reports, context.state.rows, context.counts
     arrived = arrived.take(_within_flood(arrived, context))
     if not len(arrived.row):
         return
@@ -135,10 +178,10 @@ def _process_round(arrived: Round, context: Context) -> None:
     fresh[fresh] = new
     arrived = _dated(arrived, fresh, context)
     taken = arrived.take(fresh)
-    result.repeated += len(new) - int(np.count_nonzero(new))
+    counts.repeated += len(new) - int(np.count_nonzero(new))
     newest = np.zeros(len(arrived.row), np.bool_)
     newest[fresh] = _take_on(taken, context)
-    result.statuses += statuses.tell(arrived, fresh, newest, returned, context)
+    statuses.tell(arrived, fresh, newest, returned, context)
 
 
 def _within_flood(arrived: Round, context: Context) -> np.ndarray:
@@ -152,11 +195,12 @@ def _within_flood(arrived: Round, context: Context) -> np.ndarray:
         context.flooding.update(last.tolist())
         context.odd[last] = True
     if np.count_nonzero(within) < len(within):
-        context.result.flooded += int(np.count_nonzero(~within))
+        context.counts.flooded += int(np.count_nonzero(~within))
         # The first of them tells of all: what a device floods with is not to flood the rejects.
         first = arrived.report[count == FLOOD_REPORTS]
         for report in first[~context.reports.rejected[first]].tolist():
-            context.result.refused[int(context.reports.offset[report]), int(context.reports.index[report])] = _FLOODS
+            place = int(context.reports.offset[report]), int(context.reports.index[report])
+            context.result_of(report).refused[place] = _FLOODS
     return within
 
 
@@ -195,8 +239,8 @@ def _dated(arrived: Round, fresh: np.ndarray, context: Context) -> Round:
 
 def _take_on(taken: Round, context: Context) -> np.ndarray:
     """Count and judge the values of new reports. Which of these are their devices' newest, bool[k]."""
-    state, rows, reports, result = context.state, context.state.rows, context.reports, context.result
-    result.by_arrival += int(np.count_nonzero(reports.by_arrival[taken.report]))
+    state, rows, reports, counts = context.state, context.state.rows, context.reports, context.counts
+    counts.by_arrival += int(np.count_nonzero(reports.by_arrival[taken.report]))
     width = minutes.width_of(taken, context)
     found = round_values(context.values, taken.report, width)
     shown = [_live(one, taken, state) for one in _shown(found, taken, context)]
@@ -212,14 +256,14 @@ def _take_on(taken: Round, context: Context) -> np.ndarray:
         shown = [one._replace(live=one.live | anew[one.which]) for one in shown]
         seen = _seen(shown, len(newest))
         newest |= anew
-    result.late += len(newest) - int(np.count_nonzero(newest))
+    counts.late += len(newest) - int(np.count_nonzero(newest))
     _note_newest(taken.take(newest), context)
 
     newest_ts = rows["newest_ts"][taken.row] = np.maximum(rows["newest_ts"][taken.row], taken.ts)
     minutes.close_minutes(taken, newest_ts, context)
     hidden = _hide_power_on(shown, found, state)
     if hidden is not None:
-        result.absent_values += int(np.count_nonzero(hidden))
+        counts.absent_values += int(np.count_nonzero(hidden))
         shown = [one.only(~hidden[one.part]) for one in shown]
         seen = _seen(shown, len(newest))
         found = found.only(~hidden)
@@ -250,7 +294,7 @@ def _shown(found: RoundValues, taken: Round, context: Context) -> Iterator[Quant
             )
 
 
-def _live(one: QuantityValues, taken: Round, state: PartitionState) -> QuantityValues:
+def _live(one: QuantityValues, taken: Round, state: Devices) -> QuantityValues:
     return one._replace(live=taken.ts[one.which] >= state.channels[one.code]["ts"][one.slots])
 
 
@@ -291,7 +335,7 @@ def _note_newest(taken: Round, context: Context) -> None:
     state.indices["profile"][at[other]] = -1
 
 
-def _note_judged(seen: Seen, taken: Round, state: PartitionState) -> None:
+def _note_judged(seen: Seen, taken: Round, state: Devices) -> None:
     """Note when detectors saw each watched quantity."""
     rows, ingest_ts = state.rows, taken.ingest_ts[:, None]
     judged_ts, every_ms = rows["judged_ts"][taken.row], rows["judged_every_ms"][taken.row]
@@ -303,7 +347,7 @@ def _note_judged(seen: Seen, taken: Round, state: PartitionState) -> None:
     rows["judged_ts"][taken.row] = np.where(seen.live, ingest_ts, judged_ts)
 
 
-def _hide_power_on(shown: list[QuantityValues], found: RoundValues, state: PartitionState) -> np.ndarray | None:
+def _hide_power_on(shown: list[QuantityValues], found: RoundValues, state: Devices) -> np.ndarray | None:
     """Which of all values count for none, being what a sensor shows at power-on and no second one, bool[m]."""
     hidden = None
     for one in shown:

@@ -1,4 +1,4 @@
-"""What `process` works with: the context of a piece, the rounds it is processed in, and the result.
+"""What `process` works with: the context of what is processed together, the rounds it is processed in, and the result.
 
 A round holds at most one report of each device, and rounds keep the order of the records. So within a round every array
 operation touches each device and component once, and the reports of a device stay in their order.
@@ -6,13 +6,14 @@ operation touches each device and component once, and the reports of a device st
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from detectors.limits import LimitTable
-from detectors.state import WATCHING, PartitionState
+from detectors.state import WATCHING, Devices
 from detectors.values import Values
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
@@ -31,8 +32,9 @@ IS_WATCHED: Final = np.isin(np.arange(len(QUANTITIES)), WATCHED_CODES)
 
 @dataclass(slots=True)
 class Result:
-    """What a piece meant: events in the order of their positions; what was not judged, by offset and index; and counts
-    of reports by sort, `readable` of those that are not rejected."""
+    """What reports of a partition meant: events in the order of their positions; what was not judged, by offset and
+    index; and counts of reports by sort, `readable` of those that are not rejected. Of partitions that are processed
+    together the first result has the counts of all."""
 
     alarms: list[Alarm] = field(default_factory=list)
     requests: list[DeviceRequest] = field(default_factory=list)
@@ -58,10 +60,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What all rounds of a piece have in common. `odd`, bool[n], marks the reports about which something is to be
-    told, `unfitted` are the marks of watched components that are not fitted, `prints` the reports' fingerprints, and
-    `valued` says which have a value at all. `flooding` gets the reports that are the last to be judged of a minute, and
-    `stuck` what is told of sensors that are stuck, by report."""
+    """What all rounds have in common. `odd`, bool[n], marks the reports about which something is to be told, `unfitted`
+    are the marks of watched components that are not fitted, `prints` the reports' fingerprints, and `valued` says which
+    have a value at all. `results` are one a partition, and `share`, int64[n], says which of them a report's is.
+    `flooding` gets the reports that are the last to be judged of a minute, and `stuck` what is told of sensors that are
+    stuck, by report."""
 
     reports: Reports
     values: Values
@@ -69,18 +72,29 @@ class Context:
     unfitted: Marks
     prints: np.ndarray
     valued: np.ndarray
-    state: PartitionState
+    state: Devices
     limits: LimitTable
     now: int
-    result: Result
+    results: Sequence[Result]
+    share: np.ndarray
     flooding: set[int] = field(default_factory=set)
     stuck: dict[int, list[str]] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> Result:
+        """The result that counts for all."""
+        return self.results[0]
+
+    def result_of(self, report: int) -> Result:
+        """The result of the partition of a report."""
+        number: int = self.share[report]
+        return self.results[number]
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """k reports of k different devices: the index of each in the piece, its device's row in the state, its moment and
-    its arrival; and how long its device was silent before, by arrival."""
+    """k reports of k different devices: the index of each among all reports, its device's row in the state, its moment
+    and its arrival; and how long its device was silent before, by arrival."""
 
     report: np.ndarray
     row: np.ndarray

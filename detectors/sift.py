@@ -56,7 +56,7 @@ class RowsBefore:
         rows = np.unique(found[found >= 0])
         self._new = {devices[number] for number in (found < 0).nonzero()[0].tolist()}
         self._rows = dict(encode(state, rows.tolist()))
-        self._dirty = rows[state.dirty[rows]]
+        self._dirty = rows[state.devices.dirty[rows]]
 
     def put_back(self, state: PartitionState) -> None:
         """Let them be so again; the devices that were new are not there any more."""
@@ -65,11 +65,11 @@ class RowsBefore:
             rows = state.find(devices, np.full(len(devices), test))
             state.remove(rows[rows >= 0])
         restore_all(state, self._rows)
-        state.dirty[self._dirty] = True
+        state.devices.dirty[self._dirty] = True
         # Whom the half-done work has forgotten is written anew, after the word that it is gone.
         gone = state.forgotten
         forgotten = state.find([device_id for device_id, _ in gone], np.array([test for _, test in gone], np.bool_))
-        state.dirty[forgotten[forgotten >= 0]] = True
+        state.devices.dirty[forgotten[forgotten >= 0]] = True
 
 
 def fault_of(error: Exception) -> Fault:

@@ -12,7 +12,7 @@ from detectors import alarms, device_status
 from detectors.device_status import NO_FAULTS, DeviceFaults
 from detectors.log_time import LogTime
 from detectors.rounds import NOT_FITTED, POWER_ON, WATCHED_CODES, Context, Round
-from detectors.state import COLUMN, PartitionState
+from detectors.state import COLUMN, Devices, PartitionState
 from schemas.events import VERSION, DeviceStatus
 from schemas.quantities import DEVICE_KINDS
 from schemas.report_rules import Reason
@@ -34,10 +34,8 @@ class _Unjudged(NamedTuple):
     flaps: np.ndarray
 
 
-def tell(
-    arrived: Round, fresh: np.ndarray, newest: np.ndarray, returned: np.ndarray, context: Context
-) -> list[DeviceStatus]:
-    """Note what is wrong with the devices, and say of which something has changed. `fresh` are the reports that are
+def tell(arrived: Round, fresh: np.ndarray, newest: np.ndarray, returned: np.ndarray, context: Context) -> None:
+    """Note what is wrong with the devices, and tell of which something has changed. `fresh` are the reports that are
     new, and `newest` those that are their devices' newest, bool[k] each."""
     state, reports = context.state, context.reports
     wrong, lost = _wrong(arrived, context), _lost(arrived, context)
@@ -67,14 +65,13 @@ def tell(
         if told.faults != before.faults:
             changed[number] = True
             state.rows["since_ts"][row] = arrived.ingest_ts[number]
-    return [
-        status_event(state, int(arrived.row[number]), int(reports.offset[report]), max(int(reports.index[report]), 0))
-        for number in changed.nonzero()[0].tolist()
-        for report in (arrived.report[number],)
-    ]
+    for number in changed.nonzero()[0].tolist():
+        report = int(arrived.report[number])
+        place = int(reports.offset[report]), max(int(reports.index[report]), 0)
+        context.result_of(report).statuses.append(status_event(state, int(arrived.row[number]), *place))
 
 
-def put_told(row: int, told: DeviceFaults, state: PartitionState) -> None:
+def put_told(row: int, told: DeviceFaults, state: Devices) -> None:
     """Have this told of the device of a row."""
     if told == NO_FAULTS:
         state.told.pop(row, None)
@@ -146,7 +143,7 @@ def _lost(arrived: Round, context: Context) -> dict[int, list[str]]:
     return found
 
 
-def _offline_after(state: PartitionState, rows: np.ndarray) -> np.ndarray:
+def _offline_after(state: Devices, rows: np.ndarray) -> np.ndarray:
     default_ms = _OFFLINE_AFTER_MS[state.kinds(rows)]
     interval_ms = np.maximum(state.rows["interval_ms"][rows], state.indices["interval_ms"][rows])
     return device_status.offline_after(default_ms, interval_ms)
@@ -165,11 +162,11 @@ def check_silence(
     silent = _silent_at(state, log, before_ts, ts)
     rows["status"][silent.row] = silent.status
     rows["since_ts"][silent.row] = silent.since_ts
-    state.dirty[silent.row] = True
-    devices = dict(zip(silent.row.tolist(), state.devices(silent.row), strict=True))
+    state.devices.dirty[silent.row] = True
+    devices = dict(zip(silent.row.tolist(), state.names(silent.row), strict=True))
     ordered = sorted(devices, key=devices.__getitem__)
     told = [
-        status_event(state, row, offset, ordinal)
+        status_event(state.devices, row, offset, ordinal)
         for ordinal, row in enumerate(ordered, FIRST_SILENT - len(ordered))
         if devices[row] not in gone
     ]
@@ -182,7 +179,7 @@ def check_silence(
 
 def silent_at(state: PartitionState, before_ts: int, ts: int) -> list[tuple[str, bool]]:
     """The devices that `check_silence` would put offline; nothing is changed."""
-    return state.devices(_silent_at(state, replace(state.log), before_ts, ts).row)
+    return state.names(_silent_at(state, replace(state.log), before_ts, ts).row)
 
 
 class _Silent(NamedTuple):
@@ -198,7 +195,7 @@ def _silent_at(state: PartitionState, log: LogTime, before_ts: int, ts: int) -> 
     rows, held = state.rows, state.held()
     log.reach(before_ts)
     log.wake(ts)
-    heard_ts, offline_after = np.maximum(rows["heard_ts"][held], log.awake_ts), _offline_after(state, held)
+    heard_ts, offline_after = np.maximum(rows["heard_ts"][held], log.awake_ts), _offline_after(state.devices, held)
     found, status = device_status.silence(rows["status"][held], heard_ts, offline_after, log.ts)
     waited = np.where(
         status == device_status.OVERDUE,
@@ -213,7 +210,7 @@ def silent_until(state: PartitionState) -> int | None:
     rows, held = state.rows, state.held()
     if not len(held):
         return None
-    offline_after = _offline_after(state, held)
+    offline_after = _offline_after(state.devices, held)
     overdue_after = np.maximum(device_status.OVERDUE_AFTER_MS, offline_after)
     waits = np.where(rows["status"][held] == device_status.ONLINE, offline_after, overdue_after)
     due = np.maximum(rows["heard_ts"][held], state.log.awake_ts) + waits
@@ -226,7 +223,7 @@ def is_due(state: PartitionState, ts: float) -> bool:
     return ts >= state.log.due_ts and (due_ts := silent_until(state)) is not None and ts >= due_ts
 
 
-def status_event(state: PartitionState, row: int, offset: int, ordinal: int) -> DeviceStatus:
+def status_event(state: Devices, row: int, offset: int, ordinal: int) -> DeviceStatus:
     """The status of a device, told at a place in the log."""
     rows = state.rows
     return DeviceStatus(

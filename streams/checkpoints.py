@@ -30,7 +30,8 @@ from common.kafka.transactions import whole
 from common.settings import Settings
 from detectors.checkpoints.encode import is_row
 from detectors.checkpoints.layout import KNOWN, LAYOUT, OWN, TEXT, Layout, LayoutError, beginning_of, key_of, parsed
-from detectors.checkpoints.restore import Aside, Restored, restore_all
+from detectors.checkpoints.restore import Aside, Restored, put, read
+from detectors.checkpoints.restore import batches as batches_of
 from detectors.checkpoints.rows import DAMAGED
 from detectors.state import PartitionState
 from schemas.topics import CHECKPOINTS, TELEMETRY
@@ -168,8 +169,7 @@ async def read_checkpoint(
         raise OperatorError(_OTHER_TELEMETRY)
     # The end of what rows can reflect; None where a broker may tell one that lies before it, as the embedded one.
     end = await end_of(settings, TopicPartition(TELEMETRY.name, partition)) if settings.fencing else None
-    # In a thread: it takes seconds at a hundred thousand devices, and other partitions go on.
-    restored = await asyncio.to_thread(_restored, state, found, end)
+    restored = await _restored(state, found, end)
     _tell(partition, found, restored)
     own = {key: one.value for key, one in found.newest.items() if not is_row(key)}
     return Checkpoint(state, own, found.epoch, Counter(aside.reason for _, aside in found.aside))
@@ -245,15 +245,26 @@ class CheckpointLog:
                 self.aside.append((key_of(beginning), Aside(DAMAGED, str(error))))
 
 
-def _restored(state: PartitionState, found: CheckpointLog, end: int | None) -> Restored:
+async def _restored(state: PartitionState, found: CheckpointLog, end: int | None) -> Restored:
     """Put the newest rows into the state; where one cannot be, the one before it."""
     layouts = found.all_layouts()
-    restored = restore_all(state, {key: one.value for key, one in found.newest.items() if is_row(key)}, layouts, end)
+    rows = {key: one.value for key, one in found.newest.items() if is_row(key)}
+    restored = await _restored_of(state, rows, layouts, end)
     before = {key: found.before[key].value for key in restored.aside if key in found.before}
     found.aside += restored.aside.items()
-    if before:
-        restore_all(state, before, layouts, end)
+    await _restored_of(state, before, layouts, end)
     return restored
+
+
+async def _restored_of(
+    state: PartitionState, rows: Mapping[bytes, bytes], layouts: Mapping[bytes, Layout], end: int | None
+) -> Restored:
+    """`restore_all`, batch by batch: it takes seconds at a hundred thousand devices, and other partitions go on. Only
+    the reading is for a thread, for the state lies among those of others."""
+    found = Restored()
+    for layout, keys in batches_of(rows, layouts, found):
+        put(state, await asyncio.to_thread(read, layout, keys, rows, found, end))
+    return found
 
 
 def _tell(partition: int, found: CheckpointLog, restored: Restored) -> None:

@@ -27,7 +27,7 @@ from detectors.limits import LimitTable
 from detectors.rounds import Result
 from detectors.rules import rules_of
 from detectors.sift import fault_of
-from detectors.state import PartitionState
+from detectors.state import Devices, PartitionState
 from detectors.statuses import is_due
 from schemas.control import TIME_HEADERS, TIME_KEY
 from schemas.records import Records
@@ -39,11 +39,12 @@ from streams.control import Copier
 from streams.generations import Generation, begun, covered_to, sent_since
 from streams.ledger import Ledger
 from streams.moves import Moves, parted_in
-from streams.partitions import RECORD, Kept, Partition, changed_rows, ended, kept_in, let_go, record_of
-from streams.pieces import Piece, pieces_of, processed, sifted, with_unjudged
+from streams.partitions import RECORD, Kept, Partition, changed_rows, ended, kept_in, left, let_go, record_of
+from streams.pieces import Piece, pieces_of, sifted, with_unjudged
 from streams.reject_share import RejectShare
 from streams.results import note_result
 from streams.sending import EventSender
+from streams.together import Together
 from streams.transport import Chunk, Fetch
 from streams.worker import WorkerApp
 
@@ -86,6 +87,8 @@ class DetectJob:
         self._settings = settings
         self._limits = limits
         self._rules = rules_of(limits)
+        self._devices = Devices()
+        self._together = Together(limits)
         self.finishes_every_s = settings.checkpoint_interval_s
         self._partitions: dict[TP, Partition] = {}
         self._kept: dict[TP, Partition] = {}
@@ -121,7 +124,8 @@ class DetectJob:
 
     def begin(self, offsets: Mapping[TP, int]) -> None:
         """Stop the writers of what others have now. Ours begins once the group has settled, or with its first chunk."""
-        self._kept = {tp: partition for tp, partition in self._kept.items() if tp in offsets}
+        for tp in self._kept.keys() - offsets.keys():
+            self._let_leave(self._kept.pop(tp))
         others = self._writers.keys() - {tp.partition for tp in offsets}
         self._app.spawn(_stop([self._writers.pop(number) for number in others]))
 
@@ -228,10 +232,11 @@ class DetectJob:
         """What the reports mean; and by offset and index, why a report is rejected on which a detector raises."""
         if not partition.careful:
             try:
-                return processed(piece, partition.state, self._limits), {}
+                return await self._together.process(piece, partition.state), {}
             except Exception:
                 log.exception("partition %d: a detector failed; looking for the reports it failed on", number)
-                partition.state = await self._state_before(partition, number)
+                broken, partition.state = partition.state, await self._state_before(partition, number)
+                await left(broken)
                 partition.careful = True
         result, failed = sifted(piece, partition.state, self._limits)
         return result, {at: fault_of(error) for at, error in failed.items()}
@@ -247,7 +252,7 @@ class DetectJob:
         return checkpoint.state
 
     def _empty(self) -> PartitionState:
-        return PartitionState(self._settings.devices_most)
+        return PartitionState(self._settings.devices_most, self._devices)
 
     def _incarnation(self) -> Incarnation:
         return Incarnation.of(self._app.topic_ids)
@@ -277,8 +282,16 @@ class DetectJob:
             self._partitions.clear()
 
     def _keep(self, tp: TP, partition: Partition) -> None:
-        if partition.restored:
-            self._kept[tp] = partition
+        if not partition.restored:
+            self._let_leave(partition)
+            return
+        if tp in self._kept:
+            self._let_leave(self._kept[tp])
+        self._kept[tp] = partition
+
+    def _let_leave(self, partition: Partition) -> None:
+        """Let the devices of a partition go that nobody goes on with."""
+        self._app.spawn(left(partition.state))
 
     async def stop(self) -> None:
         """A last checkpoint of everything, so that the next worker has nothing to do again. None after a crash."""
@@ -327,6 +340,7 @@ class DetectJob:
         checkpoint, kept = await self._read(number)
         self._copier.check_signers(kept.signers, number)
         self._writers[number].epoch = checkpoint.next_epoch
+        self._let_leave(partition)
         partition.state = checkpoint.state
         if RECORD in checkpoint.records:
             partition.recorded = RECORD, checkpoint.records[RECORD]
@@ -346,14 +360,19 @@ class DetectJob:
         """Go on from what this worker had of the partition before a rebalance, if nobody has had it since: whoever has
         fences the writer, who asks by writing once more what the checkpoint says of the partition."""
         kept = self._kept.pop(tp, None)
-        if kept is None or not (kept.recorded and self._settings.fencing):
+        if kept is None:
+            return False
+        if not (kept.recorded and self._settings.fencing):
+            self._let_leave(kept)
             return False
         try:
             await self._writers[tp.partition].write([kept.recorded])
         except (KafkaError, OperatorError) as error:
             log.debug("partition %d: restored, not kept: %s", tp.partition, error)
+            self._let_leave(kept)
             await self._drop_writer(tp.partition)
             return False
+        self._let_leave(partition)
         partition.go_on_from(kept)
         self._app.progressed()
         log.info("partition %d: %d devices kept", tp.partition, len(partition.state))

@@ -147,7 +147,7 @@ class Neighbour:
         about an interval before: then hardly anything came after it."""
         state = PartitionState()
         restore_all(state, self._rows(first_ts), self._log.all_layouts())
-        rows, devices = state.held(), state.devices(state.held())
+        rows, devices = state.held(), state.names(state.held())
         silent_ms = np.array([first_ts[key_of(*device)] for device in devices]) - state.rows["heard_ts"][rows]
         return bool((silent_ms <= state.rows["interval_ms"][rows] * 1.5).all())
 

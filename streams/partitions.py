@@ -151,13 +151,19 @@ def kept_in(records: Mapping[bytes, bytes], state: PartitionState) -> Kept:
 
 async def changed_rows(state: PartitionState) -> list[tuple[bytes, bytes | None]]:
     """What is to be written, some rows at a time so that other partitions have their turn. No longer dirty."""
-    rows = state.dirty.nonzero()[0]
+    rows = state.dirty_rows()
     encoded: list[tuple[bytes, bytes | None]] = tombstones(state)
     for begin in range(0, len(rows), ROWS_AT_ONCE):
         encoded += encode(state, rows[begin : begin + ROWS_AT_ONCE].tolist())
         await asyncio.sleep(0)
-    state.dirty[rows] = False
+    state.devices.dirty[rows] = False
     return encoded + list(state.registered.changed())
+
+
+async def left(state: PartitionState) -> None:
+    """Give back what a state holds among those of others. It is used no more."""
+    for _ in state.leave():
+        await asyncio.sleep(0)
 
 
 async def let_go(partitions: Collection[Partition]) -> None:

@@ -25,7 +25,7 @@ from detectors.control.applying import apply_control, time_told
 from detectors.device_status import MISPLACED
 from detectors.limits import LimitTable
 from detectors.log_time import LogTime
-from detectors.process import process
+from detectors.process import Share, process_together
 from detectors.rounds import Result
 from detectors.sift import Sifted, sift
 from detectors.state import PartitionState
@@ -176,12 +176,14 @@ def _begins(reports: Reports) -> Iterator[int]:
             seen = Counter([device_id])
 
 
-def processed(piece: Piece, state: PartitionState, limits: LimitTable) -> Result:
-    """What a piece means, in place. Raises what a detector raises."""
-    before = before_reports(piece, state, limits)
-    result = before + process(piece.reports, state, limits, now_ms())
-    state.log.reach(piece.log_ts)
-    return result
+def processed(pieces: Sequence[Piece], states: Sequence[PartitionState], limits: LimitTable) -> list[Result]:
+    """What pieces of different partitions mean, in place. Raises what a detector raises."""
+    before = [before_reports(piece, state, limits) for piece, state in zip(pieces, states, strict=True)]
+    shares = [Share(piece.reports, state) for piece, state in zip(pieces, states, strict=True)]
+    found = process_together(shares, limits, now_ms())
+    for piece, state in zip(pieces, states, strict=True):
+        state.log.reach(piece.log_ts)
+    return [first + then for first, then in zip(before, found, strict=True)]
 
 
 def sifted(piece: Piece, state: PartitionState, limits: LimitTable) -> Sifted:

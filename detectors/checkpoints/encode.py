@@ -44,9 +44,9 @@ def is_row(key: bytes) -> bool:
 
 def changed(state: PartitionState) -> list[tuple[bytes, bytes | None]]:
     """What has changed since this was asked last, to be written in this order: None for a device that was forgotten."""
-    rows = state.dirty.nonzero()[0]
+    rows = state.dirty_rows()
     found = [*tombstones(state), *encode(state, rows.tolist())]
-    state.dirty[rows] = False
+    state.devices.dirty[rows] = False
     return found
 
 
@@ -106,7 +106,7 @@ def parts_of(state: PartitionState, rows: np.ndarray) -> list[Part]:
         if name in ("channel", "keeps"):
             code = CODES[str(of) if name == "channel" else OWN.quantity_of[str(of)]]
             table = state.channels[code] if name == "channel" else state.watched[number[str(of)]]
-            parts.append(Part(table, dtype, state.slots(code, rows), width[:, code]))
+            parts.append(Part(table, dtype, state.devices.slots(code, rows), width[:, code]))
         else:
             first = state.minutes.cells[name][2 * rows + int(of)].astype(np.int64)
             counts = width.sum(axis=1) * (first > 0)
@@ -119,7 +119,7 @@ def _engaged(state: PartitionState, rows: np.ndarray) -> tuple[np.ndarray, np.nd
     """The latches of `rows` that are not at rest, row by row, and how many each row has."""
     owner, found = [np.empty(0, np.int64)], [np.empty(0, OWN.engaged)]
     for code, numbers in WATCHING.items():
-        width, slots = state.rows["width"][rows, code].astype(np.int64), state.slots(code, rows)
+        width, slots = state.rows["width"][rows, code].astype(np.int64), state.devices.slots(code, rows)
         row, component = np.repeat(np.arange(len(rows)), width), runs(np.zeros_like(width), width)
         for number in numbers:
             entries = state.watched[number].entries(slots)
@@ -138,7 +138,7 @@ def _late(state: PartitionState, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """What is kept of late values of `rows`, row by row, and of how many components that is in each row."""
     owner, found = [np.empty(0, np.int64)], [np.empty(0, OWN.late)]
     for code in WATCHING:
-        width, slots = state.rows["width"][rows, code].astype(np.int64), state.slots(code, rows)
+        width, slots = state.rows["width"][rows, code].astype(np.int64), state.devices.slots(code, rows)
         row, component = np.repeat(np.arange(len(rows)), width), runs(np.zeros_like(width), width)
         entries = state.channels[code]["late"][slots]
         held = entries.nonzero()[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -49,7 +49,17 @@ def restore_all(
     A row that cannot be one is set aside, and the state is left as it was of its device. That is so too of a row which
     reflects what lies at or beyond offset `end` of telemetry, if that is given: its device would be deaf until then.
     """
-    found, by_layout = Restored(), defaultdict[bytes, list[bytes]](list)
+    found = Restored()
+    for layout, keys in batches(rows, layouts, found):
+        put(state, read(layout, keys, rows, found, end))
+    return found
+
+
+def batches(
+    rows: Mapping[bytes, bytes], layouts: Mapping[bytes, Layout], found: Restored
+) -> Iterator[tuple[Layout, Sequence[bytes]]]:
+    """The keys of rows of one layout, some at a time. What has none that is known is set aside in `found`."""
+    by_layout = defaultdict[bytes, list[bytes]](list)
     for key, value in rows.items():
         by_layout[begins(value)].append(key)
     for beginning, keys in by_layout.items():
@@ -60,10 +70,16 @@ def restore_all(
         if layout is not OWN:
             found.layouts[beginning] = differences(layout)
         for first in range(0, len(keys), BATCH_ROWS):
-            batch = keys[first : first + BATCH_ROWS]
-            read = _read(layout, batch, [rows[key] for key in batch], end, found.aside)
-            _put(state, read if layout is OWN else translated(read))
-    return found
+            yield layout, keys[first : first + BATCH_ROWS]
+
+
+def read(
+    layout: Layout, keys: Sequence[bytes], rows: Mapping[bytes, bytes], found: Restored, end: int | None = None
+) -> CheckpointRows:
+    """A batch of rows as this release has them, those that cannot be one set aside. Needs no state: another thread may
+    do it."""
+    whole = _whole(layout, keys, [rows[key] for key in keys], end, found.aside)
+    return whole if layout is OWN else translated(whole)
 
 
 class Adopted(NamedTuple):
@@ -102,7 +118,7 @@ def _unknown(value: bytes) -> Aside:
     return Aside(UNKNOWN_LAYOUT, f"its layout {beginning[1:].hex()} is described nowhere")
 
 
-def _read(
+def _whole(
     layout: Layout, keys: Sequence[bytes], values: Sequence[bytes], end: int | None, aside: dict[bytes, Aside]
 ) -> CheckpointRows:
     """The rows that are whole."""
@@ -115,24 +131,25 @@ def _read(
             keys, values = [keys[number] for number in good], [values[number] for number in good]
 
 
-def _put(state: PartitionState, read: CheckpointRows) -> None:
+def put(state: PartitionState, read: CheckpointRows) -> None:
+    """Put a batch of rows into `state`, in place of what it held of their devices."""
     held = read.heads["row"]
     kinds = held["device_kind"].tolist()
     rows = np.array([state.row(*device, kind) for device, kind in zip(read.devices, kinds, strict=True)], np.int64)
-    state.clear(rows)
-    state.make_room(rows, read.width)
+    state.devices.clear(rows)
+    state.devices.make_room(rows, read.width)
     state.rows.unpack(rows, held)
     # Another release's ring may be larger.
     state.rows["next"][rows] = held["next"] % REMEMBERED
     state.rows["told"][rows] = [told is not None for told in read.told]
     state.indices["profile"][rows] = -1
-    state.dirty[rows] = False
+    state.devices.dirty[rows] = False
     _open_minutes(state, rows, read.heads)
     for part, entries in zip(parts_of(state, rows), read.parts.values(), strict=True):
         part.table.unpack(part.entries, entries)
     _put_latches(state, rows[read.latch_row], read.latches)
     _put_late(state, rows[read.late_row], read.late)
-    state.told |= {row: told for row, told in zip(rows.tolist(), read.told, strict=True) if told}
+    state.told.update({row: told for row, told in zip(rows.tolist(), read.told, strict=True) if told})
 
 
 def _open_minutes(state: PartitionState, rows: np.ndarray, heads: np.ndarray) -> None:

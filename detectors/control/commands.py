@@ -78,7 +78,7 @@ def obey(command: Command, row: int, at: OrderAt, state: PartitionState, limits:
     found = _BY_KIND[command.kind](command, row, at, state, limits)
     if not found.reason:
         rows["offset"][row], rows["index"][row] = at.offset, at.number
-        state.dirty[row] = True
+        state.devices.dirty[row] = True
     return found
 
 
@@ -114,7 +114,7 @@ def _accept_rise(command: Command, row: int, at: OrderAt, state: PartitionState,
 def _replace(command: Command, row: int, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
     this = np.array([row])
     closed = aggregates.all_open(state.minutes, this)
-    told = minutes.told(closed, state, *(np.full(len(closed.row), one) for one in (at.offset, at.number)))
+    told = minutes.told(closed, state.devices, *(np.full(len(closed.row), one) for one in (at.offset, at.number)))
     ended = [
         _ended(one, event, command, row, at, state, limits)
         for one in _latched(row, None, state, waiting=True)
@@ -122,22 +122,22 @@ def _replace(command: Command, row: int, at: OrderAt, state: PartitionState, lim
     ]
     ended += _end_own(_own(row, command, state), AlarmEvent.CLOSED, command, row, at, state)
     had_faults = bool(state.told.get(row, NO_FAULTS).faults)
-    state.clear(this)
+    state.devices.clear(this)
     for name in set(ROW.names or ()) - _KEPT:
         state.rows[name][row] = ROW_AT_REST.get(name, 0)
-    changed = [statuses.status_event(state, row, at.offset, at.number)] if had_faults else []
-    return Obeyed(alarms=ended, aggregates=told, statuses=changed)
+    changed = [statuses.status_event(state.devices, row, at.offset, at.number)] if had_faults else []
+    return Obeyed(alarms=ended, aggregates=[one for _, one in told], statuses=changed)
 
 
 def _maintain(command: Command, row: int, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
     if 0 < command.until_ts <= at.ingest_ts:
         return Obeyed(_PAST)
     state.rows["maintained_until_ts"][row] = command.until_ts
-    return Obeyed(statuses=[statuses.status_event(state, row, at.offset, at.number)])
+    return Obeyed(statuses=[statuses.status_event(state.devices, row, at.offset, at.number)])
 
 
 def _cut_off(command: Command, row: int, at: OrderAt, state: PartitionState, limits: LimitTable) -> Obeyed:
-    known = state.known(row)
+    known = state.devices.known(row)
     if known is None or known.kind not in CUT_OFF_KINDS:
         return Obeyed(_NEVER_CUT_OFF)
     if not known.cut_off_allowed:
@@ -193,12 +193,13 @@ def _end_own(
     """Let alarms by a device's own word be over, and tell it."""
     told = state.told.get(row, NO_FAULTS)
     gone = {one.kind for one in ended}
-    statuses.put_told(row, told._replace(own={kind: told.own[kind] for kind in told.own if kind not in gone}), state)
+    left = {kind: told.own[kind] for kind in told.own if kind not in gone}
+    statuses.put_told(row, told._replace(own=left), state.devices)
     return [
         alarms.own_alarm(
-            OwnSaid(one.kind, event, one.alarm._replace(told_active=False)), row, state, word="", ts=at.ingest_ts,
-            ingest_ts=at.ingest_ts, source_offset=at.offset, source_ordinal=alarms.own_ordinal(at.number, one.kind),
-            by=command.by, why=command.why,
+            OwnSaid(one.kind, event, one.alarm._replace(told_active=False)), row, state.devices, word="",
+            ts=at.ingest_ts, ingest_ts=at.ingest_ts, by=command.by, why=command.why, source_offset=at.offset,
+            source_ordinal=alarms.own_ordinal(at.number, one.kind),
         )
         for one in ended
     ]  # fmt: skip
@@ -233,8 +234,8 @@ def _ended(
 ) -> Alarm:
     """What is told of an alarm that is over."""
     held, kind, sign = one.held, one.kind, DETECTORS[one.number].sign
-    test, known = bool(state.rows["test"][row]), state.known(row)
-    (device_kind,) = state.kinds(np.array([row])).tolist()
+    test, known = bool(state.rows["test"][row]), state.devices.known(row)
+    (device_kind,) = state.devices.kinds(np.array([row])).tolist()
     profile = limits.profile(state.device_ids[row], device_kind, known, (kind.quantity, one.component))
     origin = limits.origin(kind, profile, held["severity"])
     level = "alarm" if held["severity"] == Severity.ALARM else "warning"

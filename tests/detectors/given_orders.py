@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -19,7 +19,7 @@ from schemas.control import CHANGE, COMMAND, TIME_HEADERS, TIME_KEY, Order, Orde
 from schemas.control_keys import ControlKeys
 from schemas.records import Headers, Records
 from schemas.registry import ComponentEntry, DeviceEntry, LimitsEntry
-from streams.pieces import pieces_of, processed
+from streams.pieces import Piece, pieces_of, processed
 
 TELEMETRY: Final = UUID(int=11)
 KEYS: Final = ControlKeys.of(f"k1 {'5a' * 32}")
@@ -83,6 +83,14 @@ def changes(offset: int, *entries: DeviceEntry | LimitsEntry | str, ts: int = T0
 
 def quickly(chunks: Iterable[Sequence[Sent]], state: PartitionState, limits: LimitTable) -> tuple[Result, list[Any]]:
     result, rejects = Result(), []
+    for piece in pieces(chunks, state, limits):
+        result += processed([piece], [state], limits)[0]
+        rejects += [(one.offset, one.index, one.fault.reason) for one in piece.rejects]
+    return result, rejects
+
+
+def pieces(chunks: Iterable[Sequence[Sent]], state: PartitionState, limits: LimitTable) -> Iterator[Piece]:
+    """The chunks piece by piece; each is to be processed before the next is asked for."""
     for chunk in chunks:
         columns = Records(
             "emberline.telemetry",
@@ -94,10 +102,7 @@ def quickly(chunks: Iterable[Sequence[Sent]], state: PartitionState, limits: Lim
             [one.headers for one in chunk],
         )
         signers = partial(sorted_out, telemetry_id=TELEMETRY, keys=KEYS)
-        for piece in pieces_of(columns, limits.absences, state.log, 0, signers):
-            result += processed(piece, state, limits)
-            rejects += [(one.offset, one.index, one.fault.reason) for one in piece.rejects]
-    return result, rejects
+        yield from pieces_of(columns, limits.absences, state.log, 0, signers)
 
 
 def slowly(records: Iterable[Sent], limits: LimitTable) -> Told:

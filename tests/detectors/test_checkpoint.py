@@ -124,7 +124,7 @@ def test_rows_at_mixed_offsets_are_exact_once_replayed_from_the_oldest(
     kept = contents(state)
     told([records[early:late]], state, limits)
     restored = PartitionState()
-    for key, value in [*kept, *encode(state, sorted(set(range(state.size)) - older))]:
+    for key, value in [*kept, *encode(state, sorted(set(range(state.devices.size)) - older))]:
         restore(restored, key, value)
     again = told([records[early:]], restored, limits)
     never_stopped = told([records[late:]], state, limits)
@@ -187,7 +187,7 @@ def monitor() -> PartitionState:
 
 def test_a_restored_row_is_clean_knows_its_offset_and_looks_its_limits_up_anew() -> None:
     restored = copied(monitor())
-    assert (restored.rows["offset"][0], restored.indices["profile"][0], restored.dirty[0]) == (7, -1, False)
+    assert (restored.rows["offset"][0], restored.indices["profile"][0], restored.devices.dirty[0]) == (7, -1, False)
     assert restored.told == {0: DeviceFaults(("sensor_open",), {"sensor_fault:temperature_c[3]:sentinel": T0 + 1_000})}
 
 

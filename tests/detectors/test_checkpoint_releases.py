@@ -59,7 +59,9 @@ def then(release: str, state: PartitionState) -> list[Alarm]:
 def devices(state: PartitionState) -> dict[tuple[str, bool], Entry]:
     return {
         (device_id, bool(test)): device(state, row)
-        for row, (device_id, test) in enumerate(zip(state.device_ids, state.tests(np.arange(state.size)), strict=True))
+        for row, (device_id, test) in enumerate(
+            zip(state.device_ids, state.tests(np.arange(state.devices.size)), strict=True)
+        )
     }
 
 
@@ -184,7 +186,7 @@ def test_what_the_release_before_senders_had_not_is_at_rest() -> None:
 def test_of_a_row_nothing_is_lost_but_what_rises_were_compared_with(release: str) -> None:
     state, rows, again = restored(release), rows_of(release), dict[bytes, bytes]()
     layout = layouts_of(release)[begins(next(iter(rows.values())))]
-    for row, (device_id, test) in enumerate(state.devices(np.arange(state.size))):
+    for row, (device_id, test) in enumerate(state.names(np.arange(state.devices.size))):
         again[f"{int(test)}{device_id}".encode()] = value_of(layout, device(state, row))
     assert again.keys() == rows.keys()
     was, now = (taken_apart(layout, list(rows), [one[key] for key in rows], None) for one in (rows, again))

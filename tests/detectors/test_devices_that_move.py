@@ -73,10 +73,10 @@ def test_an_alarm_that_is_open_recovers_where_the_device_is_by_then_under_its_id
 def test_no_checkpoint_writes_a_row_that_moves_by_itself_and_nothing_else_is_changed_by_it(limits: LimitTable) -> None:
     told([readings("residual_current_ma", 450, 450)], here := PartitionState(), limits)
     told([readings("temperature_c", 30, device_id="LY-2")], there := PartitionState(), limits)
-    there.dirty[:] = False
+    there.devices.dirty[:] = False
     before = contents(there)
     adopt(there, dict(encode(here, [0])))
-    assert not there.dirty.any()
+    assert not there.devices.dirty.any()
     assert [one for one in contents(there) if one[0] == b"0LY-2"] == before
 
 
@@ -110,7 +110,7 @@ def test_of_a_device_that_is_gone_no_silence_is_told_and_all_others_keep_their_p
     state = silent()
     state.log.awake_ts = T0
     assert sorted(silent_at(state, late - 1, late)) == [("LY-0", False), ("LY-1", False), ("LY-2", False)]
-    state.dirty[:] = False
+    state.devices.dirty[:] = False
     found = check_silence(state, late - 1, late, 9, {("LY-1", False)})
     assert [(one.device_id, one.source_ordinal - FIRST_SILENT) for one in found] == [("LY-0", -3), ("LY-2", -1)]
     assert (state.forgotten, len(state)) == ([("LY-1", False)], 2)

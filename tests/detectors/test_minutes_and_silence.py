@@ -338,13 +338,13 @@ def test_what_brokers_say_came_before_takes_no_time_back() -> None:
 def test_silence_is_judged_by_arrival_and_marks_the_row_for_the_next_checkpoint() -> None:
     state = PartitionState()
     run([record(0, report(T0 - 5 * HOUR_MS), ingest_ts=T0)], state, LIMITS)
-    state.dirty[:] = False
+    state.devices.dirty[:] = False
     run(never_still([time_record(0, T0)], T0 + 899_999), state, LIMITS)
-    assert not state.dirty.any()
+    assert not state.devices.dirty.any()
     assert silent_until(state) == T0 + 900_000
     (event,) = run([time_record(99, T0 + 900_000)], state, LIMITS).statuses
     assert (event.status, event.source_offset) == ("offline", 99)
-    assert state.dirty[0]
+    assert state.devices.dirty[0]
 
 
 def test_no_devices_no_silence() -> None:

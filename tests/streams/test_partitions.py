@@ -25,7 +25,7 @@ def test_silence_goes_on_where_rows_come_without_the_time_of_their_log(release: 
     state = restored(release)
     due = {
         (device_id, bool(state.rows["test"][row])): int(
-            state.rows["heard_ts"][row] + _offline_after(state, np.array([row]))[0]
+            state.rows["heard_ts"][row] + _offline_after(state.devices, np.array([row]))[0]
         )
         for row, device_id in enumerate(state.device_ids)
     }

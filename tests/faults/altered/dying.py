@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -23,8 +23,7 @@ from faust.types import TP
 
 from cli.main import main
 from common.settings import Settings
-from detectors.checkpoints.layout import Layout
-from detectors.checkpoints.restore import Restored
+from detectors.checkpoints.rows import CheckpointRows
 from detectors.rounds import Result
 from detectors.state import PartitionState
 from schemas.topics import TELEMETRY
@@ -48,7 +47,7 @@ class Moment(Enum):
     """When a worker dies: first those of detect workers, then those of sink workers."""
 
     CHECKPOINTS_CLAIMED = "a partition's checkpoints claimed, none of them read"
-    RESTORE = "some devices of a partition restored, others not"
+    RESTORE = "devices of a partition restored, nothing else of it"
     CHUNK = "half of a chunk's events acknowledged, the others not sent, a checkpoint about to begin"
     CHECKPOINT = "half of a checkpoint's rows acknowledged, their transaction open"
     CHECKPOINTED = "a checkpoint's transaction committed, its chunks not finished"
@@ -130,17 +129,14 @@ def _claim_of_checkpoints(deaths: Deaths) -> None:
 
 
 def _restore(deaths: Deaths) -> None:
-    restore_all = checkpoints.restore_all  # type: ignore[attr-defined]
+    put = checkpoints.put  # type: ignore[attr-defined]
 
-    def restore_half_and_die(
-        state: PartitionState, rows: Mapping[bytes, bytes], layouts: Mapping[bytes, Layout], end: int | None
-    ) -> Restored:
-        if len(rows) > 1 and deaths.take(Moment.RESTORE):
-            restore_all(state, dict(list(rows.items())[: len(rows) // 2]), layouts, end)
+    def put_and_die(state: PartitionState, read: CheckpointRows) -> None:
+        put(state, read)
+        if len(read.devices) > 1 and deaths.take(Moment.RESTORE):
             die()
-        return restore_all(state, rows, layouts, end)
 
-    checkpoints.restore_all = restore_half_and_die  # type: ignore[attr-defined, assignment]
+    checkpoints.put = put_and_die  # type: ignore[attr-defined]
 
 
 def _chunk(deaths: Deaths) -> None:
