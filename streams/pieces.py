@@ -176,14 +176,49 @@ def _begins(reports: Reports) -> Iterator[int]:
             seen = Counter([device_id])
 
 
-def processed(pieces: Sequence[Piece], states: Sequence[PartitionState], limits: LimitTable) -> list[Result]:
-    """What pieces of different partitions mean, in place. Raises what a detector raises."""
-    before = [before_reports(piece, state, limits) for piece, state in zip(pieces, states, strict=True)]
-    shares = [Share(piece.reports, state) for piece, state in zip(pieces, states, strict=True)]
-    found = process_together(shares, limits, now_ms())
-    for piece, state in zip(pieces, states, strict=True):
-        state.log.reach(piece.log_ts)
-    return [first + then for first, then in zip(before, found, strict=True)]
+class Processing:
+    """A piece on its way through detection: `result` is what it has meant so far, all of it once it `is_done`."""
+
+    def __init__(self, piece: Piece, state: PartitionState) -> None:
+        self.piece, self.state, self.result = piece, state, Result()
+        self.is_done = self._is_begun = False
+        self._at = 0
+
+    def begin(self, limits: LimitTable) -> None:
+        """Do what comes before its reports, unless that is done."""
+        if not self._is_begun:
+            self._is_begun, self.result = True, before_reports(self.piece, self.state, limits)
+
+    def next(self, most: int) -> Share:
+        """Its next reports, so many at most."""
+        reports, begin = self.piece.reports, self._at
+        self._at = min(begin + most, len(reports))
+        return Share(reports if self._at - begin == len(reports) else reports.between(begin, self._at), self.state)
+
+    def take(self, result: Result) -> None:
+        """What its last reports meant."""
+        self.result += result
+        self.is_done = self._at == len(self.piece.reports)
+        if self.is_done:
+            self.state.log.reach(self.piece.log_ts)
+
+
+def advance(some: Sequence[Processing], limits: LimitTable, reports: int) -> None:
+    """Process so many reports or a few more, of all pieces together: as many of each, for reports of one device are
+    processed one after the other. Raises what a detector raises; then the state is half changed."""
+    most = -(-reports // len(some))
+    for one in some:
+        one.begin(limits)
+    shares = [one.next(most) for one in some]
+    for one, result in zip(some, process_together(shares, limits, now_ms()), strict=True):
+        one.take(result)
+
+
+def processed(piece: Piece, state: PartitionState, limits: LimitTable) -> Result:
+    """What a piece means, in place. Raises what a detector raises."""
+    one = Processing(piece, state)
+    advance([one], limits, len(piece.reports))
+    return one.result
 
 
 def sifted(piece: Piece, state: PartitionState, limits: LimitTable) -> Sifted:

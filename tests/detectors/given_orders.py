@@ -84,7 +84,7 @@ def changes(offset: int, *entries: DeviceEntry | LimitsEntry | str, ts: int = T0
 def quickly(chunks: Iterable[Sequence[Sent]], state: PartitionState, limits: LimitTable) -> tuple[Result, list[Any]]:
     result, rejects = Result(), []
     for piece in pieces(chunks, state, limits):
-        result += processed([piece], [state], limits)[0]
+        result += processed(piece, state, limits)
         rejects += [(one.offset, one.index, one.fault.reason) for one in piece.rejects]
     return result, rejects
 

@@ -14,7 +14,7 @@ from detectors.limits import LimitTable
 from detectors.rounds import Result
 from detectors.state import Devices, PartitionState
 from detectors.twin.oracle import Record, timeless
-from streams.pieces import Piece, pieces_of, processed
+from streams.pieces import Piece, Processing, advance, pieces_of
 from tests.detectors import given_orders
 from tests.detectors.given_reports import T0, contents, crowds, cut, fleets, record, records_of, report, told
 from tests.detectors.test_process_equals_twin import CUTS, PROFILE, limits
@@ -22,14 +22,21 @@ from tests.detectors.test_process_equals_twin import CUTS, PROFILE, limits
 __all__ = ["limits"]
 
 
-def together(logs: Sequence[Iterator[Piece]], states: Sequence[PartitionState], table: LimitTable) -> list[Result]:
-    """What the pieces of several partitions mean, the next of each processed with those of the others."""
-    results = [Result() for _ in logs]
-    while waiting := {number: piece for number, log in enumerate(logs) if (piece := next(log, None)) is not None}:
-        found = processed(list(waiting.values()), [states[number] for number in waiting], table)
-        for number, result in zip(waiting, found, strict=True):
-            results[number] += result
-    return results
+def together(
+    logs: Sequence[Iterator[Piece]], states: Sequence[PartitionState], table: LimitTable, most: int
+) -> list[Result]:
+    """What the pieces of several partitions mean, so many reports of all together at a time."""
+    results, at_work = [Result() for _ in logs], dict[int, Processing]()
+    while True:
+        for number, (log, state) in enumerate(zip(logs, states, strict=True)):
+            if number not in at_work and (piece := next(log, None)) is not None:
+                at_work[number] = Processing(piece, state)
+        if not at_work:
+            return results
+        advance(list(at_work.values()), table, most)
+        for number, one in [*at_work.items()]:
+            if one.is_done:
+                results[number] += at_work.pop(number).result
 
 
 def pieces(chunks: Iterable[Sequence[Record]], state: PartitionState, table: LimitTable) -> Iterator[Piece]:
@@ -48,13 +55,14 @@ LOGS = st.lists(st.tuples(st.one_of(fleets(), crowds()), CUTS), min_size=2, max_
 
 
 @settings(PROFILE, max_examples=25)
-@given(logs=LOGS, most=st.sampled_from([3, 1_000]))
+@given(logs=LOGS, most=st.sampled_from([3, 1_000]), at_once=st.integers(1, 60))
 def test_what_is_processed_together_means_what_it_means_by_itself(
-    limits: LimitTable, logs: list[tuple[list[Record], list[int]]], most: int
+    limits: LimitTable, logs: list[tuple[list[Record], list[int]]], most: int, at_once: int
 ) -> None:
     states = states_of(len(logs), most)
     chunks = [cut(records, cuts) for records, cuts in logs]
-    found = together([pieces(one, state, limits) for one, state in zip(chunks, states, strict=True)], states, limits)
+    iterators = [pieces(one, state, limits) for one, state in zip(chunks, states, strict=True)]
+    found = together(iterators, states, limits, at_once)
     for one, state, result in zip(chunks, states, found, strict=True):
         alone = PartitionState(most)
         by_itself = told(one, alone, limits)
@@ -74,7 +82,7 @@ def test_orders_and_entries_hold_for_the_partition_that_has_them(seed: int, limi
     chunks = [[log[first : first + 50] for first in range(0, len(log), 50)] for log in logs]
     states = states_of(len(logs))
     iterators = [given_orders.pieces(one, state, limits) for one, state in zip(chunks, states, strict=True)]
-    for one, state, result in zip(chunks, states, together(iterators, states, limits), strict=True):
+    for one, state, result in zip(chunks, states, together(iterators, states, limits, 5_000), strict=True):
         alone = PartitionState()
         by_itself, _ = given_orders.quickly(one, alone, limits)
         assert timeless(result.alarms) == timeless(by_itself.alarms)
