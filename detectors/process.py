@@ -102,11 +102,10 @@ def _admitted(number: int, share: Share) -> Iterator[_Admitted]:
 
 
 def _process(admitted: Sequence[_Admitted], limits: LimitTable, now: int, results: Sequence[Result]) -> None:
-    first, *others = admitted
-    reports = Reports.joined([one.reports for one in admitted]) if others else first.reports
+    reports = Reports.joined([one.reports for one in admitted])
     rows = np.concatenate([one.rows for one in admitted])
     share = np.repeat([one.number for one in admitted], [len(one.rows) for one in admitted])
-    state, counts, known = first.state.devices, results[0], rows >= 0
+    state, counts, known = admitted[0].state.devices, results[0], rows >= 0
     counts.readable += int(np.count_nonzero(~reports.rejected))
     state.look_up(rows[known])
     for report in (~known & ~reports.rejected).nonzero()[0].tolist():

@@ -142,8 +142,10 @@ class Reports:
         return len(self.offset)
 
     @classmethod
-    def joined(cls, parts: Sequence[Reports]) -> Self:
-        """The reports of all parts of a partition, one after the other."""
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The reports of all parts, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
         *begins, _ = accumulate(map(len, parts), initial=0)
         occurring = {name for part in parts for name in part.quantities}
         marks = [

@@ -7,6 +7,7 @@ a piece waits until no other partition has one to add, which is a few turns of t
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 from detectors.limits import LimitTable
@@ -15,8 +16,10 @@ from detectors.state import PartitionState
 from streams.pieces import REPORTS_ENOUGH, Piece, Processing, advance
 
 TURNS: Final = 25
-"""Turns of the event loop without another piece, after which none is waited for: a task that sends what it found and
-decodes its next piece takes two [measured]."""
+"""Turns of the event loop without another piece, after which none is waited for: what a fetch brings of one partition
+takes some twenty until it is a piece."""
+WAIT_S: Final = 0.01
+"""No piece waits longer for others, however slow the turns: of the tenth of a second that an alarm may take [ours]."""
 
 
 class Together:
@@ -42,8 +45,8 @@ class Together:
             self._advance()
 
     async def _until_nobody_joins(self) -> None:
-        turns, before = 0, 0
-        while turns < TURNS:
+        turns, before, until = 0, 0, time.perf_counter() + WAIT_S
+        while turns < TURNS and time.perf_counter() < until:
             await asyncio.sleep(0)
             turns, before = (turns + 1 if len(self._waiting) == before else 0), len(self._waiting)
 
