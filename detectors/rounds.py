@@ -14,6 +14,7 @@ import numpy as np
 from detectors.limits import LimitTable
 from detectors.state import WATCHING, PartitionState
 from detectors.values import Values
+from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.quantities import QUANTITIES
@@ -37,6 +38,7 @@ class Result:
     alarms: list[Alarm] = field(default_factory=list)
     requests: list[DeviceRequest] = field(default_factory=list)
     aggregates: list[Aggregate] = field(default_factory=list)
+    sessions: list[ChargingSession] = field(default_factory=list)
     statuses: list[DeviceStatus] = field(default_factory=list)
     outcomes: list[ControlOutcome] = field(default_factory=list)
     refused: dict[tuple[int, int], Fault] = field(default_factory=dict)
@@ -61,7 +63,7 @@ class Context:
     """What all rounds of a piece have in common. `odd`, bool[n], marks the reports about which something is to be
     told, `unfitted` are the marks of watched components that are not fitted, `prints` the reports' fingerprints, and
     `valued` says which have a value at all. `flooding` gets the reports that are the last to be judged of a minute, and
-    `stuck` what is told of sensors that are stuck, by report."""
+    `shown` the notes of what values show of sensors that are stuck and ports that are faulty, by report."""
 
     reports: Reports
     values: Values
@@ -74,7 +76,7 @@ class Context:
     now: int
     result: Result
     flooding: set[int] = field(default_factory=set)
-    stuck: dict[int, list[str]] = field(default_factory=dict)
+    shown: dict[int, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

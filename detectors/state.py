@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from detectors import aggregates, channels, device_status, late
+from detectors.charging.ports import PORT
 from detectors.control.applied import Applied
 from detectors.device_status import DeviceFaults
 from detectors.kinds import DETECTORS
@@ -36,6 +37,8 @@ WATCHING: Final = {
 }
 """By code the quantities that are watched, and the numbers in `DETECTORS` of those that watch each."""
 COLUMN: Final = {code: column for column, code in enumerate(WATCHING)}
+PORTS: Final = CODES["port_state"]
+"""The quantity whose slots the ports of charging piles have (`detectors.charging`)."""
 
 INDICES: Final = np.dtype(
     [
@@ -119,10 +122,11 @@ class PartitionState:
     """The state of all devices of one partition. Empty when made; `admit` makes a row for each device it first sees.
 
     `rows` and `indices` have an entry a device. `watched[n]` is the state of `DETECTORS[n]`, a slot a component; the
-    detectors of a quantity have the same slots, and so have `channels[code]`, by the code of the quantity. `late[code]`
-    are what is kept of late values. `log` is how far the partition's log is, `applied` how far orders are, `registered`
-    what the registry says of devices. `dirty`, bool[rows], marks the rows that changed since they were last
-    checkpointed, and `forgotten` are the keys of devices that were forgotten since."""
+    detectors of a quantity have the same slots, and so have `channels[code]`, by the code of the quantity, and of
+    that of `PORTS` also `ports`. `late[code]` are what is kept of late values. `log` is how far the partition's log
+    is, `applied` how far orders are, `registered` what the registry says of devices. `dirty`, bool[rows], marks the
+    rows that changed since they were last checkpointed, and `forgotten` are the keys of devices that were forgotten
+    since."""
 
     def __init__(self, devices_most: int = DEVICES_MOST) -> None:
         self.device_ids: list[str] = []
@@ -137,6 +141,7 @@ class PartitionState:
         self.watched = [Watched(detector.state) for detector in DETECTORS]
         self.channels = {code: Table(channels.CHANNEL) for code in WATCHING}
         self.late = {code: Pool(late.LATE) for code in WATCHING}
+        self.ports = Table(PORT)
         self._rooms = {code: Room() for code in WATCHING}
         self._row_of: dict[bool, dict[str, int]] = {False: {}, True: {}}
         self._free: list[int] = []
@@ -242,7 +247,10 @@ class PartitionState:
         room, firsts = self._rooms[code], self.indices["first"][:, COLUMN[code]]
         first, held = room.allot(after), before > 0
         old, new = runs(firsts[rows][held].astype(np.int64), before[held]), runs(first[held], before[held])
-        for table in (self.channels[code], *(self.watched[number] for number in WATCHING[code])):
+        tables = [self.channels[code], *(self.watched[number] for number in WATCHING[code])]
+        if code == PORTS:
+            tables.append(self.ports)
+        for table in tables:
             table.grow(room.used)
             table.clear(runs(first, after))
             table.copy(old, new)
