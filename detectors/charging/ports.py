@@ -31,7 +31,6 @@ PORT: Final = np.dtype(
         ("smooth_w", "f8"),
         ("plateau_w", "f8"),
         ("low_w", "f8"),
-        ("charge_s", "f8"),
         ("before_wh", "f8"),
         ("before_w", "f8"),
         ("state", "i2"),
@@ -46,14 +45,14 @@ power may flow, 0 while it does not.
 
 Of the charge that lasts, `began_ts` is its beginning, 0 where there is none, `seen_ts` the newest moment at which it
 was reported, `stopped_ts` since when the port says that it does not charge, 0 while it does, and `stopped_full` whether
-that was for it is full; `energy_wh` and `greatest_w` are what it took so far, `charge_s` what the pile counted last,
-and `power_w` the newest power, of `power_ts`, 0 where none was measured. `smooth_w`, `plateau_w`, `low_w` and `fell`
-are of `detectors.charging.power`.
+that was for it is full; `energy_wh` and `greatest_w` are what it took so far, and `power_w` the newest power, of
+`power_ts`, 0 where none was measured. `smooth_w`, `plateau_w`, `low_w` and `fell` are of `detectors.charging.power`.
 
 Of the charge before, `before_ts` and `ended_ts` are its beginning and end, 0 where none is known, `before_wh` and
 `before_w` what it took, -1 where that is not known; `ended_as` is an `Off`, and `settled` whether a settlement has
 told of it. `settled_ts` are the moments of the last settlements, the oldest first."""
 TIMES: Final = ("state_ts", "off_ts", "began_ts", "seen_ts", "stopped_ts", "power_ts", "before_ts", "ended_ts")
+SHAPE: Final = ("smooth_w", "plateau_w", "low_w", "fell")
 
 
 class Off(IntEnum):

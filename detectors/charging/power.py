@@ -21,7 +21,8 @@ STANDS_MS: Final = 600_000
 MEMORY_MS: Final = 600_000
 """Of the smoothed power: by it no single value that is wrong looks like a fall or a rise [ours]."""
 MOST: Final = 1.5
-"""A value counts for so many times the smoothed power or the plateau at most, whichever is more [ours]."""
+"""A value counts for so many times the smoothed power or the plateau at most, whichever is more, and for half the
+smoothed power at least [ours]."""
 PLATEAU_MS: Final = 1_800_000
 """So long after its beginning a charge has its plateau, and hardly any has fallen by then [ours]."""
 FALLEN: Final = 0.25
@@ -35,8 +36,6 @@ def note_power(ports: Table, said: Reported) -> None:
     lasts = (ports["began_ts"][said.slots] > 0) & ~(np.isnan(said.state) & np.isnan(said.power))
     said = said.take(lasts)
     ports["seen_ts"][said.slots] = said.ts
-    counted = said.take(~np.isnan(said.charge_s))
-    ports["charge_s"][counted.slots] = counted.charge_s
     _note_energy(ports, said)
     measured = said.take(~np.isnan(said.power))
     if len(measured.slots):
@@ -58,10 +57,10 @@ def _note_shape(ports: Table, said: Reported) -> None:
     slots, power = said.slots, np.maximum(said.power, 0.0)
     power_ts, smooth, plateau = ports["power_ts"][slots], ports["smooth_w"][slots], ports["plateau_w"][slots]
     elapsed = np.maximum(said.ts - power_ts, 0)
-    moved = smooth + (np.minimum(power, MOST * np.maximum(smooth, plateau)) - smooth) * (
+    moved = smooth + (np.clip(power, smooth / 2, MOST * np.maximum(smooth, plateau)) - smooth) * (
         elapsed / (MEMORY_MS + elapsed)
     )
-    smooth = np.where(power_ts > 0, moved, power)
+    smooth = np.where(smooth > 0, moved, power)
     begins = (plateau == 0) & (said.ts - ports["began_ts"][slots] >= PLATEAU_MS)
     plateau = np.where(begins, smooth, plateau)
     low = np.where(begins, smooth, np.minimum(ports["low_w"][slots], smooth))

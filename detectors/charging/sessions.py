@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.charging.ports import PORT, TIMES, PortsOfRound, facts_of
+from detectors.charging.ports import PORT, SHAPE, TIMES, PortsOfRound, facts_of
 from detectors.charging.power import note_power
 from detectors.charging.reported import Reported, reported
 from detectors.charging.turns import FLOWS_W, UNKNOWN, WAITS_MS, EndedCharge, PortSaid, PortTurn, is_gone
@@ -37,20 +37,23 @@ def take(shown: Sequence[QuantityValues], found: RoundValues, taken: Round, cont
 
 
 def begin_anew(state: PartitionState, rows: np.ndarray, ts: np.ndarray) -> None:
-    """The clocks of these devices were set back: nothing of their ports lies after `ts`."""
+    """The clocks of these devices were set back: nothing of their ports lies after `ts`, and the shape of a charge, of
+    which parts may come once more, begins anew."""
     width = state.rows["width"][rows, PORTS]
     if not np.count_nonzero(width):
         return
     slots, ts = state.slots(PORTS, rows), np.repeat(ts, width)
     for name in TIMES:
         state.ports[name][slots] = np.minimum(state.ports[name][slots], ts)
+    for name in SHAPE:
+        state.ports[name][slots] = 0
 
 
 def _turns(ports: Table, said: Reported) -> np.ndarray:
     """Which reports may change more of a port than what flows, bool[m]."""
     slots = said.slots
     lasts, stopped_ts = ports["began_ts"][slots] > 0, ports["stopped_ts"][slots]
-    gone = is_gone(ports["seen_ts"][slots], ports["charge_s"][slots], said.ts, said.charge_s, said.reason)
+    gone = is_gone(ports["seen_ts"][slots], said.ts, said.charge_s, said.reason)
     is_due = (stopped_ts > 0) & (said.charges | (said.ts - stopped_ts >= WAITS_MS))
     stops = said.stops & (stopped_ts == 0)
     begins = said.charges | (np.isnan(said.state) & (said.power > FLOWS_W))

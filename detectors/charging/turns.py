@@ -2,9 +2,9 @@
 
 A charge begins where a port says that it charges, or power flows and it says nothing; where the pile counts how long
 it has lasted, it began that much earlier. It ends with its settlement. Where none comes, it ends once the port has
-said for `WAITS_MS` that it does not charge; where nothing was heard of it for `GONE_MS`, or the pile counts anew, it
-ended when it was last seen. A settlement that comes after that amends what was told, and one of no charge that is
-known is a charge by itself. Few reports change anything, so these are taken one by one.
+said for `WAITS_MS` that it does not charge; where its pile counts one that began after it was last seen, or counts
+nothing and was silent for `GONE_MS`, it ended then. A settlement that comes after that amends what was told, and one
+of no charge that is known is a charge by itself. Few reports change anything, so these are taken one by one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 from detectors.charging.ports import off_as
 from schemas.charging import FULL, FULL_STATE, NO_REASON
@@ -21,8 +23,9 @@ FLOWS_W: Final = 30.0
 WAITS_MS: Final = 60_000
 """So long after its end a charge waits for its settlement: an answer is due within 15 s, and a pile asks again
 (AP3000) [ours]."""
-GONE_MS: Final = 12 * 3_600_000
-"""No charge lasts for longer: 36,000 s are the most, and two hours [AP3000, ours]."""
+GONE_MS: Final = 2 * 3_600_000
+"""A port of which nothing was heard for so long has another charge since, where its pile does not count how long the
+one has lasted that it has now [ours]."""
 SETTLES_MS: Final = 10_000
 """What a port says within so long after a settlement may have been on its way before [ours]."""
 UNKNOWN: Final = -1.0
@@ -63,7 +66,7 @@ class PortTurn:
     def take(self) -> Iterator[EndedCharge]:
         """Take the report. What is over by it."""
         held, said = self.held, self.said
-        if held["began_ts"] and is_gone(held["seen_ts"], held["charge_s"], said.ts, said.charge_s, said.reason):
+        if held["began_ts"] and is_gone(held["seen_ts"], said.ts, said.charge_s, said.reason):
             yield self._end(held["seen_ts"], NO_REASON)
         if not math.isnan(said.reason) and said.ts not in held["settled_ts"]:
             held["settled_ts"] = [*held["settled_ts"][1:], said.ts]
@@ -124,7 +127,7 @@ class PortTurn:
             ended = EndedCharge(held["began_ts"], ended_ts, reason, energy_wh, greatest_w, settled=False)
         for name in ("began_ts", "seen_ts", "stopped_ts", "power_ts", "stopped_full", "fell"):
             held[name] = 0
-        for name in ("energy_wh", "greatest_w", "power_w", "smooth_w", "plateau_w", "low_w", "charge_s"):
+        for name in ("energy_wh", "greatest_w", "power_w", "smooth_w", "plateau_w", "low_w"):
             held[name] = 0.0
         self._put(ended)
         return ended
@@ -137,7 +140,9 @@ class PortTurn:
         held["settled"], held["ended_as"] = int(ended.settled), int(off_as(ended.reason))
 
 
-def is_gone(seen_ts: Any, counted_s: Any, ts: Any, charge_s: Any, reason: Any) -> Any:
-    """Whether what lasted is over and was not seen to end: by the time, or because the pile counts anew. Arrays or
-    numbers."""
-    return (ts - seen_ts > GONE_MS) | ((charge_s < counted_s) & (reason != reason))
+def is_gone(seen_ts: Any, ts: Any, charge_s: Any, reason: Any) -> Any:
+    """Whether a charge that was last seen then is over and was not seen to end. Arrays or numbers; what is not said is
+    NaN, and a settlement tells of the charge that was."""
+    counted = charge_s == charge_s
+    another = np.where(counted, ts - 1_000 * charge_s > seen_ts, ts - seen_ts > GONE_MS)
+    return another & (reason != reason)

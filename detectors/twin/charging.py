@@ -58,7 +58,6 @@ class Charge:
     stopped_ts: int | None = None
     stopped_full: bool = False
     energy_wh: float = 0.0
-    counted_s: float = 0.0
     powers: list[tuple[int, float]] = field(default_factory=list)
     """Of the newest power alone; `greatest_w` is of all."""
     greatest_w: float = 0.0
@@ -113,6 +112,8 @@ class TwinPort:
             one.began_ts, one.seen_ts = min(one.began_ts, ts), min(one.seen_ts, ts)
             one.stopped_ts = None if one.stopped_ts is None else min(one.stopped_ts, ts)
             one.powers = [(min(power_ts, ts), power) for power_ts, power in one.powers]
+            one.smooth_w = one.plateau_w = one.low_w = 0.0
+            one.fell = False
         if self.before is not None:
             began_ts, ended_ts = min(self.before.began_ts, ts), min(self.before.ended_ts, ts)
             self.before = self.before._replace(began_ts=began_ts, ended_ts=ended_ts)
@@ -170,7 +171,6 @@ class TwinPort:
         one = self.charge
         if one is not None and (said.state is not None or said.power is not None):
             one.seen_ts = said.ts
-            one.counted_s = one.counted_s if said.charge_s is None else said.charge_s
             if said.charge_wh is not None:
                 one.energy_wh = said.charge_wh
             elif said.power is not None and one.powers:
@@ -190,8 +190,11 @@ def _about(state: float | None) -> PortState | None:
 
 def _gone(one: Charge, said: PortReport) -> bool:
     """Whether a charge is over and was not seen to end."""
-    anew = said.reason is None and said.charge_s is not None and said.charge_s < one.counted_s
-    return said.ts - one.seen_ts > 12 * HOUR_MS or anew
+    if said.reason is not None:
+        return False
+    if said.charge_s is None:
+        return said.ts - one.seen_ts > 2 * HOUR_MS
+    return said.ts - 1_000 * said.charge_s > one.seen_ts
 
 
 def _as(reason: int) -> int:
@@ -206,10 +209,12 @@ def _as(reason: int) -> int:
 
 def _note_shape(one: Charge, ts: int, power: float) -> None:
     flows = max(power, 0.0)
-    if one.powers:
+    if one.smooth_w > 0:
         elapsed = max(ts - one.powers[0][0], 0)
         most = 1.5 * max(one.smooth_w, one.plateau_w)
-        one.smooth_w += (min(flows, most) - one.smooth_w) * (elapsed / (10 * MINUTE_MS + elapsed))
+        one.smooth_w += (max(min(flows, most), one.smooth_w / 2) - one.smooth_w) * (
+            elapsed / (10 * MINUTE_MS + elapsed)
+        )
     else:
         one.smooth_w = flows
     if one.plateau_w == 0 and ts - one.began_ts >= 30 * MINUTE_MS:

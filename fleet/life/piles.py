@@ -44,15 +44,59 @@ PLUGGED, BEGUN, LENGTH, FALL, FLOAT, WANDER, EARLY, SETTLED = range(150, 230, PO
 
 
 class _Charges(NamedTuple):
-    """What ports do, float64[m, ports] each: the share of their chargers' power that flows, the code of their state,
-    that of a stop reason, for how long a charge has lasted, and for how long at full power it would have; NaN for
-    none."""
+    """One charge of each port, as it is drawn, float64 or bool[m, ports]: whether somebody comes, who is `early` to
+    leave, and whether the battery `floats`; h since it began, and since then when its power falls, has fallen, and
+    ends; and what becomes of its settlement, from 0 to 1."""
 
-    level: np.ndarray
-    state: np.ndarray
-    reason: np.ndarray
-    seconds: np.ndarray
-    full_h: np.ndarray
+    comes: np.ndarray
+    early: np.ndarray
+    floats: np.ndarray
+    since_h: np.ndarray
+    falls_h: np.ndarray
+    fallen_h: np.ndarray
+    end_h: np.ndarray
+    settled: np.ndarray
+
+    @property
+    def lasts(self) -> np.ndarray:
+        return np.asarray(self.comes & (self.since_h >= 0) & (self.since_h < self.end_h))
+
+    @property
+    def trickle(self) -> np.ndarray:
+        return np.where(self.floats, 0.04, 0.008)
+
+    @property
+    def level(self) -> np.ndarray:
+        """The share of the charger's power that flows."""
+        falling = 1 - 0.8 * (self.since_h - self.falls_h) / (self.fallen_h - self.falls_h)
+        shares = np.where(
+            self.since_h < self.falls_h, 1.0, np.where(self.since_h < self.fallen_h, falling, self.trickle)
+        )
+        return np.where(self.lasts, shares, 0.0)
+
+    @property
+    def state(self) -> np.ndarray:
+        """The code that the port tells."""
+        after_h = self.since_h - self.end_h
+        is_full = self.comes & ~self.early & ~self.floats & (after_h >= 0) & (after_h < 0.5)
+        charges = np.where(self.floats & (self.since_h >= self.fallen_h), FLOATS, CHARGES)
+        return np.where(self.lasts, charges, np.where(is_full, FULL, IDLE))
+
+    def settles(self, interval_ms: np.ndarray) -> np.ndarray:
+        """Whether a report of a device that reports so often is a settlement, bool[m, ports]."""
+        number = np.floor((self.since_h - self.end_h) * _HOUR_MS / interval_ms[:, None])
+        late = (self.settled >= _MISSING) & (self.settled < _LATE)
+        twice = (self.settled >= _LATE) & (self.settled < _TWICE)
+        is_told = (self.settled >= _MISSING) & (number == np.where(late, 2, 0))
+        return np.asarray(self.comes & (is_told | (twice & (number == 1))))
+
+    @property
+    def full_h(self) -> np.ndarray:
+        """For how long at full power it would have taken what it has."""
+        counted_h, fall_h = np.minimum(self.since_h, self.end_h), self.fallen_h - self.falls_h
+        fell_h = np.clip(counted_h - self.falls_h, 0, fall_h)
+        held_h = np.minimum(counted_h, self.falls_h) + fell_h - 0.4 * fell_h**2 / fall_h
+        return np.asarray(held_h + self.trickle * np.maximum(counted_h - self.fallen_h, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +158,23 @@ class ChargingPiles:
 
     def _tell_ports(self, out: np.ndarray, row: np.ndarray, charge: _Charges, noise: np.ndarray) -> None:
         """What ports say of themselves. Every second pile measures their voltage and temperature."""
-        out[:, STATE : STATE + PORTS] = charge.state
-        out[:, REASON : REASON + PORTS] = charge.reason
-        out[:, CHARGE_S : CHARGE_S + PORTS] = charge.seconds
-        out[:, CHARGE_WH : CHARGE_WH + PORTS] = charge.full_h * self.charger_w[row]
-        has = (row % 2 == 0)[:, None]
-        on = np.isin(charge.state, (CHARGES, FLOATS))
-        volts = np.where(on, out[:, 22, None] - 1, 0.4) + 0.3 * noise[:, PORT_V : PORT_V + PORTS]
-        out[:, PORT_V : PORT_V + PORTS] = np.where(has, np.maximum(volts, 0), np.nan)
+        state, settles = charge.state, charge.settles(self.interval_ms[row])
+        counts = charge.lasts | settles
+        reason = np.where(charge.early, BY_UNPLUGGING, BY_FULL)
+        lasted_s = 3_600 * np.minimum(charge.since_h, charge.end_h)
+        volts = np.where(np.isin(state, (CHARGES, FLOATS)), out[:, 22, None] - 1, 0.4)
+        volts = np.maximum(volts + 0.3 * noise[:, PORT_V : PORT_V + PORTS], 0)
         warmth = out[:, 21, None] + 6 * charge.level + 0.2 * noise[:, PORT_C : PORT_C + PORTS]
-        out[:, PORT_C : PORT_C + PORTS] = np.where(has, warmth, np.nan)
+        has = (row % 2 == 0)[:, None]
+        for first, values, told in (
+            (STATE, state, True),
+            (REASON, reason, settles),
+            (CHARGE_S, lasted_s, counts),
+            (CHARGE_WH, charge.full_h * self.charger_w[row], counts),
+            (PORT_V, volts, has),
+            (PORT_C, warmth, has),
+        ):
+            out[:, first : first + PORTS] = np.where(told, values, np.nan)
 
     def _charges(self, row: np.ndarray, ts: np.ndarray) -> _Charges:
         """What the ports do, each by the slot of time that a charge may begin in."""
@@ -137,39 +188,15 @@ class ChargingPiles:
         def drawn(stream: int, low: float, high: float) -> np.ndarray:
             return low + (high - low) * self.noise.uniform(number, stream + ports)
 
-        plugged = drawn(PLUGGED, 0, 1) < share
-        since_h = (shifted - slot * _SLOT_MS)[:, None] / _HOUR_MS - drawn(BEGUN, 0, 1)
-        steady_h, fall_h = drawn(LENGTH, 2, 4), drawn(FALL, 0.5, 1.5)
-        floats = drawn(FLOAT, 0, 1) >= 0.5
-        trickle = np.where(floats, 0.04, 0.008)
-        early = drawn(EARLY, 0, 1 / _UNPLUGGED_SHARE)
-        end_h = np.where(early < 1, early * steady_h, steady_h + fall_h + 1)
-        falling = 1 - 0.8 * (since_h - steady_h) / fall_h
-        fallen_h = steady_h + fall_h
-        level = np.where(since_h < steady_h, 1.0, np.where(since_h < fallen_h, falling, trickle))
-        lasts = plugged & (since_h >= 0) & (since_h < end_h)
-        after_h = since_h - end_h
-        is_full = plugged & (early >= 1) & ~floats & (after_h >= 0) & (after_h < 0.5)
-        state = np.where(
-            lasts, np.where(floats & (since_h >= fallen_h), FLOATS, CHARGES), np.where(is_full, FULL, IDLE)
-        )
-        reports = np.floor(after_h * _HOUR_MS / self.interval_ms[row][:, None])
-        settled = drawn(SETTLED, 0, 1)
-        at = np.where((settled >= _MISSING) & (settled < _LATE), 2, 0)
-        settles = (
-            plugged
-            & (settled >= _MISSING)
-            & ((reports == at) | ((settled >= _LATE) & (settled < _TWICE) & (reports == 1)))
-        )
-        counted_h = np.minimum(since_h, end_h)
-        fell_h = np.clip(counted_h - steady_h, 0, fall_h)
-        full_h = np.minimum(counted_h, steady_h) + fell_h - 0.4 * fell_h**2 / fall_h
-        full_h += trickle * np.maximum(counted_h - fallen_h, 0)
-        counts = lasts | settles
+        falls_h = drawn(LENGTH, 2, 4)
+        fallen_h, early = falls_h + drawn(FALL, 0.5, 1.5), drawn(EARLY, 0, 1 / _UNPLUGGED_SHARE)
         return _Charges(
-            level=np.where(lasts, level, 0.0),
-            state=state,
-            reason=np.where(settles, np.where(early < 1, BY_UNPLUGGING, BY_FULL), np.nan),
-            seconds=np.where(counts, counted_h * 3_600, np.nan),
-            full_h=np.where(counts, full_h, np.nan),
+            comes=drawn(PLUGGED, 0, 1) < share,
+            early=early < 1,
+            floats=drawn(FLOAT, 0, 1) >= 0.5,
+            since_h=(shifted - slot * _SLOT_MS)[:, None] / _HOUR_MS - drawn(BEGUN, 0, 1),
+            falls_h=falls_h,
+            fallen_h=fallen_h,
+            end_h=np.where(early < 1, early * falls_h, fallen_h + 1),
+            settled=drawn(SETTLED, 0, 1),
         )
