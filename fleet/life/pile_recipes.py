@@ -80,8 +80,10 @@ def _port(
     return (
         Effect((STATE + PORT,), state, held),
         Effect((REASON + PORT, CHARGE_S + PORT, CHARGE_WH + PORT), math.nan, held),
-        Effect((_W,), watts, points, noise * watts),
-        Effect((_A,), amperes, points, noise * amperes),
+        # First nothing, for a share lies between that and what the port does otherwise.
+        Effect((_W, _A), 0, held),
+        Effect((_W,), watts, points, noise * watts, added=True),
+        Effect((_A,), amperes, points, noise * amperes, added=True),
         Effect((PORT_V + PORT,), _V if volts != volts and state in (CHARGES, FLOATS) else volts, held),
     )
 
@@ -161,11 +163,17 @@ def _in_state(code: float, name: str, told: MustTell) -> LifeRecipe:
     return recipe
 
 
-# The shape of a charge, which begins once the port has been idle.
+# The shape of a charge, before and after which the port is idle.
 def _shaped(site: LifeSite, watts: float, *points: tuple[float, float]) -> tuple[Effect, ...]:
-    begin_s = _charged_s(site)
-    moved = tuple((begin_s + seconds, share) for seconds, share in points)
-    return *_port(IDLE, 0, ((0, 1), (begin_s, 1)), volts=0.4), *_port(CHARGES, watts, moved)
+    idle_s = _charged_s(site)
+    moved = tuple((idle_s + seconds, share) for seconds, share in points)
+    end_s = moved[-1][0]
+    before, after = ((0.0, 1.0), (idle_s, 1.0)), ((end_s, 1.0), (end_s + idle_s, 1.0))
+    return (
+        *_port(IDLE, 0, before, volts=0.4),
+        *_port(CHARGES, watts, moved),
+        *_port(IDLE, 0, after, volts=0.4),
+    )
 
 
 def _tells(site: LifeSite, kind: str, severity: Severity, lasts_s: float) -> tuple[MustTell, ...]:
@@ -202,9 +210,10 @@ def restart_after_full(site: LifeSite) -> LifeDraft:
 
 def near_float(site: LifeSite) -> LifeDraft:
     """A lead-acid battery that floats for hours."""
-    effects = _shaped(site, 300, (0, 1), (2 * _HOUR_S, 1), (3 * _HOUR_S, 0.05))
+    points = ((0.0, 1.0), (2 * _HOUR_S, 1.0), (3 * _HOUR_S, 0.05), (6 * _HOUR_S, 0.05))
     begin_s = _charged_s(site) + 3 * _HOUR_S
-    return LifeDraft((*effects, *_port(FLOATS, 14, ((begin_s, 1), (begin_s + 3 * _HOUR_S, 1)))), component=PORT)
+    floats = Effect((STATE + PORT,), FLOATS, ((begin_s, 1), (begin_s + 3 * _HOUR_S, 1)))
+    return LifeDraft((*_shaped(site, 300, *points), floats), component=PORT)
 
 
 def near_small(site: LifeSite) -> LifeDraft:
