@@ -48,8 +48,9 @@ class Detector:
     `charging.ports.PortFacts`, and only such values are judged. `measured_slowly` is the same for one component, of
     a number or a list of three. `state` is what is kept of a component, `detect` judges, and `twin` is its slow
     twin. `baseline` tells what the values of a slot are compared with. `late` says whether late values are judged
-    (`detectors.late.judge`), `piles_only` that it judges charging piles alone, though other devices have the
-    quantity as well."""
+    (`detectors.late.judge`), `measures_beside` that `measure` is given the other inputs too, each as the first, NaN
+    where there is none, and `piles_only` that it judges charging piles alone, though other devices have the quantity
+    as well."""
 
     kind: AlarmKind
     measure: Callable[..., np.ndarray] | None = None
@@ -61,6 +62,7 @@ class Detector:
     late: bool = True
     knows_port: bool = False
     piles_only: bool = False
+    measures_beside: bool = False
 
     @property
     def quantity(self) -> str:

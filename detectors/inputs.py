@@ -47,12 +47,14 @@ class Inputs:
         if detector.of_phases:
             which, values = self._phases(one)
         others = tuple(self._beside(CODES[name], one) for name in detector.kind.about.inputs[1:])
-        beside: tuple[PortFacts, ...] = ()
+        beside: tuple[PortFacts | np.ndarray, ...] = ()
         if detector.knows_port:
             which, values, beside = self._of_ports(one)
         elif detector.piles_only:
             which = self._is_pile[one.which].nonzero()[0]
             values = one.value[which]
+        if detector.measures_beside:
+            beside, others = (*beside, *(column[which] for column in others)), ()
         if detector.measure is not None and len(values):
             values = detector.measure(values, *beside)
             there = ~np.isnan(values)

@@ -6,7 +6,7 @@ and tells each charge as one event. What it knows of ports the detectors of `det
 ports.py      what is kept of a port, and what detectors are shown of it
 reported.py   what the reports of a round say of ports
 turns.py      a charge begins, stops, is settled, ends
-codes.py cut_off.py   what several detectors of ports have in common
+agreeing.py codes.py cut_off.py   what several detectors of ports have in common
 power.py      power while a charge lasts: energy, and its shape
 sessions.py   all of it, round by round
 """

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from detectors.charging.agreeing import power_carried, power_carried_slowly
 from detectors.charging.ports import Off, PortFacts
 from detectors.detector import Detector
 from detectors.twin.charging import TwinFacts
@@ -25,10 +26,10 @@ def is_off(port: PortFacts) -> np.ndarray:
 def flows_though(kind: AlarmKind, why: Off) -> Detector:
     """The detector of power, W, at ports that must be off for that reason; at others it judges 0."""
 
-    def measure(values: np.ndarray, port: PortFacts) -> np.ndarray:
-        return np.where(is_off(port) & (port.off == why), values, 0.0)
+    def measure(power: np.ndarray, port: PortFacts, current: np.ndarray) -> np.ndarray:
+        return np.where(is_off(port) & (port.off == why), power_carried(power, current), 0.0)
 
-    def measured_slowly(value: float, port: TwinFacts) -> float:
-        return value if port.off == why and port.off_ms >= GRACE_MS else 0.0
+    def measured_slowly(power: float, port: TwinFacts, current: float) -> float:
+        return power_carried_slowly(power, current) if port.off == why and port.off_ms >= GRACE_MS else 0.0
 
-    return Detector(kind, measure=measure, measured_slowly=measured_slowly, knows_port=True)
+    return Detector(kind, measure=measure, measured_slowly=measured_slowly, knows_port=True, measures_beside=True)

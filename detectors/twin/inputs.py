@@ -31,7 +31,8 @@ def seen(
     others = tuple(beside.get((name, component), math.nan) for name in detector.kind.about.inputs[1:])
     if detector.knows_port and port is None:
         return
-    measured = _measured(detector, value, *([port] if detector.knows_port else []))
+    told: list[Any] = [port] if detector.knows_port else []
+    measured = _measured(detector, value, *told, *(others if detector.measures_beside else ()))
     if not math.isnan(measured):
         yield from twin.step(one._replace(value=measured, others=others), limits)
 
@@ -45,7 +46,7 @@ def seen_late(detector: Detector, one: Value, points: list[Point], twin: Twin, l
     yield from twin.late(one._replace(value=measured), shown, limits)
 
 
-def _measured(detector: Detector, value: Any, *port: TwinFacts | None) -> float:
+def _measured(detector: Detector, value: Any, *beside: Any) -> float:
     """What is compared with limits."""
-    found: float = value if detector.measured_slowly is None else detector.measured_slowly(value, *port)
+    found: float = value if detector.measured_slowly is None else detector.measured_slowly(value, *beside)
     return -found if detector.kind.about.below else found

@@ -287,6 +287,12 @@ def test_one_wild_value_of_power_makes_no_alarm_of_shape() -> None:
     assert {one.kind for one in found.alarms} == {"port_power"}
 
 
+@pytest.mark.parametrize("wild", [charging(90_000.0, current_a=[0.9]), charging(200.0, current_a=[640.0])])
+def test_a_wild_value_of_power_or_current_is_none_where_the_other_cannot_bear_it(wild: PileFields) -> None:
+    calm = charging(200.0, current_a=[0.9])
+    assert judged(pile(*each(5, 120, calm), (120, wild), *each(5, 200, calm, begin=125))).alarms == []
+
+
 def test_limits_of_ports_are_of_piles_alone() -> None:
     watts = [record(n, report(T0 + n * 1_000, power_w=[7_000.0], current_a=[32.0])) for n in range(90)]
     assert judged(watts).alarms == []

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from detectors.charging.agreeing import current_needed, current_needed_slowly
 from detectors.detector import Detector
 from schemas.alarm_kinds import AlarmKind
 
-DETECTOR: Final = Detector(AlarmKind.PORT_CURRENT, piles_only=True)
+DETECTOR: Final = Detector(
+    AlarmKind.PORT_CURRENT,
+    measure=current_needed,
+    measured_slowly=current_needed_slowly,
+    piles_only=True,
+    measures_beside=True,
+)
