@@ -40,6 +40,7 @@ METRICS: Final = (
     Metric("emberline_absent_values_total", "counter", (), "values that are none for want of a good sensor"),
     Metric("emberline_alarms_total", "counter", ("kind", "event", "severity"), "alarm events sent"),
     Metric("emberline_device_requests_total", "counter", ("kind",), "requests to devices sent"),
+    Metric("emberline_charging_sessions_total", "counter", ("ended_as",), "charges at charging piles sent"),
     Metric("emberline_aggregates_total", "counter", (), "device minutes sent"),
     Metric("emberline_status_changes_total", "counter", ("status",), "device status events sent"),
     Metric(

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 
 from detectors import channels, late, own_words, stuck
-from detectors.device_status import DeviceFaults
+from detectors.charging.ports import FAULTS, PortsOfRound
+from detectors.device_status import DeviceFaults, port_fault
 from detectors.findings import Elements, Finding
 from detectors.inputs import Inputs
 from detectors.kinds import DETECTORS
@@ -16,25 +17,28 @@ from detectors.latch import EVENTS, to_be_told
 from detectors.messages import alarm_message, named, own_message
 from detectors.registered import whereabouts
 from detectors.rounds import Context, QuantityValues, Round
-from detectors.state import WATCHING, Devices
+from detectors.state import PORTS, WATCHING, Devices
 from schemas.alarm_kinds import WHOLE, AlarmKind
 from schemas.events import VERSION, Alarm, AlarmEvent, Severity, alarm_id
 from schemas.own_words import kinds_said
-from schemas.quantities import CODES
+from schemas.quantities import CODES, KIND_CODES
 
+PILE: Final = KIND_CODES["charging_pile"]
 _OWN: Final = 255
 """In the place of a detector's number."""
 _KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(AlarmKind)}
 
 
-def watch(shown: list[QuantityValues], taken: Round, context: Context) -> None:
-    """Show the detectors the values: the live ones in their time, the late ones by themselves."""
+def watch(shown: list[QuantityValues], ports: PortsOfRound | None, taken: Round, context: Context) -> None:
+    """Show the detectors the values: the live ones in their time, the late ones by themselves; and what is known of the
+    ports that they are of."""
     if not shown:
         return
     profile = _profiles(taken.row, context)
     counted = [(one, np.count_nonzero(one.live)) for one in shown]
     live_ones = [one.only(one.live) if live < len(one.live) else one for one, live in counted]
-    _watch_live(live_ones, Inputs(shown, len(taken.row)), profile, taken, context)
+    is_pile = context.state.kinds(taken.row) == PILE
+    _watch_live(live_ones, Inputs(shown, is_pile, ports), profile, taken, context)
     for one, live in counted:
         if live < len(one.live):
             _watch_late(one.only(~one.live), profile, taken, context)
@@ -86,9 +90,13 @@ def _watch_live(
             continue
         if one.code in stuck.WATCHED_FOR:
             _note_stuck(one, passed.step_ms[part], passed.interval_ms[part], taken, context)
+        if one.code == PORTS:
+            _note_faulty(one, taken, context)
         of_values = _of_components(profile[part], one, taken, context.state)
         for number in WATCHING[one.code]:
             detector = DETECTORS[number]
+            if not inputs.has(detector):
+                continue
             chosen, values, others = inputs.of(detector, one)
             if not len(values):
                 continue
@@ -111,8 +119,17 @@ def _note_stuck(
     for word, mask in ((stuck.STUCK, found.stuck), (stuck.OPEN, found.is_open)):
         for number in mask.nonzero()[0].tolist():
             report = int(taken.report[one.which[number]])
-            context.stuck.setdefault(report, []).append(stuck.fault(one.code, int(one.component[number]), word))
+            context.shown.setdefault(report, []).append(stuck.fault(one.code, int(one.component[number]), word))
             context.odd[report] = True
+
+
+def _note_faulty(one: QuantityValues, taken: Round, context: Context) -> None:
+    """Note which ports say that something of them is broken."""
+    for number in np.isin(one.value, FAULTS).nonzero()[0].tolist():
+        report = int(taken.report[one.which[number]])
+        note = port_fault(int(one.component[number]), int(one.value[number]))
+        context.shown.setdefault(report, []).append(note)
+        context.odd[report] = True
 
 
 def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, context: Context) -> None:
@@ -126,12 +143,17 @@ def _watch_late(shown: QuantityValues, profile: np.ndarray, taken: Round, contex
     nothing = np.zeros(len(shown.slots), np.int64)
     profile = _of_components(profile[shown.which], shown, taken, state)
     times = taken.ts[shown.which], taken.ingest_ts[shown.which], nothing, nothing, nothing, nothing, nothing
+    is_pile = state.kinds(taken.row[shown.which]) == PILE
+    every = np.ones(len(is_pile), np.bool_)
     for number in WATCHING[shown.code]:
-        if DETECTORS[number].judges_late:
-            limits = context.limits.rows(DETECTORS[number].kind, profile)
-            elements = Elements(shown.slots, shown.value, *times, limits)
-            found = late.judge(DETECTORS[number], state.watched[number], elements, points, table)
-            _raise_alarms(number, found, shown, taken, context)
+        detector = DETECTORS[number]
+        if not detector.judges_late:
+            continue
+        judged = (is_pile if detector.piles_only else every).nonzero()[0]
+        elements = Elements(shown.slots, shown.value, *times, context.limits.rows(detector.kind, profile)).take(judged)
+        found = late.judge(detector, state.watched[number], elements, points, table)
+        told = (one._replace(element=int(judged[one.element])) for one in found)
+        _raise_alarms(number, told, shown, taken, context)
 
 
 def _raise_alarms(number: int, found: Iterable[Finding], shown: QuantityValues, taken: Round, context: Context) -> None:

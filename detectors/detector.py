@@ -42,12 +42,15 @@ class Twin(Protocol):
 class Detector:
     """A detector of a kind.
 
-    `measure` makes of the values of its inputs what is compared with limits, float64[m], NaN where there is nothing to
-    be judged; without it that is the value itself. It is given the first input alone: float64[m], or float64[m, 3] of a
-    kind that is about phases. `measured_slowly` is the same for one component, of a number or a list of three. `state`
-    is what is kept of a component, `detect` judges, and `twin` is its slow twin. `baseline` tells what the values of a
-    slot are compared with. `late` says whether late values are judged (`detectors.late.judge`).
-    """
+    `measure` makes of the values of its inputs what is compared with limits, float64[m], NaN where there is nothing
+    to be judged; without it that is the value itself. It is given the first input alone: float64[m], or float64[m,
+    3] of a kind that is about phases; with `knows_port` also what is known of the ports that they are of,
+    `charging.ports.PortFacts`, and only such values are judged. `measured_slowly` is the same for one component, of
+    a number or a list of three. `state` is what is kept of a component, `detect` judges, and `twin` is its slow
+    twin. `baseline` tells what the values of a slot are compared with. `late` says whether late values are judged
+    (`detectors.late.judge`), `measures_beside` that `measure` is given the other inputs too, each as the first, NaN
+    where there is none, and `piles_only` that it judges charging piles alone, though other devices have the quantity
+    as well."""
 
     kind: AlarmKind
     measure: Callable[..., np.ndarray] | None = None
@@ -57,6 +60,9 @@ class Detector:
     twin: Callable[[], Twin] = Level
     baseline: Callable[[Watched, int], float] | None = None
     late: bool = True
+    knows_port: bool = False
+    piles_only: bool = False
+    measures_beside: bool = False
 
     @property
     def quantity(self) -> str:
@@ -81,4 +87,4 @@ class Detector:
     @property
     def judges_late(self) -> bool:
         """Whether late values are judged: one by one, which is not enough where several are needed."""
-        return self.late and not self.of_phases and len(self.kind.about.inputs) == 1
+        return self.late and not self.of_phases and not self.knows_port and len(self.kind.about.inputs) == 1

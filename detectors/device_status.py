@@ -9,6 +9,7 @@ wrong with a device, so that nothing stays silently unjudged:
 
     sensor_fault:QUANTITY[COMPONENT]:REASON   a value that is none (`report_rules.Reason`), or a sensor: see below
     not_judged:QUANTITY                       all of it is late, repeated or unusable, or it is sent no more
+    port_fault:PORT:WORD                      a port, from 0, that says what of it is broken (`schemas.charging`)
     no_values                                 reports come without any value
     rejected                                  reports come that cannot be read
     misplaced                                 its reports are in another partition than their key belongs to
@@ -31,6 +32,7 @@ import numpy as np
 
 from detectors.own_words import OwnAlarm
 from schemas.alarm_kinds import AlarmKind
+from schemas.charging import PORT_STATES
 from schemas.events import Status
 from schemas.quantities import QUANTITIES
 from schemas.report_rules import Reason
@@ -80,6 +82,11 @@ MISPLACED: Final = "misplaced"
 def sensor_fault(quantity: int, component: int, reason: Reason) -> str:
     """The note of a component that has no value though its sensor should give one."""
     return f"sensor_fault:{QUANTITIES[quantity].name}[{component}]:{reason.label}"
+
+
+def port_fault(port: int, code: int) -> str:
+    """The note of a port that says by a code of its state that something of it is broken."""
+    return f"port_fault:{port}:{PORT_STATES[code].name}"
 
 
 def not_judged(quantity: int) -> str:

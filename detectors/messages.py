@@ -6,6 +6,7 @@ from typing import Final
 
 from detectors.registered import KnownDevice
 from schemas.alarm_kinds import WHOLE, AlarmKind
+from schemas.charging import code_label
 from schemas.events import AlarmEvent, Severity
 
 _STATES: Final = {
@@ -42,6 +43,8 @@ def alarm_message(
     >>> alarm_message(AlarmKind.RESIDUAL_CURRENT, AlarmEvent.OPENED, Severity.ALARM, "LY-000123", 0,
     ...               412.0, 300.0, None, False)
     '【紧急】LY-000123 第1路 剩余电流超限：当前 412mA，限值 300mA'
+    >>> alarm_message(AlarmKind.RELAY_STUCK, AlarmEvent.OPENED, Severity.ALARM, "CD-7", 2, 9.0, 1.0, None, False)
+    '【紧急】CD-7 3号口 继电器粘连：继电器粘连'
     """
     unit, (tag, end) = kind.unit, _ENDS.get(event, (severity.label, ""))
     head = f"{'【补报】' if late else ''}【{tag}】{device} {kind.about.part.told(component)} {kind.label}"
@@ -51,6 +54,9 @@ def alarm_message(
     else:
         measured = f"当前 {_number(value)}{unit}"
     bound = "下限" if kind.about.below else "限值"
+    if kind.about.codes:
+        told = end or f"{_STATES.get(event, '')}：{code_label(kind.quantity, value)}"
+        return f"{'【测试】' if test else ''}{head}{told}"
     told = f"{end}：{measured}" if end else f"{_STATES.get(event, '')}：{measured}，{bound} {_number(limit)}{unit}"
     return f"{'【测试】' if test else ''}{head}{told}"
 
@@ -111,5 +117,7 @@ def order_message(
     """
     tag, end = _ENDS[event]
     head = f"{'【测试】' if test else ''}【{tag}】{device} {kind.about.part.told(component)} {kind.label}{end}"
+    if kind.about.codes:
+        return f"{head}（{by}：{why}）"
     worst = "最低" if kind.about.below else "最高"
     return f"{head}（{by}：{why}），{worst} {_number(peak)}{kind.unit}"

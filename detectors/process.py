@@ -18,10 +18,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from detectors import aggregates, alarms, channels, device_status, minutes, order, requests, statuses
+from detectors.charging import sessions
 from detectors.limits import LimitTable
 from detectors.rounds import IS_WATCHED, NOT_FITTED, Context, QuantityValues, Result, Round, Seen, faulty_of, rounds_of
 from detectors.state import COLUMN, WATCHING, Devices, PartitionState
 from detectors.values import RoundValues, round_values, values_of
+from schemas.charging_sessions import ChargingSession
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.rejects import DEVICE_FLOODS, DEVICE_REFUSED
 from schemas.report_fields import Marks
@@ -75,7 +77,7 @@ def process_together(shares: Sequence[Share], limits: LimitTable, now: int) -> l
     for some in together.values():
         _process(some, tables[some[0].number], now, results)
     for result in results:
-        for events in (result.alarms, result.aggregates, result.statuses):
+        for events in (result.alarms, result.aggregates, result.sessions, result.statuses):
             events.sort(key=_source)
         result.requests += requests.read_backs(result.alarms)
     return results
@@ -160,7 +162,7 @@ def _without_flood(rows: np.ndarray, fresh: np.ndarray, reports: Reports, state:
     return within
 
 
-def _source(event: Alarm | Aggregate | DeviceStatus) -> tuple[int, int]:
+def _source(event: Alarm | Aggregate | ChargingSession | DeviceStatus) -> tuple[int, int]:
     return event.source_offset, event.source_ordinal
 
 
@@ -268,7 +270,8 @@ def _take_on(taken: Round, context: Context) -> np.ndarray:
         found = found.only(~hidden)
     minutes.count(found, taken, newest_ts, width.sum(axis=1), context)
     _note_judged(seen, taken, state)
-    alarms.watch(shown, taken, context)
+    ports = sessions.take(shown, found, taken, context)
+    alarms.watch(shown, ports, taken, context)
     return newest
 
 
@@ -314,6 +317,7 @@ def _begin_anew(taken: Round, context: Context) -> None:
         slots = state.slots(code, taken.row)
         ts = np.repeat(taken.ts, state.rows["width"][taken.row, code])
         state.channels[code]["ts"][slots] = np.minimum(state.channels[code]["ts"][slots], ts)
+    sessions.begin_anew(state, taken.row, taken.ts)
 
 
 def _note_newest(taken: Round, context: Context) -> None:

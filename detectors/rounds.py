@@ -15,6 +15,7 @@ import numpy as np
 from detectors.limits import LimitTable
 from detectors.state import WATCHING, Devices
 from detectors.values import Values
+from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.quantities import QUANTITIES
@@ -39,6 +40,7 @@ class Result:
     alarms: list[Alarm] = field(default_factory=list)
     requests: list[DeviceRequest] = field(default_factory=list)
     aggregates: list[Aggregate] = field(default_factory=list)
+    sessions: list[ChargingSession] = field(default_factory=list)
     statuses: list[DeviceStatus] = field(default_factory=list)
     outcomes: list[ControlOutcome] = field(default_factory=list)
     refused: dict[tuple[int, int], Fault] = field(default_factory=dict)
@@ -63,8 +65,8 @@ class Context:
     """What all rounds have in common. `odd`, bool[n], marks the reports about which something is to be told, `unfitted`
     are the marks of watched components that are not fitted, `prints` the reports' fingerprints, and `valued` says which
     have a value at all. `results` are one a partition, and `share`, int64[n], says which of them a report's is.
-    `flooding` gets the reports that are the last to be judged of a minute, and `stuck` what is told of sensors that are
-    stuck, by report."""
+    `flooding` gets the reports that are the last to be judged of a minute, and `shown` the notes of what values show of
+    sensors that are stuck and ports that are faulty, by report."""
 
     reports: Reports
     values: Values
@@ -78,7 +80,7 @@ class Context:
     results: Sequence[Result]
     share: np.ndarray
     flooding: set[int] = field(default_factory=set)
-    stuck: dict[int, list[str]] = field(default_factory=dict)
+    shown: dict[int, list[str]] = field(default_factory=dict)
 
     @property
     def counts(self) -> Result:

@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 
 from detectors import aggregates, channels, device_status, late
+from detectors.charging.ports import PORT
 from detectors.control.applied import Applied
 from detectors.device_status import DeviceFaults
 from detectors.kinds import DETECTORS
@@ -39,6 +40,8 @@ WATCHING: Final = {
 }
 """By code the quantities that are watched, and the numbers in `DETECTORS` of those that watch each."""
 COLUMN: Final = {code: column for column, code in enumerate(WATCHING)}
+PORTS: Final = CODES["port_state"]
+"""The quantity whose slots the ports of charging piles have (`detectors.charging`)."""
 
 INDICES: Final = np.dtype(
     [
@@ -130,9 +133,9 @@ class Devices:
     """The devices of all partitions of a worker.
 
     `rows` and `indices` have an entry a device. `watched[n]` is the state of `DETECTORS[n]`, a slot a component; the
-    detectors of a quantity have the same slots, and so have `channels[code]`, by the code of the quantity. `late[code]`
-    are what is kept of late values. `dirty`, bool[rows], marks the rows that changed since they were last
-    checkpointed. `partitions` are those that have devices here, by number."""
+    detectors of a quantity have the same slots, and so have `channels[code]`, by the code of the quantity, and of that
+    of `PORTS` also `ports`. `late[code]` are what is kept of late values. `dirty`, bool[rows], marks the rows that
+    changed since they were last checkpointed. `partitions` are those that have devices here, by number."""
 
     def __init__(self) -> None:
         self.device_ids: list[str] = []
@@ -144,6 +147,7 @@ class Devices:
         self.watched = [Watched(detector.state) for detector in DETECTORS]
         self.channels = {code: Table(channels.CHANNEL) for code in WATCHING}
         self.late = {code: Pool(late.LATE) for code in WATCHING}
+        self.ports = Table(PORT)
         self.own_profiles: dict[int, dict[tuple[int, int], int]] = {}
         """By row, and by code of the quantity and component, the profiles of components with limits of their own."""
         self.partitions: dict[int, PartitionState] = {}
@@ -238,7 +242,10 @@ class Devices:
         room, firsts = self._rooms[code], self.indices["first"][:, COLUMN[code]]
         first, held = room.allot(after), before > 0
         old, new = runs(firsts[rows][held].astype(np.int64), before[held]), runs(first[held], before[held])
-        for table in (self.channels[code], *(self.watched[number] for number in WATCHING[code])):
+        tables = [self.channels[code], *(self.watched[number] for number in WATCHING[code])]
+        if code == PORTS:
+            tables.append(self.ports)
+        for table in tables:
             table.grow(room.used)
             table.clear(runs(first, after))
             table.copy(old, new)
@@ -341,7 +348,7 @@ class PartitionState:
         self._number = NOBODY
         self.rows, self.indices, self.minutes = self.devices.rows, self.devices.indices, self.devices.minutes
         self.watched, self.channels, self.late = self.devices.watched, self.devices.channels, self.devices.late
-        self.device_ids, self.told = self.devices.device_ids, self.devices.told
+        self.device_ids, self.told, self.ports = self.devices.device_ids, self.devices.told, self.devices.ports
 
     def __len__(self) -> int:
         """How many devices there are."""

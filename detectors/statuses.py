@@ -14,7 +14,7 @@ from detectors.log_time import LogTime
 from detectors.rounds import NOT_FITTED, POWER_ON, WATCHED_CODES, Context, Round
 from detectors.state import COLUMN, Devices, PartitionState
 from schemas.events import VERSION, DeviceStatus
-from schemas.quantities import DEVICE_KINDS
+from schemas.quantities import DEVICE_KINDS, QUANTITIES
 from schemas.report_rules import Reason
 from schemas.reports import Reports
 
@@ -22,6 +22,10 @@ SOONEST_MS: Final = min(device_status.OFFLINE_AFTER_MS.values())
 """No device is offline before."""
 FIRST_SILENT: Final = -1
 """Statuses of silence have ordinals below this one: that of all of them before they had positions."""
+_AT_TIMES: Final = np.array(
+    [[QUANTITIES[code].name in kind.at_times for code in WATCHED_CODES] for kind in DEVICE_KINDS]
+)
+"""By kind of device, which watched quantities it only sends while something goes on."""
 _OFFLINE_AFTER_MS: Final = np.array([device_status.OFFLINE_AFTER_MS[kind.name] for kind in DEVICE_KINDS])
 
 
@@ -107,7 +111,7 @@ def _notes(report: int, context: Context) -> list[str]:
         for quantity, component, reason in marks
         if reason not in (NOT_FITTED, POWER_ON)
     ]
-    return [*reports.notes.get(report, ()), *faults, *context.stuck.get(report, ()), *flood]
+    return [*reports.notes.get(report, ()), *faults, *context.shown.get(report, ()), *flood]
 
 
 def _wrong(arrived: Round, context: Context) -> _Unjudged:
@@ -119,11 +123,13 @@ def _wrong(arrived: Round, context: Context) -> _Unjudged:
     rows["valued_ts"][at] = np.where(read & valued, arrived.ingest_ts, valued_ts)
     judged_ts = rows["judged_ts"][at]
     # A quantity may come more seldom than its device's reports; one that came once may be any seldom.
-    default_ms, every_ms = _OFFLINE_AFTER_MS[context.state.kinds(at)][:, None], rows["judged_every_ms"][at]
+    kinds, every_ms = context.state.kinds(at), rows["judged_every_ms"][at]
+    default_ms = _OFFLINE_AFTER_MS[kinds][:, None]
     every_ms = np.where(every_ms > 0, every_ms, device_status.OFFLINE_MOST_MS)
     bound_ms = device_status.offline_after(default_ms, every_ms)
+    missed = (judged_ts > 0) & (arrived.ingest_ts[:, None] - judged_ts > bound_ms) & ~_AT_TIMES[kinds]
     flaps = device_status.flaps(rows["returns"][at], rows["returns_ts"][at], arrived.ingest_ts)
-    return _Unjudged(no_values, (judged_ts > 0) & (arrived.ingest_ts[:, None] - judged_ts > bound_ms), flaps)
+    return _Unjudged(no_values, missed, flaps)
 
 
 def _lost(arrived: Round, context: Context) -> dict[int, list[str]]:

@@ -23,6 +23,7 @@ from detectors.process import process
 from detectors.rounds import Result
 from detectors.state import PartitionState
 from detectors.statuses import check_silence, silent_until
+from schemas.charging_sessions import ChargingSession
 from schemas.control import COMMAND, ControlRecord, Orders, order_of
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
@@ -31,7 +32,16 @@ from schemas.registry import ChangeNumber, DeviceEntry, LimitsEntry
 from schemas.rejects import RejectEvent, event_of
 from schemas.report_rejects import Reject, reject_reports
 from schemas.reports import decode
-from schemas.topics import ALARMS, COMMANDS, CONTROL_OUTCOMES, DEVICE_REQUESTS, DEVICE_STATUS, REJECTS, TELEMETRY
+from schemas.topics import (
+    ALARMS,
+    CHARGING_SESSIONS,
+    COMMANDS,
+    CONTROL_OUTCOMES,
+    DEVICE_REQUESTS,
+    DEVICE_STATUS,
+    REJECTS,
+    TELEMETRY,
+)
 
 AFTER_MS: Final = 7 * 3_600_000
 """Long enough for a device to be overdue (A7: 6 h), whatever its interval (`device_status.OFFLINE_MOST_MS`)."""
@@ -55,7 +65,7 @@ class Happening(NamedTuple):
 
     topic: str
     at: int
-    value: Alarm | DeviceStatus | RejectEvent | ControlOutcome | DeviceRequest
+    value: Alarm | DeviceStatus | RejectEvent | ControlOutcome | DeviceRequest | ChargingSession
 
 
 @dataclass(slots=True)
@@ -69,6 +79,7 @@ class Summary:
     requests: int = 0
     statuses: int = 0
     outcomes: int = 0
+    sessions: int = 0
 
 
 @dataclass(slots=True)
@@ -131,6 +142,7 @@ class Trial:
             *(Happening(REJECTS.name, at[one.offset], event_of(one, TELEMETRY.name, 0)) for one in rejects),
             *(Happening(ALARMS.name, at[one.source_offset], one) for one in result.alarms),
             *(Happening(DEVICE_REQUESTS.name, at[one.source_offset], one) for one in result.requests),
+            *(Happening(CHARGING_SESSIONS.name, at[one.source_offset], one) for one in result.sessions),
             *(Happening(DEVICE_STATUS.name, at[one.source_offset], one) for one in result.statuses),
         ]
         for one in sorted(events, key=lambda one: one.value.source_offset):
@@ -171,3 +183,4 @@ class Trial:
         self.summary.requests += len(result.requests)
         self.summary.statuses += len(result.statuses)
         self.summary.outcomes += len(result.outcomes)
+        self.summary.sessions += len(result.sessions)

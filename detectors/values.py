@@ -13,6 +13,7 @@ from schemas.report_rules import Reason
 from schemas.reports import Reports
 
 _POWER_ON: Final = int(Reason.POWER_ON)
+_PORTS, _SETTLED = CODES["port_state"], CODES["stop_reason"]
 
 
 class Values(NamedTuple):
@@ -89,9 +90,13 @@ def _power_on(reports: Reports, codes: list[int], counts: np.ndarray, size: int)
 
 
 def wanted_width(values: Values, reports: np.ndarray) -> np.ndarray:
-    """How many components of each quantity the devices of some reports must have. int64[k, quantities]."""
+    """How many components of each quantity the devices of some reports must have. int64[k, quantities].
+
+    What is kept of ports has the room of their states (`detectors.charging`), also of those that are only settled."""
     wanted = np.zeros((len(reports), len(QUANTITIES)), np.int64)
     wanted[:, values.codes] = values.width[:, reports].T
+    if _SETTLED in values.codes:
+        wanted[:, _PORTS] = np.maximum(wanted[:, _PORTS], wanted[:, _SETTLED])
     return wanted
 
 

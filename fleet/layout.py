@@ -37,6 +37,12 @@ _PER_UNIT: Final = {
     "insulation_mohm": 10.0,
     "static_v": 1.0,
     "unbalance_pct": 10.0,
+    "port_state": 1.0,
+    "stop_reason": 1.0,
+    "port_voltage_v": 10.0,
+    "port_temperature_c": 10.0,
+    "charge_s": 1.0,
+    "charge_wh": 10.0,
 }
 """Steps of the device's converter in one unit: 0.1 mA, 0.1 ℃, 0.01 A, 0.1 V (domain.md, rule 9)."""
 

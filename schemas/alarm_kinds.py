@@ -40,8 +40,9 @@ class Rated(Enum):
 
 class About(NamedTuple):
     """A row: what the kind is called; the quantities it is found in, the first of which leads and has the unit, none
-    where devices alone say it; what of a device it is about; whether what lies `below` a limit is the alarm; settings
-    that may not be 0; what limits are multiples of; what is that called which the value that is told lies over."""
+    where devices alone say it; what of a device it is about; whether what lies `below` a limit is the alarm;
+    settings that may not be 0; what limits are multiples of; what is that called which the value that is told lies
+    over; its unit where that is not the quantity's; and of a quantity that has codes, which of them are the alarm."""
 
     label: str
     inputs: tuple[str, ...]
@@ -51,11 +52,13 @@ class About(NamedTuple):
     rated: Rated | None = None
     over: str = ""
     unit: str | None = None
+    codes: tuple[int, ...] = ()
 
 
 _NOTHING: Final = About("", ())
 """Never of a member: by its name alone one is looked up."""
 _PHASES: Final = AlarmPart.PHASES
+_PORT: Final = AlarmPart.PORT
 
 
 class AlarmKind(StrEnum):
@@ -88,6 +91,25 @@ class AlarmKind(StrEnum):
     STATIC = "static", About("静电超限", ("static_v",))
     DEVICE_ALARM = "device_alarm", About("设备报警", ())
     """By the device's own word, where that says no other kind (`schemas.own_words`)."""
+    PORT_POWER = "port_power", About("端口功率超限", ("power_w", "current_a"), _PORT)
+    PORT_CURRENT = "port_current", About("端口过流", ("current_a", "power_w"), _PORT)
+    PORT_TEMPERATURE = "port_temperature", About("端口温度超限", ("port_temperature_c",), _PORT)
+    IDLE_VOLTAGE = "idle_voltage", About("待机带电", ("port_voltage_v",), _PORT)
+    IDLE_POWER = "idle_power", About("待机有功率", ("power_w", "current_a"), _PORT)
+    UNPLUGGED_POWER = "unplugged_power", About("拔出不断电", ("power_w", "current_a"), _PORT)
+    FULL_POWER = "full_power", About("充满不断电", ("power_w", "current_a"), _PORT)
+    ABNORMAL_POWER = "abnormal_power", About("异常不断电", ("power_w", "current_a"), _PORT)
+    RELAY_STUCK = "relay_stuck", About("继电器粘连", ("port_state",), _PORT, codes=(0x09, 0x0E))
+    SHORT_CIRCUIT = "short_circuit", About("负载短路", ("port_state",), _PORT, codes=(0x0D,))
+    OVERLOAD_STOP = "overload_stop", About("过载停充", ("stop_reason",), _PORT, codes=(0x06, 0x08, 0x0C))
+    TEMPERATURE_STOP = "temperature_stop", About("超温停充", ("stop_reason",), _PORT, codes=(0x0A, 0x0B))
+    WATER_STOP = "water_stop", About("水浸停充", ("stop_reason",), _PORT, codes=(0x10,))
+    FIRE_STOP = "fire_stop", About("消防停充", ("stop_reason",), _PORT, codes=(0x11, 0x12, 0x18))
+    VOLTAGE_STOP = "voltage_stop", About("电压异常停充", ("stop_reason",), _PORT, codes=(0x1A, 0x1B))
+    LONG_CHARGE = "long_charge", About("充电超时", ("port_state",), _PORT, unit="s")
+    NO_FALL = "no_fall", About("充电功率不回落", ("power_w",), _PORT, unit="h")
+    RISING_PLATEAU = "rising_plateau", About("充电功率异常升高", ("power_w",), _PORT, unit="%")
+    RESTART_AFTER_FULL = "restart_after_full", About("充满后再充", ("power_w",), _PORT, unit="%")
 
     def __new__(cls, name: str, about: About = _NOTHING) -> Self:
         kind = str.__new__(cls, name)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.rejects import RejectEvent
 
-Event = Alarm | Aggregate | DeviceStatus | RejectEvent | ControlOutcome | DeviceRequest
+Event = Alarm | Aggregate | DeviceStatus | RejectEvent | ControlOutcome | DeviceRequest | ChargingSession
 NO_POSITION = -1
 """The ordinal of statuses of silence in releases that gave them no position: such an event is never a repeat."""
 

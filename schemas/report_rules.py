@@ -345,7 +345,10 @@ def shape_notes(stated: Any, kind: int, lengths: dict[str, int]) -> list[str]:
 _KNOWN: Final = frozenset(
     {"v", "device_id", "device_kind", "event_ts", "seq", "components", "faults", "test", *BY_NAME}
 )
-_SUFFIXES: Final = tuple(sorted({"_" + name.rpartition("_")[2] for name in BY_NAME if "_" in name}))
+_SUFFIXES: Final = tuple(
+    sorted({"_" + name.rpartition("_")[2] for name, of in BY_NAME.items() if "_" in name and of.unit not in ("", "s")})
+)
+"""Of a time in seconds nobody knows whether it is measured."""
 _SHORTEST: Final = 6
 """Characters from which a name with a unit's ending is taken for a quantity: `fw_v` is none [ours]."""
 

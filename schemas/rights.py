@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from schemas.topics import (
     ALARM_ACTIONS,
     ALARMS,
+    CHARGING_SESSIONS,
     CHECKPOINTS,
     COMMANDS,
     CONTROL_OUTCOMES,
@@ -42,7 +43,7 @@ ROLES: Final = {
     "sink": "a sink worker",
     "gateway": "who sends reports, and reads what devices are asked for, in a group of its own",
     "registry": "who publishes what is registered of devices, what is ordered of them, and what is done about alarms",
-    "service": "who follows alarms, what is done about them, and the status of devices, alone or in a group of its own",
+    "service": "who follows alarms, what is done about them, charges and device status, alone or in a group of its own",
     "operator": "who makes topics, follows alarms, and sends rejects and recordings",
 }
 
@@ -66,7 +67,10 @@ def rights(group: str) -> list[Right]:
         Right("registry", ("Read", "Write"), "topic", tuple(topic.name for topic in PUBLISHED)),
         Right("registry", ("Write",), "transactional-id", (f"{group}-registry",)),
         Right(
-            "service", ("Read",), "topic", (ALARMS.name, DEVICE_STATUS.name, CONTROL_OUTCOMES.name, ALARM_ACTIONS.name)
+            "service",
+            ("Read",),
+            "topic",
+            (ALARMS.name, DEVICE_STATUS.name, CONTROL_OUTCOMES.name, ALARM_ACTIONS.name, CHARGING_SESSIONS.name),
         ),
         Right("service", ("Read",), "group", (f"{group}-service-",), prefixed=True),
         Right("operator", ("Create", "Describe"), "topic", ("emberline.",), prefixed=True),

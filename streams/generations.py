@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import structs
 
 from common.kafka.reading import batches
+from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.positions import Event, Position
@@ -28,6 +29,7 @@ from schemas.rejects import RejectEvent
 from schemas.topics import (
     AGGREGATES,
     ALARMS,
+    CHARGING_SESSIONS,
     CONTROL_OUTCOMES,
     DEVICE_REQUESTS,
     DEVICE_STATUS,
@@ -36,7 +38,7 @@ from schemas.topics import (
     TELEMETRY,
 )
 
-E = TypeVar("E", Alarm, Aggregate, DeviceStatus, RejectEvent, ControlOutcome, DeviceRequest)
+E = TypeVar("E", Alarm, Aggregate, DeviceStatus, RejectEvent, ControlOutcome, DeviceRequest, ChargingSession)
 
 LOOKED_BACK: Final = 2_000
 """Events by which it is told which generation an output partition is at, where no checkpoint tells [ours]."""
@@ -120,6 +122,7 @@ _READ: Final[Mapping[str, Callable[[ConsumerRecord], Event]]] = {
     REJECTS.name: lambda record: RejectEvent.from_headers(record.headers),
     CONTROL_OUTCOMES.name: lambda record: ControlOutcome.from_json(record.value),
     DEVICE_REQUESTS.name: lambda record: DeviceRequest.from_json(record.value),
+    CHARGING_SESSIONS.name: lambda record: ChargingSession.from_json(record.value),
 }
 
 

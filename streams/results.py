@@ -29,6 +29,8 @@ def note_result(metrics: Metrics, result: Result) -> None:
         metrics.observe("emberline_alarm_delay_seconds", (alarm.detected_ts - alarm.ingest_ts) / 1000)
     for request in result.requests:
         metrics.add("emberline_device_requests_total", kind=request.kind)
+    for session in result.sessions:
+        metrics.add("emberline_charging_sessions_total", ended_as=session.ended_as)
     for outcome in result.outcomes:
         metrics.add("emberline_control_outcomes_total", kind=_kind(outcome.kind), outcome=outcome.outcome)
     for status in result.statuses:

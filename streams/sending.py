@@ -10,7 +10,15 @@ from faust.types import TP
 from detectors.rounds import Result
 from schemas.rejects import event_of
 from schemas.report_rejects import Reject
-from schemas.topics import AGGREGATES, ALARMS, CONTROL_OUTCOMES, DEVICE_REQUESTS, DEVICE_STATUS, REJECTS
+from schemas.topics import (
+    AGGREGATES,
+    ALARMS,
+    CHARGING_SESSIONS,
+    CONTROL_OUTCOMES,
+    DEVICE_REQUESTS,
+    DEVICE_STATUS,
+    REJECTS,
+)
 from streams.batches import Outgoing, send_all
 from streams.generations import E, stamped
 from streams.partitioner import with_home
@@ -43,12 +51,13 @@ class EventSender:
 
     async def send(self, result: Result, partition: Partition, number: int) -> None:
         """Fire first (domain.md, rule 4): alarms, what devices are asked for, what became of orders, status,
-        aggregates."""
+        charges, aggregates."""
         for topic, told in (
             (ALARMS, self._to_send(ALARMS.name, result.alarms, partition)),
             (DEVICE_REQUESTS, self._to_send(DEVICE_REQUESTS.name, result.requests, partition)),
             (CONTROL_OUTCOMES, self._to_send(CONTROL_OUTCOMES.name, result.outcomes, partition)),
             (DEVICE_STATUS, self._to_send(DEVICE_STATUS.name, result.statuses, partition)),
+            (CHARGING_SESSIONS, self._to_send(CHARGING_SESSIONS.name, result.sessions, partition)),
             (AGGREGATES, self._to_send(AGGREGATES.name, result.aggregates, partition)),
         ):
             records = (Outgoing(event.device_id.encode(), event.to_json()) for event in told)

@@ -12,6 +12,7 @@ from cli.output import label_of, padded
 from common.times import local
 from schemas.actions import ActionKind, AlarmVerdict
 from schemas.alarm_kinds import AlarmKind, part_told
+from schemas.charging import code_label
 from schemas.events import AlarmEvent
 from services.registry.codes import KIND_LABELS, PLACE_KINDS
 
@@ -113,7 +114,9 @@ def _done(action: dict[str, Any]) -> str:
 
 
 def measured(one: Mapping[str, Any], value: float) -> str:
-    """A value with the unit of what it is about."""
+    """A value with the unit of what it is about; a code by what it means."""
+    if one["kind"] in set(AlarmKind) and AlarmKind(one["kind"]).about.codes:
+        return code_label(AlarmKind(one["kind"]).quantity, value)
     unit = AlarmKind(one["kind"]).unit if one["kind"] in set(AlarmKind) else ""
     return f"{value:.6g}{f' {unit}' if unit else ''}"
 

@@ -21,6 +21,8 @@ from common.times import LATEST_TS, local
 from detectors.limits import load_limits
 from detectors.trial import Arrival, Happening, Trial
 from early_warning.calendar import HOUR_MS
+from schemas.charging import code_label
+from schemas.charging_sessions import ChargingSession
 from schemas.commands import VERSION, CommandKind
 from schemas.device_requests import DeviceRequest, RequestKind
 from schemas.events import Alarm, ControlOutcome, DeviceStatus, Outcome, Status
@@ -36,6 +38,7 @@ _COUNTED: Final = {
     "rejects": "拒收",
     "alarms": "告警事件",
     "requests": "设备请求",
+    "sessions": "充电记录",
     "statuses": "设备状态",
     "outcomes": "命令",
     "notices": "提示",
@@ -163,12 +166,23 @@ def told(event: Happening) -> str:
         what = f"{value.device_id} {Status(value.status).label}" + "".join(f"；{fault}" for fault in value.faults)
     elif isinstance(value, ControlOutcome):
         what = _order_told(value)
+    elif isinstance(value, ChargingSession):
+        what = _charge_told(value)
     elif isinstance(value, DeviceRequest):
         what = f"{value.device_id} 请求{RequestKind(value.kind).label}（{value.by}：{value.why}）"
     else:
         assert isinstance(value, RejectEvent)  # noqa: S101
         what = f"拒收 第{value.source_offset + 1}条：{value.reason}：{value.detail}"
     return f"{local(event.at)}  {what}"
+
+
+def _charge_told(value: ChargingSession) -> str:
+    """At which port, how long, what it took and why it ended."""
+    took = "" if value.energy_wh is None else f"，{value.energy_wh:.0f} Wh"
+    reason = code_label("stop_reason", value.stop_reason) if value.stop_reason else "停充原因未知"
+    lasted = f"{(value.ended_ts - value.began_ts) / 60_000:.0f}分钟"
+    again = "（结算更正）" if value.amended else ""
+    return f"{value.device_id} {value.port + 1}号口 充电结束{again}：{lasted}{took}，{reason}"
 
 
 def _order_told(value: ControlOutcome) -> str:

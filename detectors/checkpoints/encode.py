@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import orjson
 
-from detectors.checkpoints.layout import OWN
+from detectors.checkpoints.layout import CHARGING, OWN
 from detectors.device_status import DeviceFaults
 from detectors.kinds import DETECTORS
 from detectors.own_words import as_notes
@@ -100,12 +100,15 @@ def _heads(state: PartitionState, rows: np.ndarray, latches: np.ndarray, late: n
 def parts_of(state: PartitionState, rows: np.ndarray) -> list[Part]:
     """All that has entries by component, of rows that have room for them, in the order of the layout's sections."""
     width = state.rows["width"][rows].astype(np.int64)
-    number = {str(detector.kind): number for number, detector in enumerate(DETECTORS)}
+    kept: dict[str, Table] = {
+        str(detector.kind): watched for detector, watched in zip(DETECTORS, state.watched, strict=True)
+    }
+    kept[CHARGING] = state.ports
     parts = []
     for (name, of), dtype in OWN.sections.items():
         if name in ("channel", "keeps"):
             code = CODES[str(of) if name == "channel" else OWN.quantity_of[str(of)]]
-            table = state.channels[code] if name == "channel" else state.watched[number[str(of)]]
+            table = state.channels[code] if name == "channel" else kept[str(of)]
             parts.append(Part(table, dtype, state.devices.slots(code, rows), width[:, code]))
         else:
             first = state.minutes.cells[name][2 * rows + int(of)].astype(np.int64)

@@ -23,10 +23,11 @@ import orjson
 
 from detectors.aggregates import LAST, SPREAD
 from detectors.channels import CHANNEL
+from detectors.charging.ports import PORT
 from detectors.kinds import DETECTORS
 from detectors.latch import AT_REST, LATCH
 from detectors.late import LATE
-from detectors.state import ROW, ROW_AXES
+from detectors.state import PORTS, ROW, ROW_AXES
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 
 VERSION: Final = 4
@@ -34,6 +35,8 @@ VERSION: Final = 4
 WORDS_ONLY: Final = 2
 """The version at which only a device's own words were told of it."""
 _ID_BYTES: Final = {2: 4, 3: 4, VERSION: 8}
+CHARGING: Final = "charging"
+"""What keeps something of ports, beside the detectors."""
 LAYOUT: Final = b"layout/"
 """How the key of a layout's record begins."""
 MOST_BYTES: Final = 65_536
@@ -204,7 +207,9 @@ def described(
                 "keeps": fields_of(detector.state[[name for name in detector.state.names or () if name != AT_REST[0]]]),
             }
             for detector in DETECTORS
-        ],
+        ]
+        # As if it were a detector, which releases that know no ports leave out.
+        + [{"kind": CHARGING, "quantity": QUANTITIES[PORTS].name, "keeps": fields_of(PORT)}],
         "row": fields_of(rows, ROW_AXES),
         # Where in memory a component's late values lie means nothing to others.
         "channel": [one for one in fields_of(channel) if not one.startswith("late ")],

@@ -1,4 +1,4 @@
-"""The detectors: one file each, named as its kind.
+"""The detectors: one file each, named as its kind; those of ports of charging piles in `ports`.
 
 A new one is a row in `schemas.alarm_kinds`, a file here, and its limits in `schemas/limits.toml`.
 """
@@ -9,11 +9,12 @@ from importlib import import_module
 from typing import Final
 
 from detectors.detector import Detector
-from schemas.alarm_kinds import AlarmKind
+from schemas.alarm_kinds import AlarmKind, AlarmPart
 
 
 def _of(kind: AlarmKind) -> Detector:
-    detector: Detector = import_module(f"{__name__}.{kind}").DETECTOR
+    folder = f"{__name__}.ports" if kind.about.part is AlarmPart.PORT else __name__
+    detector: Detector = import_module(f"{folder}.{kind}").DETECTOR
     return detector
 
 

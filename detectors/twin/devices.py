@@ -11,6 +11,7 @@ import numpy as np
 
 from detectors.detector import Twin
 from detectors.device_status import OFFLINE_AFTER_MS, OFFLINE_MOST_MS, OVERDUE_AFTER_MS
+from detectors.twin.charging import TwinPort
 from detectors.twin.own_words import OwnWord
 from detectors.twin.stretches import Value
 from schemas.alarm_kinds import AlarmKind
@@ -33,7 +34,7 @@ WATCHED: Final = {
     quantity: tuple(kind for kind in AlarmKind if kind.quantity == quantity)
     for quantity in dict.fromkeys(kind.quantity for kind in AlarmKind if kind.quantity)
 }
-NUMBERS: Final = {kind: number for number, kind in enumerate(AlarmKind)}
+NUMBERS: Final = {kind: number for number, kind in enumerate(kind for kind in AlarmKind if kind.about.inputs)}
 
 
 @dataclass
@@ -142,6 +143,7 @@ class Device:
     judged_every_ms: dict[str, int] = field(default_factory=dict)
     minutes: dict[int, dict[tuple[str, int], list[tuple[int, float]]]] = field(default_factory=dict)
     channels: dict[tuple[str, int], Channel] = field(default_factory=dict)
+    ports: dict[int, TwinPort] = field(default_factory=dict)
 
     @property
     def kind(self) -> int:
@@ -180,6 +182,19 @@ class TwinReport:
     def ts(self) -> int:
         """The moment it is judged by."""
         return self.reading.ts if self.dated_ts is None else self.dated_ts
+
+
+def hidden(
+    device: Device, reading: Reading, watched: dict[tuple[str, int], float], live: set[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """The values that are what a sensor shows at power-on, and no second ones."""
+    shown = {
+        (QUANTITIES[mark.quantity].name, mark.component) for mark in reading.marks if mark.reason is Reason.POWER_ON
+    }
+    hidden = [where for where in watched if where in shown and not (where in live and device.channels[where].power_on)]
+    for where in live:
+        device.channels[where].power_on = where in shown
+    return hidden
 
 
 def within_flood(device: Device, ingest_ts: int) -> bool:
@@ -324,6 +339,8 @@ def not_judged(device: Device, ingest_ts: int) -> list[str]:
     default = OFFLINE_AFTER_MS[device.kind_name]
     found = []
     for quantity, judged_ts in device.judged_ts.items():
+        if quantity in DEVICE_KINDS[device.kind].at_times:
+            continue
         every = device.judged_every_ms.get(quantity, 0) or OFFLINE_MOST_MS
         bound = min(max(default, every * 5 // 2), max(OFFLINE_MOST_MS, default))
         if ingest_ts - judged_ts > bound:

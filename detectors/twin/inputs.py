@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from detectors.detector import Detector, Twin
+from detectors.twin.charging import TwinFacts
 from detectors.twin.latches import Limits, Point, TwinFinding
 from detectors.twin.stretches import Value
 
@@ -16,10 +17,11 @@ def seen(
     one: Value,
     where: tuple[str, int],
     beside: Mapping[tuple[str, int], float],
+    port: TwinFacts | None,
     twin: Twin,
     limits: Limits,
 ) -> Iterator[TwinFinding]:
-    """What a live value of a component comes to, `beside` what else its report has."""
+    """What a live value of a component comes to, `beside` what else its report has, and what is known of its `port`."""
     quantity, component = where
     value: Any = one.value
     if detector.of_phases:
@@ -27,7 +29,10 @@ def seen(
         if component % 3 or any(map(math.isnan, value)):
             return
     others = tuple(beside.get((name, component), math.nan) for name in detector.kind.about.inputs[1:])
-    measured = _measured(detector, value)
+    if detector.knows_port and port is None:
+        return
+    told: list[Any] = [port] if detector.knows_port else []
+    measured = _measured(detector, value, *told, *(others if detector.measures_beside else ()))
     if not math.isnan(measured):
         yield from twin.step(one._replace(value=measured, others=others), limits)
 
@@ -41,7 +46,7 @@ def seen_late(detector: Detector, one: Value, points: list[Point], twin: Twin, l
     yield from twin.late(one._replace(value=measured), shown, limits)
 
 
-def _measured(detector: Detector, value: Any) -> float:
+def _measured(detector: Detector, value: Any, *beside: Any) -> float:
     """What is compared with limits."""
-    found: float = value if detector.measured_slowly is None else detector.measured_slowly(value)
+    found: float = value if detector.measured_slowly is None else detector.measured_slowly(value, *beside)
     return -found if detector.kind.about.below else found

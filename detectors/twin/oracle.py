@@ -23,6 +23,7 @@ from detectors.kinds import DETECTORS
 from detectors.limits import LimitOrigin, LimitTable
 from detectors.messages import alarm_message, named
 from detectors.registered import KnownDevice
+from detectors.twin.charging import TwinFacts
 from detectors.twin.control import TwinControl, time_passed
 from detectors.twin.devices import (
     HOUR_MS,
@@ -36,6 +37,7 @@ from detectors.twin.devices import (
     first_not_judged,
     flapping,
     floods,
+    hidden,
     lost_sensors,
     not_judged,
     note_newest,
@@ -54,20 +56,21 @@ from detectors.twin.inputs import seen, seen_late
 from detectors.twin.latches import TwinFinding
 from detectors.twin.minutes import closed, count
 from detectors.twin.own_words import OwnWord, own_event
+from detectors.twin.ports import charges, port_fault
 from detectors.twin.registry import TwinRegistry
 from detectors.twin.requests import read_back
 from detectors.twin.stretches import Value
 from schemas.alarm_kinds import AlarmKind
+from schemas.charging_sessions import ChargingSession
 from schemas.control import is_control, opened_control
 from schemas.control_keys import NO_KEYS, ControlKeys
 from schemas.device_requests import DeviceRequest
 from schemas.events import VERSION, Aggregate, Alarm, AlarmEvent, ControlOutcome, DeviceStatus, alarm_id
 from schemas.own_words import kinds_said
-from schemas.quantities import QUANTITIES
 from schemas.records import Headers, Records
 from schemas.rejects import NOT_JUDGED
 from schemas.report_json import device_of, loads
-from schemas.report_rules import MAX_RECORD_BYTES, MAX_REPORTS_PER_RECORD, Fault, Reading, Reason, read
+from schemas.report_rules import MAX_RECORD_BYTES, MAX_REPORTS_PER_RECORD, Fault, Reading, read
 from schemas.reports import decode
 
 CHECK_MS: Final = 5_000
@@ -77,7 +80,7 @@ SAME_FOR_A_DAY: Final = ("residual_current_ma", "temperature_c", "voltage_v")
 
 Record = tuple[int, int, bytes | None]
 """Offset, time of arrival, value."""
-E = TypeVar("E", Alarm, Aggregate, DeviceStatus, ControlOutcome, DeviceRequest)
+E = TypeVar("E", Alarm, Aggregate, ChargingSession, DeviceStatus, ControlOutcome, DeviceRequest)
 
 
 @dataclass
@@ -90,9 +93,10 @@ class Told:
     rejects: list[tuple[int, int, str]] = field(default_factory=list)
     outcomes: list[ControlOutcome] = field(default_factory=list)
     requests: list[DeviceRequest] = field(default_factory=list)
+    sessions: list[ChargingSession] = field(default_factory=list)
 
     def sort(self) -> None:
-        for events in (self.alarms, self.requests, self.aggregates, self.statuses, self.outcomes):
+        for events in (self.alarms, self.requests, self.aggregates, self.sessions, self.statuses, self.outcomes):
             events.sort(key=lambda event: (event.source_offset, event.source_ordinal))
         self.rejects.sort()
 
@@ -126,7 +130,8 @@ class Oracle:
         self.misplaced = misplaced
         self.gone = gone
         self._record_notes: list[str] = []
-        self._stuck: list[str] = []
+        self._shown: list[str] = []
+        self._ports: dict[int, TwinFacts] = {}
         self._control_settings = control or ControlSettings(NO_KEYS, UUID(int=0), 0, lambda key, partitions: False)
         self.registry = TwinRegistry(limits)
         self.control = TwinControl(self.registry, self._control_settings.misplaced)
@@ -161,6 +166,7 @@ class Oracle:
         self.told.alarms += now.alarms
         self.told.requests += now.requests
         self.told.aggregates += now.aggregates
+        self.told.sessions += now.sessions
         self.told.statuses += now.statuses
         self.told.outcomes += now.outcomes
         self.told.rejects += now.rejects
@@ -260,7 +266,7 @@ class Oracle:
         returned = put_online(device, ingest_ts)
         device.reflects = report.offset, report.index
         newest, lost = False, lost_sensors(device, reading)
-        self._stuck = []
+        self._shown = []
         if not repeated(device, report):
             report = replace(report, dated_ts=dated(device, report))
             before = len(now.alarms)
@@ -274,7 +280,7 @@ class Oracle:
             *self._record_notes,
             *sensor_faults(reading),
             *lost,
-            *self._stuck,
+            *self._shown,
             *not_judged(device, ingest_ts),
             *flapping(device, ingest_ts),
             *floods(device),
@@ -301,12 +307,14 @@ class Oracle:
             device.newest_ts = ts
             for channel in device.channels.values():
                 channel.ts = min(channel.ts, ts)
+            for port in device.ports.values():
+                port.back_to(ts)
             live, newest = set(watched), True
         if newest:
             note_newest(device, report)
         device.newest_ts = max(device.newest_ts, ts)
         now.aggregates += closed(device, report.offset, report.index)
-        for where in _hidden(device, reading, watched, live):
+        for where in hidden(device, reading, watched, live):
             del values[where]
             watched.pop(where)
         count(device, report, values)
@@ -317,6 +325,8 @@ class Oracle:
                 every = device.judged_every_ms.get(quantity, 0)
                 device.judged_every_ms[quantity] = min(max(elapsed, every - every // 16), 2**31 - 1)
                 device.judged_ts[quantity] = report.ingest_ts
+        sessions, self._ports = charges(device, report, values, live)
+        now.sessions += sessions
         for where, value in watched.items():
             now.alarms += self._watch(device, report, where, value, watched, where in live)
         return newest
@@ -353,21 +363,25 @@ class Oracle:
         channel, (quantity, component) = device.channels[where], where
         if live:
             one = channel.advance(report, value)
+            self._shown += port_fault(quantity, component, value)
             if quantity in SAME_FOR_A_DAY and (word := channel.sensor_word(quantity, one.interval_ms)):
-                self._stuck.append(f"sensor_fault:{quantity}[{component}]:{word}")
+                self._shown.append(f"sensor_fault:{quantity}[{component}]:{word}")
         else:
             one = Value(value, report.ts, report.ingest_ts)
             if (report.ts, value) in channel.points:
                 return
             channel.points = [*channel.points, (report.ts, value)][-POINTS:]
         profile, known = self.registry.profile(device, quantity, component), self.registry.known.get(device.device_id)
+        facts = self._ports.get(component)
         for kind in WATCHED[quantity]:
             detector = DETECTORS[NUMBERS[kind]]
+            if detector.piles_only and device.kind_name != "charging_pile":
+                continue
             held = self.registry.limits.of(kind)[profile]
             limits = dict(zip(held.dtype.names, held.item(), strict=True))
             twin = channel.twins.setdefault(kind, detector.twin())
             if live:
-                found = seen(detector, one, where, beside, twin, limits)
+                found = seen(detector, one, where, beside, facts, twin, limits)
             else:
                 found = seen_late(detector, one, channel.points, twin, limits)
             for turn, finding in enumerate(found):
@@ -411,19 +425,6 @@ def _parsed(value: bytes | None, key: bytes | None) -> tuple[Any, str | None]:
     if not parsed:
         return None, "empty_record"
     return parsed, "too_many_reports" if len(parsed) > MAX_REPORTS_PER_RECORD else None
-
-
-def _hidden(
-    device: Device, reading: Reading, watched: dict[tuple[str, int], float], live: set[tuple[str, int]]
-) -> list[tuple[str, int]]:
-    """The values that are what a sensor shows at power-on, and no second ones."""
-    shown = {
-        (QUANTITIES[mark.quantity].name, mark.component) for mark in reading.marks if mark.reason is Reason.POWER_ON
-    }
-    hidden = [where for where in watched if where in shown and not (where in live and device.channels[where].power_on)]
-    for where in live:
-        device.channels[where].power_on = where in shown
-    return hidden
 
 
 def _alarm(

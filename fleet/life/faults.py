@@ -41,7 +41,7 @@ class Effect(NamedTuple):
         times, shares = zip(*self.points, strict=True)
         share = np.interp(seconds[within], times, shares)
         for column in self.columns:
-            normal = values[at, column]
+            normal = np.nan_to_num(values[at, column])  # it may not be measured otherwise
             by = self.level if self.added else self.level - normal
             values[at, column] = normal + share * by + self.noise * noise[at, column]
 
@@ -96,6 +96,44 @@ class LifeSite(NamedTuple):
 
 
 LifeRecipe = Callable[[LifeSite], LifeDraft]
+
+
+def level(site: LifeSite, column: int, value: float, noise: float, *tells: MustTell, component: int = 0) -> LifeDraft:
+    """One value goes to a level and stays there."""
+    return LifeDraft((Effect((column,), value, site.held, noise),), tells, component)
+
+
+def nothing(site: LifeSite, column: int, value: float, noise: float) -> LifeDraft:
+    """The same, and nothing is told."""
+    return level(site, column, value, noise)
+
+
+def says(word: str, *tells: MustTell) -> LifeRecipe:
+    """The device's own word, from a certified detector, counts at once (domain.md)."""
+
+    def recipe(site: LifeSite) -> LifeDraft:
+        return LifeDraft(words=(word,), tells=tells)
+
+    recipe.__name__ = f"says_{word}"
+    return recipe
+
+
+def silent(hours: float, status: str) -> LifeRecipe:
+    """Nothing is heard of the device."""
+
+    def recipe(site: LifeSite) -> LifeDraft:
+        told = MustTell(status, lasts_s=hours * 3_600, is_status=True)
+        return LifeDraft(tells=(told,), silences=((0, hours * 3_600),), needs=(1, 600))
+
+    recipe.__name__ = status
+    return recipe
+
+
+def flapping(site: LifeSite) -> LifeDraft:
+    """Gone for 40 min, back for 20, six times."""
+    silences = tuple((turn * 3_600.0, turn * 3_600.0 + 2_400) for turn in range(6))
+    told = MustTell("flapping", lasts_s=6 * 3_600, is_status=True)
+    return LifeDraft(tells=(told,), silences=silences, needs=(1, 300))
 
 
 class LifeFault(NamedTuple):

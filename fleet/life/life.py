@@ -7,12 +7,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from fleet.layout import PILE, ReportLayout, rounded
+from fleet.layout import ReportLayout, rounded
 from fleet.life.clocks import CLOCKS, Moments
 from fleet.life.config import DAY_MS, LifeConfig
 from fleet.life.monitors import LINE, Lines
 from fleet.life.outages import KEPT_MOST, Outage, handed_in, outages_of
-from fleet.life.piles import ChargingPiles
+from fleet.life.piles import PORTS_PILE, ChargingPiles
 from fleet.life.planting import Timing, plant
 from fleet.life.wild import make_wild
 from fleet.noise import Noise
@@ -59,10 +59,10 @@ class Life:
         rng = np.random.default_rng((config.seed, 1))
         self._noise = Noise(config.seed)
         self._lines = Lines.draw(config.monitors, rng, self._noise)
-        self._piles = ChargingPiles.draw(config.piles, rng, self._noise)
         size = config.devices
         each = np.array([round(one * 1_000) for one in config.intervals_s], np.int64)
         self.interval_ms = each[np.arange(size) % len(each)]
+        self._piles = ChargingPiles.draw(self.interval_ms[config.monitors :], rng, self._noise)
         self._first_ts = config.start_ts + (rng.random(size) * self.interval_ms).astype(np.int64)
         self._clock = np.where(rng.random(size) < config.bad_clock_share, rng.integers(1, len(CLOCKS), size), 0)
         self._moments = Moments(
@@ -102,7 +102,7 @@ class Life:
         for number in range(self.config.devices):
             is_pile = number >= self.config.monitors
             rated = self._piles.rated_a[number - self.config.monitors] if is_pile else self._lines.rated_a[number]
-            kind = (PILE if is_pile else LINE).device_kind
+            kind = (PORTS_PILE if is_pile else LINE).device_kind
             limits = self._fault_of[number].limits or {} if number in self._fault_of else {}
             for name in self._ids_of(number):
                 yield DeviceEntry(
@@ -232,14 +232,16 @@ class Life:
             ingest_ts,
             seq,
             name=np.where(gone & self._renamed[device], device + self.config.devices, device),
-            kind=np.where(device < self.config.monitors, KIND_CODES[LINE.device_kind], KIND_CODES[PILE.device_kind]),
+            kind=np.where(
+                device < self.config.monitors, KIND_CODES[LINE.device_kind], KIND_CODES[PORTS_PILE.device_kind]
+            ),
             values=tuple(values),
             words=words,
         )
 
     def _by_layout(self, device: np.ndarray) -> Iterator[tuple[ReportLayout, Lines | ChargingPiles, np.ndarray]]:
         is_line = device < self.config.monitors
-        for layout, kind, of_kind in ((LINE, self._lines, is_line), (PILE, self._piles, ~is_line)):
+        for layout, kind, of_kind in ((LINE, self._lines, is_line), (PORTS_PILE, self._piles, ~is_line)):
             which = of_kind.nonzero()[0]
             if len(which):
                 yield layout, kind, which

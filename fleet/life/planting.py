@@ -8,12 +8,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from fleet.layout import PILE, ReportLayout
+from fleet.layout import ReportLayout
 from fleet.life.config import LifeConfig
 from fleet.life.faults import Effect, LifeDraft, LifeFault, LifeRecipe, LifeSite, MustTell
 from fleet.life.monitors import LINE
 from fleet.life.outages import Outage
-from fleet.life.recipes import LINE_RECIPES, PILE_RECIPES
+from fleet.life.pile_recipes import PILE_RECIPES
+from fleet.life.piles import PORTS_PILE
+from fleet.life.recipes import LINE_RECIPES
 
 SOONEST_MS: Final = 3_600_000
 """No fault begins before: intervals and levels must be known."""
@@ -38,7 +40,7 @@ def plant(config: LifeConfig, timing: Timing) -> tuple[LifeFault, ...]:
     found: list[LifeFault] = []
     for layout, recipes, numbers in (
         (LINE, LINE_RECIPES, range(config.monitors)),
-        (PILE, PILE_RECIPES, range(config.monitors, config.devices)),
+        (PORTS_PILE, PILE_RECIPES, range(config.monitors, config.devices)),
     ):
         pool = rng.sample(list(numbers), len(numbers))
         wanted = [recipe for recipe in recipes for _ in range(config.faults_per_kind)]
@@ -75,7 +77,7 @@ def _placed(
 def _site(device: int, layout: ReportLayout, timing: Timing, rng: random.Random) -> LifeSite:
     interval_s = float(timing.interval_ms[device]) / 1_000
     lasts_s = max(1_800.0, _OFTEN * interval_s)
-    return LifeSite(layout is PILE, interval_s, lasts_s, float(timing.rated_a[device]), rng)
+    return LifeSite(layout is PORTS_PILE, interval_s, lasts_s, float(timing.rated_a[device]), rng)
 
 
 def _needs_s(draft: LifeDraft, site: LifeSite) -> float:

@@ -1,5 +1,5 @@
-"""The faults and near misses of life, one function each. Kinds of alarm are named as detection names them; a name that
-it does not know yet is counted apart by whoever judges.
+"""The faults and near misses of monitors' life, one function each; those of piles are in `pile_recipes`. Kinds of alarm
+are named as detection names them; a name that it does not know yet is counted apart by whoever judges.
 
 Each stays clear of every limit that it does not mean to pass. What one fault shows in several quantities (a phase that
 is lost has neither voltage nor current) is written into all of them.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fleet.life.faults import Effect, LifeDraft, LifeRecipe, LifeSite, MustTell
+from fleet.life.faults import Effect, LifeDraft, LifeRecipe, LifeSite, MustTell, flapping, level, nothing, says, silent
 from schemas.events import Severity
 
 WARNING, ALARM = Severity.WARNING, Severity.ALARM
@@ -23,22 +23,13 @@ _HELD: Final = 600.0
 _DAY_S: Final = 86_400.0
 
 
-def _level(site: LifeSite, column: int, level: float, noise: float, *tells: MustTell, component: int = 0) -> LifeDraft:
-    """One value goes to a level and stays there."""
-    return LifeDraft((Effect((column,), level, site.held, noise),), tells, component)
-
-
-def _nothing(site: LifeSite, column: int, level: float, noise: float) -> LifeDraft:
-    return _level(site, column, level, noise)
-
-
 # Leakage of a line. Under noise of 2 % it stays over the level it has passed.
 def residual_warning(site: LifeSite) -> LifeDraft:
-    return _level(site, _LEAK, 240, 5, MustTell("residual_current", WARNING))
+    return level(site, _LEAK, 240, 5, MustTell("residual_current", WARNING))
 
 
 def residual_alarm(site: LifeSite) -> LifeDraft:
-    return _level(site, _LEAK, site.rng.uniform(320, 900), 5, MustTell("residual_current"))
+    return level(site, _LEAK, site.rng.uniform(320, 900), 5, MustTell("residual_current"))
 
 
 def residual_intermittent(site: LifeSite) -> LifeDraft:
@@ -117,28 +108,28 @@ def arc_alarm(site: LifeSite) -> LifeDraft:
 
 def near_arc(site: LifeSite) -> LifeDraft:
     """9 half-cycles, again and again."""
-    return _nothing(site, _ARC, 9, 0)
+    return nothing(site, _ARC, 9, 0)
 
 
 # Voltage.
 def over_voltage_warning(site: LifeSite) -> LifeDraft:
-    return _level(site, _VOLTS[1], 243, 1, MustTell("over_voltage", WARNING, lasts_s=30), component=1)
+    return level(site, _VOLTS[1], 243, 1, MustTell("over_voltage", WARNING, lasts_s=30), component=1)
 
 
 def over_voltage_alarm(site: LifeSite) -> LifeDraft:
-    return _level(site, _VOLTS[1], 262, 1, MustTell("over_voltage", lasts_s=30), component=1)
+    return level(site, _VOLTS[1], 262, 1, MustTell("over_voltage", lasts_s=30), component=1)
 
 
 def under_voltage_warning(site: LifeSite) -> LifeDraft:
-    return _level(site, _VOLTS[2], 193, 1, MustTell("under_voltage", WARNING, lasts_s=30), component=2)
+    return level(site, _VOLTS[2], 193, 1, MustTell("under_voltage", WARNING, lasts_s=30), component=2)
 
 
 def under_voltage_alarm(site: LifeSite) -> LifeDraft:
-    return _level(site, _VOLTS[2], 178, 1, MustTell("under_voltage", lasts_s=30), component=2)
+    return level(site, _VOLTS[2], 178, 1, MustTell("under_voltage", lasts_s=30), component=2)
 
 
 def near_voltage(site: LifeSite) -> LifeDraft:
-    return _nothing(site, _VOLTS[0], 234.2, 0.8)
+    return nothing(site, _VOLTS[0], 234.2, 0.8)
 
 
 def phase_loss(site: LifeSite) -> LifeDraft:
@@ -163,15 +154,15 @@ def voltage_unbalance(site: LifeSite) -> LifeDraft:
 
 def unbalance_warning(site: LifeSite) -> LifeDraft:
     """As the device itself works it out."""
-    return _level(site, _UNBALANCE, 21, 1, MustTell("unbalance", WARNING, lasts_s=30))
+    return level(site, _UNBALANCE, 21, 1, MustTell("unbalance", WARNING, lasts_s=30))
 
 
 def unbalance_alarm(site: LifeSite) -> LifeDraft:
-    return _level(site, _UNBALANCE, 38, 1, MustTell("unbalance", lasts_s=30))
+    return level(site, _UNBALANCE, 38, 1, MustTell("unbalance", lasts_s=30))
 
 
 def near_unbalance(site: LifeSite) -> LifeDraft:
-    return _nothing(site, _UNBALANCE, 13.5, 1)
+    return nothing(site, _UNBALANCE, 13.5, 1)
 
 
 # Load.
@@ -221,23 +212,23 @@ def malignant_load(site: LifeSite) -> LifeDraft:
 
 # The rest of annex 1.
 def smoke(site: LifeSite) -> LifeDraft:
-    return _level(site, _SMOKE, 0.7, 0.05, MustTell("smoke"))
+    return level(site, _SMOKE, 0.7, 0.05, MustTell("smoke"))
 
 
 def insulation_warning(site: LifeSite) -> LifeDraft:
-    return _level(site, _INSULATION, 0.8, 0.05, MustTell("insulation", WARNING))
+    return level(site, _INSULATION, 0.8, 0.05, MustTell("insulation", WARNING))
 
 
 def insulation_alarm(site: LifeSite) -> LifeDraft:
-    return _level(site, _INSULATION, 0.3, 0.05, MustTell("insulation"))
+    return level(site, _INSULATION, 0.3, 0.05, MustTell("insulation"))
 
 
 def static_warning(site: LifeSite) -> LifeDraft:
-    return _level(site, _STATIC, 15_000, 500, MustTell("static", WARNING))
+    return level(site, _STATIC, 15_000, 500, MustTell("static", WARNING))
 
 
 def static_alarm(site: LifeSite) -> LifeDraft:
-    return _level(site, _STATIC, -38_000, 500, MustTell("static"))
+    return level(site, _STATIC, -38_000, 500, MustTell("static"))
 
 
 # Sensors.
@@ -269,81 +260,6 @@ def stuck(site: LifeSite) -> LifeDraft:
     return _sensor(site, _CABLE, 27.3, "temperature_c[0]", _DAY_S)
 
 
-# The device's own word, from a certified detector, counts at once (domain.md).
-def _says(word: str, *tells: MustTell) -> LifeRecipe:
-    def recipe(site: LifeSite) -> LifeDraft:
-        return LifeDraft(words=(word,), tells=tells)
-
-    recipe.__name__ = f"says_{word}"
-    return recipe
-
-
-# Silence.
-def _silent(hours: float, status: str) -> LifeRecipe:
-    def recipe(site: LifeSite) -> LifeDraft:
-        told = MustTell(status, lasts_s=hours * 3_600, is_status=True)
-        return LifeDraft(tells=(told,), silences=((0, hours * 3_600),), needs=(1, 600))
-
-    recipe.__name__ = status
-    return recipe
-
-
-def flapping(site: LifeSite) -> LifeDraft:
-    """Gone for 40 min, back for 20, six times."""
-    silences = tuple((turn * 3_600.0, turn * 3_600.0 + 2_400) for turn in range(6))
-    told = MustTell("flapping", lasts_s=6 * 3_600, is_status=True)
-    return LifeDraft(tells=(told,), silences=silences, needs=(1, 300))
-
-
-# Piles: their columns.
-_PORT_W, _PORT_A, _PILE_LEAK, _PILE_C, _SUPPLY = 3, 13, 20, 21, 22
-
-
-def pile_residual_alarm(site: LifeSite) -> LifeDraft:
-    return _level(site, _PILE_LEAK, site.rng.uniform(34, 90), 0.5, MustTell("residual_current"))
-
-
-def pile_residual_rise(site: LifeSite) -> LifeDraft:
-    """From 5 to 25 mA, under the level."""
-    told = MustTell("residual_current_rise", WARNING, lasts_s=_HELD)
-    return LifeDraft((Effect((_PILE_LEAK,), 25, site.held, 0.3),), (told,))
-
-
-def near_pile_residual(site: LifeSite) -> LifeDraft:
-    """Slowly to 17 mA."""
-    return LifeDraft((Effect((_PILE_LEAK,), 17, site.climbs(10_800), 0.3),))
-
-
-def pile_temperature_warning(site: LifeSite) -> LifeDraft:
-    effect = Effect((_PILE_C,), 75, site.climbs(3_600), 0.2)
-    return LifeDraft((effect,), (MustTell("temperature", WARNING, lasts_s=3_600, within_s=40),))
-
-
-def pile_temperature_alarm(site: LifeSite) -> LifeDraft:
-    effect = Effect((_PILE_C,), 90, site.climbs(1_800), 0.2)
-    return LifeDraft((effect,), (MustTell("temperature", lasts_s=1_800 + 30, within_s=40),))
-
-
-def pile_temperature_rise(site: LifeSite) -> LifeDraft:
-    effect = Effect((_PILE_C,), 34, site.climbs(300), 0.1, added=True)
-    return LifeDraft((effect,), (MustTell("temperature_rise", WARNING, lasts_s=300),), needs=(1, 600))
-
-
-def pile_supply_high(site: LifeSite) -> LifeDraft:
-    return _level(site, _SUPPLY, 281, 1, MustTell("over_voltage", lasts_s=30))
-
-
-def pile_supply_low(site: LifeSite) -> LifeDraft:
-    return _level(site, _SUPPLY, 90, 1, MustTell("under_voltage", lasts_s=30))
-
-
-def pile_port_power(site: LifeSite) -> LifeDraft:
-    """2.6 kW at one port, where 2 kW are the most (AP3000)."""
-    watts = Effect((_PORT_W,), 2_600, site.held, 10)
-    amperes = Effect((_PORT_A,), 2_600 / _V, site.held, 0.05)
-    return LifeDraft((watts, amperes), (MustTell("port_power", lasts_s=_MINUTES),), component=_PORT_W)
-
-
 LINE_RECIPES: Final[tuple[LifeRecipe, ...]] = (
     residual_warning, residual_alarm, residual_intermittent, residual_rise, residual_creep, near_residual,
     near_morning_rise, near_spike, temperature_warning, temperature_alarm, temperature_rise, near_hot, near_power_on,
@@ -352,18 +268,12 @@ LINE_RECIPES: Final[tuple[LifeRecipe, ...]] = (
     near_unbalance, overload_warning, overload_alarm, over_current, near_overload, current_unbalance,
     malignant_load, smoke, insulation_warning, insulation_alarm, static_warning, static_alarm, probe_open, probe_short,
     implausible, transformer_open, stuck,
-    _says("smoke_alarm", MustTell("smoke")),
-    _says("residual_current_alarm", MustTell("residual_current")),
-    _says("temperature_alarm", MustTell("temperature")),
-    _says("arc_alarm", MustTell("arc_fault")),
-    _says("GroundFailure", MustTell("residual_current")),
-    _says("trip", MustTell("device_alarm")),
-    _says("door_open", MustTell("door_open", is_status=True)),
-    _silent(2, "offline"), _silent(8, "overdue_offline"), flapping,
-)  # fmt: skip
-PILE_RECIPES: Final[tuple[LifeRecipe, ...]] = (
-    pile_residual_alarm, pile_residual_rise, near_pile_residual, pile_temperature_warning, pile_temperature_alarm,
-    pile_temperature_rise, pile_supply_high, pile_supply_low, pile_port_power,
-    _says("GroundFailure", MustTell("residual_current")),
-    _silent(2, "offline"), _silent(8, "overdue_offline"), flapping,
+    says("smoke_alarm", MustTell("smoke")),
+    says("residual_current_alarm", MustTell("residual_current")),
+    says("temperature_alarm", MustTell("temperature")),
+    says("arc_alarm", MustTell("arc_fault")),
+    says("GroundFailure", MustTell("residual_current")),
+    says("trip", MustTell("device_alarm")),
+    says("door_open", MustTell("door_open", is_status=True)),
+    silent(2, "offline"), silent(8, "overdue_offline"), flapping,
 )  # fmt: skip

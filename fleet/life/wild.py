@@ -22,6 +22,13 @@ RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "insulation_mohm": (0, 2),
     "static_v": (-80_000, 80_000),
     "unbalance_pct": (0, 100),
+    # Of codes only such as nobody knows: a code is no measure, and one that is known is a device's own word.
+    "port_state": (17, 255),
+    "stop_reason": (29, 255),
+    "port_voltage_v": (0, 500),
+    "port_temperature_c": (-40, 200),
+    "charge_s": (0, 36_000),
+    "charge_wh": (0, 5_000),
 }
 """Any value between, as likely as any other [ours]: most of them lie over the limits."""
 # Streams of noise of a report beside those of its columns.
@@ -35,6 +42,8 @@ def make_wild(layout: ReportLayout, values: np.ndarray, key: np.ndarray, share: 
     if len(rows):
         low, high = _ranges(layout)
         column = np.minimum((drawn[rows] / share).astype(np.int64), layout.columns - 1)
+        # What is not measured has no samples.
+        rows, column = (one[~np.isnan(values[rows, column])] for one in (rows, column))
         wild = low[column] + (high[column] - low[column]) * noise.uniform(key[rows], _HOW)
         values[rows, column] = np.round(wild, 1)
 

@@ -16,6 +16,7 @@ import numpy as np
 from schemas import topics
 from schemas.absences import Absences
 from schemas.actions import AlarmAction, SeenEvent
+from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.quantities import BY_NAME, DEVICE_KINDS, QUANTITIES
@@ -38,6 +39,7 @@ TABLES: Final[Mapping[str, str]] = {
     topics.REJECTS.name: "rejects",
     topics.CONTROL_OUTCOMES.name: "control_records",
     topics.DEVICE_REQUESTS.name: "device_requests",
+    topics.CHARGING_SESSIONS.name: "charging_sessions",
     topics.REGISTRY.name: "registry_history",
     topics.ALARM_ACTIONS.name: "alarm_actions",
 }
@@ -122,6 +124,13 @@ def requests_block(records: Records, topic_id: UUID) -> Block:
     events, numbers, malformed = _read(records, lambda n: DeviceRequest.from_json(records.values[n]))
     columns = columns_of(DeviceRequest, events)
     return _one_a_record("device_requests", records, topic_id, columns, numbers, malformed)
+
+
+def sessions_block(records: Records, topic_id: UUID) -> Block:
+    """One row a record: the event's own fields, but for the version."""
+    events, numbers, malformed = _read(records, lambda n: ChargingSession.from_json(records.values[n]))
+    columns = columns_of(ChargingSession, events)
+    return _one_a_record("charging_sessions", records, topic_id, columns, numbers, malformed)
 
 
 def registry_block(records: Records, topic_id: UUID) -> Block:
@@ -228,6 +237,7 @@ BLOCKS: Final[Mapping[str, Callable[[Records, UUID], Block]]] = {
     topics.REJECTS.name: rejects_block,
     topics.CONTROL_OUTCOMES.name: control_block,
     topics.DEVICE_REQUESTS.name: requests_block,
+    topics.CHARGING_SESSIONS.name: sessions_block,
     topics.REGISTRY.name: registry_block,
     topics.ALARM_ACTIONS.name: actions_block,
 }

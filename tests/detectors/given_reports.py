@@ -114,6 +114,7 @@ def told(
             all_told.rejects += [(reject.offset, reject.index, reject.fault.reason) for reject in piece.rejects]
             all_told.alarms += timeless(result.alarms)
             all_told.aggregates += result.aggregates
+            all_told.sessions += result.sessions
             all_told.statuses += result.statuses
             all_told.outcomes += result.outcomes
             all_told.requests += result.requests
@@ -163,7 +164,14 @@ QUANTITY_VALUES: dict[str, list[Any]] = {
     "insulation_mohm": [200, 1.2, 1.1, 1, 0.6, 0.5, 0.3, 0.1, 0],
     "static_v": [0, 9_000, -9_999, 10_000, -30_000, 45_000, 80_000],
     "unbalance_pct": [200.0, 3.3, 12, 15, 30, 50],
+    "port_state": [*[0, 1, 1, 1, 2, 3, 5] * 2, 6, 9, 12, 13, 14, 16, 200, 1.5, None],
+    "stop_reason": [1, 5, 13, 2, 7, 6, 10, 16, 24, 26, 77, None, None],
+    "port_voltage_v": [0, 39.9, 50, 226, None],
+    "port_temperature_c": [-200.0, 25, 69, 71, 80, 95],
+    "charge_s": [0, 1, 5, 40, 300, 3_600, 40_000, None],
+    "charge_wh": [0, 0.1, 12, 350, None],
 }
+PORT_WATTS: list[Any] = [0, 4, 29, 31, 55, 180, 180, 181, 190, 240, 300, 2_100, -5, None]
 STEPS_MS = [
     0,
     1,
@@ -228,8 +236,23 @@ class _Senders:
             return {"residual_current_ma": [rng.choice([450.0, 61.0, 61.0, 250.0])]}
         if self.one_in(5):
             return {name: self.values(name, 3) for name in ("voltage_v", "current_a", "power_w")}
+        if self.one_in(4):
+            return self.ports()
         names = rng.sample(sorted(QUANTITY_VALUES), rng.randrange(4))
         return {name: self.values(name, rng.randrange(4)) for name in names}
+
+    def ports(self) -> dict[str, Any]:
+        """What a pile says of its ports: states and power together or apart, and now and then a settlement."""
+        count = self.rng.choice([1, 1, 2])
+        found: dict[str, Any] = {}
+        if not self.one_in(4):
+            found["port_state"] = self.values("port_state", count)
+        if not self.one_in(4):
+            found["power_w"] = [self.rng.choice(PORT_WATTS) for _ in range(count)]
+        for name, often in (("stop_reason", 3), ("charge_s", 3), ("charge_wh", 3), ("port_voltage_v", 4)):
+            if self.one_in(often):
+                found[name] = self.values(name, count)
+        return found
 
     def values(self, name: str, count: int) -> list[Any]:
         """So many components."""

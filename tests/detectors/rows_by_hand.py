@@ -11,13 +11,13 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from detectors.checkpoints.layout import OWN, Layout, beginning_of, parsed
+from detectors.checkpoints.layout import CHARGING, OWN, Layout, beginning_of, parsed
 from detectors.device_status import DeviceFaults
 from detectors.kinds import DETECTORS
 from detectors.latch import LATCH
 from detectors.late import LATE
 from detectors.own_words import as_notes
-from detectors.state import COLUMN, PartitionState
+from detectors.state import COLUMN, PORTS, PartitionState
 from schemas.quantities import DEVICE_KINDS, QUANTITIES
 
 Entry = dict[str, Any]
@@ -42,6 +42,8 @@ def device(state: PartitionState, row: int) -> Entry:
         for component, slot in enumerate(slots):
             if at := int(state.channels[code]["late"][slot]):
                 found["late"][name, component] = _entry(state.late[code], at, LATE.names)
+        if code == PORTS:
+            keeps[CHARGING] = [_entry(state.ports, slot) for slot in slots]
         for number, detector in enumerate(DETECTORS):
             if detector.quantity != name:
                 continue

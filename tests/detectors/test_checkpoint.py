@@ -77,6 +77,7 @@ def after(found: Told, offset: int) -> Told:
         [event for event in found.statuses if event.source_offset > offset],
         [one for one in found.rejects if one[0] > offset],
         requests=[event for event in found.requests if event.source_offset > offset],
+        sessions=[event for event in found.sessions if event.source_offset > offset],
     )
 
 
@@ -163,6 +164,7 @@ def together(one: Told, other: Told) -> Told:
         one.statuses + other.statuses,
         sorted(one.rejects + other.rejects),
         requests=one.requests + other.requests,
+        sessions=one.sessions + other.sessions,
     )
 
 

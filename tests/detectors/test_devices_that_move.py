@@ -52,9 +52,10 @@ def test_what_moves_goes_on_as_the_twin_goes_on(limits: LimitTable, before: list
     for offset, ts, value in passing:
         slow_there.feed(offset, ts, value, KEY, headers_of(value))
     found, wanted = told([passing], there, limits), slow_there.told
-    assert (found.alarms, found.aggregates, found.statuses) == (
+    assert (found.alarms, found.aggregates, found.sessions, found.statuses) == (
         timeless(wanted.alarms),
         wanted.aggregates,
+        wanted.sessions,
         wanted.statuses,
     )
 

@@ -53,6 +53,11 @@ confirm_warning_s = 2
 confirm_alarm_s = 2
 [default.over_voltage]
 confirm_warning_s = 0
+[default.no_fall]
+confirm_warning_s = 1
+[default.rising_plateau]
+warning = 10
+recovery_margin = 1
 [device.OWN-3.temperature]
 warning = 50
 alarm = 55
@@ -132,6 +137,7 @@ def test_feeding_offsets_again_says_nothing_and_changes_nothing(
     before = contents(state)
     again = run(records[-back:], state, limits)
     assert (again.alarms, again.requests, again.aggregates, again.statuses, again.refused) == ([], [], [], [], {})
+    assert again.sessions == []
     assert again.skipped == again.readable
     assert contents(state) == before
 
@@ -142,7 +148,7 @@ def test_places_rise_strictly_within_each_kind_of_event(
     limits: LimitTable, records: list[Record], cuts: list[int], slices: list[int]
 ) -> None:
     found = told(cut(records, cuts), PartitionState(), limits, slices)
-    for events in (found.alarms, found.requests, found.aggregates, found.statuses):
+    for events in (found.alarms, found.requests, found.aggregates, found.sessions, found.statuses):
         positions = [(event.source_offset, event.source_ordinal) for event in events]
         assert positions == sorted(set(positions))
 

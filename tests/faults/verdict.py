@@ -25,6 +25,7 @@ from detectors.device_status import MISPLACED
 from detectors.limits import LimitTable, load_limits
 from detectors.twin.devices import Device as Twin
 from detectors.twin.oracle import ControlSettings, Oracle, Told, timeless
+from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus, Outcome
 from schemas.positions import Event, Position, Repeats
@@ -35,6 +36,7 @@ from schemas.topics import (
     AGGREGATES,
     ALARM_ACTIONS,
     ALARMS,
+    CHARGING_SESSIONS,
     CONTROL_OUTCOMES,
     DEVICE_REQUESTS,
     DEVICE_STATUS,
@@ -59,7 +61,7 @@ SHOWN: Final = 5
 """Of a long difference."""
 
 
-AlikeEvent = Alarm | Aggregate | DeviceRequest
+AlikeEvent = Alarm | Aggregate | ChargingSession | DeviceRequest
 
 
 @dataclass(slots=True)
@@ -282,6 +284,8 @@ def _judge_alarms(verdict: Verdict, topics: Topics, told: Sequence[Told], client
         verdict.alike(timeless(without_repeats(alarms)), timeless(of_partition.alarms), f"alarms of partition {number}")
         asked = [DeviceRequest.from_json(record.value) for record in topics[DEVICE_REQUESTS.name][number]]
         verdict.alike(without_repeats(asked), of_partition.requests, f"requests of partition {number}")
+        charges = [ChargingSession.from_json(record.value) for record in topics[CHARGING_SESSIONS.name][number]]
+        verdict.alike(without_repeats(charges), of_partition.sessions, f"charges of partition {number}")
         minutes = [Aggregate.from_json(record.value) for record in topics[AGGREGATES.name][number]]
         verdict.alike(without_repeats(minutes), of_partition.aggregates, f"minutes of partition {number}")
         wanted += [
@@ -432,6 +436,8 @@ def _event_of(topic: str, record: ConsumerRecord) -> tuple[Event, int]:
         return ControlOutcome.from_json(record.value), 1
     if topic == DEVICE_REQUESTS.name:
         return DeviceRequest.from_json(record.value), 1
+    if topic == CHARGING_SESSIONS.name:
+        return ChargingSession.from_json(record.value), 1
     return DeviceStatus.from_json(record.value), 1
 
 

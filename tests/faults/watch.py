@@ -21,6 +21,7 @@ from schemas.topics import (
     AGGREGATES,
     ALARM_ACTIONS,
     ALARMS,
+    CHARGING_SESSIONS,
     CHECKPOINTS,
     CONTROL_OUTCOMES,
     DEVICE_REQUESTS,
@@ -49,6 +50,7 @@ TABLES: Final = {
     REJECTS.name: "rejects",
     CONTROL_OUTCOMES.name: "control_records",
     DEVICE_REQUESTS.name: "device_requests",
+    CHARGING_SESSIONS.name: "charging_sessions",
     REGISTRY.name: "registry_history",
     ALARM_ACTIONS.name: "alarm_actions",
 }

@@ -34,6 +34,7 @@ from detectors.state import PartitionState
 from schemas import report_rules, reports
 from schemas.actions import MUTED_MOST_MS, ActionKind, AlarmAction, AlarmVerdict
 from schemas.alarm_kinds import AlarmKind
+from schemas.charging_sessions import ChargingSession
 from schemas.commands import Command, CommandKind
 from schemas.control import (
     BAD_CONTROL,
@@ -88,6 +89,7 @@ EVENTS: Final[dict[str, Any]] = {
     "deviceStatus": DeviceStatus,
     "controlOutcome": ControlOutcome,
     "deviceRequest": DeviceRequest,
+    "chargingSession": ChargingSession,
 }
 NOW: Final = 1_790_000_100_000
 NAMES: Final = [quantity.name for quantity in QUANTITIES]

@@ -74,11 +74,15 @@ def test_a_sentinel_is_one_of_its_own_quantity_only() -> None:
     }
     assert {name: found for name, found in sentinels.items() if found} == {
         "temperature_c": [-127.0, 327.67, 850, 1372, 3276.7, 6551.5, 6553.5],
+        "port_temperature_c": [-127.0, 327.67, 850, 1372, 3276.7, 6551.5, 6553.5],
         "residual_current_ma": [3276.7, 6553.5, 32767, 65535],
     }
     not_fitted = {(of, special[at]) for of, at, why in marks(one) if why == "not_fitted"}
-    assert not_fitted == {("temperature_c", -200.0), ("unbalance_pct", 200.0)}
-    assert [(of, special[at]) for of, at, why in marks(one) if why == "power_on"] == [("temperature_c", 85)]
+    assert not_fitted == {("temperature_c", -200.0), ("port_temperature_c", -200.0), ("unbalance_pct", 200.0)}
+    assert [(of, special[at]) for of, at, why in marks(one) if why == "power_on"] == [
+        ("temperature_c", 85),
+        ("port_temperature_c", 85),
+    ]
     assert values(one, "static_v") == special
 
 

@@ -11,6 +11,7 @@ import orjson
 
 from schemas import topics
 from schemas.actions import ActionKind, AlarmAction
+from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.records import Records
@@ -166,6 +167,29 @@ def request(**fields: Any) -> DeviceRequest:
     return DeviceRequest(**(values | fields))
 
 
+def session(**fields: Any) -> ChargingSession:
+    values: dict[str, Any] = {
+        "v": 1,
+        "session_id": "d" * 32,
+        "device_id": "CD-1",
+        "device_kind": "charging_pile",
+        "test": False,
+        "port": 2,
+        "began_ts": NOON - 3_600_000,
+        "ended_ts": NOON - 1_000,
+        "energy_wh": 412.5,
+        "power_w_max": None,
+        "stop_reason": 10,
+        "ended_as": "safety",
+        "settled": True,
+        "amended": False,
+        "ingest_ts": NOON,
+        "source_offset": 40,
+        "source_ordinal": 4,
+    }
+    return ChargingSession(**(values | fields))
+
+
 def reject(**fields: Any) -> RejectEvent:
     values: dict[str, Any] = {
         "reason": "not_json",
@@ -197,6 +221,10 @@ def outcomes(*events: ControlOutcome, **more: Any) -> Records:
 
 def requests(*events: DeviceRequest, **more: Any) -> Records:
     return records(topics.DEVICE_REQUESTS.name, [event.to_json() for event in events], **more)
+
+
+def sessions(*events: ChargingSession, **more: Any) -> Records:
+    return records(topics.CHARGING_SESSIONS.name, [event.to_json() for event in events], **more)
 
 
 def rejects(*events: RejectEvent, original: Sequence[tuple[str, bytes | None]] = (), **more: Any) -> Records:

@@ -13,6 +13,7 @@ import pytest
 from schemas import topics
 from schemas.absences import absences
 from schemas.actions import AlarmVerdict, SeenEvent
+from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.quantities import QUANTITIES
@@ -42,6 +43,8 @@ from tests.sinks.samples import (
     report,
     request,
     requests,
+    session,
+    sessions,
     status,
     statuses,
     telemetry,
@@ -56,6 +59,7 @@ SAMPLES: dict[str, Records] = {
     topics.REJECTS.name: rejects(reject()),
     topics.CONTROL_OUTCOMES.name: outcomes(outcome()),
     topics.DEVICE_REQUESTS.name: requests(request()),
+    topics.CHARGING_SESSIONS.name: sessions(session()),
     topics.REGISTRY.name: entries((entry(), 7)),
     topics.ALARM_ACTIONS.name: actions((action("comment", why="已到现场"), 8)),
 }
@@ -107,6 +111,8 @@ def test_a_report_arrives_with_every_column(sink: ClickHouseSink, query: Ask) ->
         "residual_current_ma": [61.25, None], "temperature_c": [30.5, None, None, 85.0, None], "current_a": [],
         "voltage_v": [], "power_w": [0.0], "arc_half_cycles": [], "smoke": [], "insulation_mohm": [],
         "static_v": [-5000.5], "unbalance_pct": [None],
+        "port_state": [], "stop_reason": [], "port_voltage_v": [], "port_temperature_c": [],
+        "charge_s": [], "charge_wh": [],
         "absent.quantity": ["residual_current_ma", "temperature_c", "temperature_c", "temperature_c"],
         "absent.component": [1, 2, 3, 4],
         "absent.reason": ["impossible", "sentinel", "power_on", "not_a_number"],
@@ -280,12 +286,17 @@ MALFORMED: dict[str, list[bytes | None]] = {
         b"{}", request(component=256).to_json(), request(component=True).to_json(), request(expires_ts=2**62).to_json(),
         request(quantity=None).to_json(), request(source_ordinal=-1).to_json(), request(test=0).to_json(),
     ],
+    topics.CHARGING_SESSIONS.name: [
+        b"{}", session(port=256).to_json(), session(began_ts=-1).to_json(), session(energy_wh="x").to_json(),
+        session(stop_reason=None).to_json(), session(settled=1).to_json(),
+    ],
 }  # fmt: skip
-GOOD: dict[str, Alarm | Aggregate | DeviceStatus | DeviceRequest] = {
+GOOD: dict[str, Alarm | Aggregate | DeviceStatus | DeviceRequest | ChargingSession] = {
     topics.ALARMS.name: alarm(),
     topics.AGGREGATES.name: aggregate(),
     topics.DEVICE_STATUS.name: status(),
     topics.DEVICE_REQUESTS.name: request(),
+    topics.CHARGING_SESSIONS.name: session(),
 }
 
 
@@ -400,6 +411,15 @@ def test_what_a_device_is_asked_for_is_a_row_of_its_own_words(sink: ClickHouseSi
     (row,) = rows(query, "device_requests")
     fields = {name: getattr(told, name) for name in told.__struct_fields__ if name != "v"}
     times = {"ingest_ts": at(NOON), "expires_ts": at(NOON + 120_000)}
+    assert {name: row[name] for name in fields} == fields | times
+
+
+def test_a_charge_is_a_row_of_its_own_words(sink: ClickHouseSink, query: Ask) -> None:
+    told = session(generation=3, source_topic_id=str(TOPIC_ID))
+    sink.write(BLOCKS[topics.CHARGING_SESSIONS.name](sessions(told), TOPIC_ID))
+    (row,) = rows(query, "charging_sessions")
+    fields = {name: getattr(told, name) for name in told.__struct_fields__ if name != "v"}
+    times = {"ingest_ts": at(NOON), "began_ts": at(NOON - 3_600_000), "ended_ts": at(NOON - 1_000)}
     assert {name: row[name] for name in fields} == fields | times
 
 

@@ -18,6 +18,8 @@ from tests.sinks.samples import (
     reject,
     rejects,
     report,
+    session,
+    sessions,
     status,
     statuses,
     telemetry,
@@ -283,3 +285,34 @@ def test_rejects_by_reason_counts_by_the_day_in_shanghai_and_gateway(sink: Click
         (date(2026, 9, 21), "null_key", "unknown", 1, "不是 JSON"),
         (date(2026, 9, 22), "not_json", "unknown", 1, "不是 JSON"),
     ]
+
+
+def test_charges_are_what_was_told_last_of_each(sink: ClickHouseSink, query: Ask) -> None:
+    told = [
+        session(session_id="1" * 32, settled=False, stop_reason=0, ended_as="unknown"),
+        session(session_id="2" * 32, port=0, energy_wh=100.0, stop_reason=1, ended_as="ordinary", source_offset=41),
+        session(session_id="1" * 32, amended=True, ingest_ts=NOON + HOUR, source_offset=42),
+    ]
+    sink.write(BLOCKS[topics.CHARGING_SESSIONS.name](sessions(*told), TOPIC_ID))
+    found = query("SELECT session_id, port, ended_as, settled, lasted_s FROM charges ORDER BY session_id")
+    assert found == [("1" * 32, 2, "safety", True, 3_599), ("2" * 32, 0, "ordinary", True, 3_599)]
+
+
+def test_charging_daily_counts_by_the_day_in_shanghai_station_and_port(sink: ClickHouseSink, query: Ask) -> None:
+    late = MIDNIGHT + HOUR
+    told = [
+        session(session_id="1" * 32),
+        session(session_id="2" * 32, energy_wh=100.0, stop_reason=1, ended_as="ordinary", source_offset=41),
+        session(session_id="3" * 32, began_ts=late, ended_ts=late + HOUR, settled=False, source_offset=42),
+        session(session_id="4" * 32, port=5, ended_as="abnormal", energy_wh=None, source_offset=43),
+    ]
+    sink.write(BLOCKS[topics.CHARGING_SESSIONS.name](sessions(*told), TOPIC_ID))
+    told_of = entry(device_id="CD-1", unit_id="U-7", kind="charging_pile")
+    sink.write(BLOCKS[topics.REGISTRY.name](entries((told_of, 1)), TOPIC_ID))
+    columns = "unit_id, port, sessions, energy_kwh, abnormal_cut_offs, safety_cut_offs, not_settled"
+    found = query(f"SELECT day, {columns} FROM charging_daily ORDER BY day, port")  # noqa: S608
+    day = found[0][0]
+    assert [(one - day).days for one, *_ in found] == [0, 0, 1]
+    assert [row[1:] for row in found] == [
+        ("U-7", 2, 2, 0.5125, 1, 1, 0), ("U-7", 5, 1, None, 1, 0, 0), ("U-7", 2, 1, 0.4125, 1, 1, 1),
+    ]  # fmt: skip

@@ -18,6 +18,7 @@ OURS: Final[dict[str, Event]] = {
     topics.DEVICE_STATUS.name: samples.status(),
     topics.CONTROL_OUTCOMES.name: samples.outcome(),
     topics.DEVICE_REQUESTS.name: samples.request(),
+    topics.CHARGING_SESSIONS.name: samples.session(device_id="LY-1"),
 }
 REJECT: Final = samples.reject()
 

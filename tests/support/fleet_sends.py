@@ -14,6 +14,7 @@ from aiokafka import ConsumerRecord
 from detectors.limits import LimitTable
 from detectors.twin.oracle import Oracle, Told, bare
 from fleet import Fleet, FleetConfig
+from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
 from schemas.positions import Repeats
@@ -23,7 +24,7 @@ from tests.support.kafka_outside import ProducerRecord
 from tests.support.platform import PARTITIONS
 
 RISE_WINDOW_S = 30
-Positioned = TypeVar("Positioned", Alarm, Aggregate, DeviceStatus, ControlOutcome, DeviceRequest)
+Positioned = TypeVar("Positioned", Alarm, Aggregate, DeviceStatus, ControlOutcome, DeviceRequest, ChargingSession)
 
 
 def quick_limits(folder: Path) -> Path:
