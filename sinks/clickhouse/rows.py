@@ -18,6 +18,7 @@ from schemas.absences import Absences
 from schemas.actions import AlarmAction, SeenEvent
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
+from schemas.notices import Notice
 from schemas.quantities import BY_NAME, DEVICE_KINDS, QUANTITIES
 from schemas.records import Records
 from schemas.registry import LIMITS_KEY, ChangeNumber, DeviceEntry, LimitsEntry
@@ -40,6 +41,7 @@ TABLES: Final[Mapping[str, str]] = {
     topics.DEVICE_REQUESTS.name: "device_requests",
     topics.REGISTRY.name: "registry_history",
     topics.ALARM_ACTIONS.name: "alarm_actions",
+    topics.NOTICES.name: "notice_records",
 }
 """The table each topic's records go to."""
 KEPT_FOR_EVER: Final = frozenset({"control_records", "registry_history"})
@@ -122,6 +124,13 @@ def requests_block(records: Records, topic_id: UUID) -> Block:
     events, numbers, malformed = _read(records, lambda n: DeviceRequest.from_json(records.values[n]))
     columns = columns_of(DeviceRequest, events)
     return _one_a_record("device_requests", records, topic_id, columns, numbers, malformed)
+
+
+def notices_block(records: Records, topic_id: UUID) -> Block:
+    """One row a record: the notice's own fields, but for the version, and when it was published."""
+    notices, numbers, malformed = _read(records, lambda n: Notice.from_json(records.values[n]))
+    columns = columns_of(Notice, notices) | {"ingest_ts": records.timestamps[numbers]}
+    return _one_a_record("notice_records", records, topic_id, columns, numbers, malformed)
 
 
 def registry_block(records: Records, topic_id: UUID) -> Block:
@@ -230,6 +239,7 @@ BLOCKS: Final[Mapping[str, Callable[[Records, UUID], Block]]] = {
     topics.DEVICE_REQUESTS.name: requests_block,
     topics.REGISTRY.name: registry_block,
     topics.ALARM_ACTIONS.name: actions_block,
+    topics.NOTICES.name: notices_block,
 }
 
 

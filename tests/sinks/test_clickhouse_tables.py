@@ -15,6 +15,7 @@ from schemas.absences import absences
 from schemas.actions import AlarmVerdict, SeenEvent
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.notices import Notice
 from schemas.quantities import QUANTITIES
 from schemas.records import Records
 from schemas.registry import LIMITS_KEY, ChangeNumber, LimitsEntry
@@ -34,6 +35,8 @@ from tests.sinks.samples import (
     alarms,
     entries,
     entry,
+    notice,
+    notices,
     outcome,
     outcomes,
     records,
@@ -58,6 +61,7 @@ SAMPLES: dict[str, Records] = {
     topics.DEVICE_REQUESTS.name: requests(request()),
     topics.REGISTRY.name: entries((entry(), 7)),
     topics.ALARM_ACTIONS.name: actions((action("comment", why="已到现场"), 8)),
+    topics.NOTICES.name: notices(notice()),
 }
 
 
@@ -280,12 +284,17 @@ MALFORMED: dict[str, list[bytes | None]] = {
         b"{}", request(component=256).to_json(), request(component=True).to_json(), request(expires_ts=2**62).to_json(),
         request(quantity=None).to_json(), request(source_ordinal=-1).to_json(), request(test=0).to_json(),
     ],
+    topics.NOTICES.name: [
+        b"{}", notice(notice_id="x").to_json(), notice(excess=None).to_json(), notice(rule="").to_json(),
+        notice(evidence={"value_ma": "high"}).to_json(), notice(evidence={str(n): 1.0 for n in range(17)}).to_json(),
+    ],
 }  # fmt: skip
-GOOD: dict[str, Alarm | Aggregate | DeviceStatus | DeviceRequest] = {
+GOOD: dict[str, Alarm | Aggregate | DeviceStatus | DeviceRequest | Notice] = {
     topics.ALARMS.name: alarm(),
     topics.AGGREGATES.name: aggregate(),
     topics.DEVICE_STATUS.name: status(),
     topics.DEVICE_REQUESTS.name: request(),
+    topics.NOTICES.name: notice(),
 }
 
 
@@ -403,6 +412,18 @@ def test_what_a_device_is_asked_for_is_a_row_of_its_own_words(sink: ClickHouseSi
     assert {name: row[name] for name in fields} == fields | times
 
 
+def test_a_notice_arrives_with_every_column_and_is_shown_once(sink: ClickHouseSink, query: Ask) -> None:
+    told = notice()
+    sink.write(BLOCKS[topics.NOTICES.name](notices(told, notice(component=1), told), TOPIC_ID))
+    row, _, again = rows(query, "notice_records")
+    fields = {name: getattr(told, name) for name in told.__struct_fields__ if name != "v"}
+    assert {name: row[name] for name in fields} == fields | {"hour_ts": at(told.hour_ts)}
+    assert (row["ingest_ts"], again["notice_id"]) == (at(NOON), told.notice_id)
+    shown = query("SELECT component, excess, evidence, unit_name, told_ts FROM notices ORDER BY component")
+    held = (61.25, told.evidence, "永安市第一中学", at(NOON))
+    assert shown == [(0, *held), (1, *held)]
+
+
 def test_source_position_is_the_highest_place_not_the_highest_of_each_number(sink: ClickHouseSink) -> None:
     assert sink.stored_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {}
     events = alarms(alarm(source_offset=7, source_ordinal=9), alarm(source_offset=8, source_ordinal=2))
@@ -426,7 +447,7 @@ def test_position_reads_the_projection_and_not_the_table(topic: str, sink: Click
             "AND partition IN (3, 4) GROUP BY topic, topic_id, partition",
             {"id": str(TOPIC_ID)},
         )
-        is_newer = topic in (topics.REGISTRY.name, topics.ALARM_ACTIONS.name)
+        is_newer = topic in (topics.REGISTRY.name, topics.ALARM_ACTIONS.name, topics.NOTICES.name)
         projection = "places" if is_newer or "generation" in one else "positions"
         assert any(projection in line for (line,) in plan)
 
