@@ -24,7 +24,7 @@ from cli.hourly.storage import insert
 from early_warning.calendar import DAY_HOURS, SHANGHAI_HOURS, day_of
 from sinks.clickhouse.service import Service
 
-Tell = Callable[[str, int], object]
+Heard = Callable[[str, int], object]
 """Hears what is being made, and of which hour or day."""
 
 LATE_MOST: Final = 10_000
@@ -114,12 +114,12 @@ class NewlyMade(NamedTuple):
     days: int
 
 
-def make_aggregates(service: Service, closed: int, now_ms: int, tell: Tell) -> NewlyMade | None:
+def make_aggregates(service: Service, closed: int, now_ms: int, tell: Heard) -> NewlyMade | None:
     """Make what has closed before the hour `closed`, and what late minutes change; None where nothing is there to make.
     `tell` hears each hour and day."""
     before = noted(service, "hour")
     sources = _sources(service, before)
-    if not sources:
+    if not (sources or before):
         return None
     made = max(now_ms, before.made + 1 if before else 0)
     until = before.until if before else _oldest(service)
@@ -136,12 +136,12 @@ def make_aggregates(service: Service, closed: int, now_ms: int, tell: Tell) -> N
     return NewlyMade(made, first, len(hours), _make_days(service, first, max(until, closed), made, tell))
 
 
-def _make_days(service: Service, first: int, closed: int, made: int, tell: Tell) -> int:
+def _make_days(service: Service, first: int, closed: int, made: int, tell: Heard) -> int:
     """Make the days that have closed before an hour, and those before of which hours were made since."""
     before = noted(service, "day") or MadeUpTo(0, _begin_of(day_of(first)), {})
     found = service.query(
         _LATE_DAYS,
-        {"first": _first_since(service, before.made) * HOUR_S, "until": before.until * HOUR_S, "made": before.made},
+        {"first": first_since(service, before.made) * HOUR_S, "until": before.until * HOUR_S, "made": before.made},
     )
     late = [(_begin_of(day_of(int(at) // HOUR_S)), devices) for at, devices in found]
     days = [*_made_late(service, _DAYS, late, made, lambda at: tell("day", at))]
@@ -164,7 +164,7 @@ def noted(service: Service, period: str) -> MadeUpTo | None:
     return None
 
 
-def _first_since(service: Service, made: int) -> int:
+def first_since(service: Service, made: int) -> int:
     """The oldest hour that was made after a making."""
     asked = "SELECT toUnixTimestamp(min(first_ts)) FROM aggregates_made WHERE period = 'hour' AND made > %(made)s"
     return int(service.query(asked, {"made": made})[0][0]) // HOUR_S

@@ -15,7 +15,7 @@ from early_warning.calendar import day_of
 from sinks.clickhouse.service import Service
 from tests.cli.hourly.given import FIRST, StoredMinute, store
 
-Key = tuple[str, int, str, int, bool]
+PeriodKey = tuple[str, int, str, int, bool]
 
 
 def nobody(_: str, __: int) -> None:
@@ -26,9 +26,9 @@ def make(service: Service, closed: int) -> NewlyMade | None:
     return make_aggregates(service, closed, now_ms=closed * 3_600_000, tell=nobody)
 
 
-def folded(minutes: Sequence[StoredMinute], period: Callable[[float], int]) -> dict[Key, tuple[Any, ...]]:
+def folded(minutes: Sequence[StoredMinute], period: Callable[[float], int]) -> dict[PeriodKey, tuple[Any, ...]]:
     """The slow twin: by key and period the hours with a value, how many values, the least, the greatest, the mean."""
-    held = defaultdict[Key, list[StoredMinute]](list)
+    held = defaultdict[PeriodKey, list[StoredMinute]](list)
     for one in minutes:
         if one.values:
             held[one.device_id, period(one.hour), one.quantity, one.component, one.test].append(one)
@@ -42,7 +42,7 @@ def folded(minutes: Sequence[StoredMinute], period: Callable[[float], int]) -> d
     }
 
 
-def hours(service: Service) -> dict[Key, tuple[Any, ...]]:
+def hours(service: Service) -> dict[PeriodKey, tuple[Any, ...]]:
     found = service.query(
         "SELECT device_id, intDiv(toUnixTimestamp(hour_ts), 3600), quantity, component, test,"
         " 1, count, min, max, mean FROM hours"
@@ -50,7 +50,7 @@ def hours(service: Service) -> dict[Key, tuple[Any, ...]]:
     return {row[:5]: (*row[5:9], round(row[9], 2)) for row in found}
 
 
-def days(service: Service) -> dict[Key, tuple[Any, ...]]:
+def days(service: Service) -> dict[PeriodKey, tuple[Any, ...]]:
     found = service.query(
         "SELECT device_id, toUInt32(day), quantity, component, test, hours, count, min, max, mean FROM days"
     )
