@@ -7,7 +7,7 @@ but anybody may write to a topic: a record that is not what its topic carries is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, product
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -52,7 +52,7 @@ STATISTICS: Final = ("count", "min", "max", "mean", "last")
 _REGISTERED: Final = (
     *("device_id", "kind", "removed", "state", "name", "model", "unit_id", "unit_name", "organisation_id"),
     *("organisation_name", "area", "place_kind", "address", "nominal_voltage_v", "rated_current_a", "phases"),
-    "interval_s",
+    *("interval_s", "supply_area"),
 )
 _OF_COMPONENT: Final = ("quantity", "number", "id", "name", "role", "circuit", "phase")
 """Fields of an entry and of its components that have columns; all others are in its body."""
@@ -140,6 +140,9 @@ def registry_block(records: Records, topic_id: UUID) -> Block:
     of_entry = columns_of(DeviceEntry, [entry for entry, _ in entries])
     of_change = _changes([change for _, change in entries])
     columns: dict[str, Column] = {name: of_entry[name] for name in _REGISTERED}
+    for which, what in product(("household", "main"), ("due", "installed", "operating")):
+        counts = [getattr(entry.protectors, f"{which}_{what}") for entry, _ in entries]
+        columns[f"{which}_protectors_{what}"] = np.array(counts, dtype=np.float64)
     columns |= {
         f"components.{name}": [[getattr(one, name) for one in entry.components] for entry, _ in entries]
         for name in _OF_COMPONENT

@@ -70,7 +70,7 @@ from schemas.limit_sections import LEVELS, NUMBERS
 from schemas.notices import Notice, notice_id
 from schemas.quantities import DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES, Quantity
 from schemas.records import Records
-from schemas.registry import LIMITS_KEY, ChangeNumber, ComponentEntry, DeviceEntry, LimitsEntry
+from schemas.registry import LIMITS_KEY, ChangeNumber, ComponentEntry, DeviceEntry, LimitsEntry, UnitProtectors
 from schemas.rejects import GATEWAY, MAX_GATEWAY_LENGTH, NOT_JUDGED, RejectEvent
 from schemas.report_rules import Fault, Reason
 from schemas.topics import TOPICS, Topic
@@ -395,7 +395,10 @@ def test_aggregates_are_of_all_quantities() -> None:
 
 
 def test_a_registry_entry_has_the_fields_and_headers_of_the_code() -> None:
-    entries = (("deviceEntry", DeviceEntry), ("componentEntry", ComponentEntry), ("limitsEntry", LimitsEntry))
+    entries = (
+        *(("deviceEntry", DeviceEntry), ("componentEntry", ComponentEntry), ("limitsEntry", LimitsEntry)),
+        ("unitProtectors", UnitProtectors),
+    )
     for name, entry in entries:
         assert list(SHAPES[name]["properties"]) == list(entry.__struct_fields__)
     (example,) = MESSAGES["deviceEntry"]["examples"]

@@ -18,7 +18,7 @@ from schemas.events import Aggregate, Alarm, DeviceStatus
 from schemas.notices import Notice
 from schemas.quantities import QUANTITIES
 from schemas.records import Records
-from schemas.registry import LIMITS_KEY, ChangeNumber, LimitsEntry
+from schemas.registry import LIMITS_KEY, ChangeNumber, LimitsEntry, UnitProtectors
 from schemas.report_rules import AHEAD_MS, EARLIEST_TS, LATEST_TS
 from sinks.blocks import merge
 from sinks.clickhouse.rows import BLOCKS, TABLES, telemetry_block
@@ -327,7 +327,16 @@ def test_the_limits_of_many_devices_are_kept_and_are_no_device(sink: ClickHouseS
 
 
 def test_an_entry_of_the_registry_arrives_with_every_column(sink: ClickHouseSink, query: Ask) -> None:
-    told = entry(removed=True, state="removed", phases=3, interval_s=60, model="M-7")
+    protectors = UnitProtectors(household_due=120, household_installed=118, main_operating=0)
+    told = entry(
+        removed=True,
+        state="removed",
+        phases=3,
+        interval_s=60,
+        model="M-7",
+        supply_area="2号台区",
+        protectors=protectors,
+    )
     sink.write(BLOCKS[topics.REGISTRY.name](entries((told, 7)), TOPIC_ID))
     (row,) = rows(query, "registry_history")
     assert row == {
@@ -335,6 +344,9 @@ def test_an_entry_of_the_registry_arrives_with_every_column(sink: ClickHouseSink
         "model": "M-7", "unit_id": "U-1", "unit_name": "永安市第一中学", "organisation_id": "M-1",
         "organisation_name": "安电维保", "area": "350481001002", "place_kind": "school", "address": "中山路1号",
         "nominal_voltage_v": 0.0, "rated_current_a": 63.0, "phases": 3, "interval_s": 60,
+        "supply_area": "2号台区", "household_protectors_due": 120, "household_protectors_installed": 118,
+        "household_protectors_operating": None, "main_protectors_due": None, "main_protectors_installed": None,
+        "main_protectors_operating": 0,
         "components.quantity": ["temperature_c", "residual_current_ma"], "components.number": [0, 0],
         "components.id": ["C-1", ""], "components.name": ["A相电缆", ""], "components.role": ["cable", ""],
         "components.circuit": [1, 0], "components.phase": ["A", ""], "body": told.to_json().decode(),
