@@ -25,6 +25,7 @@ from common.settings import Settings
 from common.times import duration_ms, local, now_ms
 from early_warning.calendar import HOUR_MS
 from early_warning.parameters import ParametersError, load_parameters
+from early_warning.risk import load_risk
 from schemas.notices import Notice
 from schemas.topics import NOTICES
 
@@ -53,7 +54,7 @@ _COUNTED: Final = {
 @click.option("--json", "as_json", is_flag=True, help="Print each notice as a JSON object on a line, then a summary.")
 def hourly(mode: str, settle: str, is_dry: bool, as_json: bool) -> None:
     """Make hours and days of the stored minutes, judge them by the rules of slow early warning, and publish what they
-    say (提示) on emberline.notices.
+    say (提示) on emberline.notices. Then rate the risk of components, units and areas.
 
     Run it once an hour. A run that was missed or broke off is made up for by the next. One run at a time: a second one
     ends with status 1.
@@ -61,13 +62,13 @@ def hourly(mode: str, settle: str, is_dry: bool, as_json: bool) -> None:
     settings = read_settings()
     settle_ms = duration_ms(settle, "--settle")
     try:
-        parameters = load_parameters(settings.early_warning_path)
+        parameters, risk = load_parameters(settings.early_warning_path), load_risk(settings.risk_path)
     except ParametersError as error:
         raise OperatorError(str(error)) from error
     if not is_dry:
         settings = with_kafka(_as_it_is, settings)
 
-    job = HourlyJob(settings, parameters, settle_ms, is_dry, told=partial(_tell, as_json=as_json))
+    job = HourlyJob(settings, parameters, risk, settle_ms, is_dry, told=partial(_tell, as_json=as_json))
     with alone(settings):
         _run(job, now_ms(), as_json)
         if mode == "every":

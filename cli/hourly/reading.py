@@ -88,7 +88,7 @@ def orders(service: Service) -> list[RelearnOrder]:
 def entries(service: Service, devices: Collection[str]) -> dict[str, DeviceEntry]:
     """What is registered of some devices; what this release cannot read is as if it were not there."""
     found = {}
-    for device, body, removed in _asked(service, _ENTRIES, {"devices": tuple(devices)}):
+    for device, body, removed in asked(service, _ENTRIES, {"devices": tuple(devices)}):
         if not removed:
             with suppress(ValueError):
                 found[device] = DeviceEntry.from_json(body.encode())
@@ -99,13 +99,14 @@ def hours_of(service: Service, devices: Collection[str], first: int, made: int) 
     """The hours from `first` on that were made after `made`, oldest first, of the quantities that are judged. An hour
     without a row is left out."""
     params = {"devices": tuple(devices), "quantities": JUDGED, "made": made, "first": first * 3_600}
-    for begin, end in _asked(service, _SPAN, params):
+    for begin, end in asked(service, _SPAN, params):
         for hour in range(begin, end + 1, HOURS_AT_ONCE):
             within = {"first": hour * 3_600, "until": min(hour + HOURS_AT_ONCE, end + 1) * 3_600}
-            yield from _by_hour(_asked(service, _HOURS, params | within, columnar=True))
+            yield from _by_hour(asked(service, _HOURS, params | within, columnar=True))
 
 
-def _asked(service: Service, sql: str, params: Mapping[str, Any], columnar: bool = False) -> list[tuple[Any, ...]]:
+def asked(service: Service, sql: str, params: Mapping[str, Any], columnar: bool = False) -> list[tuple[Any, ...]]:
+    """The rows of a query that names the devices of a slice."""
     rows: list[tuple[Any, ...]] = service.call(
         lambda client: client.execute(sql, params, columnar=columnar, settings=LONG)
     )

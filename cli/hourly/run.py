@@ -18,6 +18,7 @@ from typing import Any, Final
 from cli.hourly.aggregates import Heard, first_since, make_aggregates
 from cli.hourly.learned import KeptSlices, LearnedSlice
 from cli.hourly.publishing import publish
+from cli.hourly.ratings import Ratings
 from cli.hourly.reading import KnownComponents, devices_since, entries, hours_of, orders, places
 from cli.hourly.slices import sliced
 from common.settings import Settings
@@ -38,6 +39,7 @@ class HourlyJob:
 
     settings: Settings
     parameters: Mapping[str, Any]
+    risk: Mapping[str, Any]
     settle_ms: int
     is_dry: bool = False
     tell: Heard = lambda what, number: None
@@ -69,9 +71,12 @@ def run_once(service: Service, job: HourlyJob, now_ms: int) -> RunSummary:
     kept, ordered = KeptSlices(service), orders(service)
     registered = places(service)
     devices = {*registered, *kept.devices, *devices_since(service, _first(service, 0, closed))}
+    ratings = None if job.is_dry else Ratings(service, job.risk, closed)
     for done, (number, of) in enumerate(sliced(devices, registered).items()):
         job.tell("slice", done)
-        _take(service, job, _Slice(number, of, kept, ordered, made.made, closed), summary)
+        _take(service, job, _Slice(number, of, kept, ordered, made.made, closed, ratings), summary)
+    if ratings:
+        ratings.finish()
     return summary
 
 
@@ -85,10 +90,11 @@ class _Slice:
     orders: Sequence[RelearnOrder]
     made: int
     closed: int
+    ratings: Ratings | None
 
 
 def _take(service: Service, job: HourlyJob, one: _Slice, summary: RunSummary) -> None:
-    """Take the new hours of a slice: judge, tell, keep, in this order."""
+    """Take the new hours of a slice: judge, tell, keep, rate, in this order."""
     registered = entries(service, one.devices)
     learned = one.kept.load(one.number, one.devices)
     taken, notices = _judged(service, job, one, learned, registered)
@@ -98,6 +104,8 @@ def _take(service: Service, job: HourlyJob, one: _Slice, summary: RunSummary) ->
     if taken and not job.is_dry:
         publish(job.settings, notices)
         one.kept.save(learned, set(one.devices), one.made, one.closed)
+    if one.ratings:
+        one.ratings.rate(learned.states, set(one.devices), registered)
     summary.slices += 1
     summary.devices += len(one.devices)
     summary.components += sum(len(state.keys) for state in learned.states.values())

@@ -23,7 +23,13 @@ from sinks.contract import SinkRefused
 
 MIN_VERSION: Final = (24, 3)
 """The oldest long-term release these tables were written for; Debian's package is 18.16 and knows no DateTime64."""
-EXPIRES: Final = {"aggregates_1h": "hour_ts", "aggregates_1d": "day", "aggregates_made": "until_ts"}
+EXPIRES: Final = {
+    "aggregates_1h": "hour_ts",
+    "aggregates_1d": "day",
+    "aggregates_made": "until_ts",
+    "risk_component_ratings": "rated_ts",
+    "risk_group_ratings": "rated_ts",
+}
 """From when on the retention counts of rows that come from no topic."""
 _FILE: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _LEDGER: Final = """

@@ -25,6 +25,7 @@ from common.settings import Settings
 from common.times import now_ms
 from early_warning.advance import CURRENT, HourlyValues, RelearnOrder
 from early_warning.parameters import load_parameters
+from early_warning.risk import load_risk
 from early_warning.table import LEAKAGE, TEMPERATURE
 from embedded.processes import Running
 from schemas.commands import Command, CommandKind
@@ -95,7 +96,7 @@ class Runs:
 
     def run(self, **changed: Any) -> RunSummary:
         """One run, as soon as the hours have closed that are stored."""
-        job = HourlyJob(self.settings, load_parameters(), settle_ms=0)
+        job = HourlyJob(self.settings, load_parameters(), load_risk(), settle_ms=0)
         return run_once(self.service, replace(job, **changed), (FIRST + self._stored) * HOUR_MS)
 
     def told(self) -> list[Notice]:
@@ -140,6 +141,11 @@ def test_runs_tell_what_the_rules_say_each_once(runs: Runs) -> None:
     assert runs.told() == in_order(expected())
     assert (summary.devices, summary.components) == (6, 18)
     assert runs.service.query("SELECT count() FROM learned_state FINAL") == [(1,)]
+    assert runs.service.query("SELECT count(), uniqExact(device_id) FROM risk_components") == [(18, 6)]
+    # What was told of it stands, so its risk shows it.
+    worst = "SELECT device_id FROM risk_components WHERE trend > 0 ORDER BY `index` LIMIT 1"
+    assert runs.service.query(worst) == [("A",)]
+    assert runs.service.query("SELECT unit_id, components FROM risk_units") == [("U1", 18)]
 
 
 def test_a_run_that_dies_after_it_has_told_says_the_same_again_under_the_same_ids(
@@ -179,7 +185,8 @@ def test_a_dry_run_tells_and_keeps_nothing(runs: Runs) -> None:
     assert in_order(heard) == in_order(expected())
     assert summary.by_rule == {rule: sum(one.rule == rule for one in heard) for rule in {one.rule for one in heard}}
     assert runs.told() == []
-    assert runs.service.query("SELECT count() FROM learned_state") == [(0,)]
+    for table in ("learned_state", "risk_component_ratings", "risk_group_ratings"):
+        assert runs.service.query(f"SELECT count() FROM {table}") == [(0,)]  # noqa: S608
 
 
 def test_hours_of_tests_teach_nothing(runs: Runs) -> None:
