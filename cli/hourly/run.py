@@ -11,6 +11,7 @@ looked at, late ones among them. So it makes no difference into which runs hours
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -48,11 +49,12 @@ class HourlyJob:
 
 @dataclass(slots=True)
 class RunSummary:
-    """What a run came to: hours and days that it made, slices, components and hours of components that it took, and
-    notices that it told."""
+    """What a run came to: hours and days that it made, and how long that took; slices, devices and components that it
+    looked at, and notices that it told."""
 
     hours: int = 0
     days: int = 0
+    making_s: float = 0.0
     slices: int = 0
     devices: int = 0
     components: int = 0
@@ -64,7 +66,9 @@ def run_once(service: Service, job: HourlyJob, now_ms: int) -> RunSummary:
     """One run, as of `now_ms`. Raises OperatorError and SinkError."""
     summary = RunSummary()
     closed = (now_ms - job.settle_ms) // HOUR_MS
+    began = time.monotonic()
     made = make_aggregates(service, closed, now_ms, job.tell)
+    summary.making_s = round(time.monotonic() - began, 2)
     if made is None:
         return summary
     summary.hours, summary.days = made.hours, made.days
