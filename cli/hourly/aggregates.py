@@ -58,17 +58,18 @@ _DAYS: Final = """
     WHERE toDate(hour_ts, 'Asia/Shanghai') = begin {of}
     GROUP BY device_id, quantity, component, test
 """
-_SOURCES: Final = """
-    SELECT topic_id, `partition`, max(`offset`), toUnixTimestamp64Milli(max(ingest_ts)) FROM aggregates_1m
-    WHERE ingest_ts >= fromUnixTimestamp64Milli(%(since)s) GROUP BY topic_id, `partition`
-"""
-_STORED: Final = "SELECT topic_id, `partition`, max(`offset`) FROM aggregates_1m GROUP BY topic, topic_id, `partition`"
-_BEYOND: Final = "`offset` >= CAST(%(beyond)s, 'Map(String, Int64)')[concat(toString(topic_id), toString(`partition`))]"
+_BEYOND_MAP: Final = "CAST(%(beyond)s, 'Map(String, Int64)')[concat(toString(topic_id), toString(`partition`))]"
 """A partition that the map lacks reads 0: all of it is new."""
+_SOURCES: Final = f"""
+    SELECT topic_id, `partition`, toUnixTimestamp64Milli(max(ingest_ts)) FROM aggregates_1m
+    WHERE ingest_ts >= fromUnixTimestamp64Milli(%(since)s) AND `offset` < {_BEYOND_MAP}
+    GROUP BY topic_id, `partition`
+"""  # noqa: S608
+_STORED: Final = "SELECT topic_id, `partition`, max(`offset`) FROM aggregates_1m GROUP BY topic, topic_id, `partition`"
 _LATE_HOURS: Final = f"""
     SELECT toInt64(toUnixTimestamp(minute_ts)) AS at, groupUniqArray({LATE_MOST + 1})(device_id) FROM (
         SELECT toStartOfHour(minute_ts) AS minute_ts, device_id FROM aggregates_1m
-        WHERE minute_ts < toDateTime(%(until)s, 'UTC') AND {_BEYOND}
+        WHERE minute_ts < toDateTime(%(until)s, 'UTC') AND `offset` >= {_BEYOND_MAP}
             AND ingest_ts >= fromUnixTimestamp64Milli(%(since)s)
     ) GROUP BY at ORDER BY at
 """  # noqa: S608
@@ -93,6 +94,8 @@ class StoredUpTo(NamedTuple):
 
 Sources = Mapping[tuple[UUID, int], StoredUpTo]
 """By incarnation of the topic and partition."""
+StoredOffsets = Mapping[tuple[UUID, int], int]
+"""The same, the newest offset alone."""
 
 
 class MadeUpTo(NamedTuple):
@@ -118,12 +121,14 @@ def make_aggregates(service: Service, closed: int, now_ms: int, tell: Heard) -> 
     """Make what has closed before the hour `closed`, and what late minutes change; None where nothing is there to make.
     `tell` hears each hour and day."""
     before = noted(service, "hour")
-    sources = _sources(service, before)
-    if not (sources or before):
+    stored = {(topic, partition): offset for topic, partition, offset in service.query(_STORED)}
+    if not (stored or before):
         return None
+    since = _since(stored, before)
+    sources = _sources(service, stored, before, since)
     made = max(now_ms, before.made + 1 if before else 0)
     until = before.until if before else _oldest(service)
-    late = _late(service, before) if before else ()
+    late = _late(service, before, since) if before else ()
     hours = [*_made_late(service, _HOURS, late, made, lambda at: tell("hour", at))]
     note = MadeUpTo(made, until, sources)
     _note(service, "hour", note, min(hours, default=until))
@@ -170,25 +175,27 @@ def first_since(service: Service, made: int) -> int:
     return int(service.query(asked, {"made": made})[0][0]) // HOUR_S
 
 
-def _sources(service: Service, before: MadeUpTo | None) -> Sources:
-    """How far each partition is now."""
-    since = _since(service, before) if before else 0
-    found = service.query(_SOURCES, {"since": since})
-    newer = {(topic, partition): StoredUpTo(offset, at) for topic, partition, offset, at in found}
+def _sources(service: Service, stored: StoredOffsets, before: MadeUpTo | None, since: int) -> Sources:
+    """How far each partition was when it was asked, and when the newest of that was published."""
+    if not stored:
+        return before.sources if before else {}
+    found = service.query(_SOURCES, {"since": since, "beyond": _beyond(stored)})
+    newer = {(topic, partition): StoredUpTo(stored[topic, partition], at) for topic, partition, at in found}
     return {**(before.sources if before else {}), **newer}
 
 
-def _since(service: Service, before: MadeUpTo) -> int:
+def _since(stored: StoredOffsets, before: MadeUpTo | None) -> int:
     """Since when, epoch ms, minutes were published that hours are not made of: by it parts are left out unread."""
-    stored = service.query(_STORED)
+    known = before.sources if before else {}
     nothing = StoredUpTo(-1, 0)
-    new = [
-        known.ingest_ts
-        for topic, partition, offset in stored
-        if (known := before.sources.get((topic, partition), nothing)).offset < offset
-    ]
-    newest = max((one.ingest_ts for one in before.sources.values()), default=0)
+    new = [held.ingest_ts for place, offset in stored.items() if (held := known.get(place, nothing)).offset < offset]
+    newest = max((one.ingest_ts for one in known.values()), default=0)
     return max(0, min(new, default=newest) - SKEW_S * 1_000)
+
+
+def _beyond(offsets: StoredOffsets) -> list[tuple[str, int]]:
+    """By incarnation and partition the offset behind that one, as a map of the statements."""
+    return [(f"{topic}{partition}", offset + 1) for (topic, partition), offset in offsets.items()]
 
 
 def _oldest(service: Service) -> int:
@@ -196,10 +203,10 @@ def _oldest(service: Service) -> int:
     return int(oldest) // HOUR_S
 
 
-def _late(service: Service, before: MadeUpTo) -> Sequence[tuple[int, Sequence[str]]]:
+def _late(service: Service, before: MadeUpTo, since: int) -> Sequence[tuple[int, Sequence[str]]]:
     """By hour that was made before, of which devices minutes have come since."""
-    beyond = [(f"{topic}{partition}", one.offset + 1) for (topic, partition), one in before.sources.items()]
-    params = {"until": before.until * HOUR_S, "since": _since(service, before), "beyond": beyond}
+    beyond = _beyond({place: one.offset for place, one in before.sources.items()})
+    params = {"until": before.until * HOUR_S, "since": since, "beyond": beyond}
     return [(int(at) // HOUR_S, devices) for at, devices in service.query(_LATE_HOURS, params)]
 
 

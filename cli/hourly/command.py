@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -46,7 +46,12 @@ _COUNTED: Final = {
 
 @click.command()
 @click.option("--once", "mode", flag_value="once", default=True, help="One run, for cron and systemd timers (default).")
-@click.option("--every", "mode", flag_value="every", help="A run for each hour that closes, until Ctrl-C or SIGTERM.")
+@click.option(
+    "--every",
+    "mode",
+    flag_value="every",
+    help="A run at once and for each hour that closes, until Ctrl-C or SIGTERM; ends with 0.",
+)
 @click.option("--settle", default=SETTLE, show_default=True, help="How long after its end an hour is made.")
 @click.option(
     "--dry-run", "is_dry", is_flag=True, help="Make the hours and show what would be told; tell and keep nothing."
@@ -70,16 +75,20 @@ def hourly(mode: str, settle: str, is_dry: bool, as_json: bool) -> None:
 
     job = HourlyJob(settings, parameters, risk, settle_ms, is_dry, told=partial(_tell, as_json=as_json))
     with alone(settings):
-        _run(job, now_ms(), as_json)
-        if mode == "every":
+        if mode == "once":
+            _run(job, now_ms(), as_json)
+            return
+        # What a run that is broken off has begun is made up for by the next.
+        with suppress(KeyboardInterrupt):
             every(partial(_run, job, as_json=as_json), settle_ms, now_ms, time.sleep)
 
 
 def every(
     run: Callable[[int], object], settle_ms: int, now: Callable[[], int], sleep: Callable[[float], object]
 ) -> None:
-    """Run again for each hour that closes, for ever. `now` is the wall clock, epoch ms, and `sleep` waits for s."""
-    last = (now() - settle_ms) // HOUR_MS
+    """Run at once and then for each hour that closes, for ever. `now` is the wall clock, epoch ms, and `sleep` waits
+    for s."""
+    last = -1
     while True:
         if (closed := (at := now()) - settle_ms) // HOUR_MS > last:
             last = closed // HOUR_MS

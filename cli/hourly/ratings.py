@@ -24,7 +24,7 @@ import orjson
 from cli.hourly.reading import asked
 from cli.hourly.storage import insert
 from early_warning.calendar import DAY_HOURS, SHANGHAI_HOURS, day_of
-from early_warning.facts import facts_of
+from early_warning.facts import warning_levels
 from early_warning.normal import OVER
 from early_warning.risk import PARTS, RiskFacts, blended, colour_of, index_of, parts_of
 from early_warning.state import NEVER, ComponentKey, LearnedState
@@ -126,7 +126,7 @@ class Ratings:
         unknown = np.full(len(keys), np.nan)
         return RiskFacts(
             value=self._highest(state.quantity, keys, devices),
-            limit=facts_of(state.quantity, keys, (), registered).limit,
+            limit=warning_levels(state.quantity, keys, registered),
             excess=np.where(held["told_hour"][:, OVER] > NEVER, held["told_excess"][:, OVER], 0.0),
             open_alarms=self._open_alarms(state.quantity, keys),
             overdue_days=unknown,

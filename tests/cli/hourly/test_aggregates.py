@@ -153,3 +153,16 @@ def test_a_clock_that_goes_back_makes_nothing_older(service: Service) -> None:
     store(service, [StoredMinute(FIRST + 0.5, mean=50, most=50)])
     make_aggregates(service, FIRST + 1, now_ms=1_000, tell=nobody)
     assert hours(service)["LY-1", FIRST, "residual_current_ma", 0, False] == (1, 2, 30, 50, 40)
+
+
+def test_a_partition_whose_sink_was_behind_is_caught_up_with_however_old_its_minutes_are(service: Service) -> None:
+    store(service, [StoredMinute(FIRST, "LY-0"), StoredMinute(FIRST + 40, "LY-0")], partition=2)
+    store(service, [StoredMinute(FIRST, "LY-1")], partition=3)
+    make(service, FIRST + 41)
+    # It was published a day and a half ago, and is stored only now; of its neighbour nothing is new.
+    late = [StoredMinute(FIRST + 1, "LY-1", mean=50, most=50), StoredMinute(FIRST + 2, "LY-1")]
+    store(service, late, partition=3)
+    made = make(service, FIRST + 42)
+    assert made is not None
+    assert (made.first, made.hours) == (FIRST + 1, 3)
+    assert {key[1] for key in hours(service) if key[0] == "LY-1"} == {FIRST, FIRST + 1, FIRST + 2}

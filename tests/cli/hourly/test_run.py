@@ -35,9 +35,11 @@ from schemas.topics import NOTICES
 from sinks.clickhouse.service import Service
 from streams.topics import make_topics
 from tests.cli.hourly.given import register, store_hours
+from tests.cli.stacks import started
 from tests.early_warning.given_hours import FIRST, hours_of, neighbour, told
 from tests.support.kafka_outside import Kafka
 from tests.support.platform import PARTITIONS
+from tests.support.processes import environment_of
 from tests.support.processes import run as run_command
 
 DEVICES: Final = tuple("ABCDEF")
@@ -330,7 +332,7 @@ def test_every_hour_that_closes_is_run_once() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         every(ran.append, 600_000, lambda: now, sleep)
-    assert [(at - 600_000) // HOUR_MS - FIRST for at in ran] == [0, 1, 2, 3]
+    assert [(at - 600_000) // HOUR_MS - FIRST for at in ran] == [-1, 0, 1, 2, 3]
 
 
 def test_the_command_says_what_it_told(runs: Runs, tmp_path: Path) -> None:
@@ -348,3 +350,12 @@ def test_the_command_says_what_it_told(runs: Runs, tmp_path: Path) -> None:
     with alone(settings):
         second = run_command("hourly", settings=settings)
     assert (second.status, "another run" in second.err) == (1, True)
+
+
+def test_it_runs_for_every_hour_until_it_is_told_to_end(runs: Runs, tmp_path: Path) -> None:
+    settings = replace(runs.settings, data_dir=str(tmp_path))
+    with started(["hourly", "--every"], environment_of(settings)) as process:
+        assert process.stdout is not None
+        assert "提示 0" in process.stdout.readline().decode()
+        process.terminate()
+        assert process.wait(60) == 0
