@@ -24,8 +24,8 @@ from cli.hourly.storage import insert
 from early_warning.calendar import DAY_HOURS, SHANGHAI_HOURS, day_of
 from sinks.clickhouse.service import Service
 
-Heard = Callable[[str, int], object]
-"""Hears what is being made, and of which hour or day."""
+Heard = Callable[[str], object]
+"""Hears what is begun: an hour, a day, a slice."""
 
 LATE_MOST: Final = 10_000
 """Of so many devices late minutes are made one by one; of more, their hour is made whole [ours]."""
@@ -129,11 +129,11 @@ def make_aggregates(service: Service, closed: int, now_ms: int, tell: Heard) -> 
     made = max(now_ms, before.made + 1 if before else 0)
     until = before.until if before else _oldest(service)
     late = _late(service, before, since) if before else ()
-    hours = [*_made_late(service, _HOURS, late, made, lambda at: tell("hour", at))]
+    hours = [*_made_late(service, _HOURS, late, made, lambda: tell("hour"))]
     note = MadeUpTo(made, until, sources)
     _note(service, "hour", note, min(hours, default=until))
     for hour in range(until, closed):
-        tell("hour", hour)
+        tell("hour")
         _make(service, _HOURS, hour, made)
         hours.append(hour)
         _note(service, "hour", note._replace(until=hour + 1), hour)
@@ -149,10 +149,10 @@ def _make_days(service: Service, first: int, closed: int, made: int, tell: Heard
         {"first": first_since(service, before.made) * HOUR_S, "until": before.until * HOUR_S, "made": before.made},
     )
     late = [(_begin_of(day_of(int(at) // HOUR_S)), devices) for at, devices in found]
-    days = [*_made_late(service, _DAYS, late, made, lambda at: tell("day", at))]
+    days = [*_made_late(service, _DAYS, late, made, lambda: tell("day"))]
     until = max(before.until, _begin_of(day_of(closed)))
     for hour in range(before.until, until, DAY_HOURS):
-        tell("day", hour)
+        tell("day")
         _make(service, _DAYS, hour, made)
         days.append(hour)
     if days or not before.made:
@@ -215,11 +215,11 @@ def _made_late(
     statement: str,
     late: Sequence[tuple[int, Sequence[str]]],
     made: int,
-    tell: Callable[[int], object],
+    tell: Callable[[], object],
 ) -> Iterator[int]:
     """Make hours or days anew for some devices; each as it is made."""
     for hour, devices in late:
-        tell(hour)
+        tell()
         _make(service, statement, hour, made, devices if len(devices) <= LATE_MOST else ())
         yield hour
 

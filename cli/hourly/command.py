@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
@@ -121,8 +122,14 @@ async def _as_it_is(settings: Settings) -> Settings:
 
 def _run(job: HourlyJob, now: int, as_json: bool) -> None:
     began = time.monotonic()
+    begun = Counter[str]()
+
+    def count(what: str) -> None:
+        begun[what] += 1
+        tell(_DOING[what], begun[what])
+
     with patient(job.settings) as service, counting() as tell:
-        summary = run_once(service, replace(job, tell=lambda what, number: tell(_DOING[what], number)), now)
+        summary = run_once(service, replace(job, tell=count), now)
     seconds = time.monotonic() - began
     if as_json:
         say_json({"summary": {"at": now, **asdict(summary), "seconds": round(seconds, 2)}})

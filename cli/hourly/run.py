@@ -36,14 +36,14 @@ LEARNED_HOURS: Final = RING_DAYS * DAY_HOURS
 
 @dataclass(frozen=True, slots=True)
 class HourlyJob:
-    """What a run is to do. `told` hears each notice, `tell` what is being done: a word, and how much of it."""
+    """What a run is to do. `told` hears each notice, `tell` what is begun."""
 
     settings: Settings
     parameters: Mapping[str, Any]
     risk: Mapping[str, Any]
     settle_ms: int
     is_dry: bool = False
-    tell: Heard = lambda what, number: None
+    tell: Heard = lambda what: None
     told: Callable[[Notice], object] = lambda notice: None
 
 
@@ -76,8 +76,8 @@ def run_once(service: Service, job: HourlyJob, now_ms: int) -> RunSummary:
     registered = places(service)
     devices = {*registered, *kept.devices, *devices_since(service, _first(service, 0, closed))}
     ratings = None if job.is_dry else Ratings(service, job.risk, closed)
-    for done, (number, of) in enumerate(sliced(devices, registered).items()):
-        job.tell("slice", done)
+    for number, of in sliced(devices, registered).items():
+        job.tell("slice")
         _take(service, job, _Slice(number, of, kept, ordered, made.made, closed, ratings), summary)
     if ratings:
         ratings.finish()
@@ -102,11 +102,12 @@ def _take(service: Service, job: HourlyJob, one: _Slice, summary: RunSummary) ->
     registered = entries(service, one.devices)
     learned = one.kept.load(one.number, one.devices)
     taken, notices = _judged(service, job, one, learned, registered)
+    if not job.is_dry:
+        publish(job.settings, notices)
     for notice in notices:
         job.told(notice)
         summary.by_rule[notice.rule] = summary.by_rule.get(notice.rule, 0) + 1
     if taken and not job.is_dry:
-        publish(job.settings, notices)
         one.kept.save(learned, set(one.devices), one.made, one.closed)
     if one.ratings:
         one.ratings.rate(learned.states, set(one.devices), registered)

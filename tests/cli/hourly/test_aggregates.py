@@ -18,7 +18,7 @@ from tests.cli.hourly.given import FIRST, StoredMinute, store
 PeriodKey = tuple[str, int, str, int, bool]
 
 
-def nobody(_: str, __: int) -> None:
+def nobody(_: str) -> None:
     """Hears of nothing."""
 
 
