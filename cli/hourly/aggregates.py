@@ -124,6 +124,7 @@ def make_aggregates(service: Service, closed: int, now_ms: int, tell: Heard) -> 
     stored = {(topic, partition): offset for topic, partition, offset in service.query(_STORED)}
     if not (stored or before):
         return None
+    before = before and before._replace(sources=_still_there(before.sources, stored))
     since = _since(stored, before)
     sources = _sources(service, stored, before, since)
     made = max(now_ms, before.made + 1 if before else 0)
@@ -182,6 +183,15 @@ def _sources(service: Service, stored: StoredOffsets, before: MadeUpTo | None, s
     found = service.query(_SOURCES, {"since": since, "beyond": _beyond(stored)})
     newer = {(topic, partition): StoredUpTo(stored[topic, partition], at) for topic, partition, at in found}
     return {**(before.sources if before else {}), **newer}
+
+
+def _still_there(sources: Sources, stored: StoredOffsets) -> Sources:
+    """Of what hours are made what is still stored: after ClickHouse was restored from a backup, sinks store the rest
+    again, which is new once more, whenever it was published."""
+    return {
+        place: held if (offset := stored.get(place, -1)) >= held.offset else StoredUpTo(offset, 0)
+        for place, held in sources.items()
+    }
 
 
 def _since(stored: StoredOffsets, before: MadeUpTo | None) -> int:

@@ -36,12 +36,14 @@ class StoredMinute(NamedTuple):
 _offsets: dict[tuple[str, int], int] = {}
 
 
-def store(service: Service, minutes: Iterable[StoredMinute], partition: int = 0) -> None:
-    """Store minutes as a sink does, each a record of its own behind those that are there."""
+def store(service: Service, minutes: Iterable[StoredMinute], partition: int = 0, again: int = 0) -> None:
+    """Store minutes as a sink does, each a record of its own behind those that are there, or, where the last of these
+    are gone, so many of them `again`."""
     at = (service.config.database, partition)
+    _offsets[at] = _offsets.get(at, -1) - again
     rows = []
     for one in minutes:
-        _offsets[at] = offset = _offsets.get(at, -1) + 1
+        _offsets[at] = offset = _offsets[at] + 1
         ts = round(one.hour * HOUR_MS)
         row: dict[str, Any] = {
             "device_id": one.device_id, "device_kind": "electrical_monitor", "test": one.test,

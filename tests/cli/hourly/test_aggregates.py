@@ -166,3 +166,18 @@ def test_a_partition_whose_sink_was_behind_is_caught_up_with_however_old_its_min
     assert made is not None
     assert (made.first, made.hours) == (FIRST + 1, 3)
     assert {key[1] for key in hours(service) if key[0] == "LY-1"} == {FIRST, FIRST + 1, FIRST + 2}
+
+
+def test_minutes_that_were_lost_with_a_backup_count_once_they_are_stored_again(service: Service) -> None:
+    kept, lost = StoredMinute(FIRST), StoredMinute(FIRST + 0.5, mean=50, most=50)
+    store(service, [kept, lost], partition=4)
+    make(service, FIRST + 3)
+    service.query("TRUNCATE TABLE aggregates_1m")
+    service.query("TRUNCATE TABLE aggregates_1h")
+    store(service, [kept], partition=4, again=2)
+    make(service, FIRST + 3)
+    store(service, [lost, StoredMinute(FIRST + 2)], partition=4)
+    make(service, FIRST + 3)
+    found = hours(service)
+    assert found["LY-1", FIRST, "residual_current_ma", 0, False] == (1, 2, 30, 50, 40)
+    assert {key[1] for key in found} == {FIRST, FIRST + 2}
