@@ -108,8 +108,8 @@ class MadeUpTo(NamedTuple):
 
 
 class NewlyMade(NamedTuple):
-    """What a run has made: the number of `made`, the oldest hour of it, and how many hours and days, late ones among
-    them."""
+    """What a run has made: the number of the hours that were made last, the oldest hour of this run, and how many hours
+    and days, late ones among them."""
 
     made: int
     first: int
@@ -124,7 +124,9 @@ def make_aggregates(service: Service, closed: int, now_ms: int, tell: Heard) -> 
     stored = {(topic, partition): offset for topic, partition, offset in service.query(_STORED)}
     if not (stored or before):
         return None
-    before = before and before._replace(sources=_still_there(before.sources, stored))
+    there = _still_there(before.sources, stored) if before else {}
+    is_less = before is not None and there != before.sources
+    before = before and before._replace(sources=there)
     since = _since(stored, before)
     sources = _sources(service, stored, before, since)
     made = max(now_ms, before.made + 1 if before else 0)
@@ -132,14 +134,16 @@ def make_aggregates(service: Service, closed: int, now_ms: int, tell: Heard) -> 
     late = _late(service, before, since) if before else ()
     hours = [*_made_late(service, _HOURS, late, made, lambda: tell("hour"))]
     note = MadeUpTo(made, until, sources)
-    _note(service, "hour", note, min(hours, default=until))
+    if hours or is_less:
+        _note(service, "hour", note, min(hours, default=until))
     for hour in range(until, closed):
         tell("hour")
         _make(service, _HOURS, hour, made)
         hours.append(hour)
         _note(service, "hour", note._replace(until=hour + 1), hour)
     first = min(hours, default=closed)
-    return NewlyMade(made, first, len(hours), _make_days(service, first, max(until, closed), made, tell))
+    days = _make_days(service, first, max(until, closed), made, tell)
+    return NewlyMade(made if hours or not before else before.made, first, len(hours), days)
 
 
 def _make_days(service: Service, first: int, closed: int, made: int, tell: Heard) -> int:

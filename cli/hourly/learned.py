@@ -13,7 +13,7 @@ later run finds it in its new one. So a run that dies in between loses nothing t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -80,6 +80,10 @@ class KeptSlices:
     def devices(self) -> Collection[str]:
         """Of which devices anything is learned."""
         return self._where.keys()
+
+    def made_of(self, numbers: Iterable[int]) -> int:
+        """Up to which `made` the hours of all these slices have been taken."""
+        return min((self._heads.get(number, SliceHead()).hours_made for number in numbers), default=0)
 
     def load(self, number: int, devices: Collection[str]) -> LearnedSlice:
         """What is learned of the devices of a slice, wherever it is kept. Raises OperatorError where that is

@@ -41,6 +41,10 @@ _SPAN: Final = """
         AND NOT test AND made > %(made)s
     HAVING count() > 0
 """
+_DEVICES: Final = """
+    SELECT DISTINCT device_id FROM aggregates_1h
+    WHERE hour_ts >= toDateTime(%(first)s, 'UTC') AND made > %(made)s AND NOT test
+"""
 _ENTRIES: Final = """
     SELECT device_id, argMax(h.body, (h.epoch, h.number)), argMax(h.removed, (h.epoch, h.number))
     FROM registry_history AS h WHERE device_id IN %(devices)s GROUP BY device_id
@@ -68,10 +72,9 @@ def places(service: Service) -> dict[str, RegisteredPlace]:
     return {device: RegisteredPlace(area, unit) for device, area, unit in found}
 
 
-def devices_since(service: Service, first: int) -> list[str]:
-    """Devices that have a value in an hour from `first` on."""
-    asked = "SELECT DISTINCT device_id FROM aggregates_1h WHERE hour_ts >= toDateTime(%(first)s, 'UTC') AND NOT test"
-    return [device for (device,) in service.query(asked, {"first": first * 3_600})]
+def devices_since(service: Service, first: int, made: int) -> list[str]:
+    """Devices of which an hour from `first` on was made after `made`."""
+    return [device for (device,) in service.query(_DEVICES, {"first": first * 3_600, "made": made})]
 
 
 def orders(service: Service) -> list[RelearnOrder]:

@@ -74,7 +74,9 @@ def run_once(service: Service, job: HourlyJob, now_ms: int) -> RunSummary:
     summary.hours, summary.days = made.hours, made.days
     kept, ordered = KeptSlices(service), orders(service)
     registered = places(service)
-    devices = {*registered, *kept.devices, *devices_since(service, _first(service, 0, closed))}
+    known = {*registered, *kept.devices}
+    taken = kept.made_of(sliced(known, registered))
+    devices = known.union(devices_since(service, _first(service, taken, closed), taken))
     ratings = None if job.is_dry else Ratings(service, job.risk, closed)
     for number, of in sliced(devices, registered).items():
         job.tell("slice")
@@ -101,13 +103,13 @@ def _take(service: Service, job: HourlyJob, one: _Slice, summary: RunSummary) ->
     """Take the new hours of a slice: judge, tell, keep, rate, in this order."""
     registered = entries(service, one.devices)
     learned = one.kept.load(one.number, one.devices)
-    taken, notices = _judged(service, job, one, learned, registered)
+    notices = _judged(service, job, one, learned, registered)
     if not job.is_dry:
         publish(job.settings, notices)
     for notice in notices:
         job.told(notice)
         summary.by_rule[notice.rule] = summary.by_rule.get(notice.rule, 0) + 1
-    if taken and not job.is_dry:
+    if learned.head.hours_made < one.made and not job.is_dry:
         one.kept.save(learned, set(one.devices), one.made, one.closed)
     if one.ratings:
         one.ratings.rate(learned.states, set(one.devices), registered)
@@ -123,17 +125,16 @@ def _judged(
     one: _Slice,
     learned: LearnedSlice,
     registered: Mapping[str, DeviceEntry],
-) -> tuple[int, list[Notice]]:
-    """Take the hours, which changes what is learned: how many, and what is there to tell."""
+) -> list[Notice]:
+    """Take the hours, which changes what is learned: what is there to tell."""
     known = KnownComponents(learned.states, registered)
     own = set(one.devices)
     ordered = [order for order in one.orders if order.device_id in own]
     first = _first(service, learned.head.hours_made, one.closed)
-    taken, notices = 0, list[Notice]()
+    notices = list[Notice]()
     for rows in hours_of(service, one.devices, first, learned.head.hours_made):
         notices += advance(learned.states, rows.hour, known.values(rows), registered, ordered, job.parameters)
-        taken += 1
-    return taken, notices
+    return notices
 
 
 def _first(service: Service, made: int, closed: int) -> int:

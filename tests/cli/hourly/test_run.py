@@ -141,6 +141,8 @@ def test_runs_tell_what_the_rules_say_each_once(runs: Runs) -> None:
         summary = runs.run()
         assert runs.run().notices == 0
     assert runs.told() == in_order(expected())
+    # What is learned is stored once for each hour that is made, and not for a run that finds nothing new.
+    assert runs.service.query("SELECT max(version) FROM learned_state") == [(6,)]
     assert (summary.devices, summary.components) == (6, 18)
     assert runs.service.query("SELECT count() FROM learned_state FINAL") == [(1,)]
     assert runs.service.query("SELECT count(), uniqExact(device_id) FROM risk_components") == [(18, 6)]
