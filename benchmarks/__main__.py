@@ -14,6 +14,7 @@ from benchmarks import (
     attacks,
     early_warning,
     history,
+    hourly,
     orders,
     page,
     response,
@@ -34,6 +35,7 @@ ALL: Final = (
     ("scale",),
     ("history",),
     ("early-warning",),
+    ("hourly",),
     ("throughput",),
     ("response",),
     ("attacks",),
@@ -92,6 +94,16 @@ def run_early_warning(smoke: bool, as_json: bool, save: bool) -> None:
     size = early_warning.SMOKE if smoke else early_warning.FULL
     result = early_warning.run(size, _say(as_json))
     _end(result, early_warning.good(result), as_json, save)
+
+
+@main.command("hourly")
+@click.option("--devices", default=hourly.FULL.devices, show_default=True, help="How many devices the city has.")
+@JSON
+@SAVE
+def run_hourly(devices: int, as_json: bool, save: bool) -> None:
+    """Time and memory of a run of `emberline hourly` for a city, on the embedded ClickHouse."""
+    result = hourly.run(hourly.HourlySize(devices), _say(as_json))
+    _end(result, hourly.good(result), as_json, save)
 
 
 @main.command("response")

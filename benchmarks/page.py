@@ -25,6 +25,7 @@ ORDER: Final = (
     "scale",
     "history",
     "early_warning",
+    "hourly",
     "soak",
 )
 _INK: Final = "#c2410c"
@@ -335,6 +336,7 @@ _TABLES: Final[dict[str, Callable[[Measured], PageTable]]] = {
     "scale": _scale,
     "history": _history,
     "early_warning": page_right.early_warning,
+    "hourly": page_right.hourly,
     "rightness": page_right.rightness,
     "soak": _soak,
 }

@@ -39,6 +39,13 @@ def early_warning(result: Measured) -> PageTable:
     return head, [*faults, *((name, value, *[""] * 6) for name, value in sums)]
 
 
+def hourly(result: Measured) -> PageTable:
+    """What a run of the hourly job costs."""
+    head = ("devices", "components", "s", "of that making the hour", "peak MB", "of ClickHouse")
+    names = ("devices", "components", "seconds", "making_s", "peak_mb", "clickhouse_peak_mb")
+    return head, [tuple(result[name] for name in names)]
+
+
 def rightness(result: Measured) -> PageTable:
     """What must be told, and what is."""
     head = ("what", "must be", "measured", "of", "right")

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "backfill": "cli.backfill.command:backfill",
     "demo": "cli.demo.command:demo",
     "device": "cli.device:device",
+    "hourly": "cli.hourly.command:hourly",
     "kafka": "cli.kafka:kafka",
     "limits": "cli.limits:limits",
     "migrate": "cli.migrate:migrate",

@@ -87,6 +87,8 @@ class Settings:
         "", "PEM file of the authorities that sign PostgreSQL's certificate; empty for those of the system"
     )
     limits_file: str = _setting("", "TOML file of limits that differ from schemas/limits.toml")
+    early_warning_file: str = _setting("", "TOML file of parameters that differ from early_warning/parameters.toml")
+    risk_file: str = _setting("", "TOML file of weights and colours that differ from early_warning/risk.toml")
     control_keys_file: str = _setting(
         "",
         "file of the keys that sign orders in the log, a line `ID HEX` each, the same for all detect workers; empty: "
@@ -140,6 +142,16 @@ class Settings:
     def limits_path(self) -> Path | None:
         """The limits file, if one is set."""
         return Path(self.limits_file) if self.limits_file else None
+
+    @property
+    def early_warning_path(self) -> Path | None:
+        """The file of early warning's parameters, if one is set."""
+        return Path(self.early_warning_file) if self.early_warning_file else None
+
+    @property
+    def risk_path(self) -> Path | None:
+        """The file of how risk is rated, if one is set."""
+        return Path(self.risk_file) if self.risk_file else None
 
 
 SECRETS: Final = tuple(one.name for one in fields(Settings) if one.metadata["secret"])

@@ -12,7 +12,7 @@ import numpy as np
 from early_warning.state import ComponentKey
 from schemas.alarm_kinds import AlarmKind
 from schemas.limit_sections import DEFAULTS, read_toml
-from schemas.registry import ComponentEntry, DeviceEntry
+from schemas.registry import ComponentEntry, DeviceEntry, LimitSections
 
 AMBIENT: Final = "ambient"
 """The role of a component that measures the air around the others."""
@@ -137,12 +137,31 @@ def _defaults() -> dict[str, Any]:
     return read_toml(DEFAULTS)
 
 
+def warning_levels(quantity: str, keys: Sequence[ComponentKey], registered: Mapping[str, DeviceEntry]) -> np.ndarray:
+    """The levels of a 预警 of components, float64[n], inf for none: `Facts.limit` without all else."""
+    entries = [registered.get(key.device_id) for key in keys]
+    levels = (
+        _levels(quantity, entry, _part(entry, quantity, key.component))
+        for entry, key in zip(entries, keys, strict=True)
+    )
+    return np.array([warning for warning, _ in levels], np.float64)
+
+
 def _levels(quantity: str, entry: DeviceEntry | None, part: ComponentEntry | None) -> tuple[float, float]:
     """The levels of 预警 and 报警: the release's for all and for the kind, then the device's and the component's.
     Levels of scopes between them are the stream's, which alarms by them; here they only bound a look ahead."""
+    kind, own = entry.kind if entry else "", [held.limits for held in (entry, part) if held and held.limits]
+    return _laid_over(quantity, kind, own) if own else _default_levels(quantity, kind)
+
+
+@cache
+def _default_levels(quantity: str, kind: str) -> tuple[float, float]:
+    return _laid_over(quantity, kind, ())
+
+
+def _laid_over(quantity: str, device_kind: str, own: Sequence[LimitSections]) -> tuple[float, float]:
     kind = _LIMIT_KINDS[quantity]
-    scopes = [_defaults()["default"], _defaults().get(entry.kind if entry else "", {})]
-    scopes += [held.limits for held in (entry, part) if held]
+    scopes = [_defaults()["default"], _defaults().get(device_kind, {}), *own]
     found = {"warning": float("inf"), "alarm": float("inf")}
     for scope in scopes:
         for name in found:

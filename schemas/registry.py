@@ -53,13 +53,25 @@ class ComponentEntry(Struct, frozen=True, omit_defaults=True):
     limits: LimitSections = {}
 
 
+class UnitProtectors(Struct, frozen=True, omit_defaults=True):
+    """The residual-current protectors of a unit, of households (户保) and mains (总保): how many there are to be, are
+    installed and in operation (requirement C8); None for not known."""
+
+    household_due: int | None = None
+    household_installed: int | None = None
+    household_operating: int | None = None
+    main_due: int | None = None
+    main_installed: int | None = None
+    main_operating: int | None = None
+
+
 class DeviceEntry(PublishedRecord, frozen=True, omit_defaults=True):
     """What is to be known of one device. What is not known is empty, and 0 for a number.
 
     `kind`, `nominal_voltage_v` (V), `rated_current_a` (A), `phases`, `interval_s` (s) and whether people may order that
     it is cut off (`schemas.commands.CUT_OFF_KINDS`) are what detection needs; the rest is for people and for
     statistics: `area` is a code of GB/T 2260 or of statistics (6, 9 or 12 digits), `place_kind` a code of
-    `services.registry.codes`.
+    `services.registry.codes`. `supply_area` (台区) and `protectors` are the unit's; `installed_on` is a date, ISO 8601.
     """
 
     READS = VERSION
@@ -84,6 +96,9 @@ class DeviceEntry(PublishedRecord, frozen=True, omit_defaults=True):
     cut_off_allowed: bool = False
     components: Annotated[list[ComponentEntry], Meta(max_length=640)] = field(default_factory=list)
     limits: LimitSections = field(default_factory=dict)
+    supply_area: Annotated[str, Meta(max_length=64)] = ""
+    installed_on: Annotated[str, Meta(max_length=10)] = ""
+    protectors: UnitProtectors = UnitProtectors()
 
 
 class LimitsEntry(PublishedRecord, frozen=True, omit_defaults=True):

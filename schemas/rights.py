@@ -17,6 +17,7 @@ from schemas.topics import (
     CONTROL_OUTCOMES,
     DEVICE_REQUESTS,
     DEVICE_STATUS,
+    NOTICES,
     OUTPUTS,
     PUBLISHED,
     REGISTRY,
@@ -43,7 +44,8 @@ ROLES: Final = {
     "sink": "a sink worker",
     "gateway": "who sends reports, and reads what devices are asked for, in a group of its own",
     "registry": "who publishes what is registered of devices, what is ordered of them, and what is done about alarms",
-    "service": "who follows alarms, what is done about them, charges and device status, alone or in a group of its own",
+    "hourly": "who runs `emberline hourly`",
+    "service": "who follows alarms, actions, charges, notices and device status, alone or in a group of its own",
     "operator": "who makes topics, follows alarms, and sends rejects and recordings",
 }
 
@@ -58,7 +60,7 @@ def rights(group: str) -> list[Right]:
         Right("detect", ("Write",), "transactional-id", (f"{group}-checkpoint-",), prefixed=True),
         # Which generation events are of is in the checkpoints (`streams.watching.strangers`).
         Right("sink", ("Read",), "topic", (TELEMETRY.name, CHECKPOINTS.name, *_OUTPUTS)),
-        Right("sink", ("Read",), "topic", (REGISTRY.name, ALARM_ACTIONS.name)),
+        Right("sink", ("Read",), "topic", (REGISTRY.name, ALARM_ACTIONS.name, NOTICES.name)),
         Right("sink", ("Read",), "group", (f"{group}-sink",)),
         Right("gateway", ("Write",), "topic", (TELEMETRY.name,)),
         Right("gateway", ("Read",), "topic", (DEVICE_REQUESTS.name,)),
@@ -66,11 +68,15 @@ def rights(group: str) -> list[Right]:
         # It reads how far the topics are, to see that its database was restored (`services.registry.publishing`).
         Right("registry", ("Read", "Write"), "topic", tuple(topic.name for topic in PUBLISHED)),
         Right("registry", ("Write",), "transactional-id", (f"{group}-registry",)),
+        Right("hourly", ("Write",), "topic", (NOTICES.name,)),
         Right(
             "service",
             ("Read",),
             "topic",
-            (ALARMS.name, DEVICE_STATUS.name, CONTROL_OUTCOMES.name, ALARM_ACTIONS.name, CHARGING_SESSIONS.name),
+            (
+                *(ALARMS.name, DEVICE_STATUS.name, CONTROL_OUTCOMES.name, ALARM_ACTIONS.name),
+                *(CHARGING_SESSIONS.name, NOTICES.name),
+            ),
         ),
         Right("service", ("Read",), "group", (f"{group}-service-",), prefixed=True),
         Right("operator", ("Create", "Describe"), "topic", ("emberline.",), prefixed=True),

@@ -75,9 +75,8 @@ DEVICE_REQUESTS: Final = Topic("emberline.device-requests", "what devices are as
 CHARGING_SESSIONS: Final = Topic("emberline.charging-sessions", "charges at charging piles, keyed by device", _keep(30))
 ALARM_ACTIONS: Final = Topic("emberline.alarm-actions", "what people do about alarms, keyed by device", _keep(30))
 NOTICES: Final = Topic("emberline.notices", "what early warning has to say (提示), keyed by device", _keep(30))
-"""Not among `TOPICS` yet: `emberline try` tells notices under its name, nothing publishes them so far."""
 
 OUTPUTS: Final = (ALARMS, AGGREGATES, DEVICE_STATUS, REJECTS, CONTROL_OUTCOMES, DEVICE_REQUESTS, CHARGING_SESSIONS)
-TOPICS: Final = (TELEMETRY, *OUTPUTS, CHECKPOINTS, REPLAYS, REGISTRY, COMMANDS, ALARM_ACTIONS)
+TOPICS: Final = (TELEMETRY, *OUTPUTS, CHECKPOINTS, REPLAYS, REGISTRY, COMMANDS, ALARM_ACTIONS, NOTICES)
 PUBLISHED: Final = (REGISTRY, COMMANDS, ALARM_ACTIONS)
 """What the registry's database tells, under numbers of one row."""

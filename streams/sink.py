@@ -28,7 +28,7 @@ from common.settings import Settings
 from schemas.absences import Absences
 from schemas.positions import Position
 from schemas.records import Records
-from schemas.topics import ALARM_ACTIONS, OUTPUTS, REGISTRY, TELEMETRY
+from schemas.topics import ALARM_ACTIONS, NOTICES, OUTPUTS, REGISTRY, TELEMETRY
 from sinks.blocks import drop_repeats, merge
 from sinks.clickhouse.rows import BLOCKS, telemetry_block
 from sinks.contract import Block, Malformed, Sink, SinkError
@@ -39,7 +39,7 @@ from streams.worker import WorkerApp
 
 log = logging.getLogger("emberline.sink")
 
-STORED: Final = (TELEMETRY, *OUTPUTS, REGISTRY, ALARM_ACTIONS)
+STORED: Final = (TELEMETRY, *OUTPUTS, REGISTRY, ALARM_ACTIONS, NOTICES)
 """Topics whose records become rows."""
 _WITH_POSITIONS: Final = {topic.name for topic in OUTPUTS}
 """Topics whose events come at rising positions, so that a repeat is known."""

@@ -21,6 +21,7 @@ from common.times import LATEST_TS, local
 from detectors.limits import load_limits
 from detectors.trial import Arrival, Happening, Trial
 from early_warning.calendar import HOUR_MS
+from early_warning.parameters import ParametersError
 from schemas.charging import code_label
 from schemas.charging_sessions import ChargingSession
 from schemas.commands import VERSION, CommandKind
@@ -68,15 +69,17 @@ def try_(file: Path, limits: Path | None, registry: Path | None, as_json: bool) 
     when it arrives.
     """
     settings = read_settings()
-    try_file(file, limits or settings.limits_path, registry, as_json)
+    try_file(file, limits or settings.limits_path, registry, as_json, settings.early_warning_path)
 
 
-def try_file(file: Path, limits: Path | None, registry: Path | None, as_json: bool) -> None:
+def try_file(
+    file: Path, limits: Path | None, registry: Path | None, as_json: bool, parameters: Path | None = None
+) -> None:
     """Print what the reports of a file mean. Raises OperatorError for a line that is none before it prints anything."""
     try:
-        hours = HoursOnTrial()
+        hours = HoursOnTrial(parameters)
         trial = Trial(load_limits(limits), minutes=hours.add)
-    except LimitsError as error:
+    except (LimitsError, ParametersError) as error:
         raise OperatorError(str(error)) from error
     for entry in entries_in(registry) if registry else ():
         if why := trial.register(entry):

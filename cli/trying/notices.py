@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -32,7 +33,9 @@ Hour = list[float]
 class HoursOnTrial:
     """Hours by component, from minutes as they close; and the orders and entries that early warning goes by."""
 
-    def __init__(self) -> None:
+    def __init__(self, parameters: Path | None = None) -> None:
+        """`parameters` is a file of those that differ. Raises ParametersError."""
+        self._parameters = load_parameters(parameters)
         self._held: dict[str, dict[ComponentKey, dict[int, Hour]]] = {name: defaultdict(dict) for name in _QUANTITIES}
         self._registered: dict[str, DeviceEntry] = {}
         self._orders: list[RelearnOrder] = []
@@ -80,7 +83,7 @@ class HoursOnTrial:
             return []
         first = max(min(seen), max(seen) - MOST_HOURS)
         hours = {name: _values(of, first, max(seen) - first + 1) for name, of in self._held.items() if of}
-        return advance(empty_states(), first, hours, self._registered, self._orders, load_parameters())
+        return advance(empty_states(), first, hours, self._registered, self._orders, self._parameters)
 
 
 def _values(of: Mapping[ComponentKey, Mapping[int, Hour]], first: int, count: int) -> HourlyValues:

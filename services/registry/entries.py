@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session, aliased
 
-from schemas.registry import VERSION, ComponentEntry, DeviceEntry, LimitSections
+from schemas.registry import VERSION, ComponentEntry, DeviceEntry, LimitSections, UnitProtectors
 from services.registry.limits.rows import LimitsScope, ScopeKind, by_scope, in_force_of
 from services.registry.models import Organisation, RegisteredComponent, RegisteredDevice, Unit
 
@@ -52,7 +52,21 @@ def entries_of(session: Session, device_ids: Sequence[str]) -> Iterator[DeviceEn
             cut_off_allowed=device.cut_off_allowed or False,
             components=components[device.id],
             limits=limits.get(LimitsScope(ScopeKind.DEVICE, device.id), {}),
+            supply_area=unit.supply_area or "",
+            installed_on=device.installed_on.isoformat() if device.installed_on else "",
+            protectors=_protectors(unit),
         )
+
+
+def _protectors(unit: Unit) -> UnitProtectors:
+    return UnitProtectors(
+        household_due=unit.household_protectors_due,
+        household_installed=unit.household_protectors_installed,
+        household_operating=unit.household_protectors_operating,
+        main_due=unit.main_protectors_due,
+        main_installed=unit.main_protectors_installed,
+        main_operating=unit.main_protectors_operating,
+    )
 
 
 def _devices(

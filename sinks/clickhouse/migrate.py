@@ -23,6 +23,14 @@ from sinks.contract import SinkRefused
 
 MIN_VERSION: Final = (24, 3)
 """The oldest long-term release these tables were written for; Debian's package is 18.16 and knows no DateTime64."""
+EXPIRES: Final = {
+    "aggregates_1h": "hour_ts",
+    "aggregates_1d": "day",
+    "aggregates_made": "until_ts",
+    "risk_component_ratings": "rated_ts",
+    "risk_group_ratings": "rated_ts",
+}
+"""From when on the retention counts of rows that come from no topic."""
 _FILE: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _LEDGER: Final = """
     CREATE TABLE IF NOT EXISTS schema_migrations
@@ -129,6 +137,7 @@ def _set_retention(service: Service) -> None:
     """Bring tables made under another setting to this one; parts are told their new end, not rewritten."""
     days = service.config.retention_days
     made = dict(service.query("SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()"))
-    for table in made.keys() & set(TABLES.values()) - KEPT_FOR_EVER:
+    since = dict.fromkeys(set(TABLES.values()) - KEPT_FOR_EVER, "toDateTime(ingest_ts)") | EXPIRES
+    for table in made.keys() & since.keys():
         if f"toIntervalDay({days})" not in made[table]:
-            service.query(f"ALTER TABLE {table} MODIFY TTL toDateTime(ingest_ts) + toIntervalDay({days})")
+            service.query(f"ALTER TABLE {table} MODIFY TTL {since[table]} + toIntervalDay({days})")

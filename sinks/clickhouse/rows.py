@@ -7,7 +7,7 @@ but anybody may write to a topic: a record that is not what its topic carries is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, product
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from schemas.actions import AlarmAction, SeenEvent
 from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
+from schemas.notices import Notice
 from schemas.quantities import BY_NAME, DEVICE_KINDS, QUANTITIES
 from schemas.records import Records
 from schemas.registry import LIMITS_KEY, ChangeNumber, DeviceEntry, LimitsEntry
@@ -42,6 +43,7 @@ TABLES: Final[Mapping[str, str]] = {
     topics.CHARGING_SESSIONS.name: "charging_sessions",
     topics.REGISTRY.name: "registry_history",
     topics.ALARM_ACTIONS.name: "alarm_actions",
+    topics.NOTICES.name: "notice_records",
 }
 """The table each topic's records go to."""
 KEPT_FOR_EVER: Final = frozenset({"control_records", "registry_history"})
@@ -52,7 +54,7 @@ STATISTICS: Final = ("count", "min", "max", "mean", "last")
 _REGISTERED: Final = (
     *("device_id", "kind", "removed", "state", "name", "model", "unit_id", "unit_name", "organisation_id"),
     *("organisation_name", "area", "place_kind", "address", "nominal_voltage_v", "rated_current_a", "phases"),
-    "interval_s",
+    *("interval_s", "supply_area"),
 )
 _OF_COMPONENT: Final = ("quantity", "number", "id", "name", "role", "circuit", "phase")
 """Fields of an entry and of its components that have columns; all others are in its body."""
@@ -133,6 +135,13 @@ def sessions_block(records: Records, topic_id: UUID) -> Block:
     return _one_a_record("charging_sessions", records, topic_id, columns, numbers, malformed)
 
 
+def notices_block(records: Records, topic_id: UUID) -> Block:
+    """One row a record: the notice's own fields, but for the version, and when it was published."""
+    notices, numbers, malformed = _read(records, lambda n: Notice.from_json(records.values[n]))
+    columns = columns_of(Notice, notices) | {"ingest_ts": records.timestamps[numbers]}
+    return _one_a_record("notice_records", records, topic_id, columns, numbers, malformed)
+
+
 def registry_block(records: Records, topic_id: UUID) -> Block:
     """One row a record: what people ask entries by, the entry as it came, and which change it is. Limits of many
     devices are a row of no device, and in its body."""
@@ -140,6 +149,9 @@ def registry_block(records: Records, topic_id: UUID) -> Block:
     of_entry = columns_of(DeviceEntry, [entry for entry, _ in entries])
     of_change = _changes([change for _, change in entries])
     columns: dict[str, Column] = {name: of_entry[name] for name in _REGISTERED}
+    for which, what in product(("household", "main"), ("due", "installed", "operating")):
+        counts = [getattr(entry.protectors, f"{which}_{what}") for entry, _ in entries]
+        columns[f"{which}_protectors_{what}"] = np.array(counts, dtype=np.float64)
     columns |= {
         f"components.{name}": [[getattr(one, name) for one in entry.components] for entry, _ in entries]
         for name in _OF_COMPONENT
@@ -240,6 +252,7 @@ BLOCKS: Final[Mapping[str, Callable[[Records, UUID], Block]]] = {
     topics.CHARGING_SESSIONS.name: sessions_block,
     topics.REGISTRY.name: registry_block,
     topics.ALARM_ACTIONS.name: actions_block,
+    topics.NOTICES.name: notices_block,
 }
 
 

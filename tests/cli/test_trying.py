@@ -136,3 +136,11 @@ def test_early_warning_speaks_of_the_hours_after_the_events(tmp_path: Path, caps
     assert 20 < (notice["at"] - T0) / 86_400_000 < 21
     try_file(file, None, None, as_json=False)
     assert "【提示】LY-1 第1路剩余电流 剩余电流持续高于" in capsys.readouterr().out
+    # Parameters of one's own hold here too.
+    parameters = tmp_path / "rules.toml"
+    parameters.write_text("[baseline]\nrise = 200\nlow_rise = 200\n[load]\nrise = 200\n[drift]\nrise = 200\n")
+    try_file(file, None, None, as_json=True, parameters=parameters)
+    assert orjson.loads(capsys.readouterr().out.splitlines()[-1])["summary"]["notices"] == 0
+    parameters.write_text("[baseline]\nrises = 1\n")
+    with pytest.raises(OperatorError, match="'rises' is no parameter"):
+        try_file(file, None, None, as_json=True, parameters=parameters)

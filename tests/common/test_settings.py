@@ -31,6 +31,8 @@ OTHERS = {
     "group": "blue",
     "group_instance": "blue-1",
     "limits_file": "limits/pingyao.toml",
+    "early_warning_file": "limits/rules.toml",
+    "risk_file": "limits/risk.toml",
     "control_keys_file": "control-keys",
     "http": "0.0.0.0:8080",
     "data_dir": "somewhere else",

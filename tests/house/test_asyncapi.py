@@ -31,6 +31,7 @@ from detectors.checkpoints.restore import restore_all
 from detectors.messages import alarm_message, named
 from detectors.registered import KnownDevice
 from detectors.state import PartitionState
+from early_warning.table import RULES
 from schemas import report_rules, reports
 from schemas.actions import MUTED_MOST_MS, ActionKind, AlarmAction, AlarmVerdict
 from schemas.alarm_kinds import AlarmKind
@@ -67,9 +68,10 @@ from schemas.events import (
     alarm_id,
 )
 from schemas.limit_sections import LEVELS, NUMBERS
+from schemas.notices import Notice, notice_id
 from schemas.quantities import DEVICE_KINDS, MAX_COMPONENTS, QUANTITIES, Quantity
 from schemas.records import Records
-from schemas.registry import LIMITS_KEY, ChangeNumber, ComponentEntry, DeviceEntry, LimitsEntry
+from schemas.registry import LIMITS_KEY, ChangeNumber, ComponentEntry, DeviceEntry, LimitsEntry, UnitProtectors
 from schemas.rejects import GATEWAY, MAX_GATEWAY_LENGTH, NOT_JUDGED, RejectEvent
 from schemas.report_rules import Fault, Reason
 from schemas.topics import TOPICS, Topic
@@ -90,6 +92,7 @@ EVENTS: Final[dict[str, Any]] = {
     "controlOutcome": ControlOutcome,
     "deviceRequest": DeviceRequest,
     "chargingSession": ChargingSession,
+    "notice": Notice,
 }
 NOW: Final = 1_790_000_100_000
 NAMES: Final = [quantity.name for quantity in QUANTITIES]
@@ -394,7 +397,10 @@ def test_aggregates_are_of_all_quantities() -> None:
 
 
 def test_a_registry_entry_has_the_fields_and_headers_of_the_code() -> None:
-    entries = (("deviceEntry", DeviceEntry), ("componentEntry", ComponentEntry), ("limitsEntry", LimitsEntry))
+    entries = (
+        *(("deviceEntry", DeviceEntry), ("componentEntry", ComponentEntry), ("limitsEntry", LimitsEntry)),
+        ("unitProtectors", UnitProtectors),
+    )
     for name, entry in entries:
         assert list(SHAPES[name]["properties"]) == list(entry.__struct_fields__)
     (example,) = MESSAGES["deviceEntry"]["examples"]
@@ -574,6 +580,16 @@ def test_a_request_example_has_the_id_and_the_time_that_the_code_gives(example: 
     assert request.request_id == request_id(request.kind, about)
     assert request.expires_ts == request.ingest_ts + EXPIRES_MS
     assert f"{EXPIRES_MS // 1000} s after" in property_of("deviceRequest", "expires_ts")["description"]
+
+
+@pytest.mark.parametrize("example", examples_of("notice"))
+def test_a_notice_example_has_the_id_label_and_sentence_that_the_code_gives(example: dict[str, Any]) -> None:
+    notice = Notice(**example["payload"])
+    about = (notice.rule, notice.device_id, notice.quantity, notice.component, notice.hour_ts)
+    assert notice.notice_id == notice_id(*about)
+    (rule,) = (rule for rule in RULES if rule.name == notice.rule)
+    assert (rule.label, rule.advice) == (notice.rule_label, notice.advice)
+    assert notice.message.endswith(rule.sentence(notice.evidence))
 
 
 @pytest.mark.parametrize("example", examples_of("reject"))

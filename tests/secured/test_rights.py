@@ -13,6 +13,7 @@ import orjson
 import pytest
 from aiokafka import TopicPartition
 
+from cli.hourly.publishing import publish
 from cli.send import Sender
 from common.kafka import clients
 from common.settings import Settings
@@ -26,6 +27,7 @@ from tests.cli.stacks import started
 from tests.secured.brokers import GROUP, Secured, user_of
 from tests.secured.conftest import PASSWORD, Fronted
 from tests.services.registry.given_files import written
+from tests.sinks.samples import notice
 from tests.support.kafka_outside import Kafka
 from tests.support.processes import command_line, environment_of, last_words, run, until, working
 
@@ -135,6 +137,8 @@ def test_every_role_does_its_work_with_its_rights_and_no_others(
         until(lambda: _count(operator, "alarm_events") >= 1, "the alarm stored", 60)
         until(lambda: _count(operator, "device_requests") >= 1, "the request stored", 60)
         until(lambda: _count(operator, "rejects") >= int(told[2]), "the rejects stored", 60)
+        publish(secured.settings("hourly"), [notice()])
+        until(lambda: _count(operator, "notice_records") >= 1, "the notice stored", 60)
         again = run("rejects", "replay", "--from", "2020-01-01", settings=operator)
         assert again.status == 0, again.err
         listed = run("rejects", "list", "--json", settings=operator)

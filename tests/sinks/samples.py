@@ -14,6 +14,7 @@ from schemas.actions import ActionKind, AlarmAction
 from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
+from schemas.notices import Notice, notice_id
 from schemas.records import Records
 from schemas.registry import ChangeNumber, ComponentEntry, DeviceEntry
 from schemas.rejects import RejectEvent
@@ -190,6 +191,31 @@ def session(**fields: Any) -> ChargingSession:
     return ChargingSession(**(values | fields))
 
 
+def notice(**fields: Any) -> Notice:
+    about: dict[str, Any] = {
+        "rule": "baseline",
+        "device_id": "LY-1",
+        "quantity": "residual_current_ma",
+        "component": 0,
+        "hour_ts": NOON - 3_600_000,
+    } | {name: fields[name] for name in ("rule", "device_id", "component", "hour_ts") if name in fields}
+    values: dict[str, Any] = about | {
+        "v": 1,
+        "notice_id": notice_id(**about),
+        "rule_label": "泄漏高于正常",
+        "excess": 61.25,
+        "message": "【提示】永安市第一中学 LY-1 第1路剩余电流：当前102mA",
+        "advice": "请排查该回路绝缘",
+        "evidence": {"value_ma": 102.0, "normal_ma": 40.75},
+        "device_kind": "electrical_monitor",
+        "unit_id": "U-1",
+        "unit_name": "永安市第一中学",
+        "place": "中山路1号",
+        "area": "350481001002",
+    }
+    return Notice(**(values | fields))
+
+
 def reject(**fields: Any) -> RejectEvent:
     values: dict[str, Any] = {
         "reason": "not_json",
@@ -225,6 +251,10 @@ def requests(*events: DeviceRequest, **more: Any) -> Records:
 
 def sessions(*events: ChargingSession, **more: Any) -> Records:
     return records(topics.CHARGING_SESSIONS.name, [event.to_json() for event in events], **more)
+
+
+def notices(*told: Notice, **more: Any) -> Records:
+    return records(topics.NOTICES.name, [one.to_json() for one in told], **more)
 
 
 def rejects(*events: RejectEvent, original: Sequence[tuple[str, bytes | None]] = (), **more: Any) -> Records:

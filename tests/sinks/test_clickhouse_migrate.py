@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from sinks.clickhouse.config import Config
-from sinks.clickhouse.migrate import Migration, migrate, migrations, pending, refuse_old
+from sinks.clickhouse.migrate import EXPIRES, Migration, migrate, migrations, pending, refuse_old
 from sinks.clickhouse.rows import KEPT_FOR_EVER, TABLES, alarms_block, rejects_block, telemetry_block
 from sinks.clickhouse.views import views
 from sinks.clickhouse.writer import ClickHouseSink
@@ -146,9 +146,9 @@ def test_a_retention_under_a_year_is_refused() -> None:
 def test_another_retention_reaches_tables_that_are_there(config: Config, query: Ask) -> None:
     migrate(replace(config, retention_days=730))
     made = query("SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()")
-    of_topics = {name: text for name, text in made if name in TABLES.values()}
-    assert {name for name, text in of_topics.items() if "toIntervalDay(730)" not in text} == KEPT_FOR_EVER
-    assert all("TTL" not in of_topics[name] for name in KEPT_FOR_EVER)
+    kept = {name: text for name, text in made if name in {*TABLES.values(), *EXPIRES}}
+    assert {name for name, text in kept.items() if "toIntervalDay(730)" not in text} == KEPT_FOR_EVER
+    assert all("TTL" not in kept[name] for name in KEPT_FOR_EVER)
 
 
 def test_a_database_name_that_is_none_is_refused() -> None:

@@ -16,9 +16,10 @@ from schemas.actions import AlarmVerdict, SeenEvent
 from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, DeviceStatus
+from schemas.notices import Notice
 from schemas.quantities import QUANTITIES
 from schemas.records import Records
-from schemas.registry import LIMITS_KEY, ChangeNumber, LimitsEntry
+from schemas.registry import LIMITS_KEY, ChangeNumber, LimitsEntry, UnitProtectors
 from schemas.report_rules import AHEAD_MS, EARLIEST_TS, LATEST_TS
 from sinks.blocks import merge
 from sinks.clickhouse.rows import BLOCKS, TABLES, telemetry_block
@@ -35,6 +36,8 @@ from tests.sinks.samples import (
     alarms,
     entries,
     entry,
+    notice,
+    notices,
     outcome,
     outcomes,
     records,
@@ -62,6 +65,7 @@ SAMPLES: dict[str, Records] = {
     topics.CHARGING_SESSIONS.name: sessions(session()),
     topics.REGISTRY.name: entries((entry(), 7)),
     topics.ALARM_ACTIONS.name: actions((action("comment", why="已到现场"), 8)),
+    topics.NOTICES.name: notices(notice()),
 }
 
 
@@ -290,13 +294,18 @@ MALFORMED: dict[str, list[bytes | None]] = {
         b"{}", session(port=256).to_json(), session(began_ts=-1).to_json(), session(energy_wh="x").to_json(),
         session(stop_reason=None).to_json(), session(settled=1).to_json(),
     ],
+    topics.NOTICES.name: [
+        b"{}", notice(notice_id="x").to_json(), notice(excess=None).to_json(), notice(rule="").to_json(),
+        notice(evidence={"value_ma": "high"}).to_json(), notice(evidence={str(n): 1.0 for n in range(17)}).to_json(),
+    ],
 }  # fmt: skip
-GOOD: dict[str, Alarm | Aggregate | DeviceStatus | DeviceRequest | ChargingSession] = {
+GOOD: dict[str, Alarm | Aggregate | DeviceStatus | DeviceRequest | ChargingSession | Notice] = {
     topics.ALARMS.name: alarm(),
     topics.AGGREGATES.name: aggregate(),
     topics.DEVICE_STATUS.name: status(),
     topics.DEVICE_REQUESTS.name: request(),
     topics.CHARGING_SESSIONS.name: session(),
+    topics.NOTICES.name: notice(),
 }
 
 
@@ -329,7 +338,16 @@ def test_the_limits_of_many_devices_are_kept_and_are_no_device(sink: ClickHouseS
 
 
 def test_an_entry_of_the_registry_arrives_with_every_column(sink: ClickHouseSink, query: Ask) -> None:
-    told = entry(removed=True, state="removed", phases=3, interval_s=60, model="M-7")
+    protectors = UnitProtectors(household_due=120, household_installed=118, main_operating=0)
+    told = entry(
+        removed=True,
+        state="removed",
+        phases=3,
+        interval_s=60,
+        model="M-7",
+        supply_area="2号台区",
+        protectors=protectors,
+    )
     sink.write(BLOCKS[topics.REGISTRY.name](entries((told, 7)), TOPIC_ID))
     (row,) = rows(query, "registry_history")
     assert row == {
@@ -337,6 +355,9 @@ def test_an_entry_of_the_registry_arrives_with_every_column(sink: ClickHouseSink
         "model": "M-7", "unit_id": "U-1", "unit_name": "永安市第一中学", "organisation_id": "M-1",
         "organisation_name": "安电维保", "area": "350481001002", "place_kind": "school", "address": "中山路1号",
         "nominal_voltage_v": 0.0, "rated_current_a": 63.0, "phases": 3, "interval_s": 60,
+        "supply_area": "2号台区", "household_protectors_due": 120, "household_protectors_installed": 118,
+        "household_protectors_operating": None, "main_protectors_due": None, "main_protectors_installed": None,
+        "main_protectors_operating": 0,
         "components.quantity": ["temperature_c", "residual_current_ma"], "components.number": [0, 0],
         "components.id": ["C-1", ""], "components.name": ["A相电缆", ""], "components.role": ["cable", ""],
         "components.circuit": [1, 0], "components.phase": ["A", ""], "body": told.to_json().decode(),
@@ -423,6 +444,18 @@ def test_a_charge_is_a_row_of_its_own_words(sink: ClickHouseSink, query: Ask) ->
     assert {name: row[name] for name in fields} == fields | times
 
 
+def test_a_notice_arrives_with_every_column_and_is_shown_once(sink: ClickHouseSink, query: Ask) -> None:
+    told = notice()
+    sink.write(BLOCKS[topics.NOTICES.name](notices(told, notice(component=1), told), TOPIC_ID))
+    row, _, again = rows(query, "notice_records")
+    fields = {name: getattr(told, name) for name in told.__struct_fields__ if name != "v"}
+    assert {name: row[name] for name in fields} == fields | {"hour_ts": at(told.hour_ts)}
+    assert (row["ingest_ts"], again["notice_id"]) == (at(NOON), told.notice_id)
+    shown = query("SELECT component, excess, evidence, unit_name, told_ts FROM notices ORDER BY component")
+    held = (61.25, told.evidence, "永安市第一中学", at(NOON))
+    assert shown == [(0, *held), (1, *held)]
+
+
 def test_source_position_is_the_highest_place_not_the_highest_of_each_number(sink: ClickHouseSink) -> None:
     assert sink.stored_positions(topics.ALARMS.name, TOPIC_ID, [3]) == {}
     events = alarms(alarm(source_offset=7, source_ordinal=9), alarm(source_offset=8, source_ordinal=2))
@@ -446,7 +479,7 @@ def test_position_reads_the_projection_and_not_the_table(topic: str, sink: Click
             "AND partition IN (3, 4) GROUP BY topic, topic_id, partition",
             {"id": str(TOPIC_ID)},
         )
-        is_newer = topic in (topics.REGISTRY.name, topics.ALARM_ACTIONS.name)
+        is_newer = topic in (topics.REGISTRY.name, topics.ALARM_ACTIONS.name, topics.NOTICES.name)
         projection = "places" if is_newer or "generation" in one else "positions"
         assert any(projection in line for (line,) in plan)
 

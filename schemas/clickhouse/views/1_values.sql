@@ -54,6 +54,16 @@ FROM telemetry AS t
 GROUP BY minute_ts, device_kind, test
 COMMENT 'reports and devices heard in each minute of arrival, the longest delay from measuring to arrival, and how many reports had no credible time';
 
+CREATE OR REPLACE VIEW hours AS
+SELECT device_id, device_kind, test, quantity, component, hour_ts, count, min, max, mean
+FROM aggregates_1h FINAL
+COMMENT 'one row an hour of a component that has a value: how many values, the least, the greatest, their mean; made by `emberline hourly` once the hour has closed, and again where late minutes come';
+
+CREATE OR REPLACE VIEW days AS
+SELECT device_id, device_kind, test, quantity, component, day, hours, count, min, max, mean
+FROM aggregates_1d FINAL
+COMMENT 'one row a day (Asia/Shanghai) of a component that has a value: in how many hours it has one, how many values, the least, the greatest, their mean; made from hours once the day has closed, and again where late ones come';
+
 CREATE OR REPLACE VIEW rejects_by_reason AS
 SELECT
     toDate(ingest_ts, 'Asia/Shanghai') AS day, source_topic, reason, gateway,

@@ -10,7 +10,7 @@ import pytest
 import xlsxwriter
 from sqlalchemy import Engine, select
 
-from schemas.registry import ChangeNumber, DeviceEntry
+from schemas.registry import ChangeNumber, DeviceEntry, UnitProtectors
 from services.registry.database import reading, writing
 from services.registry.exchange.exporting import export
 from services.registry.exchange.importing import Checked, TableChange, applied, check_against, checked, keys_of
@@ -53,6 +53,8 @@ def test_what_is_imported_is_told_of_each_device_once_and_only_when_it_changes(e
     (entry,) = entries(engine)
     assert (entry.device_id, entry.kind, entry.rated_current_a, entry.phases) == ("LY-1", "electrical_monitor", 63, 3)
     assert (entry.unit_name, entry.area, entry.place_kind) == ("永安市第一中学", "350481001", "school")
+    assert (entry.installed_on, entry.supply_area) == ("2025-03-01", "")
+    assert entry.protectors == UnitProtectors(120, 118, 115, main_due=1)
     assert (entry.organisation_name, entry.address) == ("永安市安电运维有限公司", "永安市五四路")
     assert [(one.quantity, one.number, one.phase) for one in entry.components] == [
         ("temperature_c", number, phase) for number, phase in enumerate("ABC")
