@@ -71,12 +71,13 @@ def rejected(headers: dict[str, bytes]) -> tuple[int, int, str]:
 
 
 def by_twin(records: Sequence[SentRecord], limits: LimitTable) -> Told:
-    """What the twin says, device status, requests and other kinds of alarm aside: no peer is asked for these."""
+    """What the twin says but device status, requests, charges and other kinds of alarm: no peer is asked for these."""
     oracle = Oracle(limits)
     for offset, (ingest_ts, key, value) in enumerate(records):
         oracle.feed(offset, ingest_ts, value, key)
     oracle.told.statuses.clear()
     oracle.told.requests.clear()
+    oracle.told.sessions.clear()
     oracle.told.alarms = [alarm for alarm in oracle.told.alarms if alarm.kind in KINDS]
     return oracle.told
 
