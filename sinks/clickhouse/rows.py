@@ -7,6 +7,7 @@ but anybody may write to a topic: a record that is not what its topic carries is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain, product
 from typing import Final, TypeVar
 from uuid import UUID
@@ -18,7 +19,7 @@ from schemas.absences import Absences
 from schemas.actions import AlarmAction, SeenEvent
 from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
-from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
+from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus, StreamEvent
 from schemas.notices import Notice
 from schemas.quantities import BY_NAME, DEVICE_KINDS, QUANTITIES
 from schemas.records import Records
@@ -100,46 +101,13 @@ def _absent(marks: Marks, rows: int) -> dict[str, Column]:
     return {f"absent.{name}": Ragged.of(counts, column) for name, column in columns.items()}
 
 
-def alarms_block(records: Records, topic_id: UUID) -> Block:
-    """One row a record: the event's own fields, but for the version."""
-    events, numbers, malformed = _read(records, lambda n: Alarm.from_json(records.values[n]))
-    columns = columns_of(Alarm, events)
-    return _one_a_record("alarm_events", records, topic_id, columns, numbers, malformed)
-
-
-def device_status_block(records: Records, topic_id: UUID) -> Block:
-    """One row a record: the event's own fields, but for the version, and when it was published."""
-    events, numbers, malformed = _read(records, lambda n: DeviceStatus.from_json(records.values[n]))
-    columns = columns_of(DeviceStatus, events) | {"ingest_ts": records.timestamps[numbers]}
-    return _one_a_record("device_status_events", records, topic_id, columns, numbers, malformed)
-
-
-def control_block(records: Records, topic_id: UUID) -> Block:
-    """One row a record: the event's own fields, but for the version."""
-    events, numbers, malformed = _read(records, lambda n: ControlOutcome.from_json(records.values[n]))
-    columns = columns_of(ControlOutcome, events)
-    return _one_a_record("control_records", records, topic_id, columns, numbers, malformed)
-
-
-def requests_block(records: Records, topic_id: UUID) -> Block:
-    """One row a record: the event's own fields, but for the version."""
-    events, numbers, malformed = _read(records, lambda n: DeviceRequest.from_json(records.values[n]))
-    columns = columns_of(DeviceRequest, events)
-    return _one_a_record("device_requests", records, topic_id, columns, numbers, malformed)
-
-
-def sessions_block(records: Records, topic_id: UUID) -> Block:
-    """One row a record: the event's own fields, but for the version."""
-    events, numbers, malformed = _read(records, lambda n: ChargingSession.from_json(records.values[n]))
-    columns = columns_of(ChargingSession, events)
-    return _one_a_record("charging_sessions", records, topic_id, columns, numbers, malformed)
-
-
-def notices_block(records: Records, topic_id: UUID) -> Block:
-    """One row a record: the notice's own fields, but for the version, and when it was published."""
-    notices, numbers, malformed = _read(records, lambda n: Notice.from_json(records.values[n]))
-    columns = columns_of(Notice, notices) | {"ingest_ts": records.timestamps[numbers]}
-    return _one_a_record("notice_records", records, topic_id, columns, numbers, malformed)
+def events_block(topic: str, kind: type[StreamEvent], records: Records, topic_id: UUID) -> Block:
+    """One row a record: the event's own fields, but for the version; and when it was published, where it does not say
+    itself when what it follows from arrived."""
+    events, numbers, malformed = _read(records, lambda n: kind.from_json(records.values[n]))
+    columns = columns_of(kind, events)
+    columns.setdefault("ingest_ts", records.timestamps[numbers])
+    return _one_a_record(TABLES[topic], records, topic_id, columns, numbers, malformed)
 
 
 def registry_block(records: Records, topic_id: UUID) -> Block:
@@ -241,18 +209,21 @@ def aggregates_block(records: Records, topic_id: UUID) -> Block:
     return Block("aggregates_1m", columns, len(row_event), malformed)
 
 
+_EVENTS: Final[Mapping[str, type[StreamEvent]]] = {
+    topics.ALARMS.name: Alarm,
+    topics.DEVICE_STATUS.name: DeviceStatus,
+    topics.CONTROL_OUTCOMES.name: ControlOutcome,
+    topics.DEVICE_REQUESTS.name: DeviceRequest,
+    topics.CHARGING_SESSIONS.name: ChargingSession,
+    topics.NOTICES.name: Notice,
+}
 BLOCKS: Final[Mapping[str, Callable[[Records, UUID], Block]]] = {
     topics.TELEMETRY.name: telemetry_block,
-    topics.ALARMS.name: alarms_block,
     topics.AGGREGATES.name: aggregates_block,
-    topics.DEVICE_STATUS.name: device_status_block,
     topics.REJECTS.name: rejects_block,
-    topics.CONTROL_OUTCOMES.name: control_block,
-    topics.DEVICE_REQUESTS.name: requests_block,
-    topics.CHARGING_SESSIONS.name: sessions_block,
     topics.REGISTRY.name: registry_block,
     topics.ALARM_ACTIONS.name: actions_block,
-    topics.NOTICES.name: notices_block,
+    **{topic: partial(events_block, topic, kind) for topic, kind in _EVENTS.items()},
 }
 
 

@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import pytest
 
+from schemas.events import Alarm
+from schemas.topics import ALARMS
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.migrate import EXPIRES, Migration, migrate, migrations, pending, refuse_old
-from sinks.clickhouse.rows import KEPT_FOR_EVER, TABLES, alarms_block, rejects_block, telemetry_block
+from sinks.clickhouse.rows import KEPT_FOR_EVER, TABLES, events_block, rejects_block, telemetry_block
 from sinks.clickhouse.views import views
 from sinks.clickhouse.writer import ClickHouseSink
 from sinks.contract import SinkRefused
@@ -76,7 +78,7 @@ def test_a_database_of_the_version_before_keeps_its_rows_and_says_of_them_what_i
     assert [one.number for one in migrate(empty)] == [one.number for one in migrations()[7:]]
     sink = ClickHouseSink(empty)
     sink.write(telemetry_block(telemetry(report(seq=2**64 - 1, event_ts=0), first=100), TOPIC_ID))
-    sink.write(alarms_block(alarms(alarm(alarm_id="b")), TOPIC_ID))
+    sink.write(events_block(ALARMS.name, Alarm, alarms(alarm(alarm_id="b")), TOPIC_ID))
     sink.write(rejects_block(rejects(reject(), original=[("trace", None)]), TOPIC_ID))
     sink.close()
     was = moment(NOON)
