@@ -193,10 +193,12 @@ async def _measured(
     began, used = time.monotonic(), {worker.process.pid: cpu_s(worker.process.pid) for worker in workers}
     before = {role: sum([await _done(session, worker) for worker in workers if worker.role == role]) for role in crew}
     deadline, left, ended = began + 30 + reports / SLOWEST, set(crew), {}
+    # Those of now: records of time come after them for as long as a worker runs.
+    ends = {role: await group.ends() for role, group in groups.items()}
     cpu: dict[str, float] = {}
     while left:
         for role in tuple(left):
-            if await groups[role].lag() == 0:
+            if await groups[role].behind(ends[role]) == 0:
                 left.discard(role)
                 ended[role] = time.monotonic() - began
                 cpu[role] = sum(cpu_s(one.process.pid) - used[one.process.pid] for one in workers if one.role == role)
