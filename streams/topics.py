@@ -20,7 +20,7 @@ from aiokafka.errors import (
 from common.errors import OperatorError
 from common.kafka import clients
 from common.settings import Settings
-from schemas.topics import CHECKPOINTS, OUTPUTS, PUBLISHED, REPLAYS, TELEMETRY, TOPICS, Topic
+from schemas.topics import TELEMETRY, TOPICS, Topic
 from streams.watching.described import (
     Described,
     asking,
@@ -33,7 +33,7 @@ from streams.watching.described import (
 from streams.watching.differences import Difference, differences
 
 NAMES: Final = [topic.name for topic in TOPICS]
-_TELEMETRY_LAST: Final = [topic.name for topic in (*OUTPUTS, CHECKPOINTS, REPLAYS, *PUBLISHED, TELEMETRY)]
+_TELEMETRY_LAST: Final = [*(name for name in NAMES if name != TELEMETRY.name), TELEMETRY.name]
 """Topics that are widened together: what follows from telemetry partition p needs partition p of all others."""
 
 

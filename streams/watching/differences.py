@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from schemas.topics import ALARM_ACTIONS, CHECKPOINTS, COMMANDS, REGISTRY, REPLAYS, TELEMETRY, TOPICS, Topic
+from schemas.topics import ALARM_ACTIONS, CHECKPOINTS, COMMANDS, NOTICES, REGISTRY, REPLAYS, TELEMETRY, TOPICS, Topic
 from streams.watching.described import Described
 
 COMPARED: Final = (
@@ -29,6 +29,7 @@ _BESIDE: Final = {
     REGISTRY.name: "what is registered of their devices is in other partitions",
     COMMANDS.name: "what is ordered of their devices is in other partitions, and refused there",
     ALARM_ACTIONS.name: "what is done about their alarms is in other partitions",
+    NOTICES.name: "what early warning says of their devices is in other partitions",
 }
 """Topics without which devices are watched all the same, and what it means where they have fewer partitions."""
 

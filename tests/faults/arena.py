@@ -232,7 +232,7 @@ def make_anew(settings: Settings, names: Sequence[str] = ALL_TOPICS) -> None:
     """Delete topics of emberline's and make them again, empty."""
     asyncio.run(delete(settings, names))
     # The one broker has forgotten a topic before the other: what is not made yet is asked for until it is.
-    until(lambda: asyncio.run(_made(settings)), "topics made anew")
+    until(lambda: asyncio.run(_made(settings)), "topics made anew", seconds=90)
     configure(settings, CHECKPOINTS.name, COMPACTED_LATER)
 
 

@@ -58,8 +58,8 @@ def test_a_worker_refuses_topics_that_make_results_wrong_until_they_are_mended(
     checked = run("topics", "--check", "--json", settings=settings)
     assert checked.status == 1
     weights = Counter(one["weight"] for one in json.loads(checked.out)["differences"])
-    # Without enough partitions of those of replays, registry, commands and actions devices are watched all the same.
-    assert weights == {"wrong": 1, "partly": len(OUTPUTS) + 1, "risk": 4}
+    # Without enough partitions of replays, registry, commands, actions and notices devices are watched all the same.
+    assert weights == {"wrong": 1, "partly": len(OUTPUTS) + 1, "risk": 5}
     for role in ("detect", "sink"):
         refusal = run("worker", role, settings=settings).refusal
         assert re.search(r"fires are missed .*; run `emberline topics --repair`$", refusal), refusal
