@@ -112,7 +112,7 @@ def test_a_fire_that_is_over_is_told_with_its_true_times_whichever_way_it_is_dra
 def test_a_single_late_value_that_is_normal_ends_nothing() -> None:
     kept = series(*[900.0] * 3, 0.0, *[900.0] * 3, at=-HOUR_MS)
     found = alarms(LIVE, handed_in(kept, at=60_050, every_ms=7))
-    assert events(found) == ["provisional", "confirmed", "escalated"]
+    assert events(found) == ["provisional", "confirmed"]
 
 
 def test_late_values_tell_of_worse_under_the_same_id() -> None:
