@@ -111,7 +111,7 @@ def _within(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarr
     before_ms, now_ms = np.minimum(before_ms + stands_ms - of_now, window), now_ms + of_now
     held[f"{name}_now_ms"], held[f"{name}_before_ms"] = now_ms, before_ms
     is_there = (now_ms > 0) | (before_ms > 0)
-    held[f"{name}_since"] = np.where(holds & ~begun, times["ts"], np.where(is_there, since, 0))
+    held[f"{name}_since"] = np.where(holds & ~begun, times["ts"], np.where(holds | is_there, since, 0))
     held[f"{name}_ms"] = np.where(
         holds, np.where(begun & (lasted >= 0), lasted + step_ms, 0), -is_there.astype(np.int64)
     )

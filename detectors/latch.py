@@ -321,8 +321,9 @@ def _last_all(
     values, limits = elements.values, elements.limits
     begins = (values >= limits["lowest"]) & (~_has_stretch(held) | elements.gap)
     held["stretch_peak"] = np.where(begins, values, np.maximum(held["stretch_peak"], values))
-    held["normal_ts"] = np.where(was_at_rest, elements.before_ts, held["normal_ts"])
     is_open = held["severity"] > 0
+    from_normal = (values >= limits["lowest"]) & ~_has_stretch(held) & ~is_open
+    held["normal_ts"] = np.where(from_normal, elements.before_ts, held["normal_ts"])
     held["peak"] = np.where(is_open, np.maximum(held["peak"], values), held["peak"])
     elapsed_ms = np.where(was_at_rest, 0, elements.elapsed_ms)
     held["clock_ms"] += elapsed_ms

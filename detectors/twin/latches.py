@@ -115,8 +115,9 @@ class Latch:
             return
         if self.rests:
             self.rest()
-            self.normal_ts = one.before_ts
             one = one._replace(elapsed_ms=0)
+        if over and not self.over and self.severity is None:
+            self.normal_ts = one.before_ts
         self.stretch_peak = one.value if over and (not self.over or one.gap) else max(self.stretch_peak, one.value)
         self.peak = max(self.peak, one.value)
         self.clock_ms += one.elapsed_ms
