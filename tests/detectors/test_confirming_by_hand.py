@@ -37,6 +37,19 @@ def leaks(*values: float, every_ms: int = 1_000) -> list[Alarm]:
 # Up to 10 s: time over a level within a window.
 
 
+def test_a_value_that_stands_for_no_time_does_not_break_a_stretch_off() -> None:
+    at_once = [report(T0 + 1, residual_current_ma=[450.0]), report(T0 + 1, residual_current_ma=[900.0])]
+    later = report(T0 + 60_001, residual_current_ma=[900.0])
+    records = [
+        record(0, report(T0, residual_current_ma=[900.0]), ingest_ts=T0 + 3_000),
+        record(1, *at_once, later, ingest_ts=T0 + 6_000),
+    ]
+    limits = load_limits()
+    found = told([records], PartitionState(), limits)
+    assert found == slowly(records, limits)
+    assert events(found.alarms) == ["provisional", "confirmed", "worsened"]
+
+
 @pytest.mark.parametrize("period", [(400.0, 50.0), (400.0, 400.0, 50.0, 50.0), (400.0, 50.0, 50.0, 50.0)])
 def test_of_a_component_that_speaks_each_second_what_comes_and_goes_is_seen_within_half_a_minute(
     period: tuple[float, ...],

@@ -56,6 +56,14 @@ def test_a_single_late_value_after_a_day_of_normal_ones_is_provisional_though_th
     assert found[2].alarm_id != found[0].alarm_id
 
 
+def test_an_onset_stays_after_the_last_normal_value_though_a_late_one_was_provisional_before() -> None:
+    live = series(*[50.0] * 3, every_ms=60_000)
+    single = handed_in(series(450.0, at=90_000), at=121_000)
+    after = series(250.0, 450.0, 450.0, at=180_000, every_ms=60_000)
+    found = alarms(numbered([*live]), single, numbered(after), handed_in(series(450.0, at=-HOUR_MS), at=301_000))
+    assert events(found) == ["provisional", "confirmed", "escalated"]
+
+
 def test_a_single_late_arc_opens_for_it_needs_no_second() -> None:
     live = series(*[0] * 60, of="arc_half_cycles")
     (alarm, *_) = alarms(live, handed_in(series(20, at=-HOUR_MS, of="arc_half_cycles"), at=30_500), kind="arc_fault")
