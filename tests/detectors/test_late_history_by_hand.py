@@ -60,7 +60,7 @@ def test_an_onset_stays_after_the_last_normal_value_though_a_late_one_was_provis
     live = series(*[50.0] * 3, every_ms=60_000)
     single = handed_in(series(450.0, at=90_000), at=121_000)
     after = series(250.0, 450.0, 450.0, at=180_000, every_ms=60_000)
-    found = alarms(numbered([*live]), single, numbered(after), handed_in(series(450.0, at=-HOUR_MS), at=301_000))
+    found = alarms(numbered(live), single, numbered(after), handed_in(series(450.0, at=-HOUR_MS), at=301_000))
     assert events(found) == ["provisional", "confirmed", "escalated"]
 
 
