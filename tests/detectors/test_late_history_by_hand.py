@@ -64,6 +64,19 @@ def test_an_onset_stays_after_the_last_normal_value_though_a_late_one_was_provis
     assert events(found) == ["provisional", "confirmed", "escalated"]
 
 
+def test_a_component_that_holds_nothing_any_more_begins_its_time_anew_with_a_late_alarm() -> None:
+    calm, flickers = series(*[50.0] * 5, every_ms=5_000), series(450.0, *[50.0] * 8, 450.0, at=40_000, every_ms=5_000)
+    found = alarms(
+        numbered(calm),
+        handed_in(series(450.0, at=-HOUR_MS), at=25_000),
+        numbered(series(*[50.0] * 3, at=25_000, every_ms=5_000)),
+        handed_in(series(50.0, at=1_000 - HOUR_MS), at=40_000),
+        handed_in(series(450.0, 450.0, at=60_000 - HOUR_MS), at=40_000, every_ms=0),
+        numbered(flickers),
+    )
+    assert events(found) == ["provisional", "withdrawn", "provisional", "confirmed", "recovered", "reactivated"]
+
+
 def test_a_single_late_arc_opens_for_it_needs_no_second() -> None:
     live = series(*[0] * 60, of="arc_half_cycles")
     (alarm, *_) = alarms(live, handed_in(series(20, at=-HOUR_MS, of="arc_half_cycles"), at=30_500), kind="arc_fault")
