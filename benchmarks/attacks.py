@@ -34,9 +34,10 @@ from benchmarks.senders import ATTACKS, Attack, Burst, report_of
 from benchmarks.workload import forget, make_emberline_anew
 from cli.offsets import Offsets
 from cli.output import Say
-from cli.stack import STOP_DEADLINE_S, free_port, last_line
+from cli.stack import STOP_DEADLINE_S, last_line
 from common.settings import PREFIX, Settings
 from common.times import now_ms
+from embedded.manners import free_port
 from embedded.processes import running_clickhouse, running_kafka
 from schemas.topics import ALARMS, DEVICE_STATUS, REJECTS, TELEMETRY
 from streams.partitioner import partition_of

@@ -23,7 +23,7 @@ from common.errors import OperatorError
 from common.settings import Settings, host_port
 from embedded.clickhouse.users import READER
 from embedded.kafka import Cluster
-from embedded.manners import ending
+from embedded.manners import ending, free_port
 from embedded.processes import StartFailedError, running_broker, running_clickhouse, running_kafka
 from services.registry.database import engine_of, migrate, url_of
 from streams.storage import config_of, run_migrations
@@ -268,14 +268,6 @@ async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
             return response.status == 200
     except (aiohttp.ClientError, TimeoutError):
         return False
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def is_free(port: int) -> bool:

@@ -319,11 +319,10 @@ def _last_all(
     The severity that is confirmed, int64[m], 0 for none; whether it is confirmed that it is worse than was told, and
     that it is normal again, bool[m] each."""
     values, limits = elements.values, elements.limits
-    begins = (values >= limits["lowest"]) & (~_has_stretch(held) | elements.gap)
+    reaches, has_stretch, is_open = values >= limits["lowest"], _has_stretch(held), held["severity"] > 0
+    begins = reaches & (~has_stretch | elements.gap)
     held["stretch_peak"] = np.where(begins, values, np.maximum(held["stretch_peak"], values))
-    is_open = held["severity"] > 0
-    from_normal = (values >= limits["lowest"]) & ~_has_stretch(held) & ~is_open
-    held["normal_ts"] = np.where(from_normal, elements.before_ts, held["normal_ts"])
+    held["normal_ts"] = np.where(reaches & ~has_stretch & ~is_open, elements.before_ts, held["normal_ts"])
     held["peak"] = np.where(is_open, np.maximum(held["peak"], values), held["peak"])
     elapsed_ms = np.where(was_at_rest, 0, elements.elapsed_ms)
     held["clock_ms"] += elapsed_ms
@@ -340,7 +339,7 @@ def _last_all(
     is_under = (held["active"] == 1) & (values < limits["recovery"])
     is_normal = lasts(held, "normal", is_under, limits["confirm_recovery_ms"], times)
     # What reaches a level is live, whoever told of it before.
-    held["late_until_ts"] = np.where(values >= limits["lowest"], 0, held["late_until_ts"])
+    held["late_until_ts"] = np.where(reaches, 0, held["late_until_ts"])
     drained = (held["late_until_ts"] == 0) | (elements.ingest_ts - held["late_heard_ts"] > LATE_DRAINED_MS)
     return np.where(is_alarm, _ALARM, np.where(is_warning, _WARNING, 0)), is_worse, is_normal & drained
 

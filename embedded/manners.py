@@ -8,7 +8,9 @@ the parent that happened to start the child.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -39,6 +41,28 @@ def listen(host: str, port: int, backlog: int = 128) -> socket.socket:
             f"Cannot listen on {host}:{port}: {error.strerror or error}. Stop what uses it, or choose another port."
         ) from error
     return listener
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on, and that no outgoing connection will take."""
+    return free_ports(host, 0, 1)[0]
+
+
+def free_ports(host: str, port: int, count: int) -> list[int]:
+    """Return as many consecutive ports, from that one on or, where it is 0, from anywhere, all of them free."""
+    if port + count > 65_536:
+        raise CannotStartError(f"{count} ports are needed from {port} on, and there are none after 65535.")
+    if port:
+        ports = list(range(port, port + count))
+        for candidate in ports:
+            listen(host, candidate).close()
+        return ports
+    while True:
+        # Below the ports that the kernel gives to outgoing connections: one of those could take the port of a server
+        # that is not up yet or is down, even one that tries to reach this very server (TCP lets it connect to itself).
+        start = 10_000 + secrets.randbelow(20_000)
+        with contextlib.suppress(CannotStartError):
+            return free_ports(host, start, count)
 
 
 def ending(status: int) -> str:

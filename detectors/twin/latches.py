@@ -283,6 +283,8 @@ class Latch:
     def late(self, one: Value, points: list[Point], limits: Limits) -> Iterator[TwinFinding]:
         """Take a late value on; `points` are those kept, it among them, as they are compared with the limits."""
         points = sorted(points)
+        if self.rests:
+            self.rest()
         if one.value < limits["lowest"]:
             yield from self._late_under(one, points, limits)
             return

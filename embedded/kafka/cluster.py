@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
-import secrets
 import shutil
 import subprocess
 import sys
@@ -18,7 +16,7 @@ from typing import Final, NamedTuple
 
 from embedded.kafka.brokers import Broker, Cluster, complaint
 from embedded.kafka.jars import DEPLOY, default_cache, find_jars, find_java
-from embedded.manners import CannotStartError, listen
+from embedded.manners import CannotStartError, free_ports
 
 # Records are kept by the page cache, not by the heap; the heap holds requests on their way, here a few of 16 MiB and
 # the fetches of followers. Three brokers, ClickHouse and the workers are to fit into 8 GB.
@@ -212,20 +210,3 @@ def _plain(path: Path) -> Path:
     if not str(path).isascii() or set(str(path)) & set(",:;*\\"):
         raise CannotStartError(f"Kafka cannot use {path}: choose a path of ASCII without any of , : ; * and \\.")
     return path
-
-
-def free_ports(host: str, port: int, count: int) -> list[int]:
-    """Return as many consecutive ports, having made sure that they are free."""
-    if port + count > 65_536:
-        raise CannotStartError(f"Kafka needs {count} ports from {port} on, and there are none after 65535.")
-    if port:
-        ports = list(range(port, port + count))
-        for candidate in ports:
-            listen(host, candidate).close()
-        return ports
-    while True:
-        # Below the ports that the kernel gives to outgoing connections: one of those could take the port of a broker
-        # that is down, even one that tries to reach this very broker (TCP lets it connect to itself).
-        start = 10_000 + secrets.randbelow(20_000)
-        with contextlib.suppress(CannotStartError):
-            return free_ports(host, start, count)

@@ -15,6 +15,7 @@ import pytest
 
 from common.settings import Settings
 from common.times import now_ms
+from embedded.manners import free_port
 from embedded.processes import Running
 from schemas.actions import AlarmAction
 from schemas.commands import Command
@@ -25,7 +26,7 @@ from streams.storage import run_migrations
 from tests.services.registry.given_files import DEVICE, UNIT, written
 from tests.services.registry.test_import import take_in
 from tests.support.platform import asking, quick_settings
-from tests.support.processes import Ended, command_line, environment_of, free_port, run
+from tests.support.processes import Ended, command_line, environment_of, run
 
 FIRST, SECOND, UNKNOWN = ("1" * 32, "2" * 32, "f" * 32)
 HOUR_MS: Final = 3_600_000

@@ -23,13 +23,14 @@ from click.testing import CliRunner
 from cli.main import cli
 from common.settings import Settings, described
 from common.times import now_ms
+from embedded.manners import free_port
 from embedded.processes import Running, running_broker
 from schemas.control import is_control
 from schemas.topics import ALARMS, TELEMETRY, TOPICS
 from sinks.clickhouse.migrate import migrations
 from tests.support.kafka_outside import Kafka, ProducerRecord
 from tests.support.platform import Platform, asking, quick_settings
-from tests.support.processes import command_line, environment_of, free_port, last_words, run, until
+from tests.support.processes import command_line, environment_of, last_words, run, until
 
 PIPE_LINES_BYTES: Final = 40_000
 """A pipe of 64 KiB holds more than that in whole lines, and less than these alarms of some 700 bytes each."""

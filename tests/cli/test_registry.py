@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from embedded.manners import free_port
 from schemas.topics import REGISTRY
 from tests.cli.stacks import started
 from tests.services.registry.given_files import ALL, DEVICE, written
 from tests.support.kafka_outside import Kafka
-from tests.support.processes import Ended, ask, environment_of, free_port, run, until
+from tests.support.processes import Ended, ask, environment_of, run, until
 
 
 @pytest.fixture

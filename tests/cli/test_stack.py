@@ -17,6 +17,7 @@ import pytest
 from cli.passwords import kept_password
 from common.settings import Settings
 from common.times import now_ms
+from embedded.manners import free_port
 from schemas.commands import Command
 from schemas.registry import DeviceEntry
 from schemas.topics import COMMANDS, REGISTRY
@@ -25,7 +26,7 @@ from tests.services.registry.given_files import written
 from tests.support.fleet_sends import steady
 from tests.support.kafka_outside import Kafka
 from tests.support.platform import quick_settings
-from tests.support.processes import ask, command_line, environment_of, free_port, run, until
+from tests.support.processes import ask, command_line, environment_of, run, until
 
 
 @dataclass

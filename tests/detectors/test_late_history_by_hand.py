@@ -60,8 +60,21 @@ def test_an_onset_stays_after_the_last_normal_value_though_a_late_one_was_provis
     live = series(*[50.0] * 3, every_ms=60_000)
     single = handed_in(series(450.0, at=90_000), at=121_000)
     after = series(250.0, 450.0, 450.0, at=180_000, every_ms=60_000)
-    found = alarms(numbered([*live]), single, numbered(after), handed_in(series(450.0, at=-HOUR_MS), at=301_000))
+    found = alarms(numbered(live), single, numbered(after), handed_in(series(450.0, at=-HOUR_MS), at=301_000))
     assert events(found) == ["provisional", "confirmed", "escalated"]
+
+
+def test_a_component_that_holds_nothing_any_more_begins_its_time_anew_with_a_late_alarm() -> None:
+    calm, flickers = series(*[50.0] * 5, every_ms=5_000), series(450.0, *[50.0] * 8, 450.0, at=40_000, every_ms=5_000)
+    found = alarms(
+        numbered(calm),
+        handed_in(series(450.0, at=-HOUR_MS), at=25_000),
+        numbered(series(*[50.0] * 3, at=25_000, every_ms=5_000)),
+        handed_in(series(50.0, at=1_000 - HOUR_MS), at=40_000),
+        handed_in(series(450.0, 450.0, at=60_000 - HOUR_MS), at=40_000, every_ms=0),
+        numbered(flickers),
+    )
+    assert events(found) == ["provisional", "withdrawn", "provisional", "confirmed", "recovered", "reactivated"]
 
 
 def test_a_single_late_arc_opens_for_it_needs_no_second() -> None:

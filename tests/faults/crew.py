@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from common.settings import Settings
-from tests.support.processes import READY_S, Worker, command_line, environment_of, free_port, until
+from embedded.manners import free_port
+from tests.support.processes import READY_S, Worker, command_line, environment_of, until
 
 RESTART_S: Final = 0.2
 """A supervisor waits a little, so that a worker that cannot start does not take the whole machine."""

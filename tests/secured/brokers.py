@@ -21,7 +21,7 @@ from aiokafka.protocol.types import Array, Int8, Int16, Int32, Schema, String
 
 from common.settings import Settings
 from embedded.kafka import open_cluster
-from embedded.kafka.cluster import free_ports
+from embedded.manners import free_ports
 from schemas.rights import ROLES, Right, rights
 from tests.secured.certificates import Authority
 

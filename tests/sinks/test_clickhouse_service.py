@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 from clickhouse_driver import errors
 
+from embedded.manners import free_port
 from embedded.processes import Running
 from sinks.clickhouse.config import Config
 from sinks.clickhouse.migrate import migrate
@@ -27,12 +28,6 @@ from tests.support.platform import Ask
 A_DAY_S: Final = 86_400.0
 """Nothing that a test waits for ends by a deadline as far away as that."""
 BLOCK = telemetry_block(telemetry(report(), report()), TOPIC_ID)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def test_a_server_that_is_away_makes_the_sink_unavailable_after_the_deadline() -> None:

@@ -14,9 +14,10 @@ from prometheus_client import CollectorRegistry, Counter
 from common.errors import OperatorError
 from common.health import STILL_S, Condition, HttpServer
 from common.metrics import METRICS
+from embedded.manners import free_port
 from tests.support.kafka_outside import Kafka
 from tests.support.platform import Platform, quick_settings
-from tests.support.processes import ask, free_port, until, working
+from tests.support.processes import ask, until, working
 
 ROLES = ["detect", "sink"]
 

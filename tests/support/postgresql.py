@@ -15,7 +15,8 @@ from typing import Final
 import psycopg
 import pytest
 
-from tests.support.processes import free_port, until
+from embedded.manners import free_port
+from tests.support.processes import until
 
 OWNER: Final = "postgres"
 """Whom the server runs as where the tests run as root, whom it refuses."""

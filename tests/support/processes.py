@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from socket import socket
 from typing import Final
 
 from common.settings import PREFIX, Settings
+from embedded.manners import free_port
 
 REPOSITORY: Final = Path(__file__).parents[2]
 READY_S: Final = 45.0
@@ -31,14 +31,6 @@ def until(seen: Callable[[], bool], what: str | Callable[[], str], seconds: floa
     while not seen():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what if isinstance(what, str) else what()}"
         time.sleep(_LOOK_S)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def environment_of(settings: Settings | Mapping[str, str]) -> dict[str, str]:
