@@ -20,7 +20,7 @@ from common.settings import Settings
 from common.times import now_ms
 from schemas.control import TIME_KEY
 from schemas.rights import rights
-from schemas.topics import ALARM_ACTIONS, ALARMS, COMMANDS, DEVICE_REQUESTS, REGISTRY, TELEMETRY, TOPICS, Topic
+from schemas.topics import ALARMS, COMMANDS, DEVICE_REQUESTS, REGISTRY, TELEMETRY, TOPICS, Topic
 from streams.storage import asking, run_migrations
 from streams.topics import make_topics
 from tests.cli.stacks import started
@@ -180,7 +180,7 @@ NOT_THEIRS: Final = {
     "the gateway makes topics": ("gateway", ["topics"], "use the topic emberline."),
     "a service sends reports": ("service", ["simulate", "--seconds", "1"], f"use the topic {TELEMETRY.name}"),
     "a sink worker detects": ("sink", ["worker", "detect"], "write to any topic"),
-    "a detect worker stores": ("detect", ["worker", "sink"], f"use the topic {ALARM_ACTIONS.name}"),
+    "a detect worker stores": ("detect", ["worker", "sink"], "use the topic emberline."),
     "nobody follows alarms": ("nobody", ["alarms"], f"use the topic {ALARMS.name}"),
 }
 
