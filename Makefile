@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+# A process a core; what starts servers goes one after the other in one of them (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
 # For Python 3.11 and newer and all platforms in one file, with the hash of every wheel that may be taken.
 COMPILE := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock' $(UPGRADE)
@@ -33,16 +35,16 @@ run: $(STAMP) ## the same stack until Ctrl-C
 	@$(BIN)/emberline run
 
 quick: $(STAMP) ## the tests that start no server, and the static checks: a minute
-	@$(BIN)/python -m pytest -m 'quick and not nightly'
+	@$(PYTEST) -m 'quick and not nightly'
 
 test: $(STAMP) ## all tests but the nightly ones, against the embedded broker, ClickHouse and three brokers of Kafka
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 faults: $(STAMP) ## of these only the fault suite: kills, pauses, lost brokers (needs Java 17 and Maven)
 	@$(BIN)/python -m pytest tests/faults
 
 nightly: $(STAMP) ## all tests, then 200 random kills among changes, then the soak: two hours
-	@$(BIN)/python -m pytest -m ''
+	@$(PYTEST) -m ''
 	@$(BIN)/python -m tests.faults.kills --changes --kills 200 --seed $$(date +%Y%j)
 	@$(BIN)/python -m benchmarks soak --kafka 1
 

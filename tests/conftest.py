@@ -51,6 +51,11 @@ SHARED: Final = {"broker", "clickhouse", "platform"}
 """The servers that tests/cli and tests/streams share (tests/support/platform.py) run until the last test has ended."""
 
 
+SERVERS: Final = pytest.mark.xdist_group("servers")
+"""All tests but the quick ones go one after the other, in one process: beside one another they would wait for the
+machine, and measure that. The quick ones go beside them."""
+
+
 def needs_shared_servers(item: pytest.Item) -> bool:
     folder = item.path.relative_to(TESTS).parts[0]
     return folder in {"cli", "streams"} and not SHARED.isdisjoint(getattr(item, "fixturenames", ()))
@@ -64,5 +69,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(TESTS)
         if any(path.is_relative_to(quick) for quick in QUICK):
             item.add_marker("quick")
+        else:
+            item.add_marker(SERVERS)
         if f"{path.as_posix()}::{getattr(item, 'originalname', item.name)}" in NIGHTLY:
             item.add_marker("nightly")
