@@ -25,6 +25,7 @@ import orjson
 from benchmarks.machine import machine, versions
 from benchmarks.processes import in_one_of_its_own, resident_bytes
 from benchmarks.workload import ARRIVES_MS, START_TS, SentRecord, arrived, make_emberline_anew, records_of
+from common.kafka.reading import Readers
 from common.settings import Settings
 from detectors.checkpoints.encode import encode
 from detectors.checkpoints.restore import restore_all
@@ -196,7 +197,8 @@ async def _through_kafka(state: PartitionState, settings: Settings) -> dict[str,
     asked = time.perf_counter()
     # As whoever takes the partition over: the claim ends what the predecessor began.
     successor = await CheckpointWriter.start(settings, 0, incarnation)
-    restored = (await read_checkpoint(settings, 0, incarnation, PartitionState())).state
+    async with Readers(settings) as readers:
+        restored = (await read_checkpoint(readers, 0, incarnation, PartitionState())).state
     ended = time.perf_counter()
     await successor.stop()
     return {

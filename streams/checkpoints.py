@@ -25,7 +25,7 @@ from aiokafka.errors import KafkaError
 
 from common.errors import OperatorError
 from common.kafka import clients
-from common.kafka.reading import batches, end_of, reader
+from common.kafka.reading import Readers, batches, end_of
 from common.kafka.transactions import whole
 from common.settings import Settings
 from detectors.checkpoints.encode import is_row
@@ -152,7 +152,7 @@ class Checkpoint:
 
 
 async def read_checkpoint(
-    settings: Settings, partition: int, incarnation: Incarnation, state: PartitionState
+    readers: Readers, partition: int, incarnation: Incarnation, state: PartitionState
 ) -> Checkpoint:
     """The checkpoint of this partition, its devices put into `state`, which is empty.
 
@@ -161,14 +161,17 @@ async def read_checkpoint(
     that came after it would be taken for seen.
     """
     found = CheckpointLog(bytes(incarnation))
-    async with reader(settings, "read_committed") as consumer:
+    async with readers.reader("read_committed") as consumer:
         async for records in batches(consumer, TopicPartition(CHECKPOINTS.name, partition)):
             for record in records:
                 found.add(record)
     if found.other_telemetry and not found.newest:
         raise OperatorError(_OTHER_TELEMETRY)
     # The end of what rows can reflect; None where a broker may tell one that lies before it, as the embedded one.
-    end = await end_of(settings, TopicPartition(TELEMETRY.name, partition)) if settings.fencing else None
+    end = None
+    if readers.settings.fencing:
+        async with readers.reader() as consumer:
+            end = await end_of(consumer, TopicPartition(TELEMETRY.name, partition))
     restored = await _restored(state, found, end)
     _tell(partition, found, restored)
     own = {key: one.value for key, one in found.newest.items() if not is_row(key)}

@@ -20,7 +20,7 @@ from faust.types import TP
 from common.closing import closed
 from common.errors import OperatorError
 from common.kafka import clients
-from common.kafka.reading import reader
+from common.kafka.reading import Readers
 from common.settings import Settings
 from detectors.control.applied import Applied
 from detectors.limits import LimitTable
@@ -54,7 +54,7 @@ LOOK_AFTER_S: Final = 1.0
 WAITING_BYTES: Final = 4 * 1_048_576
 """Once so much of a partition waits, no more of it is fetched [ours]: four ordinary fetches, or one large one more."""
 RESTORED_AT_ONCE: Final = 16
-"""Partitions that are restored at the same time, each by clients of its own. It mostly waits for brokers and for turns
+"""Partitions that are restored at the same time, each by readers of its own. It mostly waits for brokers and for turns
 of the event loop; with four at once a worker of 64 partitions that was behind caught up at two thirds of the pace, for
 the few that were there had small pieces [measured]."""
 BEAT_DUE_S: Final = 5.0
@@ -98,11 +98,12 @@ class DetectJob:
         self._writers: dict[int, CheckpointWriter] = {}
         self._checkpointing = asyncio.Lock()
         self._restoring = asyncio.Semaphore(RESTORED_AT_ONCE)
+        self._readers = Readers(settings)
 
     async def start(self, app: WorkerApp) -> None:
         """Connect the producer of the output topics and start the checkpoints."""
         self._app = app
-        self._moves = Moves(app, self._incarnation)
+        self._moves = Moves(app, self._readers, self._incarnation)
         self._share = RejectShare(self._settings.reject_share, app.metrics)
         self._producer = clients.producer(
             self._settings,
@@ -261,7 +262,7 @@ class DetectJob:
 
     async def _read(self, number: int) -> tuple[Checkpoint, Kept]:
         """A partition's checkpoint, its log's time in the state, and what else it says of the partition."""
-        checkpoint = await read_checkpoint(self._settings, number, self._incarnation(), self._empty())
+        checkpoint = await read_checkpoint(self._readers, number, self._incarnation(), self._empty())
         for reason, count in checkpoint.aside.items():
             self._app.metrics.add("emberline_bad_checkpoint_records_total", count, reason=reason)
         kept = kept_in(checkpoint.records, checkpoint.state)
@@ -309,6 +310,7 @@ class DetectJob:
                 await self._checkpoint(tp, partition)
             self._partitions.clear()
             await _stop(list(self._writers.values()))
+        await self._readers.close()
         await self._producer.stop()
 
     async def _restore(self, tp: TP, partition: Partition) -> None:
@@ -324,6 +326,8 @@ class DetectJob:
                 # A claim that is half done is made anew.
                 await self._drop_writer(tp.partition)
                 await asyncio.sleep(RESTORED_AGAIN_S)
+        if all(one.restored for one in self._partitions.values()):
+            await self._readers.close()
 
     async def _drop_writer(self, number: int) -> None:
         if number in self._writers:
@@ -386,7 +390,7 @@ class DetectJob:
             partition.generation = kept
             return
         number = tp.partition
-        async with reader(self._settings) as outputs:
+        async with self._readers.reader() as outputs:
             covered = self._app.consumer.begins_at(tp)
             partition.generation = await begun(kept, self._rules, covered, number, outputs)
             partition.sent = await sent_since(partition.generation, number, outputs)

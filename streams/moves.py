@@ -28,7 +28,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.types import TP
 
-from common.kafka.reading import batches, reader
+from common.kafka.reading import Readers, batches
 from common.times import now_ms
 from detectors.checkpoints.encode import encode, is_row, key_of
 from detectors.checkpoints.restore import adopt, restore_all
@@ -183,9 +183,10 @@ class Neighbour:
 class Moves:
     """Brings devices to the partitions that one worker has, and lets go of those that went."""
 
-    def __init__(self, app: WorkerApp, incarnation: Callable[[], Incarnation]) -> None:
+    def __init__(self, app: WorkerApp, readers: Readers, incarnation: Callable[[], Incarnation]) -> None:
         self._app = app
         self._settings = app.emberline
+        self._readers = readers
         self._incarnation = incarnation
         self._neighbours: dict[int, Neighbour] = {}
         self._is_following = False
@@ -220,7 +221,7 @@ class Moves:
     async def _widths_of_first(self, tp: TP) -> Widths:
         """How many partitions there were, as partition 0 has it: a new one has it from nowhere else."""
         first = Neighbour(0, self._count_of(tp), self._incarnation())
-        async with reader(self._settings, "read_committed") as consumer:
+        async with self._readers.reader("read_committed") as consumer:
             async for records in batches(consumer, first.tp):
                 first.take(records)
         return Widths() if first.kept is None else first.kept.widths.widened(first.partitions, first.kept.log.ts)
@@ -363,7 +364,7 @@ class Moves:
         """Read on in the checkpoints of neighbours for as long as they are wanted."""
         while any(one.is_wanted for one in self._neighbours.values()):
             try:
-                async with reader(self._settings, "read_committed") as self._consumer:
+                async with self._readers.reader("read_committed") as self._consumer:
                     await self._read_on(self._consumer)
             except KafkaError as error:
                 log.warning("checkpoints of other partitions cannot be read: %s", error)

@@ -40,7 +40,7 @@ from cli.rejects.stored import (
 )
 from common.errors import OperatorError
 from common.kafka import clients
-from common.kafka.reading import end_of
+from common.kafka.reading import end_of, reader
 from common.settings import Settings
 from common.times import now_ms
 from schemas.control import BAD_CONTROL
@@ -128,7 +128,8 @@ async def _replay_partition(plan: RejectReplay, partition: int, offset_ranges: S
         # After claiming: from here on nobody else notes anything.
         notes = await read_notes(plan.settings, [partition])
         await settle(plan, notebook, partition, notes)
-        end = await end_of(plan.settings, TopicPartition(TELEMETRY.name, partition))
+        async with reader(plan.settings) as consumer:
+            end = await end_of(consumer, TopicPartition(TELEMETRY.name, partition))
         async with _telemetry(plan.settings) as producer:
             for batch in _batches(plan, offset_ranges):
                 chosen = await _to_send(plan, batch, notes)

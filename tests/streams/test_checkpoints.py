@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from common.errors import OperatorError
+from common.kafka.reading import Readers
 from common.settings import Settings
 from detectors.checkpoints.encode import encode
 from detectors.checkpoints.layout import OWN, TEXT, beginning_of, described, key_of
@@ -82,7 +83,8 @@ class FreshPartition:
         async def found() -> Checkpoint:
             successor = await CheckpointWriter.start(self.settings, self.partition, self.incarnation)
             try:
-                return await read_checkpoint(self.settings, self.partition, self.incarnation, PartitionState())
+                async with Readers(self.settings) as readers:
+                    return await read_checkpoint(readers, self.partition, self.incarnation, PartitionState())
             finally:
                 await successor.stop()
 
@@ -362,7 +364,8 @@ def test_an_open_transaction_on_telemetry_ends_nothing_early(fresh: FreshPartiti
         await sender.start()
         await sender.begin_transaction()
         await sender.send_and_wait(TELEMETRY.name, b"value", b"key", partition=fresh.partition)
-        found = await read_checkpoint(fresh.settings, fresh.partition, fresh.incarnation, PartitionState())
+        async with Readers(fresh.settings) as readers:
+            found = await read_checkpoint(readers, fresh.partition, fresh.incarnation, PartitionState())
         await sender.abort_transaction()
         await sender.stop()
         return found
