@@ -61,6 +61,7 @@ def needs_shared_servers(item: pytest.Item) -> bool:
     return folder in {"cli", "streams"} and not SHARED.isdisjoint(getattr(item, "fixturenames", ()))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give every test the marker of its tier; those of `make test` alone have none. Tests that need the shared servers
     come last, so that these run beside no others."""
