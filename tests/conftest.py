@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ("tests.support.platform",)
 
@@ -51,9 +53,9 @@ SHARED: Final = {"broker", "clickhouse", "platform"}
 """The servers that tests/cli and tests/streams share (tests/support/platform.py) run until the last test has ended."""
 
 
-SERVERS: Final = pytest.mark.xdist_group("servers")
-"""All tests but the quick ones go one after the other, in one process: beside one another they would wait for the
-machine, and measure that. The quick ones go beside them."""
+def is_quick(path: PurePath) -> bool:
+    """Of a file under tests/."""
+    return any(path.is_relative_to(quick) for quick in QUICK)
 
 
 def needs_shared_servers(item: pytest.Item) -> bool:
@@ -61,16 +63,27 @@ def needs_shared_servers(item: pytest.Item) -> bool:
     return folder in {"cli", "streams"} and not SHARED.isdisjoint(getattr(item, "fixturenames", ()))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give every test the marker of its tier; those of `make test` alone have none. Tests that need the shared servers
     come last, so that these run beside no others."""
     items.sort(key=needs_shared_servers)
     for item in items:
         path = item.path.relative_to(TESTS)
-        if any(path.is_relative_to(quick) for quick in QUICK):
+        if is_quick(path):
             item.add_marker("quick")
-        else:
-            item.add_marker(SERVERS)
         if f"{path.as_posix()}::{getattr(item, 'originalname', item.name)}" in NIGHTLY:
             item.add_marker("nightly")
+
+
+class OneForServers(LoadScopeScheduling):
+    """All tests but the quick ones go to one process, one after the other: beside one another they would wait for the
+    machine, and measure that. The quick ones go beside them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        return nodeid if is_quick(PurePath(file).relative_to(TESTS.name)) else "servers"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneForServers:
+    """With `-n`, which tests go to which process."""
+    return OneForServers(config, log)
