@@ -54,9 +54,8 @@ LOOK_AFTER_S: Final = 1.0
 WAITING_BYTES: Final = 4 * 1_048_576
 """Once so much of a partition waits, no more of it is fetched [ours]: four ordinary fetches, or one large one more."""
 RESTORED_AT_ONCE: Final = 16
-"""Partitions that are restored at the same time, each by readers of its own. It mostly waits for brokers and for turns
-of the event loop; with four at once a worker of 64 partitions that was behind caught up at two thirds of the pace, for
-the few that were there had small pieces [measured]."""
+"""Partitions that are restored at the same time, each by readers of its own. With four at once a worker of 64 that was
+behind caught up at two thirds of the pace, for the few that were there had small pieces [measured]."""
 BEAT_DUE_S: Final = 5.0
 BEAT_S: Final = 20.0
 """A partition of which nothing has come for so long gets a record of time: after the first where somebody may be silent
