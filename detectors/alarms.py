@@ -81,8 +81,8 @@ def _watch_live(
 ) -> None:
     which = np.concatenate([one.which for one in shown])
     ts, own_ts, ingest_ts = taken.ts[which], context.reports.event_ts[taken.report][which], taken.ingest_ts[which]
-    tables = context.state.channels
-    passed = channels.advance([(tables[one.code], one.slots) for one in shown], ts, own_ts, ingest_ts)
+    tables, device_ms = context.state.channels, context.state.rows["interval_ms"][taken.row].astype(np.int64)[which]
+    passed = channels.advance([(tables[one.code], one.slots) for one in shown], ts, own_ts, ingest_ts, device_ms)
     times, profile, begin = (ts, ingest_ts, *passed), profile[which], 0
     for one in shown:
         part = slice(begin, begin := begin + len(one.slots))

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from detectors.confirming import SELDOM_MS
 from detectors.stuck import SAME
 from detectors.table import Table
 
@@ -53,6 +54,9 @@ GAP_INTERVALS: Final = 3
 """A value after more than so many of its component's intervals is a first value anew (domain.md, Confirming)."""
 GAP_LEAST_MS: Final = 30_000
 """What is closer together than an alarm may take is no gap: some reports of a second were lost (domain.md, limits)."""
+OF_DEVICE_LEAST_MS: Final = SELDOM_MS
+"""While a component's interval is not known it is taken for its device's, and for no less than this: components may be
+reported in turn. A probe that is hardly ever there has had no second value for days then, whatever it says [ours]."""
 FAR: Final = 4
 """Reports that are over four intervals apart are so for an outage, or by an interval that is new [ours]."""
 _MOST_MS: Final = 2**31 - 1
@@ -76,11 +80,16 @@ class Passed(NamedTuple):
 
 
 def advance(
-    parts: Sequence[tuple[Table, np.ndarray]], ts: np.ndarray, own_ts: np.ndarray, ingest_ts: np.ndarray
+    parts: Sequence[tuple[Table, np.ndarray]],
+    ts: np.ndarray,
+    own_ts: np.ndarray,
+    ingest_ts: np.ndarray,
+    device_ms: np.ndarray,
 ) -> Passed:
     """Take one new value of each component on, in place, and say what time has passed.
 
-    The components are in parts, for each quantity has a table of its own: of each part the distinct slots in its table.
+    `device_ms` is how far apart the reports of their devices usually are, 0 for unknown. The components are in parts,
+    for each quantity has a table of its own: of each part the distinct slots in its table.
     """
     held = {name: np.concatenate([table[name][slots] for table, slots in parts]) for name in _ADVANCED}
     first = held["ingest_ts"] == 0
@@ -100,11 +109,12 @@ def advance(
     # No clock says how far apart these were measured, so each stands for what is usual.
     kept = known & ~usable & ~coarse & (KEPT * arrived < interval)
     elapsed, each = np.where(kept, interval, elapsed), np.where(kept, interval, each)
-    gap = known & (each > np.maximum(GAP_INTERVALS * interval, GAP_LEAST_MS))
+    of_device = np.where(device_ms > 0, np.maximum(device_ms, OF_DEVICE_LEAST_MS), each)
+    gap = each > np.maximum(GAP_INTERVALS * np.where(known, interval, of_device), GAP_LEAST_MS)
     most = np.where(known, 2 * interval * (equal * usable + 1), elapsed)
     step = np.where(gap, 0, np.minimum(elapsed, most))
 
-    grown = np.where(gap, np.minimum(each, FAR * interval), each)
+    grown = np.where(gap & known, np.minimum(each, FAR * interval), each)
     usual = np.maximum(grown, np.where(coarse, interval, interval - interval // 4))
     now = {
         "ts": ts,

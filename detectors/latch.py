@@ -2,7 +2,8 @@
 
 A latch belongs to one component and one kind of alarm. It opens when a value at or above a level is confirmed
 (`detectors.confirming`). Where a component speaks seldom, its first value over a level is provisional: it is told, and
-the next value confirms or withdraws it. A provisional is no episode and not latched.
+the next value confirms or withdraws it, one after a gap as a warning at most. A provisional is no episode and not
+latched.
 
 From then on the latch is in an episode. It escalates once from warning to alarm. It worsens each time a value holds
 that is `WORSE` times the worst it was told with. It recovers when values have been normal for a confirm time of their
@@ -200,7 +201,8 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     is_open = before > 0
     onset = np.where(reached == _ALARM, held["alarm_since"], held["warning_since"])
     onset = np.where(first.confirms, held["provisional_ts"], onset)
-    # What is open may be told once more by a first value: that is no other alarm.
+    # What is open may be told once more by a first value: that is no other alarm. Alone it counts for no more than a
+    # warning, and so does one that confirms another though a gap lies between them (domain.md, Confirming).
     first_again = first.tells & is_open & ~was_active & (reached == 0) & ~first.is_another
     reached = np.where(first_again, _WARNING, reached)
     onset = np.where(first_again, elements.ts, onset)
@@ -241,9 +243,10 @@ def _move(state: Watched, elements: Elements, baseline: np.ndarray | None) -> Fi
     waits = _told_first(held, {PROVISIONAL: provisional, WITHDRAWN: withdrawn}, elements, baseline)
     _note_first(held, provisional, begins | withdrawn, elements)
     found = _findings(happened, held, compared, elements, baseline)
-    if first_again.any() and len(found.element):
+    alone = first_again | (first.confirms & elements.gap)
+    if alone.any() and len(found.element):
         # Where there is no warning level, a first value is one all the same.
-        most = np.where(first_again[found.element], _WARNING, _ALARM)
+        most = np.where(alone[found.element], _WARNING, _ALARM)
         found = found._replace(severity=np.minimum(found.severity, most))
     state.latches.unpack(entries, held)
     state["latch"][slots] = np.where(_is_quiet(held), -entries, entries)
@@ -269,7 +272,8 @@ def _first(held: np.ndarray, elements: Elements) -> FirstValues:
     is_over, waited = values >= limits["lowest"], held["provisional"] > 0
     by_next = held["provisional"] == BY_NEXT
     drained = elements.ingest_ts - held["late_heard_ts"] > LATE_DRAINED_MS
-    level = np.where(np.minimum(values, held["provisional_value"]) >= limits["alarm"], _ALARM, _WARNING)
+    both = np.minimum(values, held["provisional_value"]) >= limits["alarm"]
+    level = np.where(both & ~elements.gap, _ALARM, _WARNING)
     is_short = ((values >= limits["warning"]) & (limits["confirm_warning_ms"] <= SELDOM_MS)) | (
         (values >= limits["alarm"]) & (limits["confirm_alarm_ms"] <= SELDOM_MS)
     )

@@ -55,8 +55,8 @@ class Channel:
     points: list[tuple[int, float]] = field(default_factory=list)
     twins: dict[AlarmKind, Twin] = field(default_factory=dict)
 
-    def advance(self, report: TwinReport, value: float) -> Value:
-        """Take a live value on, and say what time has passed."""
+    def advance(self, report: TwinReport, value: float, device_ms: int) -> Value:
+        """Take a live value on, and say what time has passed. `device_ms` is the usual interval of its device."""
         own, arrived = report.reading.event_ts - self.own_ts, max(report.ingest_ts - self.ingest_ts, 0)
         first, usable = self.ingest_ts == 0, _usable(own, self.filled_ms + arrived)
         elapsed = max(own - self.filled_ms, 0) if usable else arrived
@@ -69,14 +69,15 @@ class Channel:
         kept = known and not usable and not coarse and 4 * arrived < self.interval_ms
         if kept:
             elapsed = each = self.interval_ms
-        gap = known and each > max(3 * self.interval_ms, 30_000)
+        usual = self.interval_ms if known else max(device_ms, 120_000) if device_ms else each
+        gap = each > max(3 * usual, 30_000)
         most = 2 * self.interval_ms * (self.equal + 1 if usable else 1) if known else elapsed
         step_ms = 0 if gap else min(elapsed, most)
         passed = Value(value, report.ts, report.ingest_ts, self.ts, elapsed, step_ms, self.interval_ms, gap)
         self._note_same(value, passed.step_ms)
         self.filled_ms = min(self.filled_ms + arrived, 2**31 - 1) if stands else 0
         self.equal = min(self.equal + 1, 65_535) if stands else 0
-        grown = min(each, 4 * self.interval_ms) if gap else each
+        grown = min(each, 4 * self.interval_ms) if gap and known else each
         if kept:
             self.interval_ms -= self.interval_ms // 256
         else:

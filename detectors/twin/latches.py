@@ -78,7 +78,7 @@ class Latch:
         self.active = self.told_active = False
         self.late_until_ts = self.late_heard_ts = self.normal_ts = 0
         self.first: First | None = None
-        self.again = False
+        self.alone = False
         self._begin(None, 0, 0)
 
     def _begin(self, severity: Severity | None, onset_ts: int, episode: int) -> None:
@@ -126,7 +126,7 @@ class Latch:
         worse = self._worse(one, limits)
         recovers = self._recovers(one, limits)
         onset = self.stretches[reached].since or 0 if reached is not None else 0
-        self.again = False
+        self.alone = False
         reached, onset, told = self._with_first(one, reached, onset, limits)
         if told is not None:
             yield told
@@ -141,7 +141,9 @@ class Latch:
         """What a first value before, or this as one, makes of what is reached and since when; what is told of it."""
         first, over = self.first, one.value >= limits["lowest"]
         if first is not None and not first.late and over:
-            return _both(first.value, one.value, limits), first.ts, None
+            self.alone = one.gap
+            level = Severity.WARNING if one.gap else _both(first.value, one.value, limits)
+            return level, first.ts, None
         if first is not None and not over and (not first.late or one.ingest_ts - self.late_heard_ts > 600_000):
             self.first = None
             return None, 0, self._first_told(AlarmEvent.WITHDRAWN, first, one, limits)
@@ -152,7 +154,7 @@ class Latch:
             self.first = First(one.ts, one.ingest_ts, one.value)
             return None, 0, self._first_told(AlarmEvent.PROVISIONAL, self.first, one, limits)
         if self.severity is not None and not self.active and not another:
-            self.again = True
+            self.alone = True
             return Severity.WARNING, one.ts, None
         return None, 0, None
 
@@ -164,7 +166,7 @@ class Latch:
             ts = self.recovered_ts if event is AlarmEvent.RECOVERED else one.ts
             told_level = Severity.WARNING if event is AlarmEvent.SUPERSEDED else level
             told = self._told(event, told_level, one.value, ts, limits)
-            yield told._replace(severity=min(told.severity, Severity.WARNING)) if self.again else told
+            yield told._replace(severity=min(told.severity, Severity.WARNING)) if self.alone else told
 
     def _reached(self, one: Value, limits: Limits) -> Severity | None:
         reached = None

@@ -362,7 +362,7 @@ class Oracle:
     ) -> Iterable[Alarm]:
         channel, (quantity, component) = device.channels[where], where
         if live:
-            one = channel.advance(report, value)
+            one = channel.advance(report, value, device.interval_ms)
             self._shown += port_fault(quantity, component, value)
             if quantity in SAME_FOR_A_DAY and (word := channel.sensor_word(quantity, one.interval_ms)):
                 self._shown.append(f"sensor_fault:{quantity}[{component}]:{word}")

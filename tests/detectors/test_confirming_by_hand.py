@@ -144,6 +144,19 @@ def test_of_a_component_of_which_it_is_not_known_how_often_it_speaks_a_value_is_
     assert told_of(alarms(series(900.0, 50.0))) == [("provisional", 1), ("withdrawn", 0)]
 
 
+def test_a_value_after_a_gap_confirms_a_provisional_as_a_warning_and_the_next_value_makes_it_an_alarm() -> None:
+    lead = series(*[50.0] * 5, 900.0, every_ms=FIVE_MINUTES)
+    found = alarms(lead, series(900.0, 900.0, at=3 * HOUR_MS, every_ms=FIVE_MINUTES))
+    assert told_of(found) == [("provisional", 1), ("confirmed", 1), ("escalated", 2)]
+
+
+def test_a_probe_that_is_hardly_ever_there_is_never_urgent_by_two_values_days_apart() -> None:
+    open_most = [-200.0] * 600
+    temperatures = [*open_most, 97.7, *open_most, 99.1, *open_most]
+    found = alarms(series(*temperatures, every_ms=TEN_MINUTES, of="temperature_c"), kind="temperature")
+    assert told_of(found) == [("provisional", 1), ("confirmed", 1)]
+
+
 @pytest.mark.parametrize("every_ms", [1_000, 60_000])
 def test_a_first_value_after_a_gap_is_provisional_and_alone_never_urgent(every_ms: int) -> None:
     before, after = series(*[50.0] * 60, every_ms=every_ms), HOUR_MS + 60 * every_ms
