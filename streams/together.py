@@ -18,8 +18,9 @@ from streams.pieces import REPORTS_ENOUGH, Piece, Processing, advance
 TURNS: Final = 25
 """Turns of the event loop without another piece, after which none is waited for: what a fetch brings of one partition
 takes some twenty until it is a piece."""
-WAIT_S: Final = 0.01
-"""No piece waits longer for others, however slow the turns: of the tenth of a second that an alarm may take [ours]."""
+WAIT_S: Final = 0.03
+"""No piece waits longer for others, however slow the turns: of the tenth of a second that an alarm may take [ours]. A
+worker of 64 partitions that catches up took 23 CPU s instead of 27 with 10 ms [measured]."""
 
 
 class Together:
@@ -51,7 +52,7 @@ class Together:
             turns, before = (turns + 1 if len(self._waiting) == before else 0), len(self._waiting)
 
     def _advance(self) -> None:
-        """Some 40 ms, as long as one piece takes by itself: others have their turn between."""
+        """Some 40 ms at most, as long as one piece takes by itself: others have their turn between."""
         try:
             advance(list(self._waiting.values()), self._limits, REPORTS_ENOUGH)
         except Exception as error:
