@@ -34,7 +34,7 @@ demo: $(STAMP) ## the whole of emberline here, a minute under a simulated fleet,
 run: $(STAMP) ## the same stack until Ctrl-C
 	@$(BIN)/emberline run
 
-quick: $(STAMP) ## the tests that start no server, and the static checks: a minute
+quick: $(STAMP) ## the tests that start no server, and the static checks: six minutes on two cores
 	@$(PYTEST) -m 'quick and not nightly'
 
 test: $(STAMP) ## all tests but the nightly ones, against the embedded broker, ClickHouse and three brokers of Kafka
