@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from embedded.manners import CannotStartError, listen
+from embedded.manners import free_ports
 from tests.support.processes import command_line
 
 
 def address() -> str:
-    """An address whose port and the next are free, as Apache Kafka needs them.
-
-    Below the ports that the kernel gives to outgoing connections: one of those could take a port between two uses.
-    """
-    while True:
-        port = 10_000 + 2 * secrets.randbelow(10_000)
-        try:
-            for one in (port, port + 1):
-                listen("127.0.0.1", one).close()
-        except CannotStartError:
-            continue
-        return f"127.0.0.1:{port}"
+    """An address whose port and the next are free, as Apache Kafka needs them."""
+    first, _ = free_ports("127.0.0.1", 0, 2)
+    return f"127.0.0.1:{first}"
 
 
 @contextmanager
