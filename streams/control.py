@@ -28,7 +28,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaError
 
 from common.errors import OperatorError
-from common.kafka.reading import reader
+from common.kafka.reading import end_of, reader
 from common.settings import Settings
 from common.times import now_ms
 from detectors.control.applied import Applied
@@ -94,7 +94,7 @@ async def begin_of(
         return last.offset + 1
     if last is None and source.lookback_ms is not None:
         # The end first: an order that arrives between the two answers lies behind it, or is found.
-        end = (await consumer.end_offsets([tp]))[tp]
+        end = await end_of(consumer, tp)
         found = (await consumer.offsets_for_times({tp: max(now_ms() - source.lookback_ms, 0)}))[tp]
         return int(end if found is None else found.offset)
     return int((await consumer.beginning_offsets([tp]))[tp])

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import structs
 
-from common.kafka.reading import batches
+from common.kafka.reading import batches, end_of
 from schemas.charging_sessions import ChargingSession
 from schemas.device_requests import DeviceRequest
 from schemas.events import Aggregate, Alarm, ControlOutcome, DeviceStatus
@@ -167,16 +167,16 @@ async def _start(outputs: AIOKafkaConsumer, tp: TopicPartition, arrived_ts: int 
 
     By the time, for positions do not tell: after a crash events are sent again, so that those of earlier records may
     lie behind those of later ones, any number of times."""
-    (end,) = (await outputs.end_offsets([tp])).values()
+    end = await end_of(outputs, tp)
     if arrived_ts is None:
-        return int(end)
+        return end
     found = (await outputs.offsets_for_times({tp: max(arrived_ts - CLOCKS_APART_MS, 0)}))[tp]
     return int(end if found is None else found.offset)
 
 
 async def _last_generation(outputs: AIOKafkaConsumer, tp: TopicPartition) -> int:
     """The highest generation among the last events of an output partition, -1 where there are none."""
-    (end,) = (await outputs.end_offsets([tp])).values()
+    end = await end_of(outputs, tp)
     (beginning,) = (await outputs.beginning_offsets([tp])).values()
     found = [
         event.generation

@@ -28,7 +28,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faust.types import TP
 
-from common.kafka.reading import Readers, batches
+from common.kafka.reading import Readers, batches, end_of
 from common.times import now_ms
 from detectors.checkpoints.encode import encode, is_row, key_of
 from detectors.checkpoints.restore import adopt, restore_all
@@ -357,7 +357,7 @@ class Moves:
         with suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(END_S):
                 if self._consumer is not None:
-                    return float((await self._consumer.end_offsets([telemetry]))[telemetry])
+                    return await end_of(self._consumer, telemetry)
         return inf
 
     async def _follow(self) -> None:

@@ -30,7 +30,7 @@ from sqlalchemy import Engine
 from common.closing import closed
 from common.errors import OperatorError
 from common.kafka import clients
-from common.kafka.reading import batches, reader
+from common.kafka.reading import batches, end_of, reader
 from common.kafka.transactions import whole
 from common.settings import Settings
 from schemas.registry import ChangeNumber, DeviceEntry
@@ -287,7 +287,7 @@ async def _newest(
     """The newest change of ours on a topic, or among so many of the last records of its partitions."""
     found = ChangeNumber(SOURCE_NAME, 0, 0)
     for tp in partitions:
-        begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
+        begin, end = (await consumer.beginning_offsets([tp]))[tp], await end_of(consumer, tp)
         async for records in batches(consumer, tp, begin if last is None else max(begin, end - last)):
             found = max([found, *(change for _, change in _ours(records))])
     return found

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from common.closing import closed
 from common.kafka import clients
-from common.kafka.reading import batches, reader
+from common.kafka.reading import batches, end_of, reader
 from common.settings import Settings
 from schemas.topics import CHECKPOINTS, TELEMETRY
 from sinks.blocks import keep_rows
@@ -134,8 +134,8 @@ class Strangers:
         """Ask where telemetry ends, and, where it is asked for a later generation than is known, the checkpoint."""
         consumer, telemetry = await self._connected(), TopicPartition(TELEMETRY.name, partition)
         async with asyncio.timeout(ANSWER_S):
-            ends = await consumer.end_offsets([telemetry])
-        self._ends[partition] = ends[telemetry] + (0 if self._settings.fencing else NOT_NAMED)
+            end = await end_of(consumer, telemetry)
+        self._ends[partition] = end + (0 if self._settings.fencing else NOT_NAMED)
         if generation > self._generations.get(partition, 0):
             async with self._reading:
                 self._generations[partition] = await self._generation(partition)
