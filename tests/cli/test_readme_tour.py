@@ -228,16 +228,19 @@ def test_the_commands_of_readme_print_what_it_shows(tmp_path: Path) -> None:
                 assert service.query(statement) or "LY-000123" in statement
 
 
+def keyed(settings: Settings) -> Settings:
+    """For a detect worker beside `emberline run`: all have the key with which that signs, for checkpoints name it."""
+    return replace(settings, control_keys_file=str(Path(settings.data_dir) / "control-keys"))
+
+
 def meanwhile(given: Mapping[str, str], settings: Settings, folder: Path) -> None:
     """What needs no quiet stack: topics and tables are there, workers join, rejects and backfills are listed."""
     for word, name in (("topics", "emberline topics"), ("migrate", "emberline migrate")):
         ended = run(*arguments_of(the(name).command), settings=given)
         assert (ended.status, ended.err) == (0, ""), word
     reject_and_replay(given, settings)
-    # The checkpoints name the key by which the registry was signed.
-    keyed = replace(settings, control_keys_file=str(folder / ".emberline" / "control-keys"))
     with (
-        working("detect", keyed, folder / "workers") as detect,
+        working("detect", keyed(settings), folder / "workers") as detect,
         working("sink", settings, folder / "workers") as sink,
     ):
         assert [worker.stop(60) for worker in (detect, sink)] == [0, 0]
@@ -261,7 +264,7 @@ def test_the_embedded_stack_takes_a_second_worker_a_replay_and_a_demo_beside_it(
     with stack(tmp_path, "--broker", "embedded") as (given, settings):
         assert settings.fencing
         reject_and_replay(given, settings)
-        with working("detect", settings, tmp_path / "workers") as worker:
+        with working("detect", keyed(settings), tmp_path / "workers") as worker:
             assert worker.process.poll() is None
         with asking(settings) as service:
             (before,) = service.query("SELECT count() FROM telemetry")
