@@ -190,14 +190,19 @@ class PeerLatch:
         if first is not None and not is_over:
             self.first = None
             yield self._told_first(AlarmEvent.WITHDRAWN, first, time, value, limit)
+        elif first is not None and time.gap:  # a single value confirms it: a warning, whatever that reaches
+            yield from self._tell_alone(worse, onset_ts, time, value, limit)
         elif reached != NEVER or self.active or not _is_told_at_once(time, value, limit):
             yield from self._tell(reached, worse, onset_ts, time, value, limit)
         elif self.severity == NEVER or self._is_another(time.ts):
             self.first = first = (time.ts, time.ingest_ts, value)
             yield self._told_first(AlarmEvent.PROVISIONAL, first, time, value, limit)
-        else:  # it is back, by a single value: a warning, whatever that reaches
-            for finding in self._tell(Severity.WARNING, worse, time.ts, time, value, limit):
-                yield finding._replace(severity=Severity.WARNING)
+        else:  # and by a single value it is back
+            yield from self._tell_alone(worse, time.ts, time, value, limit)
+
+    def _tell_alone(self, worse: bool, onset_ts: int, time: Time, value: float, limit: Limit) -> Iterator[PeerFinding]:
+        for finding in self._tell(Severity.WARNING, worse, onset_ts, time, value, limit):
+            yield finding._replace(severity=min(finding.severity, Severity.WARNING))
 
     def _tell(
         self, reached: int, worse: bool, onset_ts: int, time: Time, value: float, limit: Limit

@@ -34,6 +34,8 @@ OPEN_MS: Final = 90_000
 """A minute and the lateness that is waited for."""
 OWN_MOST_MS: Final = 6 * 3_600_000
 GAP_LEAST_MS: Final = 30_000
+OF_DEVICE_LEAST_MS: Final = 120_000
+"""While the interval of a component is not known it is taken for its device's, and for no less than this."""
 MOST_MS: Final = 2**31 - 1
 PARTS: Final = 6
 """Of the window in which a rise is judged."""
@@ -76,6 +78,7 @@ class PeerDevice:
         "means",
         "minutes",
         "newest_ts",
+        "pace",
         "reflects",
         "test",
         "usual",
@@ -88,6 +91,7 @@ class PeerDevice:
         self.limits = limits
         self.reflects = -1
         self.newest_ts = 0
+        self.pace = [0, 0, 0, 0]
         self.channels: dict[str, list[list[int]]] = {name: [] for name in dict.fromkeys(QUANTITY_OF)}
         self.minutes: list[Any] = []
         self.latches: dict[int, PeerLatch] = {}
@@ -104,6 +108,7 @@ class PeerDevice:
                 self.test,
                 self.reflects,
                 self.newest_ts,
+                self.pace,
                 self.channels,
                 self.minutes,
                 latches,
@@ -123,12 +128,28 @@ class PeerDevice:
         self.reflects = last
         ts = min(report["event_ts"], ingest_ts)
         newest_ts = self.newest_ts = max(self.newest_ts, ts)
+        self._note_pace(report["event_ts"], ingest_ts)
         minutes = self.minutes
         closed = minutes and minutes[0][0] + OPEN_MS <= newest_ts
         events: list[PeerEvent] = self._close(offset, index) if closed else []
         self._count(report, ts)
         self._watch(PeerReport(report, offset, index, ingest_ts, ts), events)
         return events
+
+    def _note_pace(self, own_ts: int, ingest_ts: int) -> None:
+        """Note how far apart its reports are. A silence that is much longer is usual only when it comes again."""
+        pace = self.pace
+        before_ts, heard_ts, interval, silence = pace
+        pace[0], pace[1] = own_ts, ingest_ts
+        if not heard_ts:
+            return
+        arrived, own = max(ingest_ts - heard_ts, 0), own_ts - before_ts
+        elapsed = own if _is_usable(own, arrived) else arrived
+        if interval and elapsed > 4 * interval:
+            pace[3] = min(elapsed, MOST_MS)
+            if elapsed > 2 * silence or silence > 2 * elapsed:
+                return
+        pace[2] = min(max(elapsed, interval - interval // 16), MOST_MS)
 
     def _close(self, offset: int, index: int) -> list[PeerEvent]:
         """The minutes that the newest time has left behind."""
@@ -205,12 +226,13 @@ class PeerDevice:
             channel[:] = own_ts, ingest_ts, 0
             return Time(one.ts, ingest_ts, 0, 0, 0, False)
         arrived, own = max(ingest_ts - heard_ts, 0), own_ts - before_ts
-        usable = own <= OWN_MOST_MS and 8 * own >= arrived
+        usable = _is_usable(own, arrived)
         kept = not usable and 4 * arrived < interval
         elapsed = own if usable else interval if kept else arrived
-        gap = interval > 0 and elapsed > max(3 * interval, GAP_LEAST_MS)
+        usual = interval or max(self.pace[2], OF_DEVICE_LEAST_MS)
+        gap = elapsed > max(3 * usual, GAP_LEAST_MS)
         step = 0 if gap else min(elapsed, 2 * interval) if interval else elapsed
-        grown = min(elapsed, 4 * interval) if gap else elapsed
+        grown = min(elapsed, 4 * interval) if gap and interval else elapsed
         usual = interval - interval // 256 if kept else max(grown, interval - interval // 4)
         channel[:] = own_ts, ingest_ts, min(usual, MOST_MS)
         return Time(one.ts, ingest_ts, elapsed, step, interval, gap)
@@ -328,7 +350,7 @@ class PeerDevices:
         """The device that was dumped."""
         device_id, kind, test, *held = orjson.loads(state)
         device = self._make(device_id, kind, test)
-        device.reflects, device.newest_ts, device.channels, *held = held
+        device.reflects, device.newest_ts, device.pace, device.channels, *held = held
         device.minutes, latches, device.usual, device.means = held
         if latches:
             device.latches = {where: PeerLatch.load(latch) for where, latch in latches}
@@ -342,6 +364,11 @@ def key_of(report: Report) -> str:
     """By what a device's state is kept; a line break is in no device's name."""
     name: str = report["device_id"]
     return f"{name}\ntest" if report.get("test") else name
+
+
+def _is_usable(own: int, arrived: int) -> bool:
+    """Whether a device's own time tells how much has passed."""
+    return own <= OWN_MOST_MS and 8 * own >= arrived
 
 
 def _first(minute: list[Any]) -> int:

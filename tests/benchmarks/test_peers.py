@@ -108,7 +108,8 @@ def test_the_peers_rules_say_what_the_twin_says_of_rare_things(limits: LimitTabl
 
 
 def coming_and_going(kind: str, pace_ms: int) -> list[SentRecord]:
-    """A device whose values are over limits at times, for days; some come at once by a clock that hardly goes on."""
+    """A device whose values are over limits at times, for days; some come at once by a clock that hardly goes on. Its
+    other probes are not always there, or hardly ever."""
     rng, ts, records = random.Random(pace_ms), T0, []
     odd_ms = [10, 10, 10, pace_ms // 3, 2 * pace_ms, 5 * pace_ms, 3_600_000, 90_000_000]
     restless = False
@@ -118,7 +119,10 @@ def coming_and_going(kind: str, pace_ms: int) -> list[SentRecord]:
         current = rng.choice([20.0, 20.0, 40.0, 185.0, 210.0, 320.0, 700.0]) if restless else 20.0
         temperature = rng.choice([30.0, 33.0, 52.0, 61.0, 72.0, 85.5]) if restless else 30.0
         one = {"v": 1, "device_id": f"{kind}-{pace_ms}", "device_kind": kind, "event_ts": ts}
-        values = {"residual_current_ma": [current], "temperature_c": [temperature, -200.0]}
+        seldom = [
+            rng.choice([30.0, *7 * [85.5]]) if rng.random() < share else -200.0 for share in (0.3, 0.3, 0.01, 0.01)
+        ]
+        values = {"residual_current_ma": [current], "temperature_c": [temperature, *seldom]}
         records.append(SentRecord(ts + rng.choice([200, 300]), b"D", orjson.dumps(one | values)))
     return records
 

@@ -6,6 +6,8 @@ import java.nio.ByteBuffer;
 final class Channel {
     private static final long OWN_MOST_MS = 6 * 3_600_000L;
     private static final long GAP_LEAST_MS = 30_000;
+    /** While the interval of a component is not known it is taken for its device's, and for no less than this. */
+    private static final long OF_DEVICE_LEAST_MS = 120_000;
     /** Of a component that speaks more seldom a first value is told. */
     static final long SELDOM_MS = 120_000;
 
@@ -19,19 +21,25 @@ final class Channel {
     private long ingestTs;
     private int intervalMs;
 
-    /** Take one new value on, and say what time has passed. The device's own time goes on, as of all that is plain. */
-    Time advance(long ts, long nowOwnTs, long nowIngestTs) {
+    /** Whether a device's own time, which goes on as of all that is plain, tells how much has passed. */
+    static boolean isUsable(long own, long arrived) {
+        return own <= OWN_MOST_MS && 8 * own >= arrived;
+    }
+
+    /** Take one new value on, and say what time has passed; {@code deviceMs} is how far apart reports usually are. */
+    Time advance(long ts, long nowOwnTs, long nowIngestTs, int deviceMs) {
         boolean first = ingestTs == 0;
         long arrived = Math.max(nowIngestTs - ingestTs, 0);
         long own = nowOwnTs - ownTs;
-        boolean usable = own <= OWN_MOST_MS && 8 * own >= arrived;
+        boolean usable = isUsable(own, arrived);
         boolean kept = !first && !usable && 4 * arrived < intervalMs;
         long elapsed = first ? 0 : usable ? own : kept ? intervalMs : arrived;
         boolean known = intervalMs > 0;
-        boolean gap = known && elapsed > Math.max(3L * intervalMs, GAP_LEAST_MS);
+        long each = known ? intervalMs : Math.max(deviceMs, OF_DEVICE_LEAST_MS);
+        boolean gap = elapsed > Math.max(3 * each, GAP_LEAST_MS);
         long step = gap ? 0 : known ? Math.min(elapsed, 2L * intervalMs) : elapsed;
         long before = intervalMs;
-        long grown = gap ? Math.min(elapsed, 4L * intervalMs) : elapsed;
+        long grown = gap && known ? Math.min(elapsed, 4L * intervalMs) : elapsed;
         long usual = kept ? intervalMs - intervalMs / 256 : Math.max(grown, intervalMs - intervalMs / 4);
         intervalMs = (int) Math.min(usual, Integer.MAX_VALUE);
         ownTs = nowOwnTs;

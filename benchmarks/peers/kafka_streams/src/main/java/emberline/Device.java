@@ -25,6 +25,7 @@ final class Device {
     final DeviceKind kind;
     final boolean test;
     private final Limits.Limit[] limits;
+    private final Pace pace = new Pace();
     private final List<Minute> minutes = new ArrayList<>(3);
     private final Map<Integer, Latch> latches = new HashMap<>(0);
     private final List<List<Channel>> channels =
@@ -50,6 +51,7 @@ final class Device {
         place = offset << 10 | report.index;
         long ts = Math.min(report.eventTs, ingestTs);
         newestTs = Math.max(newestTs, ts);
+        pace.advance(report.eventTs, ingestTs);
         close(offset, report.index, events);
         count(report, ts);
         watch(new Place(report, offset, ingestTs, ts), events);
@@ -124,7 +126,7 @@ final class Device {
         while (known.size() <= component) {
             known.add(new Channel());
         }
-        return known.get(component).advance(place.ts, place.report.eventTs, place.ingestTs);
+        return known.get(component).advance(place.ts, place.report.eventTs, place.ingestTs, pace.intervalMs());
     }
 
     /** Show a value to its latch, which is made when the value reaches a level and forgotten when at rest. */
@@ -200,6 +202,7 @@ final class Device {
 
     void write(ByteBuffer to) {
         to.putLong(place).putLong(newestTs);
+        pace.write(to);
         for (List<Channel> known : channels) {
             to.put((byte) known.size());
             known.forEach(channel -> channel.write(to));
@@ -218,6 +221,7 @@ final class Device {
     void read(ByteBuffer from) {
         place = from.getLong();
         newestTs = from.getLong();
+        pace.read(from);
         for (List<Channel> known : channels) {
             for (int left = from.get(); left > 0; left--) {
                 known.add(Channel.read(from));

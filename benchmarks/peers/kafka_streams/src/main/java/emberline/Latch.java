@@ -19,7 +19,8 @@ final class Latch {
             String source, long ts, long onsetTs, long episode, double peak) {
         Finding asWarning() {
             return new Finding(
-                    event, WARNING, highest, active, untold, value, limit, source, ts, onsetTs, episode, peak);
+                    event, Math.min(severity, WARNING), highest, active, untold, value, limit, source, ts, onsetTs,
+                    episode, peak);
         }
     }
 
@@ -90,6 +91,10 @@ final class Latch {
             first = null;
             return List.of(toldFirst("withdrawn", withdrawn, time, value, limit));
         }
+        if (first != null && time.gap()) {
+            // A single value confirms it: a warning, whatever that reaches.
+            return toldAlone(reached.onsetTs, isWorse, time, value, limit);
+        }
         if (reached.level != NEVER || active || !isToldAtOnce(time, value, limit)) {
             return told(reached, isWorse, time, value, limit);
         }
@@ -97,8 +102,11 @@ final class Latch {
             first = new First(time.ts(), time.ingestTs(), value);
             return List.of(toldFirst("provisional", first, time, value, limit));
         }
-        // It is back, by a single value: a warning, whatever that reaches.
-        List<Finding> found = told(new Reached(WARNING, time.ts()), isWorse, time, value, limit);
+        return toldAlone(time.ts(), isWorse, time, value, limit); // and by a single value it is back
+    }
+
+    private List<Finding> toldAlone(long onset, boolean isWorse, Channel.Time time, double value, Limits.Limit limit) {
+        List<Finding> found = told(new Reached(WARNING, onset), isWorse, time, value, limit);
         found.replaceAll(Finding::asWarning);
         return found;
     }
