@@ -133,20 +133,23 @@ def advance(
 
 
 def usual_interval(
-    interval_ms: np.ndarray, silence_ms: np.ndarray, elapsed_ms: np.ndarray
+    interval_ms: np.ndarray, silence_ms: np.ndarray, elapsed_ms: np.ndarray, arrived_ms: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How far apart the reports of a device usually are, after one that came `elapsed_ms` after the one before, and the
-    last silence that was much longer. int64[k] each.
+    """How far apart the reports of a device usually are, after one that came `elapsed_ms` after the one before, by
+    arrival `arrived_ms`, and the silence before it if that was much longer, else 0. int64[k] each.
 
     It shrinks slowly, for a device's channels may come in many reports at once. It grows by a silence that is much
-    longer only when such a one comes again: a single one is an outage.
+    longer only when such a one comes again with no report in pace between: all else are outages, however often. What
+    was kept and sent together says nothing of it.
     """
     interval, silence = interval_ms.astype(np.int64), silence_ms.astype(np.int64)
-    far = (interval > 0) & (elapsed_ms > FAR * interval)
+    kept, in_pace = SLOW * arrived_ms < elapsed_ms, 2 * arrived_ms >= interval
+    far = (interval > 0) & (elapsed_ms > FAR * interval) & ~kept
     again = (elapsed_ms <= 2 * silence) & (silence <= 2 * elapsed_ms)
-    follows = np.maximum(elapsed_ms, interval - interval // 16)
-    found = np.where(far & ~again, interval, np.where(interval > 0, follows, elapsed_ms))
-    return np.minimum(found, _MOST_MS), np.where(far, np.minimum(elapsed_ms, _MOST_MS), silence)
+    follows = np.where(interval > 0, np.maximum(elapsed_ms, interval - interval // 16), elapsed_ms)
+    found = np.where(kept | (far & ~again), interval, follows)
+    silence = np.where(far, elapsed_ms, np.where(in_pace & ~kept, 0, silence))
+    return np.minimum(found, _MOST_MS), np.minimum(silence, _MOST_MS)
 
 
 def elapsed_ms(own_before: np.ndarray, own_ts: np.ndarray, arrived_ms: np.ndarray) -> np.ndarray:

@@ -104,9 +104,9 @@ moment, `own_ts` and `seq` (meant where `has_seq`) are of its newest report; `he
 people are at work at it, 0 for never. It came back from silence `returns` times since `returns_ts`. By `COLUMN`,
 `judged_ts` is the arrival of what detectors last saw of a watched quantity, or of its first report while they saw none,
 and `judged_every_ms` how far apart that usually is. `interval_ms` is how far apart its reports usually are,
-`silence_ms` the last silence that was much longer. `in_window` reports came in the minute `window` of arrival.
-`remembered`, `next`, `latest_own_ts`, `equal_...`, `seq_wait`, `back_...`, `clock_ms` and `has_clock` are of
-`detectors.order`; `width` is how many components it has of each quantity; `told` whether `Devices.told` says
+`silence_ms` the silence before its last report if that was much longer. `in_window` reports came in the minute `window`
+of arrival. `remembered`, `next`, `latest_own_ts`, `equal_...`, `seq_wait`, `back_...`, `clock_ms` and `has_clock` are
+of `detectors.order`; `width` is how many components it has of each quantity; `told` whether `Devices.told` says
 anything of it. To change the meaning of a field, give it another name: by its name other releases read it from
 checkpoints."""
 ROW_AT_REST: Final = {"offset": -1, "index": -1, "status": device_status.UNKNOWN}

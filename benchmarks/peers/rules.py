@@ -137,7 +137,8 @@ class PeerDevice:
         return events
 
     def _note_pace(self, own_ts: int, ingest_ts: int) -> None:
-        """Note how far apart its reports are. A silence that is much longer is usual only when it comes again."""
+        """Note how far apart its reports are. A silence that is much longer is usual only when it comes again with no
+        report in pace between."""
         pace = self.pace
         before_ts, heard_ts, interval, silence = pace
         pace[0], pace[1] = own_ts, ingest_ts
@@ -145,6 +146,10 @@ class PeerDevice:
             return
         arrived, own = max(ingest_ts - heard_ts, 0), own_ts - before_ts
         elapsed = own if _is_usable(own, arrived) else arrived
+        if 8 * arrived < elapsed:  # kept, and sent together
+            return
+        if 2 * arrived >= interval:
+            pace[3] = 0
         if interval and elapsed > 4 * interval:
             pace[3] = min(elapsed, MOST_MS)
             if elapsed > 2 * silence or silence > 2 * elapsed:

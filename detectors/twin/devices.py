@@ -292,9 +292,14 @@ def _usable(own: int, arrived: int) -> bool:
     return 0 < own <= 6 * HOUR_MS and 8 * own >= arrived
 
 
-def _note_interval(device: Device, elapsed: int) -> None:
-    """Note how far apart the reports are. A silence that is much longer is an interval only when it comes again."""
+def _note_interval(device: Device, elapsed: int, arrived: int) -> None:
+    """Note how far apart the reports are. A silence that is much longer is an interval only when it comes again with no
+    report in pace between."""
+    if 8 * arrived < elapsed:  # kept, and sent together
+        return
     interval, silence = device.interval_ms, device.silence_ms
+    if 2 * arrived >= interval:
+        device.silence_ms = 0
     if interval and elapsed > 4 * interval:
         device.silence_ms = min(elapsed, 2**31 - 1)
         if elapsed > 2 * silence or silence > 2 * elapsed:
@@ -306,7 +311,8 @@ def note_newest(device: Device, report: TwinReport) -> None:
     reading = report.reading
     if device.own_ts:
         own = reading.event_ts - device.own_ts
-        _note_interval(device, own if _usable(own, report.silent_ms) else report.silent_ms)
+        elapsed = own if _usable(own, report.silent_ms) else report.silent_ms
+        _note_interval(device, elapsed, report.silent_ms)
     device.own_ts = reading.event_ts
     device.seq = reading.seq
     if reading.device_kind >= 0:

@@ -139,6 +139,38 @@ def test_what_may_be_at_rest_for_a_day_is_no_fault(name: str, value: float, told
     assert faults_after(steady(1.0, *hours(value, 30), name=name)) == told_as
 
 
+def returns_of(present: int, absent_min: int, every_s: int) -> list[bool]:
+    """Whether each return of a device is told as flapping that reports so often at a time, and then is gone."""
+    records, ts = list[Record](), T0
+    for _ in range(8):
+        records += [record(0, report(ts + n * every_s * 1_000, arc_half_cycles=[0])) for n in range(present)]
+        ts += present * every_s * 1_000 + absent_min * MINUTE_MS
+    _, statuses = found(never_still(records, each_ms=60_000))
+    return ["flapping" in one.faults for one in statuses if one.status == "online"]
+
+
+@pytest.mark.parametrize("every_s", [10, 300])
+@pytest.mark.parametrize("absent_min", [25, 120])
+def test_absences_that_repeat_are_not_how_far_apart_reports_usually_are(absent_min: int, every_s: int) -> None:
+    assert returns_of(4, absent_min, every_s) == [False] * 6 + [True] * 2
+
+
+def test_a_device_that_reports_more_seldom_from_now_on_has_been_away_but_once() -> None:
+    assert returns_of(1, 40, 60) == [False] * 2
+
+
+@pytest.mark.parametrize("count", [2, 60])
+def test_a_device_that_keeps_what_it_measures_and_sends_it_at_once_is_not_away_between(count: int) -> None:
+    hour_ms = 60 * MINUTE_MS
+    records = [
+        record(0, *(report(T0 + hour * hour_ms + n * hour_ms // count, arc_half_cycles=[0]) for n in range(count)))
+        for hour in range(12)
+    ]
+    _, statuses = found(never_still(records, each_ms=60_000))
+    # What its interval is shows with the second time.
+    assert [one.status for one in statuses] == ["online", "offline", "online"]
+
+
 def test_a_device_that_comes_and_goes_is_told_as_flapping_until_a_day_later() -> None:
     records, ts = list[Record](), T0
     for silence in (1, 9, 1, 9, 1, 9, 1):

@@ -7,7 +7,7 @@ final class Pace {
     private long ownTs;
     private long ingestTs;
     private int intervalMs;
-    /** The last silence that was much longer: it is usual only when it comes again. */
+    /** The silence before the last report if that was much longer: it is usual only when it comes again. */
     private int silenceMs;
 
     int intervalMs() {
@@ -21,12 +21,16 @@ final class Pace {
         boolean first = ingestTs == 0;
         ownTs = nowOwnTs;
         ingestTs = nowIngestTs;
-        if (first) {
-            return;
-        }
         int elapsed = (int) Math.min(Channel.isUsable(own, arrived) ? own : arrived, Integer.MAX_VALUE);
+        if (first || 8 * arrived < elapsed) {
+            return; // or what was kept, and sent together
+        }
+        int before = silenceMs;
+        if (2 * arrived >= intervalMs) {
+            silenceMs = 0;
+        }
         if (intervalMs > 0 && elapsed > 4L * intervalMs) {
-            boolean another = elapsed > 2L * silenceMs || silenceMs > 2L * elapsed;
+            boolean another = elapsed > 2L * before || before > 2L * elapsed;
             silenceMs = elapsed;
             if (another) {
                 return;
