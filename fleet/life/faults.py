@@ -6,6 +6,7 @@ within the time of the standard, else by the second report that shows it, after 
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import NamedTuple
@@ -59,8 +60,8 @@ class MustTell(NamedTuple):
 
 class LifeDraft(NamedTuple):
     """What a recipe plants. `silences` are (from, until) in s since the onset; `words` are said while it lasts.
-    `needs` says at which intervals it makes sense, s; `limits` are registered of its device. Nothing is told of a near
-    miss."""
+    `needs` says at which intervals it makes sense, s, and `rated_most_a` up to what rated current; `limits` are
+    registered of its device. Nothing is told of a near miss."""
 
     effects: tuple[Effect, ...] = ()
     tells: tuple[MustTell, ...] = ()
@@ -68,6 +69,7 @@ class LifeDraft(NamedTuple):
     words: tuple[str, ...] = ()
     silences: tuple[tuple[float, float], ...] = ()
     needs: tuple[float, float] = (0, 21_600)
+    rated_most_a: float = math.inf
     limits: LimitSections | None = None
 
 

@@ -58,7 +58,8 @@ def _placed(
         site = _site(device, layout, timing, rng)
         draft = recipe(site)
         room_ms = config.end_ts - config.start_ts - SOONEST_MS - int(_needs_s(draft, site) * 1_000)
-        if draft.needs[0] <= site.interval_s <= draft.needs[1] and room_ms > 0:
+        fits = draft.needs[0] <= site.interval_s <= draft.needs[1] and site.rated_a <= draft.rated_most_a
+        if fits and room_ms > 0:
             pool.remove(device)
             yield _fault(
                 recipe.__name__,

@@ -11,6 +11,7 @@ from typing import Final
 
 from fleet.life.faults import Effect, LifeDraft, LifeRecipe, LifeSite, MustTell, flapping, level, nothing, says, silent
 from schemas.events import Severity
+from schemas.registry import LimitSections
 
 WARNING, ALARM = Severity.WARNING, Severity.ALARM
 _V: Final = 220.0
@@ -206,8 +207,10 @@ def malignant_load(site: LifeSite) -> LifeDraft:
     amperes = Effect((_AMPERES[0],), 2_000 / _V, site.held, added=True)
     watts = Effect((_WATTS[0],), 2_000, site.held, added=True)
     told = (MustTell("malignant_load", WARNING, lasts_s=60),)
-    # Where kettles are allowed it is none, so a place says from what power on it is.
-    return LifeDraft((amperes, watts), told, limits={"malignant_load": {"warning": {"value": 1_000}}})
+    # Where kettles are allowed it is none, so a place says from what power on it is: a dormitory, whose line is small.
+    # From report to report the usual load of a large line changes by as much.
+    limits: LimitSections = {"malignant_load": {"warning": {"value": 1_000}}}
+    return LifeDraft((amperes, watts), told, rated_most_a=40, limits=limits)
 
 
 # The rest of annex 1.
