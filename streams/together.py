@@ -1,7 +1,8 @@
 """Pieces of several partitions are processed together.
 
 A call of a detector costs as much for one report as for a hundred, and a worker of many partitions has small pieces. So
-a piece waits until no other partition has one to add, which is a few turns of the event loop.
+a piece waits until no other partition has one to add, which is a few turns of the event loop. While partitions catch up
+each turn decodes what one of them has, so there it waits longer.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import time
 from typing import Final
 
+from common.times import now_ms
 from detectors.limits import LimitTable
 from detectors.rounds import Result
 from detectors.state import PartitionState
@@ -19,8 +21,10 @@ TURNS: Final = 25
 """Turns of the event loop without another piece, after which none is waited for: what a fetch brings of one partition
 takes some twenty until it is a piece."""
 WAIT_S: Final = 0.03
-"""No piece waits longer for others, however slow the turns: of the tenth of a second that an alarm may take [ours]. A
-worker of 64 partitions that catches up took 23 CPU s instead of 27 with 10 ms [measured]."""
+"""No piece waits longer for others, however slow the turns: of the tenth of a second that an alarm may take [ours]."""
+WAIT_BEHIND_S: Final = 0.25
+"""Nor than this while all that wait are `BEHIND_MS` late: then throughput is worth more than a moment [ours]."""
+BEHIND_MS: Final = 2_000
 
 
 class Together:
@@ -46,10 +50,17 @@ class Together:
             self._advance()
 
     async def _until_nobody_joins(self) -> None:
-        turns, before, until = 0, 0, time.perf_counter() + WAIT_S
-        while turns < TURNS and time.perf_counter() < until:
+        turns, before, began, wait_s = 0, 0, time.perf_counter(), WAIT_S
+        while turns < TURNS and time.perf_counter() < began + wait_s:
             await asyncio.sleep(0)
-            turns, before = (turns + 1 if len(self._waiting) == before else 0), len(self._waiting)
+            turns += 1
+            if len(self._waiting) != before:
+                turns, before, wait_s = 0, len(self._waiting), self._wait_s()
+
+    def _wait_s(self) -> float:
+        """How long what waits may wait."""
+        late_ts = now_ms() - BEHIND_MS
+        return WAIT_BEHIND_S if all(one.piece.log_ts < late_ts for one in self._waiting.values()) else WAIT_S
 
     def _advance(self) -> None:
         """Some 40 ms at most, as long as one piece takes by itself: others have their turn between."""
