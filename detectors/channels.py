@@ -59,6 +59,9 @@ OF_DEVICE_LEAST_MS: Final = SELDOM_MS
 reported in turn. A probe that is hardly ever there has had no second value for days then, whatever it says [ours]."""
 FAR: Final = 4
 """Reports that are over four intervals apart are so for an outage, or by an interval that is new [ours]."""
+FORGETS: Final = 8
+"""A silence is forgotten once its device was heard for an eighth of it: who then is silent again comes and goes
+[ours]."""
 _MOST_MS: Final = 2**31 - 1
 _ADVANCED: Final = ("ts", "own_ts", "ingest_ts", "interval_ms", "filled_ms", "equal")
 
@@ -133,27 +136,19 @@ def advance(
 
 
 def usual_interval(
-    interval_ms: np.ndarray, silence_ms: np.ndarray, elapsed_ms: np.ndarray, arrived_ms: np.ndarray
+    interval_ms: np.ndarray, silence_ms: np.ndarray, arrived_ms: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How far apart the reports of a device usually are, after one that came `elapsed_ms` after the one before, by
-    arrival `arrived_ms`, and the silence before it if that was much longer, else 0. int64[k] each.
+    """How far apart the reports of a device usually arrive, after one that came `arrived_ms` after the one before, and
+    the last silence that was much longer, as far as it is not forgotten. int64[k] each.
 
-    It shrinks slowly, for a device's channels may come in many reports at once. It grows by a silence that is much
-    longer only when such a one comes again with no report in pace between: all else are outages, however often. What
-    was kept and sent together says nothing of it.
+    It shrinks slowly, and not by what comes at once: a device's channels may come in reports of their own, and what was
+    kept comes together. It grows by a silence that is much longer only when such a one comes again before the device
+    was heard for some of that time: all else are outages, however often.
     """
     interval, silence = interval_ms.astype(np.int64), silence_ms.astype(np.int64)
-    kept, in_pace = SLOW * arrived_ms < elapsed_ms, 2 * arrived_ms >= interval
-    far = (interval > 0) & (elapsed_ms > FAR * interval) & ~kept
-    again = (elapsed_ms <= 2 * silence) & (silence <= 2 * elapsed_ms)
-    follows = np.where(interval > 0, np.maximum(elapsed_ms, interval - interval // 16), elapsed_ms)
-    found = np.where(kept | (far & ~again), interval, follows)
-    silence = np.where(far, elapsed_ms, np.where(in_pace & ~kept, 0, silence))
+    far = (interval > 0) & (arrived_ms > FAR * interval)
+    again = (arrived_ms <= 2 * silence) & (silence <= 2 * arrived_ms)
+    shrunk = interval - np.minimum(interval // 16, arrived_ms // 2)
+    found = np.where(far & ~again, interval, np.maximum(arrived_ms, shrunk))
+    silence = np.where(far, arrived_ms, np.maximum(silence - FORGETS * arrived_ms, 0))
     return np.minimum(found, _MOST_MS), np.minimum(silence, _MOST_MS)
-
-
-def elapsed_ms(own_before: np.ndarray, own_ts: np.ndarray, arrived_ms: np.ndarray) -> np.ndarray:
-    """The time between one report of a device and the next, as above. int64[k] each."""
-    own = own_ts - own_before
-    usable = (own > 0) & (own <= OWN_MOST_MS) & (SLOW * own >= arrived_ms)
-    return np.where(usable, own, arrived_ms)

@@ -370,8 +370,10 @@ def _begin(
 
 
 def worse_than(told_value: Any) -> Any:
-    """From where on a value is worse than was told, float64[m] or a number; values are negative where less is worse."""
-    return told_value * np.where(np.asarray(told_value) >= 0, WORSE, 1 / WORSE)
+    """From where on a value is worse than was told, float64[m] or a number; values are negative where less is worse. A
+    phase without any voltage is told as -0.0: nothing is worse."""
+    told = np.asarray(told_value)
+    return np.where(told == 0, np.nextafter(0.0, 1.0), told * np.where(told > 0, WORSE, 1 / WORSE))
 
 
 def has_room(repeats_ts: Any, ingest_ts: Any) -> Any:

@@ -325,9 +325,8 @@ def _note_newest(taken: Round, context: Context) -> None:
     state, rows, reports, at = context.state, context.state.rows, context.reports, taken.row
     own_ts, kind = reports.event_ts[taken.report], reports.device_kind[taken.report]
     first = rows["own_ts"][at] == 0
-    elapsed = np.where(first, 0, channels.elapsed_ms(rows["own_ts"][at], own_ts, taken.silent_ms))
     rows["interval_ms"][at], rows["silence_ms"][at] = channels.usual_interval(
-        rows["interval_ms"][at], rows["silence_ms"][at], elapsed, taken.silent_ms
+        rows["interval_ms"][at], rows["silence_ms"][at], np.where(first, 0, taken.silent_ms)
     )
     rows["own_ts"][at] = own_ts
     has_seq = reports.has_seq[taken.report]

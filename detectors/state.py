@@ -103,12 +103,12 @@ moment, `own_ts` and `seq` (meant where `has_seq`) are of its newest report; `he
 `valued_ts` that of the newest report with a value, `since_ts` when `status` began, `maintained_until_ts` until when
 people are at work at it, 0 for never. It came back from silence `returns` times since `returns_ts`. By `COLUMN`,
 `judged_ts` is the arrival of what detectors last saw of a watched quantity, or of its first report while they saw none,
-and `judged_every_ms` how far apart that usually is. `interval_ms` is how far apart its reports usually are,
-`silence_ms` the silence before its last report if that was much longer. `in_window` reports came in the minute `window`
-of arrival. `remembered`, `next`, `latest_own_ts`, `equal_...`, `seq_wait`, `back_...`, `clock_ms` and `has_clock` are
-of `detectors.order`; `width` is how many components it has of each quantity; `told` whether `Devices.told` says
-anything of it. To change the meaning of a field, give it another name: by its name other releases read it from
-checkpoints."""
+and `judged_every_ms` how far apart that usually is. `interval_ms` is how far apart its reports usually arrive,
+`silence_ms` the last silence that was much longer, less what was heard since. `in_window` reports came in the minute
+`window` of arrival. `remembered`, `next`, `latest_own_ts`, `equal_...`, `seq_wait`, `back_...`, `clock_ms` and
+`has_clock` are of `detectors.order`; `width` is how many components it has of each quantity; `told` whether
+`Devices.told` says anything of it. To change the meaning of a field, give it another name: by its name other releases
+read it from checkpoints."""
 ROW_AT_REST: Final = {"offset": -1, "index": -1, "status": device_status.UNKNOWN}
 """What a new row holds where that is not 0."""
 ROW_AXES: Final = {"width": "quantities", "judged_ts": "watched", "judged_every_ms": "watched"}

@@ -34,8 +34,8 @@ PORT_STATES: Final[Mapping[int, PortState]] = {
     0x08: PortState("poor_contact", "接触不良或保险丝烧断", fault=True),
     0x09: PortState("relay_stuck", "继电器粘连"),
     0x0A: PortState("hall_sensor_bad", "霍尔开关损坏", fault=True),
-    0x0B: PortState("relay_or_fuse_bad", "继电器坏或保险丝断", fault=True),
-    0x0D: PortState("load_short", "负载短路"),
+    0x0B: PortState("relay_or_fuse_bad", "继电器坏或保险丝断", off=True, fault=True),
+    0x0D: PortState("load_short", "负载短路", off=True),
     0x0E: PortState("relay_stuck_precheck", "继电器粘连（预检）"),
     0x0F: PortState("card_chip_bad", "刷卡芯片损坏", fault=True),
     0x10: PortState("detect_circuit_bad", "检测线路故障", fault=True),
@@ -101,6 +101,7 @@ STOP_REASONS: Final[Mapping[int, StopReason]] = {
 """Which are ordinary and which are safety events, domain.md says [H]; all others are abnormal cut-offs."""
 
 FULL_STATE: Final = 0x03
+FLOAT_STATE: Final = 0x05
 NO_REASON: Final = 0
 """The code of a charge of which nobody said why it ended."""
 FULL: Final = 0x01

@@ -12,17 +12,34 @@ from typing import Final
 from schemas.alarm_kinds import AlarmKind
 
 _SHIPPED: Final = Path(__file__).with_name("own_words.toml")
+NO_ALARMS: Final = {
+    f"{word}_alarm"
+    for word in ("battery", "low_battery", "tamper", "signal", "offline", "communication", "test", "self_test", "no")
+}
+"""Whatever else a device calls an alarm is one, but what these say is a fault of the device, or nothing [ours]."""
 _BETWEEN: Final = re.compile(r"[^a-z0-9]+")
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def kinds_said(words: Iterable[str]) -> dict[AlarmKind, str]:
     """The kinds of alarm that a device's words say, each with the first word that says so, in the order of kinds."""
     found: dict[AlarmKind, str] = {}
     for word in words:
-        kind = _table().get(_BETWEEN.sub("_", word.lower()).strip("_"))
+        kind = _kind_of(_plain(word)) or _kind_of(_plain(_CAMEL.sub("_", word)))
         if kind is not None:
             found.setdefault(kind, word)
     return {kind: found[kind] for kind in AlarmKind if kind in found}
+
+
+def _plain(word: str) -> str:
+    return _BETWEEN.sub("_", word.lower()).strip("_")
+
+
+def _kind_of(plain: str) -> AlarmKind | None:
+    kind = _table().get(plain)
+    if kind is None and plain.endswith("_alarm") and plain not in NO_ALARMS:
+        return AlarmKind.DEVICE_ALARM
+    return kind
 
 
 @cache

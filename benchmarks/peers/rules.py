@@ -66,7 +66,8 @@ class PeerDevice:
     `minutes` are the open ones, oldest first: (minute, {quantity: one [count, min, max, total, last_ts, last] a
     component}). `channels` has by quantity [own_ts, ingest_ts, interval_ms] a component, `usual` has
     [clock_ms, total, count, means, level] a component: of the part of the window that runs, of the six before, and what
-    was usual in these. `means` are the running means of temperatures.
+    was usual in these. `means` are the running means of temperatures. `pace` is [ingest_ts, interval_ms, silence_ms]
+    of its reports.
     """
 
     __slots__ = (
@@ -91,7 +92,7 @@ class PeerDevice:
         self.limits = limits
         self.reflects = -1
         self.newest_ts = 0
-        self.pace = [0, 0, 0, 0]
+        self.pace = [0, 0, 0]
         self.channels: dict[str, list[list[int]]] = {name: [] for name in dict.fromkeys(QUANTITY_OF)}
         self.minutes: list[Any] = []
         self.latches: dict[int, PeerLatch] = {}
@@ -128,7 +129,7 @@ class PeerDevice:
         self.reflects = last
         ts = min(report["event_ts"], ingest_ts)
         newest_ts = self.newest_ts = max(self.newest_ts, ts)
-        self._note_pace(report["event_ts"], ingest_ts)
+        self._note_pace(ingest_ts)
         minutes = self.minutes
         closed = minutes and minutes[0][0] + OPEN_MS <= newest_ts
         events: list[PeerEvent] = self._close(offset, index) if closed else []
@@ -136,25 +137,16 @@ class PeerDevice:
         self._watch(PeerReport(report, offset, index, ingest_ts, ts), events)
         return events
 
-    def _note_pace(self, own_ts: int, ingest_ts: int) -> None:
-        """Note how far apart its reports are. A silence that is much longer is usual only when it comes again with no
-        report in pace between."""
-        pace = self.pace
-        before_ts, heard_ts, interval, silence = pace
-        pace[0], pace[1] = own_ts, ingest_ts
-        if not heard_ts:
-            return
-        arrived, own = max(ingest_ts - heard_ts, 0), own_ts - before_ts
-        elapsed = own if _is_usable(own, arrived) else arrived
-        if 8 * arrived < elapsed:  # kept, and sent together
-            return
-        if 2 * arrived >= interval:
-            pace[3] = 0
-        if interval and elapsed > 4 * interval:
-            pace[3] = min(elapsed, MOST_MS)
-            if elapsed > 2 * silence or silence > 2 * elapsed:
-                return
-        pace[2] = min(max(elapsed, interval - interval // 16), MOST_MS)
+    def _note_pace(self, ingest_ts: int) -> None:
+        """Note how far apart its reports arrive. A silence that is much longer is usual only when it comes again before
+        the device was heard for some of that time."""
+        heard_ts, interval, silence = self.pace
+        arrived = max(ingest_ts - heard_ts, 0) if heard_ts else 0
+        far = interval > 0 and arrived > 4 * interval
+        if not far or silence <= 2 * arrived <= 4 * silence:
+            interval = max(arrived, interval - min(interval // 16, arrived // 2))
+        silence = arrived if far else max(silence - 8 * arrived, 0)
+        self.pace = [ingest_ts, min(interval, MOST_MS), min(silence, MOST_MS)]
 
     def _close(self, offset: int, index: int) -> list[PeerEvent]:
         """The minutes that the newest time has left behind."""
@@ -231,10 +223,10 @@ class PeerDevice:
             channel[:] = own_ts, ingest_ts, 0
             return Time(one.ts, ingest_ts, 0, 0, 0, False)
         arrived, own = max(ingest_ts - heard_ts, 0), own_ts - before_ts
-        usable = _is_usable(own, arrived)
+        usable = own <= OWN_MOST_MS and 8 * own >= arrived
         kept = not usable and 4 * arrived < interval
         elapsed = own if usable else interval if kept else arrived
-        usual = interval or max(self.pace[2], OF_DEVICE_LEAST_MS)
+        usual = interval or max(self.pace[1], OF_DEVICE_LEAST_MS)
         gap = elapsed > max(3 * usual, GAP_LEAST_MS)
         step = 0 if gap else min(elapsed, 2 * interval) if interval else elapsed
         grown = min(elapsed, 4 * interval) if gap and interval else elapsed
@@ -369,11 +361,6 @@ def key_of(report: Report) -> str:
     """By what a device's state is kept; a line break is in no device's name."""
     name: str = report["device_id"]
     return f"{name}\ntest" if report.get("test") else name
-
-
-def _is_usable(own: int, arrived: int) -> bool:
-    """Whether a device's own time tells how much has passed."""
-    return own <= OWN_MOST_MS and 8 * own >= arrived
 
 
 def _first(minute: list[Any]) -> int:

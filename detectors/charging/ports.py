@@ -122,7 +122,8 @@ class PortsOfRound:
 def facts_of(ports: Table, slots: np.ndarray, ts: np.ndarray) -> PortFacts:
     """What is known of the ports of `slots` at these moments."""
     off_ts, began_ts = ports["off_ts"][slots], ports["began_ts"][slots]
-    fresh = (off_ts > 0) & (ts - ports["state_ts"][slots] <= FRESH_MS)
+    # What history tells of power may be from hours before the state.
+    fresh = (off_ts > 0) & (np.abs(ts - ports["state_ts"][slots]) <= FRESH_MS)
     ended_as = np.maximum(ports["ended_as"][slots], Off.IDLE)
     return PortFacts(
         off=np.where(fresh, ended_as, Off.NOT),

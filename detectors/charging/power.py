@@ -3,7 +3,8 @@
 A charger gives a constant current for more than half of a charge, within ± 10 %, which falls to under a quarter
 within 30 to 90 min once the battery is nearly full; then there is a trickle, or the float of a lead-acid battery
 (domain.md, Normal life). Of the shape is kept its smoothed power, the level of its plateau, the least since, and
-whether it has fallen.
+whether it has fallen. A port that says that it floats has fallen: what flows then is no plateau, even if its charge was
+not seen before.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from detectors.charging.reported import Reported
 from detectors.table import Table
+from schemas.charging import FLOAT_STATE
 
 STANDS_MS: Final = 600_000
 """A power stands for what flows until the next one, but for no longer: two reports of a pile, which come each 5 min
@@ -61,8 +63,9 @@ def _note_shape(ports: Table, said: Reported) -> None:
         elapsed / (MEMORY_MS + elapsed)
     )
     smooth = np.where(smooth > 0, moved, power)
-    begins = (plateau == 0) & (said.ts - ports["began_ts"][slots] >= PLATEAU_MS)
+    floats = np.where(np.isnan(said.state), ports["state"][slots] - 1, said.state) == FLOAT_STATE
+    begins = (plateau == 0) & (said.ts - ports["began_ts"][slots] >= PLATEAU_MS) & ~floats
     plateau = np.where(begins, smooth, plateau)
     low = np.where(begins, smooth, np.minimum(ports["low_w"][slots], smooth))
     ports["smooth_w"][slots], ports["plateau_w"][slots], ports["low_w"][slots] = smooth, plateau, low
-    ports["fell"][slots] |= (plateau > 0) & (smooth < FALLEN * plateau)
+    ports["fell"][slots] |= (plateau > 0) & (floats | (smooth < FALLEN * plateau))

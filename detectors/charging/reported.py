@@ -11,6 +11,7 @@ from detectors.charging.ports import CHARGES, OFF, STOPS
 from detectors.rounds import Context, QuantityValues, Round
 from detectors.state import COLUMN, PORTS
 from detectors.values import RoundValues
+from schemas.charging import NO_REASON
 from schemas.quantities import CODES
 
 _COLUMNS: Final = ("port_state", "power_w", "stop_reason", "charge_s", "charge_wh")
@@ -20,8 +21,8 @@ class Reported(NamedTuple):
     """m ports: of which report of the round each is, its number and slot, the report's moment and arrival; and what is
     said, NaN where nothing is: state, power (W), stop reason, duration (s) and energy (Wh) of the charge.
 
-    State and power are those that are newer than all before; a settlement, which is what has a stop reason, may come
-    late, and counts all the same."""
+    State and power are those that are newer than all before; a settlement, which is what has a stop reason but 0, may
+    come late, and counts all the same."""
 
     which: np.ndarray
     port: np.ndarray
@@ -67,6 +68,8 @@ def reported(shown: Sequence[QuantityValues], found: RoundValues, taken: Round, 
     for column, (which, component, value) in _said(shown, found, context):
         held = (number[which] >= 0) & (component < table.shape[2])
         table[column, number[which[held]], component[held]] = value[held]
+    reason = table[_COLUMNS.index("stop_reason")]
+    reason[reason == NO_REASON] = np.nan
     has_room = np.arange(table.shape[2]) < width[with_ports, None]
     at, port = (has_room & ~np.isnan(table[:3]).all(axis=0)).nonzero()
     which = with_ports[at]

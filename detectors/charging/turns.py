@@ -90,10 +90,12 @@ class PortTurn:
 
     def _is_repeat(self) -> bool:
         """Whether a settlement is that of the charge before once more, dated anew: the middle of what it counts lies
-        before the end of that."""
+        before the end of that, or it counts nothing and there was no charge since."""
         held, said = self.held, self.said
-        if not held["settled"] or math.isnan(said.charge_s):
+        if not held["settled"]:
             return False
+        if math.isnan(said.charge_s):
+            return not held["began_ts"] and said.ts > held["ended_ts"]
         return bool(said.ts - round(500 * said.charge_s) < held["ended_ts"] <= said.ts)
 
     def _settle(self, reason: int) -> EndedCharge:

@@ -120,7 +120,7 @@ class TwinPort:
 
     def facts(self, ts: int) -> TwinFacts:
         """What is known of it at a moment."""
-        is_off = self.off_ts is not None and ts - self.state_ts <= 10_000
+        is_off = self.off_ts is not None and abs(ts - self.state_ts) <= 10_000
         one = self.charge
         return TwinFacts(
             off=self.ended_as if is_off else 0,
@@ -134,8 +134,10 @@ class TwinPort:
 
     def _is_repeat(self, said: PortReport) -> bool:
         """Whether a settlement tells once more of the charge before, which was settled, though it is dated anew."""
-        if self.before is None or not self.before.settled or said.charge_s is None:
+        if self.before is None or not self.before.settled:
             return False
+        if said.charge_s is None:
+            return self.charge is None and said.ts > self.before.ended_ts
         middle_ts = said.ts - round(500 * said.charge_s)
         return middle_ts < self.before.ended_ts <= said.ts
 
@@ -178,7 +180,8 @@ class TwinPort:
                 stood_ms = min(max(said.ts - then_ts, 0), 10 * MINUTE_MS)
                 one.energy_wh += max(stood_w, 0.0) * stood_ms / 3_600_000.0
             if said.power is not None:
-                _note_shape(one, said.ts, said.power)
+                state = self.state if said.state is None else said.state
+                _note_shape(one, said.ts, said.power, floats=state == 5)
         if said.state is not None:
             self.state, self.state_ts = said.state, said.ts
             self.off_ts = (self.off_ts if self.off_ts is not None else said.ts) if is_off else None
@@ -207,7 +210,7 @@ def _as(reason: int) -> int:
     return 1 if reason == 0 or (known is not None and known.sort == "ordinary") else 4
 
 
-def _note_shape(one: Charge, ts: int, power: float) -> None:
+def _note_shape(one: Charge, ts: int, power: float, floats: bool) -> None:
     flows = max(power, 0.0)
     if one.smooth_w > 0:
         elapsed = max(ts - one.powers[0][0], 0)
@@ -217,11 +220,11 @@ def _note_shape(one: Charge, ts: int, power: float) -> None:
         )
     else:
         one.smooth_w = flows
-    if one.plateau_w == 0 and ts - one.began_ts >= 30 * MINUTE_MS:
+    if one.plateau_w == 0 and ts - one.began_ts >= 30 * MINUTE_MS and not floats:
         one.plateau_w = one.low_w = one.smooth_w
     else:
         one.low_w = min(one.low_w, one.smooth_w)
-    if one.plateau_w > 0 and one.smooth_w < 0.25 * one.plateau_w:
+    if one.plateau_w > 0 and (floats or one.smooth_w < 0.25 * one.plateau_w):
         one.fell = True
     one.greatest_w = max(one.greatest_w, power)
     one.powers = [(ts, power)]

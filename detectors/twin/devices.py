@@ -292,27 +292,23 @@ def _usable(own: int, arrived: int) -> bool:
     return 0 < own <= 6 * HOUR_MS and 8 * own >= arrived
 
 
-def _note_interval(device: Device, elapsed: int, arrived: int) -> None:
-    """Note how far apart the reports are. A silence that is much longer is an interval only when it comes again with no
-    report in pace between."""
-    if 8 * arrived < elapsed:  # kept, and sent together
-        return
+def _note_interval(device: Device, arrived: int) -> None:
+    """Note how far apart the reports arrive. A silence that is much longer is an interval only when it comes again
+    before the device was heard for some of that time."""
     interval, silence = device.interval_ms, device.silence_ms
-    if 2 * arrived >= interval:
-        device.silence_ms = 0
-    if interval and elapsed > 4 * interval:
-        device.silence_ms = min(elapsed, 2**31 - 1)
-        if elapsed > 2 * silence or silence > 2 * elapsed:
+    if interval and arrived > 4 * interval:
+        device.silence_ms = min(arrived, 2**31 - 1)
+        if arrived > 2 * silence or silence > 2 * arrived:
             return
-    device.interval_ms = min(max(elapsed, interval - interval // 16), 2**31 - 1)
+    else:
+        device.silence_ms = max(silence - 8 * arrived, 0)
+    device.interval_ms = min(max(arrived, interval - min(interval // 16, arrived // 2)), 2**31 - 1)
 
 
 def note_newest(device: Device, report: TwinReport) -> None:
     reading = report.reading
     if device.own_ts:
-        own = reading.event_ts - device.own_ts
-        elapsed = own if _usable(own, report.silent_ms) else report.silent_ms
-        _note_interval(device, elapsed, report.silent_ms)
+        _note_interval(device, report.silent_ms)
     device.own_ts = reading.event_ts
     device.seq = reading.seq
     if reading.device_kind >= 0:

@@ -49,8 +49,10 @@ class First(NamedTuple):
 
 
 def _worse_than(told_value: float) -> float:
-    """Half again as bad; where less is worse, values are negative."""
-    return told_value * (1.5 if told_value >= 0 else 1 / 1.5)
+    """Half again as bad; where less is worse, values are negative, and none is worse than 0."""
+    if told_value == 0:
+        return math.nextafter(0.0, 1.0)
+    return told_value * (1.5 if told_value > 0 else 1 / 1.5)
 
 
 def _both(first: float, now: float, limits: Limits) -> Severity:

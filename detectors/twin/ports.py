@@ -67,9 +67,6 @@ def _said(report: TwinReport, port: int, values: Mapping[Where, float], live: se
     def newest(name: str) -> float | None:
         return values.get((name, port)) if (name, port) in live else None
 
-    return PortReport(
-        report.ts,
-        newest("port_state"),
-        newest("power_w"),
-        *(values.get((name, port)) for name in ("stop_reason", "charge_s", "charge_wh")),
-    )
+    counted = (values.get((name, port)) for name in ("charge_s", "charge_wh"))
+    reason = values.get(("stop_reason", port)) or None  # 0 is none
+    return PortReport(report.ts, newest("port_state"), newest("power_w"), reason, *counted)

@@ -103,6 +103,17 @@ def test_a_settlement_that_is_sent_again_is_no_other_charge() -> None:
     assert len(judged(pile((0, charging()), *again, (35, IDLE), (40, IDLE))).sessions) == 1
 
 
+def test_a_settlement_that_counts_nothing_is_said_again_until_the_next_charge() -> None:
+    again = each(1, 60, IDLE | {"stop_reason": [5]}, begin=31)
+    assert len(judged(pile((0, charging()), (30, {"stop_reason": [5]}), *again)).sessions) == 1
+
+
+def test_stop_reason_0_is_no_settlement() -> None:
+    found = judged(pile(*each(1, 11 * 60, charging(45.0, stop_reason=[0]))))
+    assert found.sessions == []
+    assert [one.kind for one in opened(found, AlarmKind.LONG_CHARGE)] == ["long_charge"]
+
+
 def test_a_settlement_of_no_charge_that_is_known_is_one_by_itself() -> None:
     (charge,) = judged(pile((0, IDLE), (90, {"stop_reason": [3], "charge_s": [3_600]}), (95, IDLE))).sessions
     assert (charge.began_ts, charge.ended_ts) == (T0 + 30 * MINUTE_MS, T0 + 90 * MINUTE_MS)
@@ -172,11 +183,11 @@ def test_the_tables_are_those_of_the_documents() -> None:
     ordinary = {1, 2, 3, 4, 5, 7, 9, 0x0D}
     assert {code for code, one in STOP_REASONS.items() if one.sort is StopSort.SAFETY} == safety
     assert {code for code, one in STOP_REASONS.items() if one.sort is StopSort.ORDINARY} == ordinary
-    # Each safety event is an alarm of one kind; each state is charging, off, a fault or an alarm.
+    # Each safety event is an alarm of one kind; each state is charging, off, a fault or an alarm. Some faults are off.
     alarms = [code for kind in AlarmKind if kind.quantity == "stop_reason" for code in kind.about.codes]
     assert sorted(alarms) == sorted(safety)
     states = [code for kind in AlarmKind if kind.quantity == "port_state" for code in kind.about.codes]
-    assert all((one.charges, one.off, one.fault, code in states).count(True) == 1 for code, one in PORT_STATES.items())
+    assert all(one.charges + (one.off or one.fault or code in states) == 1 for code, one in PORT_STATES.items())
 
 
 AFTER: list[tuple[AlarmKind, PileFields, PileFields]] = [
@@ -214,6 +225,25 @@ def test_a_state_that_is_told_apart_from_power_says_nothing_of_it_after_ten_seco
     assert judged(pile(*apart)).alarms == []
 
 
+def test_a_state_of_hours_later_says_nothing_of_power_in_history() -> None:
+    history = [(60 + 5.0 * n, charging(200.0, port_voltage_v=[226.0])) for n in range(24)]
+    kept = dict.fromkeys(range(1, 25), 241)
+    found = judged(pile((240, {"port_state": [0]}), *history, (245, {"port_state": [0]}), arrived=kept))
+    assert found.alarms == []
+
+
+@pytest.mark.parametrize("code", [0x0B, 0x0D])
+def test_power_goes_on_though_a_port_says_that_its_relay_is_bad_or_its_load_short(code: int) -> None:
+    stopped = (30, {"stop_reason": [0x0B], "port_state": [code]})
+    found = judged(pile(*each(5, 30, charging()), stopped, *each(5, 70, charging(200.0, code), begin=35)))
+    assert opened(found, AlarmKind.ABNORMAL_POWER)
+
+
+@pytest.mark.parametrize("fields", [charging(-2_600.0, current_a=[-12.0]), charging(-2_600.0)])
+def test_a_transformer_that_is_mounted_the_wrong_way_round_hides_nothing(fields: PileFields) -> None:
+    assert opened(judged(pile(*each(1, 20, IDLE), *each(1, 40, fields, begin=20))), AlarmKind.PORT_POWER)
+
+
 def test_voltage_at_an_idle_port_alarms() -> None:
     found = judged(pile(*each(5, 40, IDLE | {"port_voltage_v": [226.0]})))
     (alarm,) = opened(found, AlarmKind.IDLE_VOLTAGE)
@@ -243,6 +273,13 @@ def test_a_safety_stop_is_an_alarm_of_its_kind(code: int, kind: AlarmKind) -> No
     assert [one.ended_as for one in found.sessions] == ["safety"]
 
 
+def test_a_safety_stop_sounds_again_after_an_ordinary_charge() -> None:
+    stops = [(number * 1_440.0 + 30, {"stop_reason": [code]}) for number, code in enumerate((0x10, 5, 0x10))]
+    charges = [(number * 1_440.0, charging()) for number in range(3)]
+    found = judged(pile(*sorted([*stops, *charges], key=lambda one: one[0])))
+    assert [one.event for one in found.alarms] == ["opened", "recovered", "superseded", "opened"]
+
+
 @pytest.mark.parametrize("code", [code for code, one in PORT_STATES.items() if one.fault])
 def test_a_fault_of_a_port_is_a_fault_of_its_pile(code: int) -> None:
     found = judged(pile((0, {"port_state": [0, 0]}), (3, {"port_state": [0, code]}), (6, {"port_state": [0, code]})))
@@ -261,6 +298,15 @@ def test_power_that_does_not_fall_is_told_after_eight_hours() -> None:
     found = judged(pile(*each(5, 8 * 60 + 20, charging(210.0))))
     assert [(kind, event) for kind, event in kinds(found)] == [("no_fall", "provisional"), ("no_fall", "confirmed")]
     assert found.alarms[1].severity == 1
+
+
+def test_a_float_is_no_power_that_does_not_fall_though_its_charge_was_not_seen() -> None:
+    assert kinds(judged(pile(*each(5, 9 * 60 + 40, charging(66.0, 5))))) == []
+
+
+def test_a_float_goes_on_after_an_outage() -> None:
+    steady, floats = each(5, 180, charging(300.0)), each(5, 260, charging(66.0, 5), begin=180)
+    assert kinds(judged(pile(*steady, *floats, *each(5, 260 + 180 + 9 * 60, charging(64.0, 5), begin=440)))) == []
 
 
 def test_a_plateau_that_rises_alarms_and_a_battery_whose_voltage_rises_does_not() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,6 +127,15 @@ def test_an_alarm_worsens_each_time_it_has_half_again_the_value_it_was_told_with
         ("worsened", 3_000.0),
     ]
     assert "持续恶化：当前 465mA" in found[1].message
+
+
+@pytest.mark.parametrize("every_ms", [1_000, 10_000, 60_000, 300_000])
+@pytest.mark.parametrize(
+    ("kind", "fields"), [("phase_loss", {"voltage_v": [0.0, 230.0, 230.0]}), ("insulation", {"insulation_mohm": [0.0]})]
+)
+def test_nothing_is_worse_than_no_voltage_and_no_insulation(kind: str, fields: dict[str, Any], every_ms: int) -> None:
+    records = [record(n, report(T0 + n * every_ms, **fields)) for n in range(180)]
+    assert [one.event for one in alarms(records, kind)] == ["provisional", "confirmed"]
 
 
 def test_each_worsening_is_confirmed_by_itself() -> None:

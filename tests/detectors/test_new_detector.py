@@ -43,7 +43,7 @@ def test_ten_lines_of_readme_make_a_detector_that_alarms(tmp_path: Path) -> None
     recorded = tmp_path / "power.jsonl"
     values = [900, 900, -2_100, -2_100, 2_100, 900]
     reports = [
-        {"v": 1, "device_id": "CD-1", "device_kind": "charging_pile", "event_ts": 1_790_000_040_000 + n * 60_000}
+        {"v": 1, "device_id": "LY-1", "device_kind": "electrical_monitor", "event_ts": 1_790_000_040_000 + n * 60_000}
         | {"power_w": [value]}
         for n, value in enumerate(values)
     ]
@@ -56,4 +56,4 @@ def test_ten_lines_of_readme_make_a_detector_that_alarms(tmp_path: Path) -> None
     events = [orjson.loads(line) for line in run.stdout.splitlines()]
     (alarm,) = (one["value"] for one in events if one.get("topic") == "emberline.alarms")
     assert (alarm["kind"], alarm["event"], alarm["value"], alarm["limit"]) == ("power", "opened", 2_100.0, 2_000.0)
-    assert alarm["message"] == "【紧急】CD-1 第1路 功率超限：当前 2100W，限值 2000W"
+    assert alarm["message"] == "【紧急】LY-1 第1路 功率超限：当前 2100W，限值 2000W"

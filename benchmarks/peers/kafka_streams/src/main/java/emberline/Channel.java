@@ -21,17 +21,15 @@ final class Channel {
     private long ingestTs;
     private int intervalMs;
 
-    /** Whether a device's own time, which goes on as of all that is plain, tells how much has passed. */
-    static boolean isUsable(long own, long arrived) {
-        return own <= OWN_MOST_MS && 8 * own >= arrived;
-    }
-
-    /** Take one new value on, and say what time has passed; {@code deviceMs} is how far apart reports usually are. */
+    /**
+     * Take one new value on, and say what time has passed. The device's own time goes on, as of all that is plain;
+     * {@code deviceMs} is how far apart its reports usually arrive.
+     */
     Time advance(long ts, long nowOwnTs, long nowIngestTs, int deviceMs) {
         boolean first = ingestTs == 0;
         long arrived = Math.max(nowIngestTs - ingestTs, 0);
         long own = nowOwnTs - ownTs;
-        boolean usable = isUsable(own, arrived);
+        boolean usable = own <= OWN_MOST_MS && 8 * own >= arrived;
         boolean kept = !first && !usable && 4 * arrived < intervalMs;
         long elapsed = first ? 0 : usable ? own : kept ? intervalMs : arrived;
         boolean known = intervalMs > 0;

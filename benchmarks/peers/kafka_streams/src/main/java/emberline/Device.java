@@ -51,7 +51,7 @@ final class Device {
         place = offset << 10 | report.index;
         long ts = Math.min(report.eventTs, ingestTs);
         newestTs = Math.max(newestTs, ts);
-        pace.advance(report.eventTs, ingestTs);
+        pace.advance(ingestTs);
         close(offset, report.index, events);
         count(report, ts);
         watch(new Place(report, offset, ingestTs, ts), events);

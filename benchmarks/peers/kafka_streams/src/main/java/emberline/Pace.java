@@ -2,12 +2,11 @@ package emberline;
 
 import java.nio.ByteBuffer;
 
-/** How far apart the reports of a device usually are. See {@code detectors/channels.py}. */
+/** How far apart the reports of a device usually arrive. See {@code detectors/channels.py}. */
 final class Pace {
-    private long ownTs;
     private long ingestTs;
     private int intervalMs;
-    /** The silence before the last report if that was much longer: it is usual only when it comes again. */
+    /** The last silence that was much longer, less what was heard since: it is usual only when it comes again. */
     private int silenceMs;
 
     int intervalMs() {
@@ -15,36 +14,23 @@ final class Pace {
     }
 
     /** Take one more report on. */
-    void advance(long nowOwnTs, long nowIngestTs) {
-        long own = nowOwnTs - ownTs;
-        long arrived = Math.max(nowIngestTs - ingestTs, 0);
-        boolean first = ingestTs == 0;
-        ownTs = nowOwnTs;
+    void advance(long nowIngestTs) {
+        long past = ingestTs == 0 ? 0 : Math.max(nowIngestTs - ingestTs, 0);
+        int arrived = (int) Math.min(past, Integer.MAX_VALUE);
         ingestTs = nowIngestTs;
-        int elapsed = (int) Math.min(Channel.isUsable(own, arrived) ? own : arrived, Integer.MAX_VALUE);
-        if (first || 8 * arrived < elapsed) {
-            return; // or what was kept, and sent together
+        boolean far = intervalMs > 0 && arrived > 4L * intervalMs;
+        boolean again = arrived <= 2L * silenceMs && silenceMs <= 2L * arrived;
+        if (!far || again) {
+            intervalMs = Math.max(arrived, intervalMs - Math.min(intervalMs / 16, arrived / 2));
         }
-        int before = silenceMs;
-        if (2 * arrived >= intervalMs) {
-            silenceMs = 0;
-        }
-        if (intervalMs > 0 && elapsed > 4L * intervalMs) {
-            boolean another = elapsed > 2L * before || before > 2L * elapsed;
-            silenceMs = elapsed;
-            if (another) {
-                return;
-            }
-        }
-        intervalMs = Math.max(elapsed, intervalMs - intervalMs / 16);
+        silenceMs = far ? arrived : (int) Math.max(silenceMs - 8L * arrived, 0);
     }
 
     void write(ByteBuffer to) {
-        to.putLong(ownTs).putLong(ingestTs).putInt(intervalMs).putInt(silenceMs);
+        to.putLong(ingestTs).putInt(intervalMs).putInt(silenceMs);
     }
 
     void read(ByteBuffer from) {
-        ownTs = from.getLong();
         ingestTs = from.getLong();
         intervalMs = from.getInt();
         silenceMs = from.getInt();
