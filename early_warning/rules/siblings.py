@@ -16,10 +16,13 @@ ADVICE: Final = "同一设备各路温差异常，多为该路接头松动或三
 
 
 def judge(now: HourView, parameters: RuleParameters) -> Judged:
-    """Its difference from normal exceeds that of the middle of its siblings."""
+    """Its difference from normal exceeds that of the middle of its siblings; and so does what load leaves unexplained,
+    for the line of the load is off by some K at times, of all of them alike: at night, and while they warm up."""
+    least_siblings = int(parameters["least"])
     away = np.where(now.is_learned, now.value - now.centre, np.nan)
-    theirs = others_median(now.siblings, away, int(parameters["least"]))
-    more = np.nan_to_num(np.fmin(away - theirs, now.unexplained), nan=0.0)
+    theirs = others_median(now.siblings, away, least_siblings)
+    off = np.nan_to_num(others_median(now.siblings, now.unexplained, least_siblings), nan=0.0)
+    more = np.nan_to_num(np.fmin(away - theirs, now.unexplained - off), nan=0.0)
     more = np.where(np.isnan(theirs), 0.0, more)
     least = np.maximum(parameters["rise"], parameters["spreads"] * now.spread)
     which = now.is_learned & (more >= least) & is_believed(now, more, parameters)

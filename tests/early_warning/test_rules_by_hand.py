@@ -149,6 +149,19 @@ def test_one_place_warmer_than_its_siblings_is_told_and_warm_weather_is_not() ->
     assert day_of_notice(first) == 25
 
 
+def test_a_line_of_load_that_is_off_for_all_siblings_hides_no_joint() -> None:
+    rng = np.random.default_rng(7)
+    load = np.where(days(30, noise=0) > 50, 30.0, rng.uniform(8, 20, 30 * DAY))
+    begin = 20 * DAY
+    load[begin : begin + 3] = 1
+    # Not by the square of the load: with next to none all three lie some K below the line.
+    three = [25 + 1.2 * load + 0.3 * rng.standard_normal(len(load)) for _ in range(3)]
+    three[1][begin:] += 17
+    first, *_ = told({TEMPERATURE: hours_of({"A": three}), CURRENT: hours_of({"A": [load] * 3})})
+    assert (first.rule, first.component) == ("siblings", 1)
+    assert day_of_notice(first) == begin / DAY
+
+
 def test_all_phases_of_a_device_are_one_notice() -> None:
     three = [days(30, seed=at, base=30, swing=8, noise=0.5) for at in range(3)]
     hot = [one + np.where(np.arange(30 * DAY) >= 20 * DAY, 30.0, 0.0) for one in three]
