@@ -148,7 +148,7 @@ def _simulated(size: WarningSize, seed: int, say: Callable[[str], None]) -> _Tal
     for fault in history.planted:
         found = [one.hour_ts // HOUR_MS + 1 - fault.begin_hour for one in of_fault[fault.device_id]]
         hours = min(found, default=math.inf)
-        days[fault.fault, fault.line_kind].append((hours / _DAY_HOURS, hours <= _due_hours(fault)))
+        days[fault.fault, fault.line_kind].append((hours / _DAY_HOURS, hours <= _due_hours(fault, history)))
     months = len(history.device_ids) * size.days / _MONTH_DAYS
     return _Tally(days, told, false_rules, months)
 
@@ -196,7 +196,7 @@ def _came_true(notice: Notice, history: DeviceHistory) -> bool:
     return bool(np.count_nonzero(ahead >= notice.evidence["limit"]) > 1)
 
 
-def _due_hours(fault: PlantedHistory) -> float:
+def _due_hours(fault: PlantedHistory, history: DeviceHistory) -> float:
     """Within how many hours from its beginning a fault is to be spoken of."""
     match fault.fault:
         case SlowFault.STEP:
@@ -206,10 +206,17 @@ def _due_hours(fault: PlantedHistory) -> float:
         case SlowFault.CREEP_50:
             return fault.full_hour - fault.begin_hour + 14 * _DAY_HOURS
         case SlowFault.HOT_JOINT:
-            # Its first hour has closed, and another.
-            return 2
+            # The first hour that shows it has closed, and another.
+            return _silent_hours(fault, history) + 2
         case _:
             return math.inf
+
+
+def _silent_hours(fault: PlantedHistory, history: DeviceHistory) -> int:
+    """For how many hours from its beginning a joint has no value: an outage, in which nobody can see it."""
+    device = history.device_ids.index(fault.device_id)
+    since = history.temperature.mean[device, fault.component, fault.begin_hour - history.first_hour :]
+    return int(np.argmin(np.isnan(since)))
 
 
 def _faults(tallies: Sequence[_Tally]) -> list[dict[str, Any]]:
