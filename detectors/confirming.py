@@ -74,10 +74,10 @@ def begin_anew(held: np.ndarray, name: str, which: np.ndarray) -> None:
 
 
 def lasts(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarray, times: Times) -> np.ndarray:
-    """As `confirms`, of values in a row that must last, however often their components speak; a single one is enough
-    only where none must."""
+    """As `confirms`, of values in a row that must last, however often their components speak. A single one is enough
+    where the time is negative (`schemas.limit_sections.AT_ONCE_MS`)."""
     goes_on = _goes_on(held, name, holds, times) & (held[f"{name}_ms"] >= confirm_ms)
-    return np.asarray(goes_on | (holds & (confirm_ms == 0)))
+    return np.asarray(goes_on | (holds & (confirm_ms < 0)))
 
 
 def _in_a_row(held: np.ndarray, name: str, holds: np.ndarray, confirm_ms: np.ndarray, times: Times) -> np.ndarray:

@@ -117,6 +117,11 @@ class AlarmKind(StrEnum):
         return kind
 
     @property
+    def of_events(self) -> bool:
+        """Whether each of its values is an event by itself, as a settlement is."""
+        return self.quantity == "stop_reason"
+
+    @property
     def label(self) -> str:
         """What people call it."""
         return self.about.label

@@ -16,6 +16,8 @@ from schemas.alarm_kinds import AlarmKind
 
 LEVELS: Final = ("warning", "alarm")
 SECONDS: Final = ("confirm_warning_s", "confirm_alarm_s", "confirm_recovery_s", "memory_s", "window_s")
+AT_ONCE_MS: Final = -1
+"""The time of recovery where a single normal value is one; 0 takes two, however close."""
 RETIRED: Final = ("learn_s", "learn_samples")
 """Settings of releases before: they are taken, so that what was set is not refused as a whole, and mean nothing."""
 NUMBERS: Final = ("recovery_margin", *SECONDS, *RETIRED)
@@ -100,6 +102,8 @@ def limit_of(kind: AlarmKind, section: LimitsTable) -> tuple[float, ...]:
                 f"{LABELS[name]}（{name}）必须在{_LEAST_S:g}到{_MOST:g}之间，不能是{section.get(name, 0)}",
             )
     *confirms, memory, window = (round(numbers[name] * 1000) for name in SECONDS)
+    if kind.of_events:
+        confirms[-1] = AT_ONCE_MS
     lowest, margin = min(warning, alarm), numbers["recovery_margin"]
     if not kind.about.below and math.isfinite(lowest) and margin >= lowest:
         raise LimitsError(

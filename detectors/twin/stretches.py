@@ -51,7 +51,7 @@ class Stretch:
     def lasts(self, holds: bool, one: Value, confirm_ms: int) -> bool:
         """As `confirms`, of values in a row that must last."""
         goes_on = self._goes_on(holds, one) and self.lasted_ms >= confirm_ms
-        return goes_on or (holds and confirm_ms == 0)
+        return goes_on or (holds and confirm_ms < 0)
 
     def _goes_on(self, holds: bool, one: Value) -> bool:
         """Take a value on; whether it follows another in a row."""
