@@ -12,11 +12,8 @@ from typing import Final
 from schemas.alarm_kinds import AlarmKind
 
 _SHIPPED: Final = Path(__file__).with_name("own_words.toml")
-NO_ALARMS: Final = {
-    f"{word}_alarm"
-    for word in ("battery", "low_battery", "tamper", "signal", "offline", "communication", "test", "self_test", "no")
-}
-"""Whatever else a device calls an alarm is one, but what these say is a fault of the device, or nothing [ours]."""
+_NO_ALARM: Final = "no_alarm"
+"""The line of words that are none though they end so."""
 _BETWEEN: Final = re.compile(r"[^a-z0-9]+")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -36,14 +33,13 @@ def _plain(word: str) -> str:
 
 
 def _kind_of(plain: str) -> AlarmKind | None:
-    kind = _table().get(plain)
-    if kind is None and plain.endswith("_alarm") and plain not in NO_ALARMS:
-        return AlarmKind.DEVICE_ALARM
-    return kind
+    return _table().get(plain, AlarmKind.DEVICE_ALARM if plain.endswith("_alarm") else None)
 
 
 @cache
-def _table() -> dict[str, AlarmKind]:
+def _table() -> dict[str, AlarmKind | None]:
     told = tomllib.loads(_SHIPPED.read_text(encoding="utf-8"))
-    own = {f"{kind}_alarm": kind for kind in AlarmKind}
-    return own | {word: AlarmKind(kind) for kind, words in told.items() for word in words}
+    own: dict[str, AlarmKind | None] = {f"{kind}_alarm": kind for kind in AlarmKind}
+    return own | {
+        word: None if line == _NO_ALARM else AlarmKind(line) for line, words in told.items() for word in words
+    }
